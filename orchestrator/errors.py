@@ -1,0 +1,62 @@
+"""The errors of the package, arranged by who must act on them."""
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.cause import Cause
+
+
+class OrchestratorError(Exception):
+    """Base of all errors raised on purpose here."""
+
+
+class TaskFailure(OrchestratorError):
+    """The task cannot go on and its owner must act: it ends failed with ``cause``, and is never retried as infrastructure."""
+
+    def __init__(self, cause: Cause, message: str, evidence: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+        self.evidence = dict(evidence or {})
+
+
+class InvalidTask(TaskFailure):
+    """The task document breaks its contract; ``problems`` has one sentence for each bad field."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(Cause.INVALID, "; ".join(problems), {"problems": list(problems)})
+        self.problems = tuple(problems)
+
+
+class ImageUnavailable(TaskFailure):
+    """The registry or the engine says that this image cannot be had: no such name, no access, not present and not to be pulled."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Cause.IMAGE, message)
+
+
+class InfrastructureError(OrchestratorError):
+    """A service did not do its part (away, reset, 5xx, full). The task is not to blame; the same call may be made again."""
+
+    def __init__(self, service: str, message: str) -> None:
+        super().__init__(f"{service}: {message}")
+        self.service = service
+
+
+class ContainerMissing(OrchestratorError):
+    """The engine answers that it has no container of this name."""
+
+
+class Superseded(OrchestratorError):
+    """A compare-and-set matched nothing: somebody else moved or owns the task. Let go of it and touch nothing of it."""
+
+
+class UnknownTask(OrchestratorError):
+    """No task has this id."""
+
+
+class DuplicateTask(OrchestratorError):
+    """A task with this id exists already."""
+
+
+class SettingsError(OrchestratorError):
+    """One or more settings have a bad value; the message names each."""

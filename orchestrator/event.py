@@ -1,0 +1,69 @@
+"""The message published for every transition; a mirror of what is stored, made from nothing else."""
+
+import json
+from datetime import datetime
+from typing import Self
+
+from attrs import asdict, frozen
+
+from orchestrator.cause import Cause
+from orchestrator.task import Entry, Task
+from statemachine import TERMINAL, State, Trigger
+
+
+@frozen
+class Event:
+    """One change of one task. ``seq`` 0 is the enqueueing, which has no trigger and no source.
+
+    ``exit_code``, ``cause`` and ``message`` are set on the last event of a task only.
+    """
+
+    task_id: str
+    seq: int
+    trigger: Trigger | None
+    source: State | None
+    status: State
+    at: datetime
+    exit_code: int | None = None
+    cause: Cause | None = None
+    message: str | None = None
+
+    @classmethod
+    def queued(cls, task_id: str, at: datetime) -> Self:
+        """The event published by whoever enqueues."""
+        return cls(task_id, 0, None, None, State.QUEUED, at)
+
+    @classmethod
+    def of(cls, task: Task, entry: Entry) -> Self:
+        """The event for one row of the task's history."""
+        last = (task.exit_code, task.cause, task.message) if entry.status in TERMINAL else (None, None, None)
+        return cls(task.id, entry.seq, entry.trigger, entry.source, entry.status, entry.at, *last)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no event follows this one."""
+        return self.status in TERMINAL
+
+    def to_json(self) -> str:
+        """One line of JSON; exit_code, cause and message only on the last event; ``at`` as ISO 8601."""
+        fields = asdict(self, filter=lambda attribute, _: self.is_last or attribute.name not in _LAST_ONLY)
+        return json.dumps(fields | {"at": self.at.isoformat(timespec="milliseconds")})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """The inverse of ``to_json``. Raises ValueError, KeyError or TypeError on anything else."""
+        fields = json.loads(text)
+        return cls(
+            task_id=fields["task_id"],
+            seq=fields["seq"],
+            trigger=fields["trigger"] and Trigger(fields["trigger"]),
+            source=fields["source"] and State(fields["source"]),
+            status=State(fields["status"]),
+            at=datetime.fromisoformat(fields["at"]),
+            exit_code=fields.get("exit_code"),
+            cause=Cause(fields["cause"]) if fields.get("cause") else None,
+            message=fields.get("message"),
+        )
+
+
+_LAST_ONLY = frozenset({"exit_code", "cause", "message"})

@@ -1,0 +1,226 @@
+"""What the worker asks of the outside. Each docstring is the contract that every adapter, real or in memory, is tested against.
+
+All calls block; all are safe to call from many threads and safe to repeat. Any of them may raise InfrastructureError when its
+service is away or does not do its part. Times are seconds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from attrs import field, frozen
+
+from orchestrator.event import Event
+from orchestrator.request import Limits
+from orchestrator.task import Document, Entry, Fields
+
+
+@frozen
+class Move:
+    """One transition to be stored, for compare-and-set: it applies only to the task as its holder last read it.
+
+    ``token`` is the holder's lease token; ``entry.source`` and ``entry.seq - 1`` are the status and seq that must be stored.
+    """
+
+    task_id: str
+    token: str
+    entry: Entry
+    fields: Fields
+
+
+class TaskStore(Protocol):
+    """The task documents."""
+
+    def prepare(self) -> None:
+        """Make the indexes that are missing."""
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask when its ``_id`` is taken."""
+
+    def find(self, task_id: str) -> Document | None:
+        """The document as stored, datetimes with a time zone; None when there is none."""
+
+    def list(self, status: str | None, limit: int) -> Iterable[Document]:
+        """The newest tasks by ``created_at``, at most ``limit`` of them, without their files and stdin."""
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
+        """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.
+
+        Returns the document with the lease in it, or None when the task is unknown, terminal or held by another token.
+        Repeating it with the same token returns the document again, so a lost reply is harmless.
+        """
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases {task id: token}; the ids of those still held. An expired lease that nobody took is still held."""
+
+    def let_go(self, task_id: str, token: str) -> None:
+        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token."""
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.
+
+        Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects. A repeat of a move that
+        is already stored returns the document. A terminal status frees the lease; its token stays for ``confirm``.
+        """
+
+    def confirm(self, task_id: str, seq: int) -> None:
+        """Note that all events up to ``seq`` are published; a lower number than the stored one changes nothing."""
+
+
+class EventBus(Protocol):
+    """Pub/Sub: channels ``tasks`` and ``tasks:<id>``. Lossy for subscribers that are away."""
+
+    def publish(self, event: Event) -> None:
+        """Send to both channels. May deliver twice after a lost reply; ``seq`` tells."""
+
+    def subscribe(self, task_id: str | None) -> AbstractContextManager[Iterator[Event | None]]:
+        """Events of one task, or of all, from the moment the context is entered; yields None about once a second when idle."""
+
+
+class Queue(Protocol):
+    """The queue of task ids waiting for a worker."""
+
+    def enqueue(self, task_id: str) -> None:
+        """Put the task in line. Enqueueing an id twice is allowed: the claim sorts it out."""
+
+
+class LogStore(Protocol):
+    """Object storage for logs, one bucket."""
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket."""
+
+    def prepare(self) -> None:
+        """Make the bucket when it is missing; no error when another worker made it first."""
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        """Store the file's bytes, with ``sha256`` (lower-case hex) in the object's metadata, replacing what was there."""
+
+    def stat(self, key: str) -> tuple[int, str] | None:
+        """(bytes, sha256 from the metadata) of the object, or None when there is none."""
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """The object's bytes in chunks. Raises UnknownTask when there is none."""
+
+
+class PullPolicy(StrEnum):
+    """When to ask the registry for an image."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@frozen
+class ContainerPlan:
+    """Everything that makes a task's container. ``command`` None means the image's own; ``stdin`` None means closed."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] | None
+    env: Mapping[str, str]
+    working_dir: str | None
+    user: str
+    network: bool
+    stdin: bytes | None
+    files: Mapping[str, bytes]
+    limits: Limits
+    labels: Mapping[str, str]
+
+
+class Phase(StrEnum):
+    """Where a container is in its life, as far as the worker cares."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@frozen
+class ContainerState:
+    """A container as the engine describes it; times by the engine's clock, ``now`` being that clock at the time of the answer.
+
+    ``error`` is the engine's own complaint when it could not run the program. ``exit_code`` is meaningless before EXITED.
+    """
+
+    id: str
+    phase: Phase
+    now: datetime
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    labels: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def ran_for(self) -> float:
+        """Seconds from the start of the program to its end, or to now while it runs; 0 when it never started."""
+        if self.started_at is None:
+            return 0.0
+        return ((self.finished_at or self.now) - self.started_at).total_seconds()
+
+
+class Stream(StrEnum):
+    """The two streams of a program."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+Chunk = tuple[Stream, bytes]
+
+
+@frozen
+class Sample:
+    """One reading: CPU in % of one core (two busy cores are 200), memory in bytes without the page cache that can be dropped."""
+
+    cpu_percent: float
+    memory_bytes: int
+
+
+class Engine(Protocol):
+    """A container engine. Containers are named by us, so every call can be repeated after a lost reply."""
+
+    def identity(self) -> str:
+        """An id of the engine that stays over its restarts."""
+
+    def pull(self, image: str, policy: PullPolicy) -> None:
+        """Make sure the image is there. Raises ImageUnavailable when it cannot be had; trouble on the way is InfrastructureError."""
+
+    def create(self, plan: ContainerPlan) -> str:
+        """Make the container with its files, not started; returns its id.
+
+        When one of this name and labels exists already, that one is adopted, whatever its phase.
+        Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan.
+        """
+
+    def attach(self, name: str, *, stdin: bytes | None = None, replay: bool = False) -> Iterator[Chunk]:
+        """The program's output, byte-exact, until the container exits or the connection breaks (both simply end it).
+
+        Attached when this returns, so a program started afterwards is seen from its first byte; ``stdin`` is written once the
+        program runs, then closed. With ``replay`` the output so far comes first. Stop reading and the program blocks.
+        Raises ContainerMissing.
+        """
+
+    def start(self, name: str) -> None:
+        """Start a container that was never started; on one that runs or has exited this does nothing. Raises ContainerMissing."""
+
+    def inspect(self, name: str) -> ContainerState:
+        """The container as it is now. Raises ContainerMissing."""
+
+    def wait(self, name: str, timeout: float) -> ContainerState:
+        """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""
+
+    def stop(self, name: str, grace: float) -> None:
+        """TERM, and after ``grace`` seconds KILL; done when the container does not run. 0 kills at once. Nothing when it is gone."""
+
+    def stats(self, name: str) -> Iterator[Sample]:
+        """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""
+
+    def remove(self, name: str) -> None:
+        """Remove the container, running or not, and its volumes; nothing when they are gone."""

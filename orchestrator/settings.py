@@ -1,0 +1,166 @@
+"""What the environment says. One class is the source of the loader, the documentation table and ``.env.example``."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self, TypeVar
+
+import cattrs
+from attrs import Attribute, field, fields, frozen
+from cattrs.gen import make_dict_structure_fn, override
+
+from orchestrator.errors import SettingsError
+from orchestrator.ports import PullPolicy
+from orchestrator.quantity import parse_duration, parse_size
+from orchestrator.request import Limits, Rules
+
+T = TypeVar("T")
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+def _flag(text: str) -> bool:
+    if (word := text.strip().lower()) in _TRUE | _FALSE:
+        return word in _TRUE
+    raise ValueError("true or false")
+
+
+def _positive(parse: Callable[[str], T], phrase: str) -> Callable[[str], T]:
+    def checked(text: str) -> T:
+        try:
+            value = parse(text)
+        except (ValueError, OverflowError):
+            raise ValueError(phrase) from None
+        if not isinstance(value, int | float) or not 0 < value < 1 << 53:
+            raise ValueError(phrase)
+        return value
+
+    return checked
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a word that is not empty")
+    return text
+
+
+def _policy(text: str) -> PullPolicy:
+    try:
+        return PullPolicy(text)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(PullPolicy)}") from None
+
+
+def _docker_host(text: str) -> str:
+    """docker-py wants three slashes before an absolute socket path; two are what people write."""
+    if not text.startswith(("unix://", "tcp://", "http://", "https://", "ssh://")):
+        raise ValueError("a URL that begins with unix://, tcp:// or ssh://")
+    return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
+
+
+_COUNT = _positive(int, "a whole number of 1 or more")
+_NUMBER = _positive(float, "a number above 0")
+_SIZE = _positive(parse_size, "a size such as 128m")
+_SECONDS = _positive(parse_duration, "a time such as 30s")
+
+
+def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool = False) -> T:
+    """One setting: the environment variable is the field's name in capitals."""
+    metadata = {"parse": parse, "help": help_, "secret": secret}
+    return field(default=default, repr=not secret, kw_only=True, metadata=metadata)
+
+
+@frozen
+class Settings:
+    """All settings, from environment variables named as the fields are, in capitals."""
+
+    mongo_uri: str = _setting("mongodb://localhost:27017", _name, "MongoDB server; may hold a password", secret=True)
+    mongo_db_name: str = _setting("taskrunner", _name, "database of the collection `tasks`")
+    redis_url: str = _setting(
+        "redis://localhost:6379", _name, "Redis server for queue and events; may hold a password", secret=True
+    )
+    docker_host: str = _setting(
+        "unix://var/run/docker.sock", _docker_host, "Docker engine; unix://var/run/… and unix:///var/run/… are the same"
+    )
+    minio_endpoint: str = _setting("localhost:9000", _name, "S3 server, host:port")
+    minio_access_key: str = _setting("minioadmin", _name, "S3 access key", secret=True)
+    minio_secret_key: str = _setting("minioadmin", _name, "S3 secret key", secret=True)
+    minio_bucket: str = _setting("task-logs", _name, "bucket for logs; made when missing")
+    minio_use_ssl: bool = _setting(False, _flag, "whether the S3 server speaks TLS")
+    minio_region: str = _setting("us-east-1", _name, "S3 region")
+    queue: str = _setting("default", _name, "RQ queue that tasks wait in")
+    concurrency: int = _setting(4, _COUNT, "tasks at once in one worker")
+    worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
+    spool_dir: Path = _setting(Path("/var/tmp/orchestrator/spool"), Path, "folder for output until it is uploaded")
+    pull_policy: PullPolicy = _setting(PullPolicy.MISSING, _policy, "when to pull images: missing, always or never")
+    network_allowed: bool = _setting(False, _flag, "whether tasks may ask for a network")
+    root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
+    default_user: str = _setting("65534:65534", _name, "uid:gid of tasks that name no user")
+    files_max: int = _setting(4 << 20, _SIZE, "most bytes in a task's files together")
+    stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
+    lease_ttl: float = _setting(10.0, _SECONDS, "seconds a worker's claim on a task lasts unless it is renewed")
+    retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the task is failed")
+    default_cpus: float = _setting(1.0, _NUMBER, "CPUs of a task that names none")
+    default_memory: int = _setting(256 << 20, _SIZE, "memory of a task that names none")
+    default_pids: int = _setting(128, _COUNT, "processes and threads of a task that names none")
+    default_timeout: float = _setting(60.0, _SECONDS, "wall time of a task that names none")
+    default_output: int = _setting(10 << 20, _SIZE, "bytes kept of each stream for a task that names none")
+    default_tmp: int = _setting(64 << 20, _SIZE, "size of /tmp of a task that names none")
+    max_cpus: float = _setting(64.0, _NUMBER, "most CPUs that a task may ask for")
+    max_memory: int = _setting(4 << 30, _SIZE, "most memory that a task may ask for")
+    max_pids: int = _setting(4096, _COUNT, "most processes and threads that a task may ask for")
+    max_timeout: float = _setting(3600.0, _SECONDS, "longest wall time that a task may ask for")
+    max_output: int = _setting(100 << 20, _SIZE, "most bytes of each stream that a task may ask for")
+    max_tmp: int = _setting(1 << 30, _SIZE, "largest /tmp that a task may ask for")
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the environment; empty variables count as unset. Raises SettingsError that names every bad value at once."""
+        given = {option.name: environment[variable(option)] for option in options() if environment.get(variable(option))}
+        converter = cattrs.Converter()
+        hooks = {option.name: override(struct_hook=_hook(option)) for option in options()}
+        try:
+            return make_dict_structure_fn(cls, converter, **hooks)(given, cls)  # type: ignore[arg-type]
+        except cattrs.BaseValidationError as error:
+            lines = cattrs.transform_error(error, path="", format_exception=lambda reason, _: str(reason))
+            raise SettingsError("\n".join(line.rpartition(" @ ")[0] for line in lines)) from None
+
+    @property
+    def rules(self) -> Rules:
+        """What tasks are granted."""
+        return Rules(
+            defaults=self._limits("default"),
+            ceilings=self._limits("max"),
+            network_allowed=self.network_allowed,
+            root_allowed=self.root_allowed,
+            files_max=self.files_max,
+        )
+
+    @property
+    def name(self) -> str:
+        """The worker's name: WORKER_NAME, or one made from host and process."""
+        return self.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+
+    def _limits(self, prefix: str) -> Limits:
+        return Limits(**{limit.name: getattr(self, f"{prefix}_{limit.name}") for limit in fields(Limits)})
+
+
+def options() -> "tuple[Attribute[object], ...]":
+    """The settings as attrs fields: ``metadata`` holds parse, help and secret."""
+    return fields(Settings)
+
+
+def variable(option: "Attribute[object]") -> str:
+    """The environment variable of a setting."""
+    return option.name.upper()
+
+
+def _hook(option: "Attribute[object]") -> Callable[[str, object], object]:
+    def parse(text: str, _: object) -> object:
+        try:
+            return option.metadata["parse"](text)
+        except ValueError as error:
+            given = "the given value" if option.metadata["secret"] else repr(text)
+            raise ValueError(f"{variable(option)}: {given} is not {error}") from None
+
+    return parse

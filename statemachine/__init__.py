@@ -1,0 +1,10 @@
+"""The life of a task as a pure state machine: states, triggers, the table, the lifecycle that runs it."""
+
+from statemachine.lifecycle import Bindings, Lifecycle, NotAllowed, Step, Subject
+from statemachine.states import INITIAL, TERMINAL, State
+from statemachine.table import TABLE, Guard, Row, Trigger, next_trigger, rows_from
+
+__all__ = [
+    "INITIAL", "TABLE", "TERMINAL", "Bindings", "Guard", "Lifecycle", "NotAllowed",
+    "Row", "State", "Step", "Subject", "Trigger", "next_trigger", "rows_from",
+]  # fmt: skip

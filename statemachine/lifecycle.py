@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from attrs import frozen
-from transitions import EventData, Machine, MachineError
+from attrs import define, field, frozen
+from transitions import Machine
 
 from statemachine.states import INITIAL, TERMINAL, State
 from statemachine.table import TABLE, Guard, Row, Trigger
@@ -57,63 +57,63 @@ class Bindings(Generic[S, R]):
     release: Callable[[S], None]
 
 
+@define
+class _Firing(Generic[S, R]):
+    """One call of a trigger: whom it moves, the work it does, and then what the work returned."""
+
+    subject: S
+    work: Callable[[S], R]
+    result: R = field(init=False)
+
+
 class Lifecycle(Generic[S, R]):
     """The machine, built from the table once and shared by all subjects and threads: it keeps nothing about either."""
 
     def __init__(self, bindings: Bindings[S, R]) -> None:
-        logging.getLogger("transitions").setLevel(logging.WARNING)
+        logging.getLogger("transitions").setLevel(logging.WARNING)  # it writes a line for each callback
         self._bindings = bindings
-        self._machine = Machine(
-            model=None, states=State, initial=INITIAL, auto_transitions=False, send_event=True, queued=False
-        )
+        self._machine = Machine(model=None, states=State, initial=INITIAL, auto_transitions=False, queued=False)
         for row in TABLE:
             self._add(row)
 
     def fire(self, subject: S, trigger: Trigger) -> None:
         """Do the work of ``trigger``, record it, move. Raises what work or record raise, or NotAllowed; then nothing moved."""
-        self._trigger(subject, trigger)
+        self._run(trigger, _Firing(subject, self._bindings.work[trigger]))
 
     def fail(self, subject: S, result: R) -> None:
         """Move to failed from any state that is not terminal, recording ``result`` (it carries the cause)."""
-        self._trigger(subject, Trigger.FAIL, result)
+        self._run(Trigger.FAIL, _Firing(subject, lambda _: result))
 
-    def _trigger(self, subject: S, trigger: Trigger, *given: R) -> None:
-        source = subject.state
-        try:
-            moved = self._machine.events[trigger].trigger(subject, *given)
-        except MachineError:
-            moved = False
-        if not moved:
+    def _run(self, trigger: Trigger, firing: _Firing[S, R]) -> None:
+        source = firing.subject.state
+        allowed = trigger in self._machine.get_triggers(source)
+        if not (allowed and self._machine.events[trigger].trigger(firing.subject, firing)):
             raise NotAllowed(trigger, source)
 
     def _add(self, row: Row) -> None:
-        guards = [] if row.guard is None else [self._guard(self._bindings.guards[row.guard])]
+        step = Step(row.trigger, row.source, row.dest)
         self._machine.add_transition(
             str(row.trigger),
             row.source,
             row.dest,
-            conditions=guards,
-            before=[self._work, self._record],
-            after=[self._announce] + ([self._release] if row.dest in TERMINAL else []),
+            conditions=[] if row.guard is None else [self._guard(row.guard)],
+            before=[_work, self._record(step)],
+            after=[self._announce(step), *([self._release] if row.dest in TERMINAL else [])],
         )
 
-    @staticmethod
-    def _guard(holds: Callable[[S], bool]) -> Callable[[EventData], bool]:
-        return lambda event: bool(holds(event.model))
+    def _guard(self, guard: Guard) -> Callable[[_Firing[S, R]], bool]:
+        holds = self._bindings.guards[guard]
+        return lambda firing: bool(holds(firing.subject))  # transitions compares with == True
 
-    def _work(self, event: EventData) -> None:
-        trigger = Trigger(event.event.name)
-        event.kwargs["result"] = event.args[0] if trigger == Trigger.FAIL else self._bindings.work[trigger](event.model)
+    def _record(self, step: Step) -> Callable[[_Firing[S, R]], None]:
+        return lambda firing: self._bindings.record(firing.subject, step, firing.result)
 
-    def _record(self, event: EventData) -> None:
-        self._bindings.record(event.model, _step(event), event.kwargs["result"])
+    def _announce(self, step: Step) -> Callable[[_Firing[S, R]], None]:
+        return lambda firing: self._bindings.announce(firing.subject, step)
 
-    def _announce(self, event: EventData) -> None:
-        self._bindings.announce(event.model, _step(event))
-
-    def _release(self, event: EventData) -> None:
-        self._bindings.release(event.model)
+    def _release(self, firing: _Firing[S, R]) -> None:
+        self._bindings.release(firing.subject)
 
 
-def _step(event: EventData) -> Step:
-    return Step(Trigger(event.event.name), State[event.transition.source], State[event.transition.dest])
+def _work(firing: _Firing[S, R]) -> None:
+    firing.result = firing.work(firing.subject)

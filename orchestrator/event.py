@@ -39,6 +39,12 @@ class Event:
         last = (task.exit_code, task.cause, task.message) if entry.status in TERMINAL else (None, None, None)
         return cls(task.id, entry.seq, entry.trigger, entry.source, entry.status, entry.at, *last)
 
+    @classmethod
+    def all_of(cls, task: Task) -> list[Self]:
+        """Every event of the task so far, made from what is stored; the first is the enqueueing."""
+        first = [cls.queued(task.id, task.created_at)] if task.created_at else []
+        return first + [cls.of(task, entry) for entry in task.history]
+
     @property
     def is_last(self) -> bool:
         """Whether no event follows this one."""

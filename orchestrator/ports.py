@@ -183,6 +183,14 @@ class Sample:
     memory_bytes: int
 
 
+@frozen
+class Created:
+    """A container that is there; ``adopted`` when it was there before, in whatever phase."""
+
+    id: str
+    adopted: bool
+
+
 class Engine(Protocol):
     """A container engine. Containers are named by us, so every call can be repeated after a lost reply."""
 
@@ -192,8 +200,8 @@ class Engine(Protocol):
     def pull(self, image: str, policy: PullPolicy) -> None:
         """Make sure the image is there. Raises ImageUnavailable when it cannot be had; trouble on the way is InfrastructureError."""
 
-    def create(self, plan: ContainerPlan) -> str:
-        """Make the container with its files, not started; returns its id.
+    def create(self, plan: ContainerPlan) -> Created:
+        """Make the container with its files, not started.
 
         When one of this name and labels exists already, that one is adopted, whatever its phase.
         Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan.

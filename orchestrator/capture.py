@@ -1,0 +1,82 @@
+"""Watches one container from the side: pumps its output into the spool and samples its use of CPU and memory."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from loguru import logger
+
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, InfrastructureError, OrchestratorError
+from orchestrator.ports import Chunk, Engine
+from orchestrator.spool import Spool
+from orchestrator.usage import Meter
+
+_FIRST_SAMPLE = 1.0
+_SETTLE = 0.5
+
+
+class Capture:
+    """The threads beside one container. Reading never stops before the stream does: a stalled reader would block the program."""
+
+    def __init__(self, engine: Engine, name: str, spool: Spool, chunks: Iterator[Chunk], end: Callable[[Cause], None]) -> None:
+        self._meter = meter
+        self._trouble = ""
+        self._engine = engine
+        self._name = name
+        self._spool = spool
+        self._chunks = chunks
+        self._end = end
+        self._over = threading.Event()
+        self._pumping = threading.Thread(target=self._pump, name=f"pump {name}", daemon=True)
+        self._sampling = threading.Thread(target=self._sample, name=f"sample {name}", daemon=True)
+
+    def begin(self) -> None:
+        """Start reading. The spool must be open."""
+        self._pumping.start()
+        self._sampling.start()
+
+    def finish(self, timeout: float) -> bool:
+        """Called once the program has ended: wait for the rest of its output; False when it is not known to be complete."""
+        self._over.set()
+        self._pumping.join(timeout)
+        return not self._pumping.is_alive() and not self._trouble
+
+    def _pump(self) -> None:
+        """Read to the end; when that comes while the program runs on, the connection was cut: begin anew from the engine's log."""
+        self._read(self._chunks)
+        while not self._over.wait(_SETTLE):
+            try:
+                again = self._engine.attach(self._name, replay=True)
+            except InfrastructureError as error:
+                self._trouble = str(error)
+            except ContainerMissing:
+                return
+            else:
+                self._spool.open()
+                self._read(again)
+
+    def _read(self, chunks: Iterator[Chunk]) -> None:
+        self._trouble = ""
+        within = True
+        try:
+            for stream, data in chunks:
+                if not self._spool.write(stream, data) and within:
+                    within = False
+                    threading.Thread(target=self._end, args=(Cause.OUTPUT_LIMIT,), daemon=True).start()
+        except InfrastructureError as error:
+            self._trouble = str(error)
+        except OSError as error:
+            self._trouble = f"spool: {error}"
+            deque(chunks, maxlen=0)
+
+    def _sample(self) -> None:
+        """Ask for samples only once the program has run for a while: the stream would cost a short program more than itself."""
+        while not self._over.wait(_FIRST_SAMPLE):
+            try:
+                for sample in self._engine.stats(self._name):
+                    self._meter.add(sample)
+                    if self._over.is_set():
+                        return
+            except OrchestratorError as error:
+                logger.debug("sampling of {} goes on after {}", self._name, error)

@@ -1,0 +1,70 @@
+"""What a program that hands in tasks needs: submit, look, follow, read the output."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from orchestrator.errors import UnknownTask
+from orchestrator.event import Event
+from orchestrator.ports import Stream
+from orchestrator.request import parse_request
+from orchestrator.services import Services, now
+from orchestrator.task import Task
+from statemachine import State
+
+
+class Client:
+    """A view of the tasks. Safe to share between threads."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
+        """Store a task and put it in line; ``request`` has the fields that its owner writes.
+
+        Raises InvalidTask that names every bad field, and DuplicateTask; then nothing is stored.
+        """
+        task_id = uuid.uuid4().hex if task_id is None else task_id
+        parse_request(task_id, request, self._services.settings.rules)
+        at = now()
+        self._services.store.insert({**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": at})
+        self._services.events.publish(Event.queued(task_id, at))
+        self._services.queue.enqueue(task_id)
+        return self.get(task_id)
+
+    def get(self, task_id: str) -> Task:
+        """The task as stored. Raises UnknownTask."""
+        document = self._services.store.find(task_id)
+        if document is None:
+            raise UnknownTask(f"there is no task {task_id!r}")
+        return Task.from_document(document)
+
+    def list(self, status: State | None = None, limit: int = 50) -> list[Task]:
+        """The newest tasks first."""
+        return [Task.from_document(document) for document in self._services.store.list(status, limit)]
+
+    def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
+        """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.
+
+        What Pub/Sub lost is read from the store. Raises UnknownTask.
+        """
+        with self._services.events.subscribe(task_id) as arriving:
+            for heard in chain([None], arriving):
+                if heard is not None and heard.seq <= after_seq:
+                    continue
+                following = heard is not None and heard.seq == after_seq + 1
+                for event in [heard] if heard and following else self._since(task_id, after_seq):
+                    yield event
+                    after_seq = event.seq
+                    if event.is_last:
+                        return
+
+    def _since(self, task_id: str, after_seq: int) -> list[Event]:
+        return [event for event in Event.all_of(self.get(task_id)) if event.seq > after_seq]
+
+    def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:
+        """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not."""
+        task = self.get(task_id)
+        if task.logs is None:
+            raise UnknownTask(f"task {task_id!r} has no stored log")
+        return self._services.logs.get((task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)

@@ -1,0 +1,174 @@
+"""The units of work behind the triggers: one on the container, its output or its objects each. All may be repeated."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from attrs import asdict, frozen
+from loguru import logger
+
+from orchestrator.capture import Capture
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.ports import ContainerPlan, Engine, LogStore, Phase, PullPolicy, Stream
+from orchestrator.request import Request, Rules, parse_request
+from orchestrator.run import Run
+from orchestrator.spool import Sealed, Spool
+from orchestrator.task import ContainerRef, Fields, LogObject, Logs, Outcome
+from orchestrator.verdict import lost, verdict
+
+LABEL = "orchestrator.task"
+_SETTLE = 5.0
+
+
+@frozen
+class Effects:
+    """What start, wait, collect and upload do, and what is released at the end."""
+
+    engine: Engine
+    logs: LogStore
+    rules: Rules
+    spool_dir: Path
+    pull_policy: PullPolicy
+    default_user: str
+    stop_grace: float
+    worker: str
+
+    def start(self, run: Run) -> Fields:
+        """Make and start the container, its output attached first; adopts what an earlier try left."""
+        request = self._request(run)
+        self.engine.pull(request.image, self.pull_policy)
+        created = self.engine.create(self._plan(run, request))
+        self._watch(run, replay=created.adopted)
+        self.engine.start(run.name)
+        run.deadline = time.monotonic() + request.limits.timeout
+        container = ContainerRef(created.id, run.name, self.engine.identity())
+        return {"worker": self.worker, "attempt": run.attempt, "container": container}
+
+    def wait(self, run: Run) -> Fields:
+        """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
+        try:
+            outcome = self._await_end(run)
+        except ContainerMissing:
+            outcome = lost(run.name)
+        except InfrastructureError:
+            run.doubtful = True
+            raise
+        return asdict(outcome, recurse=False)
+
+    def collect(self, run: Run) -> Fields:
+        """Complete the log files and sum up the metrics."""
+        self._complete(run)
+        return {"metrics": run.meter.summary(self._duration(run))}
+
+    def upload(self, run: Run) -> Fields:
+        """Put both log objects and check that they arrived whole. Raises InfrastructureError when they did not."""
+        sealed = run.spool.sealed() if run.spool else self._spool(run).sealed()
+        if sealed is None:
+            sealed = self._complete(run)
+        stdout, stderr = (self._put(run, stream, sealed[stream]) for stream in Stream)
+        return {"logs": Logs(self.logs.bucket, stdout, stderr)}
+
+    def release(self, run: Run) -> None:
+        """Remove the container, its volumes and the spool. Never raises: what is left is found again by its label."""
+        try:
+            self.engine.remove(run.name)
+        except InfrastructureError as error:
+            logger.warning("container {} is left behind: {}", run.name, error)
+        self._spool(run).discard()
+
+    def end(self, run: Run, cause: Cause) -> None:
+        """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
+        run.claim_end(cause)
+        self.engine.stop(run.name, 0 if cause == Cause.OUTPUT_LIMIT else self.stop_grace)
+
+    def _request(self, run: Run) -> Request:
+        if run.request is None:
+            run.request = parse_request(run.task.id, run.task.request, self.rules)
+        return run.request
+
+    def _plan(self, run: Run, request: Request) -> ContainerPlan:
+        labels = {LABEL: run.task.id, f"{LABEL}.attempt": str(run.attempt), f"{LABEL}.worker": self.worker}
+        return ContainerPlan(
+            name=run.name,
+            image=request.image,
+            command=request.command,
+            env=request.env,
+            working_dir=request.working_dir,
+            user=request.user or self.default_user,
+            network=request.network,
+            stdin=request.stdin,
+            files=request.files,
+            limits=request.limits,
+            labels=labels,
+        )
+
+    def _spool(self, run: Run) -> Spool:
+        return Spool(self.spool_dir / run.name, self._request(run).limits.output)
+
+    def _watch(self, run: Run, *, replay: bool) -> None:
+        """Attach to the container and pump its output into a new spool. Raises ContainerMissing."""
+        stdin = self._request(run).stdin if not replay else None
+        chunks = self.engine.attach(run.name, stdin=stdin, replay=replay)
+        run.spool = self._spool(run)
+        run.spool.open()
+        run.capture = Capture(self.engine, run.name, run.spool, run.meter, chunks, partial(self._end_quietly, run))
+        run.capture.begin()
+
+    def _end_quietly(self, run: Run, cause: Cause) -> None:
+        """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it."""
+        try:
+            self.end(run, cause)
+        except InfrastructureError as error:
+            logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
+
+    def _await_end(self, run: Run) -> Outcome:
+        request = self._request(run)
+        if run.capture is None:
+            self._watch(run, replay=True)
+        state = self.engine.wait(run.name, self._remaining(run, request))
+        if state.phase != Phase.EXITED:
+            self.end(run, Cause.TIMEOUT)
+            state = self.engine.wait(run.name, _SETTLE)
+        if state.phase != Phase.EXITED:
+            raise InfrastructureError("docker", f"container {run.name} does not end")
+        if run.deadline is None and state.ran_for >= request.limits.timeout:
+            run.claim_end(Cause.TIMEOUT)
+        run.final = state
+        return verdict(state, run.ended_for, request.limits)
+
+    def _remaining(self, run: Run, request: Request) -> float:
+        """Seconds to the deadline: by this process's monotonic clock, or after an adoption by the engine's clock."""
+        if run.deadline is not None:
+            return max(run.deadline - time.monotonic(), 0)
+        return max(request.limits.timeout - self.engine.inspect(run.name).ran_for, 0)
+
+    def _duration(self, run: Run) -> float:
+        try:
+            return (run.final or self.engine.inspect(run.name)).ran_for
+        except ContainerMissing:
+            return 0.0
+
+    def _complete(self, run: Run) -> dict[Stream, Sealed]:
+        """Seal the spool; where the output may have a hole, first read it again from the engine's own log."""
+        if run.capture and run.spool and run.capture.finish(_SETTLE) and not run.doubtful:
+            return run.spool.seal()
+        try:
+            chunks = self.engine.attach(run.name, replay=True)
+        except ContainerMissing:
+            return self._salvage(run)
+        run.spool = self._spool(run)
+        return run.spool.refill(chunks)
+
+    def _salvage(self, run: Run) -> dict[Stream, Sealed]:
+        """The container is gone: keep what was read of it, marked as incomplete."""
+        run.spool = run.spool or self._spool(run)
+        return run.spool.salvage()
+
+    def _put(self, run: Run, stream: Stream, sealed: Sealed) -> LogObject:
+        assert run.spool
+        key = f"{run.task.id}/{run.attempt}/{stream}.log"
+        self.logs.put(key, run.spool.path(stream), sealed.sha256)
+        if self.logs.stat(key) != (sealed.bytes, sealed.sha256):
+            raise InfrastructureError("minio", f"object {key} is not what was put")
+        return LogObject(key, sealed.bytes, sealed.sha256, sealed.truncated)

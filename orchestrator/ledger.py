@@ -1,0 +1,46 @@
+"""The record and announce slots: the stored status and the published events as exact mirrors of the state."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import frozen
+from loguru import logger
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.event import Event
+from orchestrator.ports import EventBus, Move, TaskStore
+from orchestrator.run import Run
+from orchestrator.task import Entry, Fields, Task
+from statemachine import TERMINAL, Step
+
+
+@frozen
+class Ledger:
+    """Stores each step by compare-and-set, then publishes what was stored."""
+
+    store: TaskStore
+    events: EventBus
+    now: Callable[[], datetime]
+
+    def record(self, run: Run, step: Step, fields: Fields) -> None:
+        """Store the step. Raises Superseded when the task is not as this run last saw it; InfrastructureError to be retried."""
+        at = self.now()
+        entry = Entry(run.task.seq + 1, step.trigger, step.source, step.dest, at, run.attempt)
+        ends = {"finished_at": at} if step.dest in TERMINAL else {}
+        fields = {**fields, **ends, "published": run.published}
+        run.task = Task.from_document(self.store.advance(Move(run.task.id, run.token, entry, fields)))
+
+    def announce(self, run: Run, step: Step) -> None:
+        """Publish all that is stored and not yet published, in order. Never raises: what stays behind goes out with the next step.
+
+        That it went out is noted in the next record, so it costs a write of its own only after the last one.
+        """
+        try:
+            for entry in run.task.history[run.published :]:
+                self.events.publish(Event.of(run.task, entry))
+                run.published = entry.seq
+            if step.dest in TERMINAL:
+                self.store.confirm(run.task.id, run.published)
+        except InfrastructureError as error:
+            logger.warning("{} is stored but not published: {}", step.dest, error)
+        logger.info("{} -> {}", step.source, step.dest)

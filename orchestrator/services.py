@@ -1,0 +1,63 @@
+"""Chooses the adapters: the one place where settings become services."""
+
+from datetime import UTC, datetime
+from functools import cached_property
+
+from attrs import define
+
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.minio_logs import MinioLogStore
+from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.redis_events import RedisEventBus
+from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.effects import Effects
+from orchestrator.leases import Leases
+from orchestrator.ledger import Ledger
+from orchestrator.ports import Engine, EventBus, LogStore, Queue, TaskStore
+from orchestrator.runner import Runner, bind
+from orchestrator.settings import Settings
+
+
+@define(slots=False)
+class Services:
+    """The adapters of one process and the runner on top of them."""
+
+    settings: Settings
+    store: TaskStore
+    events: EventBus
+    queue: Queue
+    logs: LogStore
+    engine: Engine
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "Services":
+        """The real services. Nothing is connected before it is used."""
+        return cls(settings, MongoTaskStore(settings), RedisEventBus(settings), RqQueue(settings), MinioLogStore(settings), DockerEngine(settings.docker_host))
+
+    def prepare(self) -> None:
+        """Make the indexes and the bucket that are missing."""
+        self.store.prepare()
+        self.logs.prepare()
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Runs tasks on these services."""
+        settings = self.settings
+        effects = Effects(
+            engine=self.engine,
+            logs=self.logs,
+            rules=settings.rules,
+            spool_dir=settings.spool_dir,
+            pull_policy=settings.pull_policy,
+            default_user=settings.default_user,
+            stop_grace=settings.stop_grace,
+            worker=settings.name,
+        )
+        ledger = Ledger(self.store, self.events, now)
+        return Runner(Leases(self.store, settings.name, settings.lease_ttl), bind(effects, ledger), settings.retry_budget)
+
+
+def now() -> datetime:
+    """The time as documents have it: UTC, cut to milliseconds as the database does."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

@@ -17,9 +17,11 @@ _SETTLE = 0.5
 
 
 class Capture:
-    """The threads beside one container. Reading never stops before the stream does: a stalled reader would block the program."""
+    """The threads beside one container. Reading goes on while the stream does: a stalled reader would block the program."""
 
-    def __init__(self, engine: Engine, name: str, spool: Spool, chunks: Iterator[Chunk], end: Callable[[Cause], None]) -> None:
+    def __init__(
+        self, engine: Engine, name: str, spool: Spool, meter: Meter, chunks: Iterator[Chunk], end: Callable[[Cause], None]
+    ) -> None:
         self._meter = meter
         self._trouble = ""
         self._engine = engine
@@ -43,7 +45,7 @@ class Capture:
         return not self._pumping.is_alive() and not self._trouble
 
     def _pump(self) -> None:
-        """Read to the end; when that comes while the program runs on, the connection was cut: begin anew from the engine's log."""
+        """Read to the end; if that comes while the program runs, the connection was cut: begin anew from the engine's log."""
         self._read(self._chunks)
         while not self._over.wait(_SETTLE):
             try:

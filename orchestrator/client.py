@@ -1,5 +1,6 @@
 """What a program that hands in tasks needs: submit, look, follow, read the output."""
 
+import builtins
 import uuid
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -59,7 +60,7 @@ class Client:
                     if event.is_last:
                         return
 
-    def _since(self, task_id: str, after_seq: int) -> list[Event]:
+    def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
         return [event for event in Event.all_of(self.get(task_id)) if event.seq > after_seq]
 
     def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:

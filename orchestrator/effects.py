@@ -50,6 +50,7 @@ class Effects:
         try:
             outcome = self._await_end(run)
         except ContainerMissing:
+            self._settle(run)
             outcome = lost(run.name)
         except InfrastructureError:
             run.doubtful = True
@@ -134,8 +135,17 @@ class Effects:
             raise InfrastructureError("docker", f"container {run.name} does not end")
         if run.deadline is None and state.ran_for >= request.limits.timeout:
             run.claim_end(Cause.TIMEOUT)
+        self._settle(run)
         run.final = state
         return verdict(state, run.ended_for, request.limits)
+
+    @staticmethod
+    def _settle(run: Run) -> None:
+        """Read the rest of the output before judging: who passed a limit and then exited has passed it all the same."""
+        if run.capture and run.spool:
+            run.complete = run.capture.finish(_SETTLE) and not run.doubtful
+            if run.spool.overflowed:
+                run.claim_end(Cause.OUTPUT_LIMIT)
 
     def _remaining(self, run: Run, request: Request) -> float:
         """Seconds to the deadline: by this process's monotonic clock, or after an adoption by the engine's clock."""
@@ -151,7 +161,7 @@ class Effects:
 
     def _complete(self, run: Run) -> dict[Stream, Sealed]:
         """Seal the spool; where the output may have a hole, first read it again from the engine's own log."""
-        if run.capture and run.spool and run.capture.finish(_SETTLE) and not run.doubtful:
+        if run.complete and run.spool:
             return run.spool.seal()
         try:
             chunks = self.engine.attach(run.name, replay=True)
@@ -166,9 +176,9 @@ class Effects:
         return run.spool.salvage()
 
     def _put(self, run: Run, stream: Stream, sealed: Sealed) -> LogObject:
-        assert run.spool
+        spool = run.spool or self._spool(run)
         key = f"{run.task.id}/{run.attempt}/{stream}.log"
-        self.logs.put(key, run.spool.path(stream), sealed.sha256)
+        self.logs.put(key, spool.path(stream), sealed.sha256)
         if self.logs.stat(key) != (sealed.bytes, sealed.sha256):
             raise InfrastructureError("minio", f"object {key} is not what was put")
         return LogObject(key, sealed.bytes, sealed.sha256, sealed.truncated)

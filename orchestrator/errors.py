@@ -28,7 +28,7 @@ class InvalidTask(TaskFailure):
 
 
 class ImageUnavailable(TaskFailure):
-    """The registry or the engine says that this image cannot be had: no such name, no access, not present and not to be pulled."""
+    """The image cannot be had, says the registry or the engine: no such name, no access, or absent and not to be pulled."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Cause.IMAGE, message)

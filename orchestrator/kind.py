@@ -59,7 +59,7 @@ def _matching(pattern: str) -> Callable[[object], str]:
     return parse
 
 
-def _number(low: float, parse: Callable[[object], T], whole: bool) -> Callable[[object], T]:
+def _number(low: float, parse: Callable[[object], T], *, whole: bool) -> Callable[[object], T]:
     def checked(value: object) -> T:
         if isinstance(value, bool) or (whole and isinstance(value, float)):
             raise ValueError

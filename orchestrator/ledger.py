@@ -31,7 +31,7 @@ class Ledger:
         run.task = Task.from_document(self.store.advance(Move(run.task.id, run.token, entry, fields)))
 
     def announce(self, run: Run, step: Step) -> None:
-        """Publish all that is stored and not yet published, in order. Never raises: what stays behind goes out with the next step.
+        """Publish what is stored and not yet published, in order. Never raises: what stays behind goes out with the next step.
 
         That it went out is noted in the next record, so it costs a write of its own only after the last one.
         """

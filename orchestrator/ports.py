@@ -54,7 +54,7 @@ class TaskStore(Protocol):
         """
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
-        """Extend the leases {task id: token}; the ids of those still held. An expired lease that nobody took is still held."""
+        """Extend the leases {task id: token}; returns the ids still held. An expired lease that nobody took is still held."""
 
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token."""
@@ -177,7 +177,7 @@ Chunk = tuple[Stream, bytes]
 
 @frozen
 class Sample:
-    """One reading: CPU in % of one core (two busy cores are 200), memory in bytes without the page cache that can be dropped."""
+    """One reading: CPU in % of one core (two busy cores are 200), memory in bytes without droppable page cache."""
 
     cpu_percent: float
     memory_bytes: int
@@ -198,7 +198,7 @@ class Engine(Protocol):
         """An id of the engine that stays over its restarts."""
 
     def pull(self, image: str, policy: PullPolicy) -> None:
-        """Make sure the image is there. Raises ImageUnavailable when it cannot be had; trouble on the way is InfrastructureError."""
+        """Make sure the image is there. Raises ImageUnavailable when it cannot be had; hiccups are InfrastructureError."""
 
     def create(self, plan: ContainerPlan) -> Created:
         """Make the container with its files, not started.
@@ -216,7 +216,7 @@ class Engine(Protocol):
         """
 
     def start(self, name: str) -> None:
-        """Start a container that was never started; on one that runs or has exited this does nothing. Raises ContainerMissing."""
+        """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing."""
 
     def inspect(self, name: str) -> ContainerState:
         """The container as it is now. Raises ContainerMissing."""
@@ -225,7 +225,7 @@ class Engine(Protocol):
         """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""
 
     def stop(self, name: str, grace: float) -> None:
-        """TERM, and after ``grace`` seconds KILL; done when the container does not run. 0 kills at once. Nothing when it is gone."""
+        """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone."""
 
     def stats(self, name: str) -> Iterator[Sample]:
         """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""

@@ -34,14 +34,11 @@ def parse_duration(value: object) -> float:
 
 def format_size(size: float) -> str:
     """``size`` bytes for people: ``512 B``, ``1.5 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1 << 10:
-            break
-        size /= 1 << 10
-    else:
-        unit = "TiB"
-    return f"{size:.0f} {unit}" if unit == "B" or size == math.floor(size) else f"{size:.1f} {unit}"
+    exponent = min(int(math.log2(size)) // 10, 4) if size >= 1 else 0
+    scaled = size / (1 << 10 * exponent)
+    return f"{scaled:.0f} {_UNITS[exponent]}" if scaled == math.floor(scaled) else f"{scaled:.1f} {_UNITS[exponent]}"
 
 
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _LONGEST = 32
 _FOREVER = 1e12

@@ -20,7 +20,7 @@ KIND = "kind"
 
 def _accepts(what: Kind[T], default: object = NOTHING, factory: Callable[[], T] | None = None) -> T:
     given = {"factory": factory} if factory else {"default": default}
-    return field(**given, metadata={KIND: what}, kw_only=True)  # type: ignore[call-overload,no-any-return]
+    return field(**given, metadata={KIND: what}, kw_only=True)  # type: ignore[no-any-return]
 
 
 @frozen
@@ -121,7 +121,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     for cls in (Limits, Request):
         hooks = {name: override(struct_hook=_hook(what)) for name, what in kinds(cls).items()}
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **hooks))
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **hooks))  # type: ignore[arg-type]
     return converter
 
 
@@ -141,6 +141,6 @@ def _reason(error: BaseException, _: type | None) -> str:
 
 
 def _sentence(line: str) -> str:
-    """cattrs ends each line with ``@ <path>``; people read the path first."""
+    """A line of cattrs ends each line with ``@ <path>``; people read the path first."""
     reason, _, path = line.rpartition(" @ ")
     return f"{path.lstrip('.') or 'task'}: {reason}"

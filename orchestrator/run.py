@@ -18,7 +18,8 @@ from statemachine import State
 class Run:
     """One attempt at carrying a task to its end. ``task`` is as last stored; all else can be rebuilt from it and the engine.
 
-    ``deadline`` is by the monotonic clock, None when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so its output may have a hole.
+    ``deadline`` is by the monotonic clock; None when this process did not start the program. ``doubtful`` says that the engine
+    was away while the program ran, so that its output may have a hole; ``complete`` that all of it was read.
     """
 
     task: Task
@@ -32,6 +33,7 @@ class Run:
     final: ContainerState | None = None
     published: int = 0
     doubtful: bool = False
+    complete: bool = False
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 

@@ -50,7 +50,7 @@ class Runner:
     def run(self, task_id: str) -> None:
         """Run the task to its end, from whatever state is stored. Returns quietly when it is not ours to run.
 
-        Raises InfrastructureError when the task could not be brought to an end, not even to failed; it is then free to be claimed.
+        Raises InfrastructureError when it could not be brought to an end, not even to failed; it is then free to be claimed.
         """
         with logger.contextualize(task=task_id), self.leases.hold(task_id) as lease:
             if lease is None:

@@ -32,7 +32,14 @@ class Services:
     @classmethod
     def connect(cls, settings: Settings) -> "Services":
         """The real services. Nothing is connected before it is used."""
-        return cls(settings, MongoTaskStore(settings), RedisEventBus(settings), RqQueue(settings), MinioLogStore(settings), DockerEngine(settings.docker_host))
+        return cls(
+            settings,
+            store=MongoTaskStore(settings),
+            events=RedisEventBus(settings),
+            queue=RqQueue(settings),
+            logs=MinioLogStore(settings),
+            engine=DockerEngine(settings.docker_host),
+        )
 
     def prepare(self) -> None:
         """Make the indexes and the bucket that are missing."""

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import cattrs
 from attrs import Attribute, field, fields, frozen
@@ -61,6 +61,7 @@ def _docker_host(text: str) -> str:
 _COUNT = _positive(int, "a whole number of 1 or more")
 _NUMBER = _positive(float, "a number above 0")
 _SIZE = _positive(parse_size, "a size such as 128m")
+_SPOOL = Path("/var/tmp/orchestrator/spool")  # noqa: S108  made with mode 0700; /tmp would be emptied at boot
 _SECONDS = _positive(parse_duration, "a time such as 30s")
 
 
@@ -91,7 +92,7 @@ class Settings:
     queue: str = _setting("default", _name, "RQ queue that tasks wait in")
     concurrency: int = _setting(4, _COUNT, "tasks at once in one worker")
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
-    spool_dir: Path = _setting(Path("/var/tmp/orchestrator/spool"), Path, "folder for output until it is uploaded")
+    spool_dir: Path = _setting(_SPOOL, Path, "folder for output until it is uploaded")
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, _policy, "when to pull images: missing, always or never")
     network_allowed: bool = _setting(False, _flag, "whether tasks may ask for a network")
     root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
@@ -145,17 +146,17 @@ class Settings:
         return Limits(**{limit.name: getattr(self, f"{prefix}_{limit.name}") for limit in fields(Limits)})
 
 
-def options() -> "tuple[Attribute[object], ...]":
+def options() -> "tuple[Attribute[Any], ...]":
     """The settings as attrs fields: ``metadata`` holds parse, help and secret."""
     return fields(Settings)
 
 
-def variable(option: "Attribute[object]") -> str:
+def variable(option: "Attribute[Any]") -> str:
     """The environment variable of a setting."""
     return option.name.upper()
 
 
-def _hook(option: "Attribute[object]") -> Callable[[str, object], object]:
+def _hook(option: "Attribute[Any]") -> Callable[[str, object], object]:
     def parse(text: str, _: object) -> object:
         try:
             return option.metadata["parse"](text)

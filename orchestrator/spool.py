@@ -61,6 +61,11 @@ class Spool:
         self._seen[stream] += len(data)
         return self._seen[stream] <= self._cap
 
+    @property
+    def overflowed(self) -> bool:
+        """Whether a stream passed the cap."""
+        return any(seen > self._cap for seen in self._seen.values())
+
     def seal(self) -> dict[Stream, Sealed]:
         """Close the files and note their sums beside them, so that another process can go on from here."""
         for file in self._files.values():

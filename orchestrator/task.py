@@ -8,8 +8,8 @@ from typing import Self
 import cattrs
 from attrs import evolve, field, fields, frozen
 
-from orchestrator.errors import InvalidTask
 from orchestrator.cause import Cause
+from orchestrator.errors import InvalidTask
 from statemachine import State, Trigger
 
 Document = Mapping[str, object]
@@ -41,7 +41,7 @@ class ContainerRef:
 
 @frozen
 class LogObject:
-    """One stream in object storage: ``bytes`` and ``sha256`` are of the object; ``truncated`` says whether output was dropped."""
+    """One stream in object storage: ``bytes`` and ``sha256`` of the object; ``truncated`` says whether output was dropped."""
 
     key: str
     bytes: int

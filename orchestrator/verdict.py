@@ -40,18 +40,21 @@ def _own_cause(state: ContainerState) -> Cause | None:
 
 
 def _sentence(cause: Cause | None, state: ContainerState, limits: Limits) -> str:
-    match cause:
-        case None:
-            return "the program exited with status 0"
-        case Cause.TIMEOUT:
-            return f"the program was ended after its time limit of {limits.timeout:g} s"
-        case Cause.OUTPUT_LIMIT:
-            return f"the program was ended because a stream passed its limit of {format_size(limits.output)}"
-        case Cause.CANCELLED:
-            return "the program was ended because the task was cancelled"
-        case Cause.OOM:
-            return f"the kernel ended the program at its memory limit of {format_size(limits.memory)}"
-        case Cause.SIGNAL:
-            return f"the program was ended by {signal.Signals(_SIGNALS[state.exit_code]).name} (exit status {state.exit_code})"
-        case _:
-            return f"the program exited with status {state.exit_code}"
+    return _SENTENCES[cause].format(
+        code=state.exit_code,
+        signal=signal.Signals(_SIGNALS[state.exit_code]).name if state.exit_code in _SIGNALS else "",
+        timeout=f"{limits.timeout:g}",
+        memory=format_size(limits.memory),
+        output=format_size(limits.output),
+    )
+
+
+_SENTENCES = {
+    None: "the program exited with status 0",
+    Cause.EXIT: "the program exited with status {code}",
+    Cause.SIGNAL: "the program was ended by {signal} (exit status {code})",
+    Cause.OOM: "the kernel ended the program at its memory limit of {memory}",
+    Cause.OUTPUT_LIMIT: "the program was ended because a stream passed its limit of {output}",
+    Cause.TIMEOUT: "the program was ended after its time limit of {timeout} s",
+    Cause.CANCELLED: "the program was ended because the task was cancelled",
+}

@@ -1,0 +1,33 @@
+# The worker's image. Build arguments:
+#   BASE                an image with Python 3.11 to 3.13 and its venv module
+#   PIP_NO_INDEX=1      install from wheelhouse/ in the build context only, without a network
+#   PIP_INDEX_URL       install from another package index
+ARG BASE=python:3.12-slim
+
+FROM ${BASE} AS build
+ARG PIP_NO_INDEX
+ARG PIP_INDEX_URL
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all: PIP_FIND_LINKS=/src/locked
+WORKDIR /src
+COPY requirements wheelhouse* locked/
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --quiet --require-hashes -r locked/build.txt \
+    && python3 -m venv --without-pip /opt/orchestrator \
+    && /opt/build/bin/pip --python /opt/orchestrator install --quiet --require-hashes -r locked/worker.txt
+COPY pyproject.toml README.md ./
+COPY statemachine statemachine
+COPY orchestrator orchestrator
+RUN /opt/build/bin/pip --python /opt/build wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist . \
+    && /opt/build/bin/pip --python /opt/orchestrator install --quiet --no-deps --no-index dist/*.whl
+
+FROM ${BASE}
+RUN useradd --system --uid 10001 --shell /usr/sbin/nologin worker \
+    && install -d -o worker /var/tmp/orchestrator
+COPY --from=build /opt/orchestrator /opt/orchestrator
+ENV PATH=/opt/orchestrator/bin:$PATH PYTHONUNBUFFERED=1
+USER worker
+WORKDIR /var/tmp/orchestrator
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["python", "-m", "orchestrator", "health"]
+ENTRYPOINT ["python", "-m", "orchestrator"]
+CMD ["worker"]

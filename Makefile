@@ -1,0 +1,38 @@
+# Each target makes the machine ready first, and may be repeated: what is there already is not made again.
+.PHONY: demo test check format diagrams setup ready lock clean
+
+demo: ready # run real programs and watch them
+	.venv/bin/python scripts/demo.py
+
+test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
+	.venv/bin/python scripts/image.py python
+	.venv/bin/python -m pytest $(ARGS)
+
+check: setup # everything that can be said without running the worker
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/mypy scripts
+	.venv/bin/lint-imports
+	.venv/bin/python -m statemachine.diagrams --check
+
+format: setup
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+diagrams: setup # draw diagrams/ anew
+	.venv/bin/python -m statemachine.diagrams
+
+setup: # .venv as the lock says
+	@scripts/setup
+
+ready: setup # also a Docker engine and the image that tasks run in
+	@.venv/bin/python scripts/engine.py
+	@.venv/bin/python scripts/image.py busybox
+
+lock: setup # the locks anew from pyproject.toml; ARGS=--upgrade for the newest versions
+	scripts/lock $(ARGS)
+
+clean: # remove what make made here; the engine, its images and the data in .orchestrator/ stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

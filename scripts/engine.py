@@ -1,0 +1,187 @@
+"""Make sure that a Docker engine answers at DOCKER_HOST: use it, start it, or install and start it, and say which in a line.
+
+An engine that this did not start is never stopped, and one that it did start is left running.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+import requests
+from attrs import frozen
+from packages import NotReady, can_install, install
+
+from orchestrator.settings import Settings
+
+SOCKET = Path("/var/run/docker.sock")
+_REMEDIES = {"iptables": "--iptables=false", "bridge": "--bridge=none"}
+"""What dockerd may be unable to do on a bare machine → the flag that goes on without it (and without a network for tasks)."""
+
+
+@frozen
+class Daemon:
+    """How dockerd is started by hand, where there is no systemd."""
+
+    host: str = f"unix://{SOCKET}"
+    command: tuple[str, ...] = ("dockerd",)
+    run: Path = Path("/var/run")
+    log: Path = Path(__file__).resolve().parent.parent / ".orchestrator" / "dockerd.log"
+    patience: float = 60.0
+
+
+def main() -> int:
+    """Print one line, or what to do; the exit code says which."""
+    try:
+        print(f"engine: {ready(address())}")
+    except NotReady as reason:
+        print(f"engine: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def address() -> str:
+    """DOCKER_HOST as docker-py wants it."""
+    return Settings.load({"DOCKER_HOST": os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"}).docker_host
+
+
+def ready(host: str) -> str:
+    """What was done to have an engine at ``host``. Raises NotReady."""
+    if version := answers(host):
+        return f"Docker {version} answers at {host}"
+    if host != Daemon().host:
+        raise NotReady(f"nothing answers at DOCKER_HOST={host}; start that engine, or unset DOCKER_HOST")
+    if os.geteuid() != 0:
+        raise NotReady(_advice())
+    done = "started"
+    if not shutil.which("dockerd", path=_path()):
+        if not can_install():
+            raise NotReady("no Docker engine is installed and this machine has no apt-get; install Docker, then repeat this")
+        print("engine: installing Debian's docker.io, about a minute", flush=True)
+        install("docker.io", "iptables", "ca-certificates")
+        done = "installed and started"
+    how = _start_with_systemd(host) if Path("/run/systemd/system").is_dir() else start(Daemon())
+    return f"{done} Docker {answers(host)} {how}"
+
+
+def answers(host: str) -> str | None:
+    """The version of the engine at ``host``, or None when none answers."""
+    try:
+        client = docker.DockerClient(base_url=host, timeout=5)
+        return str(client.version()["Version"])
+    except (docker.errors.DockerException, requests.RequestException):
+        return None
+
+
+def start(daemon: Daemon) -> str:
+    """Start dockerd detached and wait until it answers; says how. Raises NotReady with the end of its log."""
+    if pid := _running(daemon.run / "docker.pid", "dockerd"):
+        if _wait(daemon):
+            return f"was on its way up as process {pid}"
+        raise NotReady(f"dockerd runs as process {pid}, but does not answer at {daemon.host}; look at its log, or end it")
+    _running(daemon.run / "docker/containerd/containerd.pid", "containerd")
+    _drop_dead_socket(daemon.run / "containerd/containerd.sock")
+    _mount_cgroups()
+    flags: list[str] = []
+    while not _launch(daemon, flags):
+        last = _tail(daemon.log)
+        remedy = next((flag for word, flag in _REMEDIES.items() if word in last[-1] and flag not in flags), None)
+        if remedy is None:
+            raise NotReady("\n  ".join([f"dockerd does not start; the end of {daemon.log}:", *last]))
+        flags.append(remedy)
+    return f"by hand ({' '.join([*daemon.command, *flags])}); its log is {daemon.log}"
+
+
+def _launch(daemon: Daemon, flags: list[str]) -> bool:
+    daemon.log.parent.mkdir(parents=True, exist_ok=True)
+    with daemon.log.open("ab") as log:
+        process = subprocess.Popen(
+            [*daemon.command, *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=os.environ | {"PATH": _path()},
+            start_new_session=True,
+        )
+    if _wait(daemon, process):
+        return True
+    process.terminate()
+    process.wait()
+    return False
+
+
+def _wait(daemon: Daemon, process: "subprocess.Popen[bytes] | None" = None) -> bool:
+    """Whether the engine answers before its process ends or patience does."""
+    deadline = time.monotonic() + daemon.patience
+    while time.monotonic() < deadline:
+        if answers(daemon.host):
+            return True
+        if process and process.poll() is not None:
+            return False
+        time.sleep(0.2)
+    return False
+
+
+def _running(pid_file: Path, name: str) -> int | None:
+    """The process in a pid file; the file is removed when that process is gone or is another program since a restart."""
+    try:
+        pid = int(pid_file.read_text())
+        if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+            return pid
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        pass
+    pid_file.unlink(missing_ok=True)
+    return None
+
+
+def _drop_dead_socket(path: Path) -> None:
+    """A socket that outlived its containerd makes dockerd wait for it for nothing."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        except FileNotFoundError:
+            pass
+
+
+def _mount_cgroups() -> None:
+    """A machine without systemd may have no cgroups mounted; dockerd says so when this does not help."""
+    root = Path("/sys/fs/cgroup")
+    if not (root / "cgroup.controllers").exists() and not (root / "memory").exists():
+        subprocess.run(["mount", "-t", "cgroup2", "cgroup2", root], check=False, capture_output=True)
+
+
+def _start_with_systemd(host: str) -> str:
+    subprocess.run(["systemctl", "start", "docker"], check=False, stdin=subprocess.DEVNULL)
+    if _wait(Daemon(host=host)):
+        return "with systemd"
+    journal = subprocess.run(
+        ["journalctl", "-u", "docker", "-n", "10", "--no-pager"], check=False, capture_output=True, text=True
+    )
+    raise NotReady(f"`systemctl start docker` brought up no engine:\n{journal.stdout}")
+
+
+def _advice() -> str:
+    if SOCKET.exists() and not os.access(SOCKET, os.W_OK):
+        return f"you may not use {SOCKET}; run `sudo usermod -aG docker $USER` and log in again, or set DOCKER_HOST"
+    if shutil.which("dockerd", path=_path()):
+        return "Docker is installed but does not answer; run `sudo systemctl start docker`, or set DOCKER_HOST"
+    return "no Docker engine answers and only root can install one; run `sudo apt-get install docker.io`, or set DOCKER_HOST"
+
+
+def _path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def _tail(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-10:] or ["(nothing)"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

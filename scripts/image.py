@@ -1,0 +1,160 @@
+"""Make sure that the engine has the images of demo and tests: pull them, or make them from Debian's packages.
+
+``busybox`` is the small one that tasks run in; ``python`` is the base that the worker's own image is built on in its test.
+"""
+
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+import docker
+from attrs import frozen
+from engine import address
+from packages import NotReady, can_install, install, read
+
+SILENCE = 15.0
+"""Seconds without a word after which a registry counts as not there."""
+_PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@frozen
+class Image:
+    """An image of ours: where registries have it, and how it is made where none answers."""
+
+    name: str
+    source: str
+    make: Callable[[docker.DockerClient, str], None]
+
+
+def main(names: list[str]) -> int:
+    """Print a line for each image, or what to do; the exit code says which."""
+    client = docker.DockerClient(base_url=address(), timeout=600)
+    try:
+        for name in names:
+            print(f"image: {ready(client, IMAGES[name])}")
+    except NotReady as reason:
+        print(f"image: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def ready(client: docker.DockerClient, image: Image) -> str:
+    """What was done to have the image. Raises NotReady."""
+    if client.images.list(name=image.name):
+        return f"{image.name} is there"
+    if complaint := _pull(client, image.source):
+        print(f"image: no {image.source} to be had ({complaint}); making {image.name} from Debian's packages", flush=True)
+        image.make(client, image.name)
+        return f"{image.name} is made"
+    client.images.get(image.source).tag(*image.name.split(":"))
+    return f"{image.name} is {image.source}"
+
+
+def _pull(client: docker.DockerClient, source: str) -> str:
+    """Empty when the image was pulled, or why not; docker-py itself would wait for ever."""
+    words: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_listen, args=(client, source, words.put), daemon=True).start()
+    try:
+        while (word := words.get(timeout=SILENCE)) == "…":
+            pass
+    except Empty:
+        return f"the registry is silent for {SILENCE:.0f} s"
+    return word
+
+
+def _listen(client: docker.DockerClient, source: str, say: Callable[[str], None]) -> None:
+    try:
+        for line in client.api.pull(source, stream=True, decode=True):
+            say(str(line.get("error", "…")))
+    except docker.errors.APIError as error:
+        say(str(error.explanation))
+    say("")
+
+
+def _make_busybox(client: docker.DockerClient, name: str) -> None:
+    binary = read("busybox-static", "./bin/busybox")
+    content = BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as files:
+        _add(files, "tmp", tarfile.DIRTYPE, mode=0o1777)
+        _add(files, "bin/busybox", content=binary)
+        for applet in _applets(binary):
+            _add(files, f"bin/{applet}", tarfile.SYMTYPE, target="busybox")
+        _add(files, "usr/bin/env", tarfile.SYMTYPE, target="/bin/busybox")
+        _add(files, "etc/passwd", mode=0o644, content=b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+        _add(files, "etc/group", mode=0o644, content=b"root:x:0:\nnogroup:x:65534:\n")
+    _import(client, name, content.getvalue(), "CMD sh")
+
+
+def _applets(binary: bytes) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "busybox"
+        program.write_bytes(binary)
+        program.chmod(0o755)
+        names = subprocess.run([program, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    return [name for name in names if name != "busybox"]
+
+
+def _add(
+    files: tarfile.TarFile,
+    name: str,
+    kind: bytes = tarfile.REGTYPE,
+    *,
+    mode: int = 0o755,
+    content: bytes = b"",
+    target: str = "",
+) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.size, entry.linkname = kind, mode, len(content), target
+    files.addfile(entry, BytesIO(content))
+
+
+def _make_python(client: docker.DockerClient, name: str) -> None:
+    if not can_install():
+        raise NotReady(f"only root on Debian or Ubuntu can make {name}; pull a Python image and tag it so")
+    if not shutil.which("debootstrap"):
+        install("debootstrap")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        root = Path(folder) / "root"
+        _debootstrap(root)
+        tar = subprocess.run(["tar", "-C", root, "-c", "."], check=True, stdout=subprocess.PIPE)
+        _import(client, name, tar.stdout, "CMD python3")
+
+
+def _debootstrap(root: Path) -> None:
+    """A minimal Debian with Python in the folder. What it mounts there goes with its mount namespace, whatever happens."""
+    packages = "--include=python3,python3-venv,ca-certificates"
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    done = subprocess.run(
+        ["unshare", "--mount", "debootstrap", "--variant=minbase", packages, suite, root],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise NotReady(f"debootstrap failed:\n{done.stdout[-2000:]}")
+    for folder in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+        shutil.rmtree(root / folder)
+
+
+def _import(client: docker.DockerClient, name: str, tar: bytes, command: str) -> None:
+    repository, _, tag = name.partition(":")
+    client.api.import_image_from_data(tar, repository, tag, changes=[_PATH, command])
+
+
+IMAGES = {
+    "busybox": Image("orchestrator-busybox:1", "busybox:1.37", _make_busybox),
+    "python": Image("orchestrator-python:1", "python:3.12-slim", _make_python),
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

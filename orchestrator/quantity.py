@@ -2,34 +2,40 @@
 
 import math
 import re
+from decimal import Decimal
 
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[bkmgt]?)(?:i?b)?", re.IGNORECASE)
-_DURATION = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
-_FACTORS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+LONGEST = 32
+"""Characters in a size or duration written as text."""
+SIZE = r"([0-9]+) ?[bB]?|([0-9]+(?:\.[0-9]+)?) ?([kmgtKMGT])[iI]?[bB]?"
+"""Text that is a size, as a regular expression that Python and JSON Schema read alike."""
+DURATION = r"([0-9]+(?:\.[0-9]+)?)|(?=[0-9])(?:([0-9]+)[hH])?(?:([0-9]+)[mM])?(?:([0-9]+(?:\.[0-9]+)?)[sS])?"
+"""Text that is a duration, likewise."""
 
 
 def parse_size(value: object) -> int:
-    """Bytes from an integer or from text such as ``512``, ``128m`` or ``1.5GiB``; units are powers of 1024, as in docker run.
+    """Bytes from a whole number or from text such as ``512``, ``128m`` or ``1.5GiB``.
 
-    Raises ValueError on anything else, booleans and fractions of a byte included.
+    Units are powers of 1024, as in docker run; what a fraction of a unit leaves of a byte is cut off.
+    Raises ValueError on anything else, booleans included.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        return int(value)
+    match = re.fullmatch(SIZE, value) if isinstance(value, str) and len(value) <= LONGEST else None
     if match is None:
         raise ValueError("a size in bytes, or text such as 128m")
-    return int(float(match["number"]) * _FACTORS[match["unit"].lower()])
+    whole, number, unit = match.groups()
+    return int(whole) if whole else int(Decimal(number) * _FACTORS[unit.lower()])
 
 
 def parse_duration(value: object) -> float:
     """Seconds from a finite number or from text such as ``1.5``, ``30s``, ``2m`` or ``1h30m``. Raises ValueError otherwise."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _FOREVER:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FOREVER:
         return float(value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
-    if match is None or not any(match.groups()):
+    match = re.fullmatch(DURATION, value) if isinstance(value, str) and len(value) <= LONGEST else None
+    if match is None:
         raise ValueError("a number of seconds, or text such as 30s")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    plain, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return plain + hours * 3600 + minutes * 60 + seconds
 
 
 def format_size(size: float) -> str:
@@ -39,6 +45,7 @@ def format_size(size: float) -> str:
     return f"{scaled:.0f} {_UNITS[exponent]}" if scaled == math.floor(scaled) else f"{scaled:.1f} {_UNITS[exponent]}"
 
 
+FOREVER = 1e12
+"""Seconds that no number may reach."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_LONGEST = 32
-_FOREVER = 1e12
+_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}

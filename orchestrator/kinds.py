@@ -1,0 +1,149 @@
+"""What each field of a request accepts."""
+
+import base64
+from collections.abc import Mapping
+
+from orchestrator.kind import (
+    TOO_MUCH,
+    Kind,
+    Refused,
+    mapping,
+    mapping_schema,
+    matching,
+    number,
+    pattern_schema,
+    shown,
+    text,
+    word,
+)
+from orchestrator.quantity import DURATION, FOREVER, LONGEST, SIZE, parse_duration, parse_size
+
+
+def _float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    """Many languages know one kind of number only, so 3.0 is whole, as in JSON Schema."""
+    given = _float(value)
+    if not given.is_integer():
+        raise ValueError
+    return int(given)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _content(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, Mapping) or set(value) != {"base64"} or not isinstance(value["base64"], str):
+        raise ValueError
+    return base64.b64decode(value["base64"], validate=True)
+
+
+def _command(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return ("sh", "-c", text(value))
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    return tuple(text(each) for each in value)
+
+
+def _file_name(value: object) -> str:
+    path = matching(_FILE, _LONGEST_PATH)(value)
+    if any(len(part.encode()) > _LONGEST_NAME for part in path.split("/")):
+        raise ValueError
+    return path
+
+
+def _files(value: object) -> dict[str, bytes]:
+    files = mapping(FILE_NAME, CONTENT)(value)
+    for path in files:
+        above = path.rpartition("/")[0]
+        while above:
+            if above in files:
+                raise Refused(f"{shown(above)} is given both as a file and as a folder")
+            above = above.rpartition("/")[0]
+    return files
+
+
+_LONGEST_PATH = 512
+_LONGEST_NAME = 255
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+_NAME = r"[a-z0-9]+(?:(?:[./]|__?|-+)[a-z0-9]+)*"
+_IMAGE = _HOST + _NAME + r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+_PART = r"(?!\.{1,2}(?![^/]))[^/\u0000]+"
+_FILE = rf"{_PART}(?:/{_PART})*"
+_ANY = r"[^\u0000]*"
+_BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+
+ID = word(
+    "an id of 1 to 128 letters, digits, '_', '.' and '-' that begins with a letter or digit",
+    r"[a-zA-Z0-9][a-zA-Z0-9_.-]*",
+    128,
+)
+IMAGE = word("an image reference such as python:3.12-slim", _IMAGE, 512)
+USER = word("a numeric uid or uid:gid such as 1000:1000", r"[0-9]{1,10}(?::[0-9]{1,10})?", 21)
+FOLDER = word("an absolute path", r"/[^\n\u0000]*", _LONGEST_PATH)
+FLAG = Kind("true or false", _flag, {"type": "boolean"})
+TEXT = Kind("a string without NUL", text, pattern_schema(_ANY))
+COMMAND = Kind(
+    "a list of one or more strings, or one string for sh -c",
+    _command,
+    {"oneOf": [TEXT.schema, {"type": "array", "items": TEXT.schema, "minItems": 1}]},
+)
+CONTENT = Kind(
+    "text, or {base64: …}",
+    _content,
+    {
+        "oneOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {"base64": pattern_schema(_BASE64)},
+                "required": ["base64"],
+                "additionalProperties": False,
+            },
+        ]
+    },
+    private=True,
+)
+FILE_NAME = Kind("a relative path without empty, '.' or '..' parts", _file_name, pattern_schema(_FILE, _LONGEST_PATH))
+FILES = Kind("a map of relative paths to text or {base64: …}", _files, mapping_schema(FILE_NAME, CONTENT), private=True)
+VARIABLE = Kind("a name without '='", matching(r"[^=]+", 1 << 15), pattern_schema(r"[^=\u0000]+", 1 << 15))
+ENV = Kind("a map of names to strings", mapping(VARIABLE, TEXT), mapping_schema(VARIABLE, TEXT), private=True)
+LABELS = Kind("a map of strings to strings", mapping(TEXT, TEXT), mapping_schema(TEXT, TEXT))
+CPUS = Kind(
+    "a number of CPUs of 0.01 or more",
+    number(0.01, _float),
+    {"type": "number", "minimum": 0.01, "exclusiveMaximum": TOO_MUCH},
+)
+PIDS = Kind("a whole number of 1 or more", number(1, _whole), {"type": "integer", "minimum": 1, "exclusiveMaximum": TOO_MUCH})
+SECONDS = Kind(
+    "a time of 0.001 seconds or more, such as 30 or '30s'",
+    number(0.001, parse_duration),
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0.001, "exclusiveMaximum": FOREVER},
+            pattern_schema(DURATION, LONGEST),
+        ]
+    },
+)
+
+
+def size(low: int) -> Kind[int]:
+    """A size of at least ``low`` bytes."""
+    plain = {"type": "integer", "minimum": low, "exclusiveMaximum": TOO_MUCH}
+    return Kind(
+        f"a size of {low} bytes or more, such as 134217728 or '128m'",
+        number(low, parse_size),
+        {"oneOf": [plain, pattern_schema(SIZE, LONGEST)]},
+    )

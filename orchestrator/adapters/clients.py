@@ -1,0 +1,81 @@
+"""Clients of MongoDB, Redis and S3 with bounded waits. Knows how each library is told so; knows no port."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+import urllib3
+from minio import Minio
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError
+from redis import Redis, RedisError
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from orchestrator.errors import InfrastructureError, SettingsError
+from orchestrator.settings import Settings
+
+T = TypeVar("T")
+Mongo = MongoClient[Mapping[str, Any]]
+_MONGO_MS = 5000
+
+
+class PerProcess(Generic[T]):
+    """A client made on first use in each process: neither pymongo nor urllib3 survives the fork of RQ's stock worker."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: dict[int, T] = {}
+
+    def __call__(self) -> T:
+        """The client of this process. Of two threads that race here one is kept; the other was never connected."""
+        pid = os.getpid()
+        if pid not in self._made:
+            self._made.setdefault(pid, self._make())
+        return self._made[pid]
+
+
+def mongo_client(settings: Settings) -> Mongo:
+    """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI."""
+    try:
+        return MongoClient(settings.mongo_uri, tz_aware=True, connect=False, timeoutMS=_MONGO_MS, connectTimeoutMS=3000)
+    except (ConfigurationError, ValueError):
+        raise SettingsError("MONGO_URI: the given value is not a URI such as mongodb://host:27017") from None
+
+
+def redis_client(settings: Settings) -> Redis:
+    """Connects on first use; a command is tried six times over about 3 s. Raises SettingsError on a bad URL."""
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=5)
+    try:
+        return Redis.from_url(
+            settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15
+        )
+    except ValueError:
+        raise SettingsError("REDIS_URL: the given value is not a URL such as redis://host:6379/0") from None
+
+
+def minio_client(settings: Settings) -> Minio:
+    """A request is tried three times, with 5 s to connect and 30 s of silence each. Raises SettingsError on a bad endpoint."""
+    retries = urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
+    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=30), retries=retries, maxsize=10)
+    try:
+        return Minio(
+            settings.minio_endpoint,
+            settings.minio_access_key,
+            settings.minio_secret_key,
+            region=settings.minio_region,
+            secure=settings.minio_use_ssl,
+            http_client=pool,
+        )
+    except ValueError as error:
+        raise SettingsError(f"MINIO_ENDPOINT: {error}") from None
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turns what redis-py raises into InfrastructureError."""
+    try:
+        yield
+    except RedisError as error:
+        raise InfrastructureError("redis", str(error)) from error

@@ -1,0 +1,60 @@
+"""What every task store agrees on about a document: who holds it, and what a move writes. Knows no database."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from orchestrator.ports import Move
+from orchestrator.task import Document, to_document
+from statemachine import TERMINAL
+
+FINAL = sorted(str(state) for state in TERMINAL)
+BULKY = ("files", "stdin")
+"""What ``list`` leaves out."""
+
+
+def is_held(document: Document, token: str) -> bool:
+    """Whether ``token`` is that of the lease and the task is not terminal; the lease may have expired."""
+    return document.get("status") not in FINAL and _token(document) == token
+
+
+def is_applied(document: Document, move: Move) -> bool:
+    """Whether this very move is in the history and its holder was not replaced since."""
+    history = document.get("history")
+    return _token(document) == move.token and isinstance(history, list) and row(move) in history
+
+
+def seq_of(document: Document) -> int:
+    """How often the task has moved; whatever no worker wrote counts as 0."""
+    seq = document.get("seq")
+    return seq if isinstance(seq, int) and seq >= 1 else 0
+
+
+def row(move: Move) -> dict[str, object]:
+    """The history row of a move, to the millisecond that databases keep."""
+    at = move.entry.at
+    stored = to_document({"row": move.entry})["row"]
+    return {**_mapping(stored), "at": at.replace(microsecond=at.microsecond // 1000 * 1000)}
+
+
+def changes(move: Move) -> dict[str, object]:
+    """The fields that a move sets, apart from history and lease."""
+    return to_document({**move.fields, "status": move.entry.status, "seq": move.entry.seq})
+
+
+def age(document: Document) -> tuple[bool, object]:
+    """Sorts documents by ``created_at``; one without a date counts as oldest."""
+    created = document.get("created_at")
+    return (True, created) if isinstance(created, datetime) else (False, 0)
+
+
+def lease_of(document: Document) -> Mapping[str, object]:
+    """The lease, or nothing when there is none."""
+    return _mapping(document.get("lease"))
+
+
+def _token(document: Document) -> object:
+    return lease_of(document).get("token")
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,128 @@
+"""The task documents in memory. Kept as BSON, so that dates, enums and what cannot be stored are as in MongoDB."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+
+from orchestrator.adapters.documents import BULKY, age, changes, is_applied, is_held, lease_of, row, seq_of
+from orchestrator.errors import DuplicateTask, InvalidTask, Superseded
+from orchestrator.ports import Move
+from orchestrator.task import Document
+from statemachine import TERMINAL
+
+Changed = dict[str, Any]
+_ZONED: CodecOptions[Changed] = CodecOptions(dict, tz_aware=True)
+
+
+class MemoryTaskStore:
+    """The TaskStore of one process; ``clock`` is the database's, in UTC."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._documents: dict[str, bytes] = {}
+        self._lock = threading.RLock()
+
+    def prepare(self) -> None:
+        """Nothing is missing."""
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
+        with self._lock:
+            if document["_id"] in self._documents:
+                raise DuplicateTask("a task with this id exists already")
+            self._save(document)
+
+    def find(self, task_id: str) -> Document | None:
+        """The document, or None."""
+        return self._load(task_id)
+
+    def list(self, status: str | None, limit: int) -> Sequence[Document]:
+        """The newest tasks, without their files and stdin."""
+        with self._lock:
+            everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
+        found = [document for document in everything if status in {None, document.get("status")}]
+        newest = sorted(found, key=age, reverse=True)[: max(limit, 0)]
+        return [{name: value for name, value in document.items() if name not in BULKY} for document in newest]
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
+        """Take the lease when it is free, expired or ours already."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or document.get("status") in TERMINAL or not self._is_free(document, token):
+                return None
+            document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl)}
+            return self._save(document)
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases."""
+        return frozenset(task_id for task_id, token in tokens.items() if self._renew(task_id, token, ttl))
+
+    def let_go(self, task_id: str, token: str) -> None:
+        """Free the lease."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is not None and is_held(document, token):
+                self._save({**document, "lease": None})
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set on ``_id``, status, seq and token."""
+        with self._lock:
+            document = self._load(move.task_id)
+            if document is not None and self._is_expected(document, move):
+                self._apply(document, move)
+            if document is None or not is_applied(document, move):
+                raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
+            return document
+
+    def confirm(self, task_id: str, seq: int) -> None:
+        """Raise ``published`` to ``seq``."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is not None and (document.get("published") or 0) < seq:
+                self._save({**document, "published": seq})
+
+    def _is_free(self, document: Document, token: str) -> bool:
+        lease = lease_of(document)
+        expires = lease.get("expires_at")
+        return lease.get("token") == token or not isinstance(expires, datetime) or expires <= self._clock()
+
+    def _renew(self, task_id: str, token: str, ttl: float) -> bool:
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or not is_held(document, token):
+                return False
+            self._save({**document, "lease": {**document["lease"], "expires_at": self._after(ttl)}})
+            return True
+
+    @staticmethod
+    def _is_expected(document: Document, move: Move) -> bool:
+        before = (move.entry.source, move.entry.seq - 1, move.token)
+        return (document.get("status"), seq_of(document), lease_of(document).get("token")) == before
+
+    def _apply(self, document: Changed, move: Move) -> None:
+        history = document.get("history")
+        document |= changes(move)
+        document["history"] = [*(history if isinstance(history, list) else []), row(move)]
+        if move.entry.status in TERMINAL:
+            document["lease"]["expires_at"] = self._clock()
+        document |= self._save(document)
+
+    def _after(self, ttl: float) -> datetime:
+        return self._clock() + timedelta(seconds=ttl)
+
+    def _load(self, task_id: str) -> Changed | None:
+        stored = self._documents.get(task_id)
+        return None if stored is None else bson.decode(stored, _ZONED)
+
+    def _save(self, document: Document) -> Changed:
+        try:
+            stored = bson.encode(document)
+        except (BSONError, OverflowError, UnicodeEncodeError) as error:
+            raise InvalidTask([f"the document cannot be stored: {error}"]) from error
+        self._documents[str(document["_id"])] = stored
+        return bson.decode(stored, _ZONED)

@@ -1,0 +1,92 @@
+"""Logs as objects in a bucket of MinIO or another S3 server. Knows keys, bytes and checksums, not what a task is."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from minio import Minio
+from minio.commonconfig import ENABLED, Filter
+from minio.error import MinioException, S3Error
+from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfig, Rule
+from urllib3.exceptions import HTTPError
+
+from orchestrator.adapters.clients import PerProcess, minio_client
+from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.settings import Settings
+
+_SHA256 = "x-amz-meta-sha256"
+_CHUNK = 1 << 16
+_MISSING = "NoSuchKey"
+_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+
+
+class MinioLogStore:
+    """The LogStore on S3. The server has no checksum of ours, so it is kept in the object's metadata."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = PerProcess(lambda: minio_client(settings))
+        self._bucket = settings.minio_bucket
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket."""
+        return self._bucket
+
+    def prepare(self) -> None:
+        """Make the bucket, with a rule that drops uploads cut short; the rules of a bucket that exists are its owner's."""
+        client = self._client()
+        with _errors():
+            if not client.bucket_exists(self._bucket):
+                self._make_bucket(client)
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        """Store the file; parts of a large one go one after the other, for the library leaks its upload threads on errors."""
+        with _errors():
+            self._client().fput_object(self._bucket, key, str(path), metadata={"sha256": sha256}, num_parallel_uploads=1)
+
+    def stat(self, key: str) -> tuple[int, str] | None:
+        """(bytes, sha256) or None."""
+        with _errors():
+            try:
+                found = self._client().stat_object(self._bucket, key)
+            except S3Error as error:
+                if error.code != _MISSING:
+                    raise
+                return None
+        return found.size or 0, (found.metadata or {}).get(_SHA256, "")
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """The bytes, in chunks of 64 KiB; the request is made when the first one is asked for."""
+        with _errors():
+            try:
+                response = self._client().get_object(self._bucket, key)
+            except S3Error as error:
+                if error.code != _MISSING:
+                    raise
+                raise UnknownTask(f"there is no log {key}") from None
+            with closing(response):
+                yield from response.stream(_CHUNK)
+
+    def _make_bucket(self, client: Minio) -> None:
+        try:
+            client.make_bucket(self._bucket)
+        except S3Error as error:
+            if error.code not in _EXISTS:
+                raise
+            return
+        # MinIO has no such rule and drops them by itself; others may forbid it
+        with suppress(S3Error):
+            client.set_bucket_lifecycle(self._bucket, _drop_stale_uploads())
+
+
+def _drop_stale_uploads() -> LifecycleConfig:
+    drop = AbortIncompleteMultipartUpload(days_after_initiation=1)
+    return LifecycleConfig([Rule(ENABLED, rule_filter=Filter(prefix=""), abort_incomplete_multipart_upload=drop)])
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (MinioException, HTTPError) as error:
+        raise InfrastructureError("s3", str(error)) from error

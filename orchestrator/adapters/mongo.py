@@ -1,0 +1,136 @@
+"""The task documents in MongoDB. Compare-and-set is one update of one ``_id``; the document is then read back and judged.
+
+Leases run on the database's clock (``$$NOW``). No filter has an operator at its top level: a server that has only the index
+of ``_id`` for it (SecantusDB) would scan the collection. So a claim's condition stands in its update.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from orchestrator.adapters.clients import PerProcess, mongo_client
+from orchestrator.adapters.documents import BULKY, FINAL, changes, is_applied, is_held, row
+from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask, Superseded
+from orchestrator.ports import Move
+from orchestrator.settings import Settings
+from orchestrator.task import Document
+from statemachine import TERMINAL
+
+Stage = dict[str, Any]
+_ALIVE = {"$nin": FINAL}
+_NEVER_MOVED = {"$not": {"$gte": 1}}
+_NEWEST_FIRST = ("created_at", -1)
+_HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
+
+
+class MongoTaskStore:
+    """The TaskStore on MongoDB or whatever speaks its protocol, collection ``tasks``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = PerProcess(lambda: mongo_client(settings))
+        self._database = settings.mongo_db_name
+
+    def prepare(self) -> None:
+        """Make the indexes that are missing: for lists, and for those who look for expired leases."""
+        with _errors():
+            for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST], [("status", 1), ("lease.expires_at", 1)]):
+                self._tasks.create_index(keys)
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
+        with _errors():
+            self._tasks.insert_one(dict(document))
+
+    def find(self, task_id: str) -> Document | None:
+        """The document, or None."""
+        with _errors():
+            return self._tasks.find_one({"_id": task_id})
+
+    def list(self, status: str | None, limit: int) -> Sequence[Document]:
+        """The newest tasks, without their files and stdin."""
+        if limit < 1:  # MongoDB takes 0 for no limit
+            return []
+        query = {} if status is None else {"status": status}
+        with _errors():
+            found = self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[_NEWEST_FIRST], limit=limit)
+            return [*found]
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
+        """Take the lease when it is free, expired (a missing expiry sorts below every date) or ours already."""
+        free = {"$or": [{"$lte": ["$lease.expires_at", "$$NOW"]}, {"$eq": ["$lease.token", {"$literal": token}]}]}
+        lease = {"$mergeObjects": [{"$literal": {"worker": worker, "token": token}}, _expiry("expires_at", ttl)]}
+        with _errors():
+            self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set({"lease": {"$cond": [free, lease, "$lease"]}}))
+        document = self.find(task_id)
+        return document if document is not None and is_held(document, token) else None
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases in one write. A token belongs to one task, so ids and tokens need no pairing in the filter."""
+        ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
+        with _errors():
+            self._tasks.update_many(ours, _set(_expiry("lease.expires_at", ttl)))
+            found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1, "status": 1})]
+        return frozenset(document["_id"] for document in found if is_held(document, tokens[document["_id"]]))
+
+    def let_go(self, task_id: str, token: str) -> None:
+        """Free the lease."""
+        with _errors():
+            held = {"_id": task_id, "lease.token": token, "status": _ALIVE}
+            self._tasks.update_one(held, {"$set": {"lease": None}})
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""
+        before = move.entry.seq - 1
+        expected = {
+            "_id": move.task_id,
+            "status": str(move.entry.source),
+            "seq": before or _NEVER_MOVED,
+            "lease.token": move.token,
+        }
+        values: Stage = {name: {"$literal": value} for name, value in changes(move).items()}
+        values["history"] = {"$concatArrays": [_HISTORY, [{"$literal": row(move)}]]}
+        if move.entry.status in TERMINAL:
+            values["lease.expires_at"] = "$$NOW"
+        with _errors():
+            self._tasks.update_one(expected, _set(values))
+        document = self.find(move.task_id)
+        if document is None or not is_applied(document, move):
+            raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
+        return document
+
+    def confirm(self, task_id: str, seq: int) -> None:
+        """Raise ``published`` to ``seq``."""
+        with _errors():
+            self._tasks.update_one({"_id": task_id}, {"$max": {"published": seq}})
+
+    def close(self) -> None:
+        """Close this process's connections; the next call opens new ones."""
+        self._client().close()
+
+    @property
+    def _tasks(self) -> Collection[Mapping[str, Any]]:
+        return self._client()[self._database]["tasks"]
+
+
+def _expiry(field: str, ttl: float) -> Stage:
+    return {field: {"$add": ["$$NOW", round(ttl * 1000)]}}
+
+
+def _set(values: Stage) -> Sequence[Stage]:
+    return [{"$set": values}]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except DuplicateKeyError:
+        raise DuplicateTask("a task with this id exists already") from None
+    except PyMongoError as error:
+        raise InfrastructureError("mongodb", str(error).partition(", Timeout:")[0]) from error
+    except (BSONError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidTask([f"the document cannot be stored: {error}"]) from error

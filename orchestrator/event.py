@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from operator import index
 from typing import Self
 
 from attrs import asdict, frozen
@@ -58,16 +59,19 @@ class Event:
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """The inverse of ``to_json``. Raises ValueError, KeyError or TypeError on anything else."""
-        fields = json.loads(text)
+        try:
+            fields = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply to be an event") from None
         return cls(
-            task_id=fields["task_id"],
-            seq=fields["seq"],
-            trigger=fields["trigger"] and Trigger(fields["trigger"]),
-            source=fields["source"] and State(fields["source"]),
+            task_id=str(fields["task_id"]),
+            seq=index(fields["seq"]),
+            trigger=None if fields["trigger"] is None else Trigger(fields["trigger"]),
+            source=None if fields["source"] is None else State(fields["source"]),
             status=State(fields["status"]),
             at=datetime.fromisoformat(fields["at"]),
             exit_code=fields.get("exit_code"),
-            cause=Cause(fields["cause"]) if fields.get("cause") else None,
+            cause=None if fields.get("cause") is None else Cause(fields["cause"]),
             message=fields.get("message"),
         )
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
-from typing import Self
+from typing import Self, TypeVar
 
 import cattrs
 from attrs import evolve, field, fields, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
+from orchestrator.kind import shown
 from statemachine import State, Trigger
 
+T = TypeVar("T")
+N = TypeVar("N", int, float)
 Document = Mapping[str, object]
 """A task as the database has it."""
 Fields = Mapping[str, object]
@@ -144,16 +148,36 @@ def to_document(changes: Fields) -> dict[str, object]:
 @cache
 def _codec() -> cattrs.Converter:
     codec = cattrs.Converter()
-    codec.register_structure_hook(datetime, lambda value, _: _instant(value))
+    for kind in (str, bool, datetime):
+        codec.register_structure_hook(kind, _exactly)
+    for number in (int, float):
+        codec.register_structure_hook(number, _number)
+    for choice in (State, Trigger, Cause):
+        codec.register_structure_hook(choice, lambda value, kind: kind(value))
+    codec.register_structure_hook_func(lambda kind: kind == Document, lambda value, _: _exactly(value, dict))
+    codec.register_structure_hook_func(lambda kind: kind == _History, _entries)
     codec.register_unstructure_hook(datetime, lambda value: value)
-    codec.register_structure_hook_func(lambda kind: kind == Document, lambda value, _: value)
+    codec.register_unstructure_hook(StrEnum, lambda value: value.value)
     return codec
 
 
-def _instant(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"{value!r} is not a date")
+def _exactly(value: object, kind: type[T]) -> T:
+    """No coercion: a task read as something else than what is stored could never be compared and set."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{shown(value)} is not of type {kind.__name__}")
     return value
 
 
+def _number(value: object, kind: type[N]) -> N:
+    """Numbers compare by value in the database, so 3 and 3.0 are the same one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or kind(value) != value:
+        raise TypeError(f"{shown(value)} is not of type {kind.__name__}")
+    return kind(value)
+
+
+def _entries(value: object, _: object) -> tuple[Entry, ...]:
+    return tuple(_codec().structure(entry, Entry) for entry in _exactly(value, list))
+
+
+_History = tuple[Entry, ...]
 _OWN = frozenset(attribute.name for attribute in fields(Task)) - {"id", "request"}

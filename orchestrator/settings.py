@@ -10,10 +10,11 @@ import cattrs
 from attrs import Attribute, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
+from orchestrator import kinds
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
 from orchestrator.quantity import parse_duration, parse_size
-from orchestrator.request import Limits, Rules
+from orchestrator.request import Limits, Rules, kinds_of
 
 T = TypeVar("T")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
@@ -38,9 +39,29 @@ def _positive(parse: Callable[[str], T], phrase: str) -> Callable[[str], T]:
     return checked
 
 
+def _limit(name: str, parse: Callable[[str], object]) -> Callable[[str], Any]:
+    """What a task may say of this limit, written as text."""
+    kind = kinds_of(Limits)[name]
+
+    def checked(text: str) -> object:
+        try:
+            return kind.parse(parse(text))
+        except (ValueError, OverflowError):
+            raise ValueError(kind.phrase) from None
+
+    return checked
+
+
+def _user(text: str) -> str:
+    try:
+        return kinds.USER.parse(text)
+    except ValueError:
+        raise ValueError(kinds.USER.phrase) from None
+
+
 def _name(text: str) -> str:
     if not text.strip():
-        raise ValueError("a word that is not empty")
+        raise ValueError("a word")
     return text
 
 
@@ -59,7 +80,6 @@ def _docker_host(text: str) -> str:
 
 
 _COUNT = _positive(int, "a whole number of 1 or more")
-_NUMBER = _positive(float, "a number above 0")
 _SIZE = _positive(parse_size, "a size such as 128m")
 _SPOOL = Path("/var/tmp/orchestrator/spool")  # noqa: S108  made with mode 0700; /tmp would be emptied at boot
 _SECONDS = _positive(parse_duration, "a time such as 30s")
@@ -96,23 +116,25 @@ class Settings:
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, _policy, "when to pull images: missing, always or never")
     network_allowed: bool = _setting(False, _flag, "whether tasks may ask for a network")
     root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
-    default_user: str = _setting("65534:65534", _name, "uid:gid of tasks that name no user")
+    default_user: str = _setting("65534:65534", _user, "uid:gid of tasks that name no user")
     files_max: int = _setting(4 << 20, _SIZE, "most bytes in a task's files together")
     stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
     lease_ttl: float = _setting(10.0, _SECONDS, "seconds a worker's claim on a task lasts unless it is renewed")
     retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the task is failed")
-    default_cpus: float = _setting(1.0, _NUMBER, "CPUs of a task that names none")
-    default_memory: int = _setting(256 << 20, _SIZE, "memory of a task that names none")
-    default_pids: int = _setting(128, _COUNT, "processes and threads of a task that names none")
-    default_timeout: float = _setting(60.0, _SECONDS, "wall time of a task that names none")
-    default_output: int = _setting(10 << 20, _SIZE, "bytes kept of each stream for a task that names none")
-    default_tmp: int = _setting(64 << 20, _SIZE, "size of /tmp of a task that names none")
-    max_cpus: float = _setting(64.0, _NUMBER, "most CPUs that a task may ask for")
-    max_memory: int = _setting(4 << 30, _SIZE, "most memory that a task may ask for")
-    max_pids: int = _setting(4096, _COUNT, "most processes and threads that a task may ask for")
-    max_timeout: float = _setting(3600.0, _SECONDS, "longest wall time that a task may ask for")
-    max_output: int = _setting(100 << 20, _SIZE, "most bytes of each stream that a task may ask for")
-    max_tmp: int = _setting(1 << 30, _SIZE, "largest /tmp that a task may ask for")
+    default_cpus: float = _setting(1.0, _limit("cpus", float), "CPUs of a task that names none")
+    default_memory: int = _setting(256 << 20, _limit("memory", parse_size), "memory of a task that names none")
+    default_pids: int = _setting(128, _limit("pids", int), "processes and threads of a task that names none")
+    default_timeout: float = _setting(60.0, _limit("timeout", parse_duration), "wall time of a task that names none")
+    default_output: int = _setting(
+        10 << 20, _limit("output", parse_size), "bytes kept of each stream for a task that names none"
+    )
+    default_tmp: int = _setting(64 << 20, _limit("tmp", parse_size), "size of /tmp of a task that names none")
+    max_cpus: float = _setting(64.0, _limit("cpus", float), "most CPUs that a task may ask for")
+    max_memory: int = _setting(4 << 30, _limit("memory", parse_size), "most memory that a task may ask for")
+    max_pids: int = _setting(4096, _limit("pids", int), "most processes and threads that a task may ask for")
+    max_timeout: float = _setting(3600.0, _limit("timeout", parse_duration), "longest wall time that a task may ask for")
+    max_output: int = _setting(100 << 20, _limit("output", parse_size), "most bytes of each stream that a task may ask for")
+    max_tmp: int = _setting(1 << 30, _limit("tmp", parse_size), "largest /tmp that a task may ask for")
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -121,10 +143,23 @@ class Settings:
         converter = cattrs.Converter()
         hooks = {option.name: override(struct_hook=_hook(option)) for option in options()}
         try:
-            return make_dict_structure_fn(cls, converter, **hooks)(given, cls)  # type: ignore[arg-type]
+            loaded = make_dict_structure_fn(cls, converter, **hooks)(given, cls)  # type: ignore[arg-type]
         except cattrs.BaseValidationError as error:
             lines = cattrs.transform_error(error, path="", format_exception=lambda reason, _: str(reason))
             raise SettingsError("\n".join(line.rpartition(" @ ")[0] for line in lines)) from None
+        if conflicts := loaded.conflicts():
+            raise SettingsError("\n".join(conflicts))
+        return loaded
+
+    def conflicts(self) -> list[str]:
+        """Settings that are good each by itself, but under which no task could run that leaves the field out."""
+        above = [
+            f"DEFAULT_{limit.name.upper()}: {default} is above MAX_{limit.name.upper()}, which is {most}"
+            for limit in fields(Limits)
+            if (default := getattr(self.rules.defaults, limit.name)) > (most := getattr(self.rules.ceilings, limit.name))
+        ]
+        rooted = not self.root_allowed and 0 in map(int, self.default_user.split(":"))
+        return above + [f"DEFAULT_USER: {self.default_user!r} is root, and ROOT_ALLOWED is false"] * rooted
 
     @property
     def rules(self) -> Rules:

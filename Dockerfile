@@ -21,13 +21,12 @@ RUN /opt/build/bin/pip --python /opt/build wheel --quiet --no-deps --no-index --
     && /opt/build/bin/pip --python /opt/orchestrator install --quiet --no-deps --no-index dist/*.whl
 
 FROM ${BASE}
-RUN useradd --system --uid 10001 --shell /usr/sbin/nologin worker \
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin worker \
     && install -d -o worker /var/tmp/orchestrator
 COPY --from=build /opt/orchestrator /opt/orchestrator
 ENV PATH=/opt/orchestrator/bin:$PATH PYTHONUNBUFFERED=1
 USER worker
-WORKDIR /var/tmp/orchestrator
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["python", "-m", "orchestrator", "health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "orchestrator", "health"]
 ENTRYPOINT ["python", "-m", "orchestrator"]
 CMD ["worker"]

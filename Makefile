@@ -5,14 +5,13 @@ demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
 
 test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
-	.venv/bin/python scripts/image.py python
+	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m pytest $(ARGS)
 
 check: setup # everything that can be said without running the worker
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venv/bin/mypy scripts
 	.venv/bin/lint-imports
 	.venv/bin/python -m statemachine.diagrams --check
 
@@ -27,8 +26,8 @@ setup: # .venv as the lock says
 	@scripts/setup
 
 ready: setup # also a Docker engine and the image that tasks run in
-	@.venv/bin/python scripts/engine.py
-	@.venv/bin/python scripts/image.py busybox
+	@.venv/bin/python -m scripts.engine
+	@.venv/bin/python -m scripts.image busybox
 
 lock: setup # the locks anew from pyproject.toml; ARGS=--upgrade for the newest versions
 	scripts/lock $(ARGS)

@@ -9,15 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import docker
 import requests
 from attrs import frozen
-from packages import NotReady, can_install, install
 
 from orchestrator.settings import Settings
+from scripts.packages import NotReady, can_install, install
 
+_ANY_VERSION = "1.41"  # named so that docker-py asks for none; what is called here is the same in all
 SOCKET = Path("/var/run/docker.sock")
 _REMEDIES = {"iptables": "--iptables=false", "bridge": "--bridge=none"}
 """What dockerd may be unable to do on a bare machine → the flag that goes on without it (and without a network for tasks)."""
@@ -70,9 +72,11 @@ def ready(host: str) -> str:
 
 def answers(host: str) -> str | None:
     """The version of the engine at ``host``, or None when none answers."""
+    if host.startswith("unix://") and not _listens(Path(host.removeprefix("unix://"))):
+        return None
     try:
-        client = docker.DockerClient(base_url=host, timeout=5)
-        return str(client.version()["Version"])
+        with closing(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=5)) as client:
+            return str(client.version(api_version=False)["Version"])
     except (docker.errors.DockerException, requests.RequestException):
         return None
 
@@ -81,24 +85,27 @@ def start(daemon: Daemon) -> str:
     """Start dockerd detached and wait until it answers; says how. Raises NotReady with the end of its log."""
     if pid := _running(daemon.run / "docker.pid", "dockerd"):
         if _wait(daemon):
-            return f"was on its way up as process {pid}"
+            return f"that was on its way up as process {pid}"
         raise NotReady(f"dockerd runs as process {pid}, but does not answer at {daemon.host}; look at its log, or end it")
     _running(daemon.run / "docker/containerd/containerd.pid", "containerd")
-    _drop_dead_socket(daemon.run / "containerd/containerd.sock")
+    containerd = daemon.run / "containerd/containerd.sock"
+    if not _listens(containerd):  # dockerd would wait for the containerd of before a restart
+        containerd.unlink(missing_ok=True)
     _mount_cgroups()
     flags: list[str] = []
     while not _launch(daemon, flags):
-        last = _tail(daemon.log)
-        remedy = next((flag for word, flag in _REMEDIES.items() if word in last[-1] and flag not in flags), None)
+        complaints = _complaints(daemon.log)
+        fatal = complaints.rpartition("failed to start daemon")[2]
+        remedy = next((flag for word, flag in _REMEDIES.items() if word in fatal and flag not in flags), None)
         if remedy is None:
-            raise NotReady("\n  ".join([f"dockerd does not start; the end of {daemon.log}:", *last]))
+            raise NotReady(f"dockerd does not start; the end of {daemon.log}:\n{complaints}")
         flags.append(remedy)
     return f"by hand ({' '.join([*daemon.command, *flags])}); its log is {daemon.log}"
 
 
 def _launch(daemon: Daemon, flags: list[str]) -> bool:
     daemon.log.parent.mkdir(parents=True, exist_ok=True)
-    with daemon.log.open("ab") as log:
+    with daemon.log.open("wb") as log:
         process = subprocess.Popen(
             [*daemon.command, *flags],
             stdin=subprocess.DEVNULL,
@@ -139,15 +146,14 @@ def _running(pid_file: Path, name: str) -> int | None:
     return None
 
 
-def _drop_dead_socket(path: Path) -> None:
-    """A socket that outlived its containerd makes dockerd wait for it for nothing."""
+def _listens(path: Path) -> bool:
+    """Whether a program accepts connections at a socket; docker-py leaks a file descriptor for each that is refused."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        except FileNotFoundError:
-            pass
+        except OSError:
+            return False
+    return True
 
 
 def _mount_cgroups() -> None:
@@ -179,8 +185,9 @@ def _path() -> str:
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
-def _tail(log: Path) -> list[str]:
-    return log.read_text(errors="replace").splitlines()[-10:] or ["(nothing)"]
+def _complaints(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join([line for line in lines if "level=info" not in line][-10:]) or "(nothing)"
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from threading import Thread
 
 import docker
 from attrs import frozen
-from engine import address
-from packages import NotReady, can_install, install, read
+
+from scripts.engine import address
+from scripts.packages import NotReady, can_install, install, read
 
 SILENCE = 15.0
 """Seconds without a word after which a registry counts as not there."""

@@ -1,0 +1,113 @@
+"""The scripts that make a machine ready, against stand-ins for what a bare machine may have."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+
+import docker
+import pytest
+from attrs import evolve
+
+from scripts import image
+from scripts.engine import Daemon, answers, ready, start
+from scripts.packages import NotReady
+
+STAND_IN = Path(__file__).parents[1] / "support" / "dockerd.py"
+pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # as it should be
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A stand-in for dockerd that writes its pid file as dockerd does; ended after the test."""
+    program = tmp_path / "dockerd"
+    program.write_text(f'#!/bin/sh\necho $$ >{tmp_path}/pid\nexec {sys.executable} {STAND_IN} {tmp_path}/socket "$@"\n')
+    program.chmod(0o755)
+    yield Daemon(f"unix://{tmp_path}/socket", (str(program),), run=tmp_path, log=tmp_path / "log", patience=20.0)
+    if (tmp_path / "socket").exists():
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+
+
+def test_an_engine_is_started_without_what_the_machine_cannot_do(daemon: Daemon) -> None:
+    """A daemon that fails for want of iptables is started again without them."""
+    assert "--iptables=false" in start(daemon)
+    assert answers(daemon.host) == "0.0-stand-in"
+
+
+def test_an_engine_that_answers_is_left_as_it_is(daemon: Daemon) -> None:
+    """The second run finds the engine of the first."""
+    start(daemon)
+    assert ready(daemon.host) == f"Docker 0.0-stand-in answers at {daemon.host}"
+
+
+def test_a_pid_file_from_before_a_restart_does_not_keep_the_engine_from_starting(daemon: Daemon) -> None:
+    """The number in it may belong to any other program by now."""
+    stale = daemon.run / "docker.pid"
+    stale.write_text(str(os.getpid()))
+    start(daemon)
+    assert not stale.exists()
+
+
+def test_a_daemon_that_cannot_start_is_quoted(daemon: Daemon) -> None:
+    """The message holds the daemon's own complaint and not its chatter."""
+    broken = evolve(daemon, command=("sh", "-c", "echo level=info noise; echo failed to start daemon: no cgroups; exit 1"))
+    with pytest.raises(NotReady, match=r"(?s)does not start.*: no cgroups") as refusal:
+        start(broken)
+    assert "noise" not in str(refusal.value)
+
+
+def test_a_docker_host_that_is_not_ours_to_start_is_named(tmp_path: Path) -> None:
+    """Nothing is installed or started in place of an engine that was chosen by DOCKER_HOST."""
+    with pytest.raises(NotReady, match=r"nothing answers at DOCKER_HOST=unix://.*/none"):
+        ready(f"unix://{tmp_path}/none")
+
+
+class Registry:
+    """A client whose engine has no images, and whose registry says ``lines`` and then, when ``silent``, nothing more."""
+
+    def __init__(self, *lines: dict[str, str], silent: bool = False) -> None:
+        self.tags: list[tuple[str, ...]] = []
+        self.api = SimpleNamespace(pull=self.pull)
+        self.images = SimpleNamespace(list=lambda name: [], get=lambda name: self)  # noqa: ARG005
+        self._lines, self._silent = lines, silent
+
+    def pull(self, _: str, **_options: bool) -> Iterator[dict[str, str]]:
+        """What the engine reports while it pulls."""
+        yield from self._lines
+        if self._silent:
+            Event().wait()
+
+    def tag(self, *name: str) -> None:
+        """Note the tag."""
+        self.tags.append(name)
+
+
+def _ready(registry: Registry) -> tuple[str, list[str]]:
+    """What ``image.ready`` says, and the names of the images that were made."""
+    made: list[str] = []
+
+    def make(_: docker.DockerClient, name: str) -> None:
+        made.append(name)
+
+    return image.ready(registry, image.Image("ours:1", "theirs:2", make)), made  # type: ignore[arg-type]
+
+
+def test_an_image_that_a_registry_has_is_pulled_and_tagged() -> None:
+    """A registry that answers is preferred to making the image."""
+    registry = Registry({"status": "Pulling"}, {"status": "Done"})
+    assert _ready(registry) == ("ours:1 is theirs:2", [])
+    assert registry.tags == [("ours", "1")]
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [Registry({"status": "Pulling"}, {"error": "no such host"}), Registry({"status": "Pulling"}, silent=True)],
+    ids=["refuses", "falls silent"],
+)
+def test_an_image_is_made_where_no_registry_gives_it(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error inside the pull and a registry that stops talking both end in an image of our own."""
+    monkeypatch.setattr(image, "SILENCE", 0.2)
+    assert _ready(registry) == ("ours:1 is made", ["ours:1"])

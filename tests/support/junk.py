@@ -1,0 +1,46 @@
+"""Values that somebody may put into a task document: anything that JSON, BSON or a Python caller can hold."""
+
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+NAMES = ["image", "command", "env", "stdin", "working_dir", "user", "network", "files", "limits", "labels"]
+LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp"]
+
+text = st.text(st.characters(), max_size=20)  # lone surrogates and NUL included
+near = st.sampled_from(
+    [
+        "", "\0", "\ud800", "a\n", "128m", "1h", "30s", "0", "-1", "1000:1000", "0:0", "/srv", "/", "..", "a/../b", "busybox",
+        "busybox:1", "Busy box", "sh -c true", "A=B", "$where", "a.b", "NaN", "true", "9" * 40, "x" * 600, "\u0661",
+    ]
+)  # fmt: skip
+numbers = st.one_of(
+    st.integers(),
+    st.floats(),
+    st.sampled_from([0, 1, -1, 0.001, 1.0, 1e18, 2**53, 2**63, float("nan"), float("inf"), -0.0]),
+    st.builds(pow, st.just(10), st.sampled_from([400, 5000])),
+)
+leaves = st.one_of(
+    st.none(), st.booleans(), numbers, text, near, st.binary(max_size=9), st.just(datetime(2026, 1, 1, tzinfo=UTC))
+)
+
+
+def nested(depth: int) -> object:
+    """A list in a list, ``depth`` times."""
+    value: object = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+keys = st.one_of(text, near, st.sampled_from(["base64", *NAMES, *LIMITS]))
+values = st.recursive(
+    st.one_of(leaves, st.builds(nested, st.sampled_from([3, 5000]))),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3)),
+    max_leaves=8,
+)
+documents = st.one_of(
+    st.dictionaries(keys, values, max_size=6),
+    st.dictionaries(st.sampled_from(NAMES), values, max_size=6).map(lambda given: {"image": "busybox", **given}),
+    st.dictionaries(st.sampled_from(LIMITS), values).map(lambda given: {"image": "busybox", "limits": given}),
+)

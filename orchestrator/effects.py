@@ -11,11 +11,12 @@ from orchestrator.capture import Capture
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import ContainerPlan, Engine, LogStore, Phase, PullPolicy, Stream
-from orchestrator.request import Request, Rules, parse_request
+from orchestrator.request import Request, Rules, is_id, parse_request
 from orchestrator.run import Run
 from orchestrator.spool import Sealed, Spool
 from orchestrator.task import ContainerRef, Fields, LogObject, Logs, Outcome
 from orchestrator.verdict import lost, verdict
+from statemachine import State
 
 LABEL = "orchestrator.task"
 _SETTLE = 5.0
@@ -72,11 +73,13 @@ class Effects:
 
     def release(self, run: Run) -> None:
         """Remove the container, its volumes and the spool. Never raises: what is left is found again by its label."""
+        if not is_id(run.task.id):
+            return
         try:
             self.engine.remove(run.name)
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", run.name, error)
-        self._spool(run).discard()
+        Spool(self.spool_dir / run.name, cap=0).discard()
 
     def end(self, run: Run, cause: Cause) -> None:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
@@ -85,7 +88,8 @@ class Effects:
 
     def _request(self, run: Run) -> Request:
         if run.request is None:
-            run.request = parse_request(run.task.id, run.task.request, self.rules)
+            rules = self.rules if run.state is State.QUEUED else self.rules.waived()
+            run.request = parse_request(run.task.id, run.task.request, rules)
         return run.request
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
@@ -111,6 +115,8 @@ class Effects:
         """Attach to the container and pump its output into a new spool. Raises ContainerMissing."""
         stdin = self._request(run).stdin if not replay else None
         chunks = self.engine.attach(run.name, stdin=stdin, replay=replay)
+        if run.capture:
+            run.capture.stop()
         run.spool = self._spool(run)
         run.spool.open()
         run.capture = Capture(self.engine, run.name, run.spool, run.meter, chunks, partial(self._end_quietly, run))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 from loguru import logger
 
 from orchestrator.errors import InfrastructureError
@@ -11,7 +11,7 @@ from orchestrator.event import Event
 from orchestrator.ports import EventBus, Move, TaskStore
 from orchestrator.run import Run
 from orchestrator.task import Entry, Fields, Task
-from statemachine import TERMINAL, Step
+from statemachine import TERMINAL, Step, Trigger
 
 
 @frozen
@@ -24,11 +24,18 @@ class Ledger:
 
     def record(self, run: Run, step: Step, fields: Fields) -> None:
         """Store the step. Raises Superseded when the task is not as this run last saw it; InfrastructureError to be retried."""
-        at = self.now()
-        entry = Entry(run.task.seq + 1, step.trigger, step.source, step.dest, at, run.attempt)
-        ends = {"finished_at": at} if step.dest in TERMINAL else {}
-        fields = {**fields, **ends, "published": run.published}
+        entry = self._entry(run, step)
+        times = {"started_at": entry.at} if step.trigger is Trigger.START else {}
+        times |= {"finished_at": entry.at} if step.dest in TERMINAL else {}
+        fields = {**fields, **times, "published": run.published}
         run.task = Task.from_document(self.store.advance(Move(run.task.id, run.token, entry, fields)))
+
+    def _entry(self, run: Run, step: Step) -> Entry:
+        """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""
+        entry = Entry(run.task.seq + 1, step.trigger, step.source, step.dest, self.now(), run.attempt)
+        if run.pending is None or evolve(run.pending, at=entry.at) != entry:
+            run.pending = entry
+        return run.pending
 
     def announce(self, run: Run, step: Step) -> None:
         """Publish what is stored and not yet published, in order. Never raises: what stays behind goes out with the next step.

@@ -1,12 +1,13 @@
 """The part of a task document that its owner writes, checked: every bad field is named at once."""
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import inf
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import cattrs
-from attrs import NOTHING, asdict, field, fields, frozen
+from attrs import NOTHING, asdict, evolve, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
 from orchestrator import kinds
@@ -54,13 +55,17 @@ class Request:
 
 @frozen
 class Rules:
-    """What this worker grants: defaults for limits left out, ceilings for limits given, and permissions."""
+    """What this worker grants: defaults for limits left out, ceilings for limits given (None: any), and permissions."""
 
     defaults: Limits = field(factory=Limits)
-    ceilings: Limits = field(factory=Limits)
+    ceilings: Limits | None = field(factory=Limits)
     network_allowed: bool = False
     root_allowed: bool = False
     files_max: int = 4 << 20
+
+    def waived(self) -> Self:
+        """The same defaults and nothing refused: for a task that was granted what it asks for when it was started."""
+        return evolve(self, ceilings=None, network_allowed=True, root_allowed=True, files_max=sys.maxsize)
 
 
 def parse_request(task_id: str, document: Document, rules: Rules) -> Request:
@@ -77,6 +82,11 @@ def parse_request(task_id: str, document: Document, rules: Rules) -> Request:
     if problems:
         raise InvalidTask(problems)
     return request
+
+
+def is_id(task_id: str) -> bool:
+    """Whether an id can be part of names, labels, channels and object keys."""
+    return not _bad_id(task_id)
 
 
 def _bad_id(task_id: str) -> list[str]:

@@ -9,7 +9,7 @@ from orchestrator.cause import Cause
 from orchestrator.ports import ContainerState
 from orchestrator.request import Request
 from orchestrator.spool import Spool
-from orchestrator.task import Task
+from orchestrator.task import Entry, Task
 from orchestrator.usage import Meter
 from statemachine import State
 
@@ -32,6 +32,7 @@ class Run:
     deadline: float | None = None
     final: ContainerState | None = None
     published: int = 0
+    pending: Entry | None = None
     doubtful: bool = False
     complete: bool = False
     _ended_for: Cause | None = None

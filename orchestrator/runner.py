@@ -47,20 +47,26 @@ class Runner:
     retry_budget: float
     sleep: Callable[[float], None] = time.sleep
 
-    def run(self, task_id: str) -> None:
-        """Run the task to its end, from whatever state is stored. Returns quietly when it is not ours to run.
+    def run(self, task_id: str) -> Task | None:
+        """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run.
 
         Raises InfrastructureError when it could not be brought to an end, not even to failed; it is then free to be claimed.
         """
         with logger.contextualize(task=task_id), self.leases.hold(task_id) as lease:
             if lease is None:
                 logger.info("nothing to do: the task is unknown, finished or in other hands")
-                return
+                return None
             task = Task.from_document(lease.document)
+            run = Run(task, lease.token, task.status, published=task.published)
             try:
-                self._drive(Run(task, lease.token, task.status, published=task.published))
+                self._drive(run)
             except Superseded as error:
                 logger.warning("let go: {}", error)
+                return None
+            finally:
+                if run.capture:
+                    run.capture.stop()
+            return run.task
 
     def _drive(self, run: Run) -> None:
         while (trigger := next_trigger(run.state)) is not None:

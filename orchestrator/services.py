@@ -1,15 +1,10 @@
-"""Chooses the adapters: the one place where settings become services."""
+"""The services of one process, whichever adapters they are, and the runner on top of them."""
 
 from datetime import UTC, datetime
 from functools import cached_property
 
 from attrs import define
 
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.minio_logs import MinioLogStore
-from orchestrator.adapters.mongo import MongoTaskStore
-from orchestrator.adapters.redis_events import RedisEventBus
-from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.effects import Effects
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
@@ -28,18 +23,6 @@ class Services:
     queue: Queue
     logs: LogStore
     engine: Engine
-
-    @classmethod
-    def connect(cls, settings: Settings) -> "Services":
-        """The real services. Nothing is connected before it is used."""
-        return cls(
-            settings,
-            store=MongoTaskStore(settings),
-            events=RedisEventBus(settings),
-            queue=RqQueue(settings),
-            logs=MinioLogStore(settings),
-            engine=DockerEngine(settings.docker_host),
-        )
 
     def prepare(self) -> None:
         """Make the indexes and the bucket that are missing."""

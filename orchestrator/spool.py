@@ -61,6 +61,11 @@ class Spool:
         self._seen[stream] += len(data)
         return self._seen[stream] <= self._cap
 
+    def close(self) -> None:
+        """Close the files; the sums stay."""
+        for file in self._files.values():
+            file.close()
+
     @property
     def overflowed(self) -> bool:
         """Whether a stream passed the cap."""
@@ -68,8 +73,7 @@ class Spool:
 
     def seal(self) -> dict[Stream, Sealed]:
         """Close the files and note their sums beside them, so that another process can go on from here."""
-        for file in self._files.values():
-            file.close()
+        self.close()
         return self._note({stream: self._sum(stream) for stream in Stream})
 
     def _note(self, sealed: dict[Stream, Sealed]) -> dict[Stream, Sealed]:
@@ -87,8 +91,7 @@ class Spool:
 
     def salvage(self) -> dict[Stream, Sealed]:
         """Seal whatever bytes are on disk, also those of a process that died, as incomplete."""
-        for file in self._files.values():
-            file.close()
+        self.close()
         self._folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         return self._note({stream: self._measure(stream) for stream in Stream})
 
@@ -104,8 +107,7 @@ class Spool:
 
     def discard(self) -> None:
         """Remove the folder; nothing when it is gone."""
-        for file in self._files.values():
-            file.close()
+        self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._seen = dict.fromkeys(Stream, 0)
         self._hashes = {stream: hashlib.sha256() for stream in Stream}

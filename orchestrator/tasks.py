@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from orchestrator.connect import connect
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 
@@ -14,6 +15,6 @@ def run_task(task_id: str) -> None:
 @cache
 def services() -> Services:
     """The services of this process, from its environment. Made on first use, so after a fork."""
-    connected = Services.connect(Settings.load())
+    connected = connect(Settings.load())
     connected.prepare()
     return connected

@@ -1,0 +1,146 @@
+"""The worker process: takes jobs from one RQ queue and runs each in a thread of its own. It knows RQ and Redis, but no task.
+
+A job that was taken is run, whatever becomes of RQ's records: whoever runs a task twice or finds it gone is told so by the task
+store.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import cast
+
+from loguru import logger
+from redis import Redis
+from rq.exceptions import DeserializationError, NoSuchJobError, TimeoutFormatError
+from rq.executions import Execution
+from rq.job import Job
+
+from orchestrator.worker_books import Bookkeeper
+from orchestrator.worker_link import Link
+from orchestrator.worker_upkeep import Chore, Rescue, clean
+
+_POLL = 1
+"""Seconds for which the loop may be blind to a request to stop."""
+_SAME_REQUEST = 1.0
+"""Seconds within which a second signal is the first one, sent both to the group and to the process."""
+_UNREADABLE = (NoSuchJobError, TimeoutFormatError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
+"""What RQ raises for a job's hash that is gone or garbled."""
+
+
+class ThreadWorker(Bookkeeper):
+    """Runs up to ``concurrency`` jobs at once. Use ``run``, not RQ's ``work``."""
+
+    def __init__(
+        self,
+        connection: Redis,
+        queue: str,
+        concurrency: int,
+        name: str = "worker",
+        hand_over: Callable[[], None] = lambda: None,
+        rescue_after: float = 5.0,
+    ) -> None:
+        """``connection`` is the worker's own, from ``connect``. ``hand_over`` is called when a second signal cuts the wait.
+
+        ``rescue_after`` is how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
+        """
+        super().__init__(connection, queue, name, Link(lambda: self.stopping))
+        self._concurrency = concurrency
+        self._hand_over = hand_over
+        self._slots = threading.Semaphore(concurrency)
+        self._asked_at: float | None = None
+        self._asked_again = False
+        self._chores = (
+            Chore(15, self.beat),
+            Chore(rescue_after / 2, Rescue(self.queue, rescue_after)),
+            Chore(600, partial(clean, self.queue)),
+        )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked the worker to stop."""
+        return self._asked_at is not None
+
+    def run(self) -> bool:
+        """Take and run jobs until asked to stop, then wait for those that run. To be called in the main thread.
+
+        Returns True when all of them ended. False means that some were handed over and still run in daemon threads: leave with
+        ``os._exit``, for an ordinary exit may wait for them. Outlasts any outage of Redis, also at the start.
+        """
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        self.link.persist(self.beat)
+        logger.info("worker {} takes up to {} jobs at once from queue {}", self.name, self._concurrency, self.queue.name)
+        try:
+            while not self.stopping:
+                self._turn()
+            drained = self._drain()
+        finally:
+            self.link.attempt(self.register_death)
+        if not drained:
+            self._hand_over()
+        return drained
+
+    def request_stop(self, signum: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002
+        """Stop when what runs has ended; asked again, hand over. A signal handler: it takes no lock, so it logs nothing."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+        elif time.monotonic() - self._asked_at > _SAME_REQUEST:
+            self._asked_again = True
+
+    def _turn(self) -> None:
+        """Take one job, once there is a slot for it: the worker never holds more than it can run."""
+        self._do_chores()
+        if not self._slots.acquire(timeout=_POLL):
+            return
+        taken = self._take()
+        if taken is None:
+            self._slots.release()
+        else:
+            threading.Thread(target=self._perform, args=taken, name=f"job {taken[0].id}", daemon=True).start()
+
+    def _take(self) -> tuple[Job, Execution] | None:
+        waiting, on_the_way = self.queue.key, self.queue.intermediate_queue_key
+        entry = cast("bytes | None", self.link.persist(lambda: self.connection.blmove(waiting, on_the_way, _POLL)))
+        job = None if entry is None else self.link.persist(partial(self._fetch, entry))
+        return None if entry is None or job is None else (job, self.begin(job, entry))
+
+    def _fetch(self, entry: bytes) -> Job | None:
+        try:
+            return self.job_class.fetch(entry.decode(), self.connection, self.serializer)
+        except _UNREADABLE as error:
+            logger.error("queue entry {!r} is dropped, it has no job that can be read: {}", entry, error)
+            self.connection.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
+            return None
+
+    def _perform(self, job: Job, execution: Execution) -> None:
+        try:
+            with logger.contextualize(task=_task_id(job)):
+                self.perform_job(job, self.queue, execution)
+        finally:
+            self.executions.pop(execution.id, None)
+            self._slots.release()
+
+    def _drain(self) -> bool:
+        """Wait until all slots are free; whether that came about before a second request."""
+        logger.info("stopping; {} jobs run on", len(self.executions))
+        for _ in range(self._concurrency):
+            while not self._slots.acquire(timeout=_POLL / 2):
+                self._do_chores()
+                if self._asked_again:
+                    logger.warning("handing over {} jobs that still run", len(self.executions))
+                    return False
+        logger.info("stopped; all jobs ended")
+        return True
+
+    def _do_chores(self) -> None:
+        for chore in self._chores:
+            self.link.attempt(chore)
+
+
+def _task_id(job: Job) -> str:
+    """The id of the task, which is the job function's argument; the job's own when that cannot be read."""
+    try:
+        return str(job.args[0])
+    except (DeserializationError, IndexError, TypeError):
+        return job.id

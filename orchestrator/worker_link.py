@@ -1,0 +1,73 @@
+"""How the worker talks to Redis: its client, and what it does when Redis is away. It knows no job."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from loguru import logger
+from redis import ConnectionError as Unreachable
+from redis import Redis, RedisError
+from redis import TimeoutError as NoAnswer
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+T = TypeVar("T")
+ANSWER_WITHIN = 5
+"""Seconds after which a command without a reply counts as failed; more than any command blocks."""
+_LAST_TRIES = 5
+
+
+def connect(url: str) -> Redis:
+    """A client for the worker alone, connected on first use. It retries nothing: a BLMOVE sent again takes a second job."""
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=ANSWER_WITHIN, socket_connect_timeout=2)
+
+
+class Link:
+    """Calls to Redis that outlast an outage, with one line when it begins and one when it ends. For use from many threads."""
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+        self._lost_at: float | None = None
+
+    def persist(self, call: Callable[[], T]) -> T | None:
+        """The result of ``call``, repeated for as long as Redis is away.
+
+        None when the worker is to stop meanwhile, or when Redis is there and refuses: what a job did must not depend on it.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(RedisError),
+            wait=wait_random_exponential(multiplier=0.1, max=1),
+            stop=self._enough,
+            before_sleep=lambda state: self._lost(_error(state)),
+            retry_error_callback=lambda state: logger.warning("gave up on Redis: {}", _error(state)),
+        )
+        return cast("T | None", retrying(self._noting, call))
+
+    def attempt(self, call: Callable[[], T]) -> T | None:
+        """The result of ``call``, or None when Redis is away or refuses; for what is done again later anyway."""
+        try:
+            return self._noting(call)
+        except RedisError as error:
+            self._lost(error)
+            return None
+
+    def _noting(self, call: Callable[[], T]) -> T:
+        result = call()
+        if (lost_at := self._lost_at) is not None:
+            self._lost_at = None
+            logger.info("Redis answers again after {:.1f} s", time.monotonic() - lost_at)
+        return result
+
+    def _lost(self, error: BaseException | None) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            logger.warning("Redis does not answer as it should, trying on: {}", error)
+
+    def _enough(self, state: RetryCallState) -> bool:
+        hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer)
+        return hopeless and state.attempt_number >= _LAST_TRIES
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,0 +1,72 @@
+"""Wraps a port so that a scripted call fails: an error before it, an error after it (a lost reply), or the death of the process."""
+
+import threading
+from collections import Counter
+from enum import Enum
+
+from attrs import define, field, frozen
+
+
+class Killed(SystemExit):
+    """The process died here; nothing of it may do anything afterwards. Its threads end without a word, as they would."""
+
+
+class When(Enum):
+    """Whether the call had its effect before it failed."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@frozen
+class Fault:
+    """The ``nth`` call of ``method`` (from 1) fails with ``error``, before or after its effect."""
+
+    method: str
+    nth: int
+    when: When
+    error: BaseException
+
+
+@define
+class Process:
+    """One worker process: faults to come, calls made, and whether it is dead."""
+
+    faults: list[Fault] = field(factory=list)
+    calls: Counter[str] = field(factory=Counter)
+    log: list[str] = field(factory=list)
+    dead: bool = False
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    def call(self, name: str, function, args, kwargs):
+        """Make the call unless the process is dead or a fault is due."""
+        with self._lock:
+            if self.dead:
+                raise Killed
+            self.calls[name] += 1
+            self.log.append(name)
+            due = next((fault for fault in self.faults if (fault.method, fault.nth) == (name, self.calls[name])), None)
+        if due and due.when is When.BEFORE:
+            self._strike(due)
+        result = function(*args, **kwargs)
+        if due:
+            self._strike(due)
+        return result
+
+    def _strike(self, fault: Fault) -> None:
+        self.dead = isinstance(fault.error, Killed)
+        raise fault.error
+
+
+class Guarded:
+    """A port as seen by one process."""
+
+    def __init__(self, process: Process, port: object) -> None:
+        self._process = process
+        self._port = port
+
+    def __getattr__(self, name: str):
+        value = getattr(self._port, name)
+        if not callable(value):
+            return value
+        return lambda *args, **kwargs: self._process.call(name, value, args, kwargs)

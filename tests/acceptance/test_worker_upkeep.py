@@ -1,0 +1,96 @@
+"""What a worker does for its queue, against a real Redis server."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rq.job import Job, JobStatus
+
+from orchestrator.worker_books import FAILURE_TTL, Bookkeeper
+from orchestrator.worker_link import Link, connect
+from orchestrator.worker_upkeep import Rescue, clean
+from tests.support.worker_process import Valkey, until
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Valkey]:
+    """A Redis server of the test's own."""
+    valkey = Valkey(tmp_path)
+    valkey.start()
+    yield valkey
+    valkey.kill()
+
+
+@pytest.fixture
+def books(server: Valkey) -> Bookkeeper:
+    """A worker without its loop."""
+    return Bookkeeper(connect(server.url), "default", "w", Link(lambda: True))
+
+
+def take(server: Valkey) -> bytes:
+    """Do what a worker does first."""
+    return server.client.blmove(server.queue.key, server.queue.intermediate_queue_key, 1)
+
+
+def test_entry_left_on_its_way_goes_back_to_the_head_once_and_not_before_its_time(server: Valkey) -> None:
+    """Two workers look; one puts it back."""
+    first, second = server.put("nothing", "t0"), server.put("nothing", "t1")
+    take(server)
+    rescues = Rescue(server.queue, 0.2), Rescue(server.queue, 0.2)
+    seen = time.monotonic()
+    for rescue in rescues:
+        rescue()
+    assert server.queue.job_ids == [second]
+    until(lambda: time.monotonic() - seen > 0.25)
+    for rescue in rescues:
+        rescue()
+    assert server.queue.job_ids == [first, second]
+    assert not server.client.llen(server.queue.intermediate_queue_key)
+
+
+def test_age_of_an_entry_that_comes_again_is_counted_anew(server: Valkey) -> None:
+    """The same job may be delivered twice, quickly each time."""
+    server.put("nothing", "t0")
+    rescue, seen = Rescue(server.queue, 0.2), time.monotonic()
+    entry = take(server)
+    rescue()
+    server.client.delete(server.queue.intermediate_queue_key)
+    rescue()
+    until(lambda: time.monotonic() - seen > 0.25)
+    server.client.rpush(server.queue.intermediate_queue_key, entry)
+    rescue()
+    assert server.queue.job_ids == []
+
+
+def test_beginning_moves_a_job_from_its_way_to_the_started_ones_in_one_step(server: Valkey, books: Bookkeeper) -> None:
+    """There is no moment at which a job is in neither place, and RQ's own tools see it."""
+    job = Job.fetch(server.put("nothing", "t0"), server.client)
+    execution = books.begin(job, take(server))
+    books.beat()
+    assert not server.client.llen(server.queue.intermediate_queue_key)
+    assert server.queue.started_job_registry.get_job_ids(cleanup=False) == [job.id]
+    assert job.get_status() is JobStatus.STARTED
+    assert [found.id for found in job.get_executions()] == [execution.id]
+    assert server.client.smembers(Bookkeeper.redis_workers_keys) == {books.key.encode()}
+
+
+def test_job_of_a_dead_worker_is_buried_and_not_run_again(server: Valkey, books: Bookkeeper) -> None:
+    """RQ's records only: what becomes of the task is decided elsewhere."""
+    job = Job.fetch(server.put("nothing", "t0"), server.client)
+    execution = books.begin(job, take(server))
+    clean(books.queue)
+    assert job.get_status() is JobStatus.STARTED
+    server.client.zadd(server.queue.started_job_registry.key, {execution.composite_key: 1})
+    clean(books.queue)
+    assert job.get_status() is JobStatus.FAILED
+    assert 0 < server.client.ttl(job.key) <= FAILURE_TTL
+    assert server.queue.job_ids == []
+    assert not server.client.exists(server.queue.registry_cleaning_key)
+
+
+def test_cleaning_survives_garbage_in_the_registries(server: Valkey, books: Bookkeeper) -> None:
+    """RQ's own worker would end itself, at each start anew."""
+    server.client.zadd(server.queue.started_job_registry.key, {"a:b:c": 1})
+    clean(books.queue)
+    assert not server.client.exists(server.queue.registry_cleaning_key)

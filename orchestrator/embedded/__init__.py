@@ -1,0 +1,91 @@
+"""Real servers as child processes, for whoever has none: tests, and the command ``up``."""
+
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from attrs import evolve
+
+from orchestrator.embedded import home
+from orchestrator.embedded.home import State
+from orchestrator.embedded.ports import choose_ports
+from orchestrator.embedded.process import Process, Server
+from orchestrator.embedded.servers import RECIPES
+
+NAMES = tuple(recipe.name for recipe in RECIPES)
+_GRACE = 5.0
+
+
+def absent(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of the servers that ``environment`` does not point to."""
+    return tuple(recipe.name for recipe in RECIPES if not environment.get(recipe.variable))
+
+
+def running(folder: Path) -> Mapping[str, str]:
+    """The environment variables of the servers that run on ``folder`` now, in whatever process; none when none do."""
+    return home.load(folder).environment if home.is_held(folder) else {}
+
+
+class Embedded:
+    """Runs servers for the length of a block, with their data, logs and passwords in ``folder``; the next run finds them.
+
+    Entering waits up to ``patience`` seconds for each. Raises InfrastructureError when one does not start, is not
+    installed, or the folder is in use. The servers die with the thread that entered, even if that is killed.
+    """
+
+    def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = 30.0) -> None:
+        self._folder = folder.absolute()
+        self._recipes = [recipe for recipe in RECIPES if recipe.name in names]
+        self._patience = patience
+        self._exit = ExitStack()
+        self.processes: dict[str, Process] = {}
+        self.environment: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            lock = stack.enter_context(home.hold(self._folder))
+            stack.callback(self._stop)
+            for server in self._planned():
+                self._start(server, lock)
+            for process in self.processes.values():
+                process.await_ready(self._patience)
+            home.save(self._folder, evolve(home.load(self._folder), environment=self.environment))
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._exit.close()
+
+    def _planned(self) -> list[Server]:
+        """What to run, with the ports and passwords of the last run where there are any; those are kept first."""
+        state = home.load(self._folder)
+        last = [port for recipe in self._recipes for port in state.ports.get(recipe.name, ())]
+        free = iter(choose_ports(sum(recipe.ports for recipe in self._recipes), last))
+        ports = {recipe.name: [*islice(free, recipe.ports)] for recipe in self._recipes}
+        passwords = {recipe.name: state.password(recipe.name) for recipe in self._recipes}
+        home.save(self._folder, State({**state.passwords, **passwords}, {**state.ports, **ports}))
+        return [recipe.build(ports[recipe.name], passwords[recipe.name]) for recipe in self._recipes]
+
+    def _start(self, server: Server, lock: int) -> None:
+        folder = self._folder / server.name
+        begun = folder / "begun"
+        if server.first and not begun.exists():
+            first = self.processes[server.name] = Process(server.first, folder, lock)
+            first.start()
+            first.await_ready(self._patience)
+            first.stop(grace=0)
+            begun.touch()
+        process = self.processes[server.name] = Process(server, folder, lock)
+        process.start()
+        self.environment |= server.settings
+
+    def _stop(self) -> None:
+        """Ask all to end before waiting for each, so that the slowest one sets the time."""
+        home.save(self._folder, evolve(home.load(self._folder), environment={}))
+        for process in self.processes.values():
+            process.ask_to_stop()
+        for process in self.processes.values():
+            process.stop(_GRACE)

@@ -1,0 +1,36 @@
+"""TCP ports on loopback for servers that are about to start."""
+
+import secrets
+import socket
+from collections.abc import Sequence
+
+GRPC_OFFSET = 10_000
+"""SeaweedFS listens for gRPC this far above each of its ports."""
+_RANGE = range(10_000, 20_000)
+"""Neither these nor those above them for gRPC are given to outgoing connections (32768 and up), so a port stays free."""
+
+
+def choose_ports(count: int, preferred: Sequence[int] = ()) -> list[int]:
+    """The preferred ports when they are still free, else others at random."""
+    if len(preferred) == count and all(map(_is_free, preferred)):
+        return [*preferred]
+    free: set[int] = set()
+    while len(free) < count:
+        port = secrets.choice(_RANGE)
+        if _is_free(port):
+            free.add(port)
+    return [*free]
+
+
+def _is_free(port: int) -> bool:
+    return all(map(_can_bind, (port, port + GRPC_OFFSET)))
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

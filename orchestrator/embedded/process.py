@@ -1,0 +1,100 @@
+"""One server as a child process: started, waited for, stopped. Knows nothing of what the server is for."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import field, frozen
+
+from orchestrator.embedded import leash
+from orchestrator.errors import InfrastructureError
+
+
+@frozen
+class Server:
+    """How a server is run in a folder of its own.
+
+    ``ready`` answers whether it can be used, ``settings`` are the environment variables for its clients; ``stdin`` is for
+    what must not be seen in a list of processes. ``litter`` is what it leaves outside of its folder. ``first`` has to have
+    been ready once on a new folder before the server itself is started.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    ready: Callable[[], bool]
+    settings: Mapping[str, str] = field(factory=dict)
+    env: Mapping[str, str] = field(factory=dict)
+    stdin: str = ""
+    litter: tuple[Path, ...] = ()
+    first: "Server | None" = None
+
+
+class Process:
+    """A server that runs in ``folder`` and logs beside it. It dies with the thread that starts it; ``lock`` dies with it."""
+
+    def __init__(self, server: Server, folder: Path, lock: int) -> None:
+        self._server = server
+        self._folder = folder
+        self._log = folder.with_name(f"{server.name}.log")
+        self._lock = lock
+        self._child: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None when it does not run."""
+        return self._child.pid if self._child and self._child.poll() is None else None
+
+    def start(self) -> None:
+        """Start it in a session of its own, so that Ctrl-C in a terminal does not reach it."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        with self._log.open("wb") as log:
+            self._child = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self._server.argv],
+                cwd=self._folder,
+                env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder), **self._server.env},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+                pass_fds=(self._lock,),
+            )
+        if self._child.stdin:
+            with self._child.stdin as stdin:
+                stdin.write(self._server.stdin)
+
+    def await_ready(self, patience: float) -> None:
+        """Wait until it can be used. Raises InfrastructureError with the end of its log when it ends or takes too long."""
+        deadline = time.monotonic() + patience
+        while not self._server.ready():
+            if self.pid is None or time.monotonic() > deadline:
+                raise InfrastructureError(self._server.name, f"did not start; the end of {self._log}:\n{self._tail()}")
+            time.sleep(0.02)
+
+    def ask_to_stop(self) -> None:
+        """Send TERM; nothing when it does not run."""
+        if self._child is not None:
+            self._child.terminate()
+
+    def stop(self, grace: float) -> None:
+        """TERM, and KILL after ``grace`` seconds; 0 kills at once. Nothing when it does not run."""
+        if self._child is None:
+            return
+        if grace:
+            self.ask_to_stop()
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(grace)
+        self._child.kill()
+        self._child.wait()
+        for path in self._server.litter:
+            path.unlink(missing_ok=True)
+
+    def _tail(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_TAIL:])
+
+
+_TAIL = 20

@@ -1,0 +1,96 @@
+"""A task is what is stored: it survives being written and read, and what is not a task is refused."""
+
+from datetime import datetime
+
+import pytest
+from attrs import fields
+from hypothesis import given
+
+from orchestrator.cause import Cause
+from orchestrator.errors import InvalidTask
+from orchestrator.task import Outcome, Task, to_document
+from statemachine import State
+from tests.support import junk
+from tests.support.tasks import finished
+
+PLAIN = {dict, list, str, int, float, bool, datetime, type(None)}
+OWN = [field.name for field in fields(Task) if field.name not in {"id", "request"}]
+
+
+def stored(task: Task) -> dict[str, object]:
+    """The document of a task."""
+    own = to_document({name: getattr(task, name) for name in OWN})
+    return {"_id": task.id, **task.request, **own}
+
+
+def types_in(value: object) -> set[type]:
+    """The types of a value and of all that is in it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {type(value)}.union(*map(types_in, inner))
+
+
+def test_task_survives_the_database() -> None:
+    """With every field set."""
+    assert Task.from_document(stored(finished())) == finished()
+
+
+def test_stored_form_is_plain() -> None:
+    """A database driver meets no class, enum or tuple of ours."""
+    assert types_in(stored(finished())) <= PLAIN
+
+
+def test_changes_are_stored_by_name() -> None:
+    """Some of the fields, as a unit of work hands them in."""
+    changes = to_document({"cause": Cause.OOM, "container": None, "evidence": {"a": (1, Cause.EXIT)}})
+    assert changes == {"cause": "oom", "container": None, "evidence": {"a": [1, "exit"]}}
+    assert types_in(changes) <= PLAIN
+
+
+def test_fresh_document_is_read() -> None:
+    """As another service inserts it: its own fields stay together, unchecked; all others have their first value."""
+    task = Task.from_document({"_id": "t1", "status": "queued", "image": 5, "priority": 1, "cause": None})
+    assert task == Task("t1", State.QUEUED, {"image": 5, "priority": 1})
+    assert task.outcome == Outcome(None, None, "")
+
+
+def test_whole_numbers_may_be_stored_as_doubles() -> None:
+    """Some drivers know no other number, and the database finds 0.0 equal to 0."""
+    task = Task.from_document({"_id": "t1", "status": "queued", "seq": 0.0})
+    assert type(task.seq) is int
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("status", ["done", 5, "", ["queued"]]),
+        ("seq", ["0", True, 0.5, float("nan"), float("inf"), [], {}]),
+        ("attempt", ["1", 1.5]),
+        ("history", [5, "", {}, [5], [{}], [{"seq": 1}], ["x"], junk.nested(5000)]),
+        ("created_at", ["2026-01-01", 5, 0.0]),
+        ("worker", [5, []]),
+        ("container", ["x", {}, {"id": 1, "name": "a", "engine": "b"}]),
+        ("exit_code", ["0", 1.5, True]),
+        ("cause", ["boredom", 5, ""]),
+        ("message", [5, junk.nested(5000)]),
+        ("evidence", [5, [], "x"]),
+        ("logs", [{}, [], "x"]),
+        ("metrics", [{}, {"samples": 1, "duration_s": "2"}]),
+        ("lease", [{}, {"worker": "a", "token": "b", "expires_at": "soon"}]),
+    ],
+)
+def test_document_with_a_bad_field_of_the_worker_is_refused(field: str, bad: list[object]) -> None:
+    """Nothing is made to fit: what is compared and set has to be what is stored."""
+    for value in bad:
+        with pytest.raises(InvalidTask, match=field):
+            Task.from_document({"_id": "t1", "status": "queued", field: value})
+
+
+@given(junk.values, junk.values)
+def test_any_document_is_read_or_refused(first: object, second: object) -> None:
+    """Nothing but InvalidTask comes out, whatever is in the fields that the worker owns."""
+    for name in OWN:
+        document = {"_id": "t1", "status": "queued", "image": second, name: first}
+        try:
+            assert Task.from_document(document).request == {"image": second}
+        except InvalidTask as invalid:
+            assert name in str(invalid)  # noqa: PT017

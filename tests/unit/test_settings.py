@@ -1,0 +1,176 @@
+"""Settings come from the environment whole, or every bad one is named, and secrets stay secret."""
+
+from pathlib import Path
+
+import pytest
+from attrs import asdict, fields
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import SettingsError
+from orchestrator.ports import PullPolicy
+from orchestrator.request import Limits, parse_request
+from orchestrator.settings import Settings, options, variable
+from tests.support import junk
+
+AGREED = {
+    "MONGO_URI": "mongodb://localhost:27017",
+    "MONGO_DB_NAME": "taskrunner",
+    "REDIS_URL": "redis://localhost:6379",
+    "DOCKER_HOST": "unix://var/run/docker.sock",
+    "MINIO_ENDPOINT": "localhost:9000",
+    "MINIO_ACCESS_KEY": "minioadmin",
+    "MINIO_SECRET_KEY": "minioadmin",
+    "MINIO_BUCKET": "task-logs",
+    "MINIO_USE_SSL": False,
+}
+SECRET = ["MONGO_URI", "REDIS_URL", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"]
+
+
+def complaints(environment: dict[str, str]) -> list[str]:
+    """What is said about an environment; nothing when it is accepted."""
+    try:
+        Settings.load(environment)
+    except SettingsError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_agreed_names_and_defaults_hold() -> None:
+    """Other services are configured by the same variables."""
+    named = {variable(option): option.default for option in options()}
+    assert named | AGREED == named
+
+
+def test_empty_environment_gives_the_defaults() -> None:
+    """And so do variables that are set to nothing."""
+    assert Settings.load({}) == Settings()
+    assert Settings.load({variable(option): "" for option in options()}) == Settings()
+
+
+def test_values_are_read() -> None:
+    """Each kind of value in the form that people write."""
+    settings = Settings.load(
+        {
+            "MONGO_URI": "mongodb://db",
+            "MINIO_USE_SSL": "Yes",
+            "CONCURRENCY": "8",
+            "SPOOL_DIR": "/srv/spool",
+            "PULL_POLICY": "never",
+            "MAX_MEMORY": "8g",
+            "DEFAULT_TIMEOUT": "1m30s",
+            "DEFAULT_CPUS": "0.5",
+            "DEFAULT_USER": "1000:1000",
+            "UNRELATED": "x",
+        }
+    )
+    assert settings == Settings(
+        mongo_uri="mongodb://db",
+        minio_use_ssl=True,
+        concurrency=8,
+        spool_dir=Path("/srv/spool"),
+        pull_policy=PullPolicy.NEVER,
+        max_memory=8 << 30,
+        default_timeout=90.0,
+        default_cpus=0.5,
+        default_user="1000:1000",
+    )
+
+
+@pytest.mark.parametrize("text", ["unix://var/run/docker.sock", "unix:///var/run/docker.sock"])
+def test_both_forms_of_a_socket_are_accepted(text: str) -> None:
+    """With two slashes and with three."""
+    assert Settings.load({"DOCKER_HOST": text}).docker_host == "unix:///var/run/docker.sock"
+
+
+def test_engine_on_another_host_is_left_as_it_is() -> None:
+    """Only socket paths have two forms."""
+    assert Settings.load({"DOCKER_HOST": "tcp://10.0.0.5:2376"}).docker_host == "tcp://10.0.0.5:2376"
+
+
+def test_every_bad_value_is_named_at_once() -> None:
+    """With its variable, what it says and what it may say."""
+    assert sorted(
+        complaints(
+            {
+                "MONGO_DB_NAME": " ",
+                "DOCKER_HOST": "/var/run/docker.sock",
+                "MINIO_USE_SSL": "maybe",
+                "CONCURRENCY": "0",
+                "PULL_POLICY": "sometimes",
+                "FILES_MAX": "many",
+                "LEASE_TTL": "0",
+                "DEFAULT_USER": "nobody",
+                "DEFAULT_CPUS": "nan",
+                "DEFAULT_MEMORY": "1m",
+                "MAX_PIDS": "1.5",
+                "MAX_TIMEOUT": "-1",
+            }
+        )
+    ) == [
+        "CONCURRENCY: '0' is not a whole number of 1 or more",
+        "DEFAULT_CPUS: 'nan' is not a number of CPUs of 0.01 or more",
+        "DEFAULT_MEMORY: '1m' is not a size of 6291456 bytes or more, such as 134217728 or '128m'",
+        "DEFAULT_USER: 'nobody' is not a numeric uid or uid:gid such as 1000:1000",
+        "DOCKER_HOST: '/var/run/docker.sock' is not a URL that begins with unix://, tcp:// or ssh://",
+        "FILES_MAX: 'many' is not a size such as 128m",
+        "LEASE_TTL: '0' is not a time such as 30s",
+        "MAX_PIDS: '1.5' is not a whole number of 1 or more",
+        "MAX_TIMEOUT: '-1' is not a time of 0.001 seconds or more, such as 30 or '30s'",
+        "MINIO_USE_SSL: 'maybe' is not true or false",
+        "MONGO_DB_NAME: ' ' is not a word",
+        "PULL_POLICY: 'sometimes' is not one of missing, always, never",
+    ]
+
+
+def test_settings_that_contradict_each_other_are_named() -> None:
+    """A default that no task could be granted would fail every task that relies on it."""
+    assert complaints({"DEFAULT_PIDS": "100", "MAX_PIDS": "99", "MAX_MEMORY": "100m", "DEFAULT_USER": "0"}) == [
+        "DEFAULT_MEMORY: 268435456 is above MAX_MEMORY, which is 104857600",
+        "DEFAULT_PIDS: 100 is above MAX_PIDS, which is 99",
+        "DEFAULT_USER: '0' is root, and ROOT_ALLOWED is false",
+    ]
+
+
+@pytest.mark.parametrize("name", SECRET)
+def test_secret_is_in_no_text(name: str) -> None:
+    """Neither in what the settings print as, nor in the message about a bad value."""
+    assert "hunter2" not in repr(Settings.load({name: "hunter2"}))
+    option = next(option for option in options() if variable(option) == name)
+    assert option.metadata["secret"]
+
+
+def test_bad_secret_is_named_without_its_value() -> None:
+    """The name is enough to find it."""
+    (complaint,) = complaints({"MINIO_SECRET_KEY": "   "})
+    assert complaint == "MINIO_SECRET_KEY: the given value is not a word"
+
+
+def test_rules_carry_the_settings_for_tasks() -> None:
+    """Each limit has a default and a ceiling of its name."""
+    rules = Settings.load({"DEFAULT_PIDS": "5", "MAX_PIDS": "6", "NETWORK_ALLOWED": "1", "FILES_MAX": "1k"}).rules
+    assert (rules.defaults.pids, rules.ceilings.pids) == (5, 6)
+    assert (rules.network_allowed, rules.root_allowed, rules.files_max) == (True, False, 1024)
+    assert parse_request("t1", {"image": "a"}, Settings().rules).limits == Settings().rules.defaults
+
+
+def test_every_limit_is_a_setting_twice() -> None:
+    """A new limit of a task needs a default and a ceiling."""
+    names = {option.name for option in options()}
+    assert {f"{prefix}_{limit.name}" for limit in fields(Limits) for prefix in ("default", "max")} <= names
+
+
+def test_worker_is_named_by_setting_or_by_host_and_process() -> None:
+    """Two workers on one host differ."""
+    assert Settings.load({"WORKER_NAME": "w1"}).name == "w1"
+    assert Settings().name.rpartition("-")[2].isdigit()
+
+
+@given(st.dictionaries(st.sampled_from([variable(option) for option in options()]), junk.text | junk.near, max_size=5))
+def test_any_environment_is_read_or_refused(environment: dict[str, str]) -> None:
+    """Nothing but SettingsError comes out; it has a line for each bad variable, and only for variables that were given."""
+    said = complaints(environment)
+    if not said:
+        assert asdict(Settings.load(environment)).keys() == {option.name for option in options()}
+    related = {*environment, *(f"DEFAULT_{limit.name.upper()}" for limit in fields(Limits)), "DEFAULT_USER"}
+    assert all(line.partition(":")[0] in related for line in said)

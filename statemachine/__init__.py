@@ -2,9 +2,9 @@
 
 from statemachine.lifecycle import Bindings, Lifecycle, NotAllowed, Step, Subject
 from statemachine.states import INITIAL, TERMINAL, State
-from statemachine.table import TABLE, Guard, Row, Trigger, next_trigger, rows_from
+from statemachine.table import TABLE, Guard, Row, Slot, Trigger, next_trigger, rows_from
 
 __all__ = [
     "INITIAL", "TABLE", "TERMINAL", "Bindings", "Guard", "Lifecycle", "NotAllowed",
-    "Row", "State", "Step", "Subject", "Trigger", "next_trigger", "rows_from",
+    "Row", "Slot", "State", "Step", "Subject", "Trigger", "next_trigger", "rows_from",
 ]  # fmt: skip

@@ -14,8 +14,8 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field, frozen
 from transitions import Machine
 
-from statemachine.states import INITIAL, TERMINAL, State
-from statemachine.table import TABLE, Guard, Row, Trigger
+from statemachine.states import INITIAL, State
+from statemachine.table import TABLE, Guard, Row, Slot, Trigger
 
 
 class Subject(Protocol):
@@ -91,28 +91,28 @@ class Lifecycle(Generic[S, R]):
             raise NotAllowed(trigger, source)
 
     def _add(self, row: Row) -> None:
-        step = Step(row.trigger, row.source, row.dest)
+        slots = self._slots(Step(row.trigger, row.source, row.dest))
         self._machine.add_transition(
             str(row.trigger),
             row.source,
             row.dest,
             conditions=[] if row.guard is None else [self._guard(row.guard)],
-            before=[_work, self._record(step)],
-            after=[self._announce(step), *([self._release] if row.dest in TERMINAL else [])],
+            before=[slots[slot] for slot in row.before],
+            after=[slots[slot] for slot in row.after],
         )
+
+    def _slots(self, step: Step) -> dict[Slot, Callable[[_Firing[S, R]], None]]:
+        bound = self._bindings
+        return {
+            Slot.WORK: _work,
+            Slot.RECORD: lambda firing: bound.record(firing.subject, step, firing.result),
+            Slot.ANNOUNCE: lambda firing: bound.announce(firing.subject, step),
+            Slot.RELEASE: lambda firing: bound.release(firing.subject),
+        }
 
     def _guard(self, guard: Guard) -> Callable[[_Firing[S, R]], bool]:
         holds = self._bindings.guards[guard]
         return lambda firing: bool(holds(firing.subject))  # transitions compares with == True
-
-    def _record(self, step: Step) -> Callable[[_Firing[S, R]], None]:
-        return lambda firing: self._bindings.record(firing.subject, step, firing.result)
-
-    def _announce(self, step: Step) -> Callable[[_Firing[S, R]], None]:
-        return lambda firing: self._bindings.announce(firing.subject, step)
-
-    def _release(self, firing: _Firing[S, R]) -> None:
-        self._bindings.release(firing.subject)
 
 
 def _work(firing: _Firing[S, R]) -> None:

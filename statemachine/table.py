@@ -26,15 +26,34 @@ class Guard(StrEnum):
     WENT_WRONG = "went_wrong"
 
 
+class Slot(StrEnum):
+    """The callbacks of a row, in the order in which they run."""
+
+    WORK = "work"
+    RECORD = "record"
+    ANNOUNCE = "announce"
+    RELEASE = "release"
+
+
 @frozen
 class Row:
-    """One allowed transition. ``work`` says what its *before* slot does, for readers of the diagrams."""
+    """One allowed transition. ``work`` says what that slot does, for readers of the diagrams."""
 
     trigger: Trigger
     source: State
     dest: State
     work: str
     guard: Guard | None = None
+
+    @property
+    def before(self) -> tuple[Slot, ...]:
+        """What runs while the subject is in the source state. It may raise: then nothing has moved."""
+        return (Slot.WORK, Slot.RECORD)
+
+    @property
+    def after(self) -> tuple[Slot, ...]:
+        """What runs once the subject is in the destination. It must not raise; only a terminal state is released."""
+        return (Slot.ANNOUNCE, Slot.RELEASE) if self.dest in TERMINAL else (Slot.ANNOUNCE,)
 
 
 _UPLOAD = "put the log objects"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
-_APT = ("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120")
+_APT = ("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3")
 
 
 class NotReady(Exception):

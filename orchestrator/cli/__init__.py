@@ -1,0 +1,60 @@
+"""The command line. Each command is a module of its own, imported when it is used, so that ``--help`` answers at once."""
+
+from importlib import import_module
+
+import click
+
+from orchestrator.cli.ending import FAILED, MISUSED, end
+from orchestrator.errors import OrchestratorError, SettingsError
+
+COMMANDS = {
+    "up": ("up", "Start the servers that are missing and a worker."),
+    "run": ("follow", "Run a program as a task and print what it prints."),
+    "submit": ("submit", "Hand in a task and print its id."),
+    "show": ("show", "Show a task."),
+    "list": ("show", "List the newest tasks."),
+    "logs": ("show", "Print what the program of a finished task printed."),
+    "worker": ("worker", "Work on tasks from the queue until told to stop."),
+    "doctor": ("doctor", "Check settings, servers and engine; say what to do."),
+    "health": ("health", "Tell by the exit code whether a worker can work here."),
+}
+"""Each command's module and its line on the help page, in the order of the page."""
+
+
+class Commands(click.Group):
+    """Knows the commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None when there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Their part of the help page."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run one of them."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            end(error, MISUSED)
+        except OrchestratorError as error:
+            end(error, FAILED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orchestrator", message="%(version)s")
+def main() -> None:
+    """Run programs as tasks in isolated Docker containers: queued, limited, watched, their output kept.
+
+    Settings are environment variables. Where `orchestrator up` runs, in its folder or below it, none need to be set.
+    """

@@ -1,0 +1,58 @@
+"""What a check found. It knows no server."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from attrs import frozen
+
+from orchestrator.errors import OrchestratorError
+
+SKEW = 2.0
+"""Seconds by which a server's clock may differ from this host's."""
+
+
+@frozen
+class Finding:
+    """One line of the report; ``advice`` says what to do when it is not ok."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+class Unfit(Exception):
+    """What was found will not do; the message says what it is."""
+
+
+def look(check: str, advice: str, ask: Callable[[], str], *failures: type[Exception]) -> Finding:
+    """Ask, and put the answer or why there is none into a finding. ``failures`` are what the library raises."""
+    known: tuple[type[Exception], ...] = (Unfit, OrchestratorError, *failures)
+    try:
+        return Finding(check, True, ask())
+    except known as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Finding(check, False, reason, advice)
+
+
+def at_least(version: str, lowest: tuple[int, int]) -> str:
+    """The version. Raises Unfit when it is lower."""
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdecimal()]
+    if tuple(numbers) < lowest:
+        raise Unfit(f"{version} is older than {lowest[0]}.{lowest[1]}")
+    return version
+
+
+def clock(check: str, read: Callable[[], datetime], *failures: type[Exception]) -> Finding:
+    """Compare a server's clock with this host's; half of the round trip is the error of the comparison."""
+
+    def ask() -> str:
+        before = datetime.now(UTC)
+        theirs = read()
+        round_trip = (datetime.now(UTC) - before).total_seconds()
+        ahead = (theirs - before).total_seconds() - round_trip / 2
+        if abs(ahead) > SKEW + round_trip / 2:
+            raise Unfit(f"{ahead:+.1f} s from this host's clock")
+        return f"{ahead:+.2f} s from this host's"
+
+    return look(f"{check} clock", "run a time service such as chrony on both hosts", ask, *failures)

@@ -1,0 +1,58 @@
+"""Checks MongoDB: whether it answers, is new enough, and lets a task be moved by compare-and-set."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from orchestrator.adapters.clients import Mongo, mongo_client
+from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
+from orchestrator.cli.place import place
+from orchestrator.settings import Settings
+
+OLDEST = (4, 4)
+_SCRATCH = "doctor"
+
+
+def ping(settings: Settings, seconds: float) -> None:
+    """Ask for an answer within ``seconds``. Raises PyMongoError, and SettingsError for a bad URI."""
+    with mongo_client(settings) as client, pymongo.timeout(seconds):
+        client.admin.command("ping")
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Look at the server. Raises SettingsError for a bad URI."""
+    where = place(settings.mongo_uri)
+    with mongo_client(settings) as client:
+        advice = f"start MongoDB at {where}, or set MONGO_URI, with the user and password if it asks for one"
+        reached = look("MongoDB", advice, lambda: f"{where}, version {_version(client)}", PyMongoError)
+        yield reached
+        if not reached.ok:
+            return
+        advice = f"give the user of MONGO_URI the role readWrite on the database {settings.mongo_db_name}"
+        yield look("MongoDB writes", advice, lambda: _compare_and_set(client, settings.mongo_db_name), PyMongoError)
+        yield clock("MongoDB", lambda: _time(client), PyMongoError)
+
+
+def _version(client: Mongo) -> str:
+    return at_least(str(client.server_info()["version"]), OLDEST)
+
+
+def _time(client: Mongo) -> datetime:
+    now: datetime = client.admin.command("hello")["localTime"]
+    return now
+
+
+def _compare_and_set(client: Mongo, database: str) -> str:
+    """Move a document in a collection of our own, and see a stale move refused; the collection is dropped again."""
+    scratch = client[database][f"{_SCRATCH}_{uuid.uuid4().hex[:8]}"]
+    try:
+        scratch.insert_one({"_id": "probe", "seq": 0})
+        matched = [scratch.update_one({"_id": "probe", "seq": 0}, [{"$set": {"seq": 1}}]).matched_count for _ in range(2)]
+    finally:
+        scratch.drop()
+    if matched != [1, 0]:
+        raise Unfit(f"of two equal compare-and-sets one has to apply; {sum(matched)} did")
+    return f"compare-and-set in {database}"

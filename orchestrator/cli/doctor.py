@@ -1,0 +1,64 @@
+"""The `doctor` command."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import click
+from attrs import asdict
+
+from orchestrator.cli.checks import engine, host, mongo, redis, storage
+from orchestrator.cli.checks.finding import Finding
+from orchestrator.cli.environment import environment
+from orchestrator.cli.render import as_json, printable
+from orchestrator.errors import SettingsError
+from orchestrator.settings import Settings
+
+IMAGE = "orchestrator-busybox:1"
+
+
+@click.command("doctor")
+@click.option(
+    "--image", default=IMAGE, show_default=True, help="Run a container of this image, which must be there, as a probe."
+)
+@click.option("--json", is_flag=True, help="Print the findings as one JSON object.")
+def doctor_command(image: str, *, json: bool) -> None:
+    """Check each setting, server and limit; say what was found and what to do about what is wrong.
+
+    The exit code is 0 when all is well and 1 otherwise. What it writes to try things out, it removes again.
+    """
+    found = []
+    for finding in examine(image):
+        found.append(finding)
+        if not json:
+            _print(finding)
+    ok = all(finding.ok for finding in found)
+    if json:
+        click.echo(as_json({"ok": ok, "checks": [asdict(finding) for finding in found]}))
+    click.get_current_context().exit(0 if ok else 1)
+
+
+def examine(image: str) -> Iterator[Finding]:
+    """All findings, each as soon as it is there."""
+    variables = environment()
+    try:
+        settings = Settings.load(variables)
+    except SettingsError as error:
+        yield from _complaints(error)
+        return
+    yield Finding("settings", True, "all are well-formed")
+    for check in (host.check, mongo.check, redis.check, storage.check, partial(engine.check, image=image)):
+        try:
+            yield from check(settings)
+        except SettingsError as error:
+            yield from _complaints(error)
+
+
+def _complaints(error: SettingsError) -> Iterator[Finding]:
+    return (Finding("settings", False, line, "set it to another value, or unset it") for line in str(error).splitlines())
+
+
+def _print(finding: Finding) -> None:
+    word = click.style("ok  ", fg="green") if finding.ok else click.style("FAIL", fg="red", bold=True)
+    click.echo(f"{word}  {finding.check:<15} {printable(finding.found)}")
+    if not finding.ok:
+        click.echo(f"{'':<21} {click.style('to do:', bold=True)} {finding.advice}")

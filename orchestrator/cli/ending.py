@@ -1,0 +1,45 @@
+"""How a command ends when something is wrong: one sentence for each problem, an exit code, never a traceback."""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from orchestrator.errors import InvalidTask, OrchestratorError, SettingsError
+
+FAILED = 1
+MISUSED = 2
+OWN_ERROR = 125
+"""What `docker run` ends with when the trouble is not the program's."""
+
+
+def end(error: OrchestratorError, code: int) -> NoReturn:
+    """Say what is wrong on stderr and end with ``code``."""
+    for sentence in _sentences(error):
+        click.echo(f"Error: {sentence}", err=True)
+    raise click.exceptions.Exit(code) from error
+
+
+def _sentences(error: OrchestratorError) -> Sequence[str]:
+    if isinstance(error, InvalidTask):
+        return error.problems
+    return str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]
+
+
+class TaskCommand(click.Command):
+    """A command whose exit code may be a program's: whatever is wrong with the command itself is 125, as with `docker run`."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **more)
+        except click.UsageError as error:
+            error.show()
+            raise click.exceptions.Exit(OWN_ERROR) from error
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OrchestratorError as error:
+            end(error, OWN_ERROR)

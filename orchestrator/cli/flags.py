@@ -1,0 +1,150 @@
+"""The flags of `run` and `submit`, named as `docker run` names them, and the request they describe, unchecked."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import click
+from attrs import fields_dict, frozen
+
+from orchestrator.cli.given import content_of, content_of_file, read_task, read_text
+from orchestrator.errors import InvalidTask
+
+
+@frozen
+class Flags:
+    """What was given on the command line, as text. None and empty mean not given."""
+
+    image: str | None = None
+    command: tuple[str, ...] = ()
+    cpus: str | None = None
+    memory: str | None = None
+    pids_limit: str | None = None
+    timeout: str | None = None
+    output_limit: str | None = None
+    tmp_size: str | None = None
+    env: tuple[str, ...] = ()
+    env_file: tuple[str, ...] = ()
+    user: str | None = None
+    workdir: str | None = None
+    network: str | None = None
+    mount_file: tuple[str, ...] = ()
+    stdin: bool = False
+    label: tuple[str, ...] = ()
+    task_id: str | None = None
+    source: str | None = None
+
+    def request(self) -> tuple[str | None, dict[str, object]]:
+        """The id, or None for a new one, and the request. Raises InvalidTask when a file or the JSON cannot be read."""
+        if self.source is not None:
+            return self._whole(self.source)
+        if self.image is None:
+            raise InvalidTask(["image: is missing; give an IMAGE, or a whole task with --from"])
+        limits = {
+            "cpus": _number(float, self.cpus),
+            "memory": self.memory,
+            "pids": _number(int, self.pids_limit),
+            "timeout": self.timeout,
+            "output": self.output_limit,
+            "tmp": self.tmp_size,
+        }
+        request: dict[str, object] = {
+            "image": self.image,
+            "command": list(self.command),
+            "env": self._env(),
+            "user": self.user,
+            "working_dir": self.workdir,
+            "network": None if self.network is None else self.network != "none",
+            "limits": {name: value for name, value in limits.items() if value is not None},
+            "files": dict(map(_mounted, self.mount_file)),
+            "labels": dict(map(_label, self.label)),
+            "stdin": content_of(sys.stdin.buffer.read()) if self.stdin else None,
+        }
+        return self.task_id, {name: value for name, value in request.items() if value not in (None, {}, [])}
+
+    def _whole(self, source: str) -> tuple[str | None, dict[str, object]]:
+        also = [name for name, value in self._given().items() if name not in {"source", "task_id"} and value]
+        if also:
+            raise InvalidTask([f"{_flag(name)}: cannot be given beside --from, which brings the whole task" for name in also])
+        task = read_task(source)
+        own = task.pop("_id", None)
+        if own is not None and not isinstance(own, str):
+            raise InvalidTask([f"_id: {own!r} is not a string"])
+        return (own if self.task_id is None else self.task_id), task
+
+    def _given(self) -> Mapping[str, object]:
+        return {name: getattr(self, name) for name in fields_dict(Flags)}
+
+    def _env(self) -> dict[str, str]:
+        lines = [line for file in self.env_file for line in read_text("env-file", file).splitlines()]
+        entries = [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        return dict(_variables([*entries, *self.env]))
+
+
+def takes_a_task(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags of a task; it is called with them as ``flags``, its own follow by name."""
+
+    @functools.wraps(function)
+    def command(**given: object) -> None:
+        own = {name: given.pop(name) for name in fields_dict(Flags)}
+        function(flags=Flags(**own), **given)  # type: ignore[arg-type]
+
+    for parameter in reversed(_PARAMETERS):
+        command = parameter(command)
+    return command
+
+
+_PARAMETERS = (
+    click.argument("image", required=False),
+    click.argument("command", nargs=-1, type=click.UNPROCESSED),
+    click.option("--cpus", metavar="N", help="CPUs it may use, such as 0.5."),
+    click.option("--memory", "-m", metavar="SIZE", help="Memory it may use, such as 128m; there is no swap."),
+    click.option("--pids-limit", metavar="N", help="Processes and threads it may have at once."),
+    click.option("--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
+    click.option("--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
+    click.option("--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
+    click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, that of this shell."),
+    click.option("--env-file", multiple=True, metavar="FILE", help="A file of variables, one NAME[=VALUE] a line."),
+    click.option("--user", "-u", metavar="UID[:GID]", help="Numeric user to run as."),
+    click.option("--workdir", "-w", metavar="PATH", help="Folder to start in."),
+    click.option("--network", metavar="none|bridge", help="Anything but none asks for a network."),
+    click.option("--mount-file", multiple=True, metavar="FILE[:NAME]", help="A file of yours to read at /task/NAME."),
+    click.option("--stdin", "-i", is_flag=True, help="Read stdin to its end and hand it to the program."),
+    click.option("--label", "-l", multiple=True, metavar="NAME[=VALUE]", help="A label to find the task by."),
+    click.option("--id", "task_id", metavar="ID", help="Id of the task; by default a new one."),
+    click.option("--from", "source", metavar="FILE|-", help="A whole task as JSON from a file or stdin, in place of all else."),
+)
+
+
+def _flag(name: str) -> str:
+    return name if name in {"image", "command"} else f"--{name.replace('_', '-')}"
+
+
+def _number(kind: type[int] | type[float], text: str | None) -> object:
+    """The number in the text; the text itself when there is none, for the check of the request to complain about."""
+    try:
+        return text and kind(text)
+    except ValueError:
+        return text
+
+
+def _variables(entries: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Names without a value take this process's, or are left out where it has none, as `docker run` does."""
+    for entry in entries:
+        name, sep, value = entry.partition("=")
+        if sep:
+            yield name, value
+        elif name in os.environ:
+            yield name, os.environ[name]
+
+
+def _mounted(spec: str) -> tuple[str, object]:
+    path, _, name = spec.partition(":")
+    return name or Path(path).name, content_of_file("mount-file", path)
+
+
+def _label(spec: str) -> tuple[str, str]:
+    name, _, value = spec.partition("=")
+    return name, value

@@ -1,0 +1,97 @@
+"""The `run` command: hands in a task, follows it to its end and ends as its program did."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from orchestrator.cause import Cause
+from orchestrator.cli.connect import client
+from orchestrator.cli.ending import OWN_ERROR, TaskCommand
+from orchestrator.cli.flags import Flags, takes_a_task
+from orchestrator.cli.output import print_output
+from orchestrator.cli.render import as_json, console, document, summary
+from orchestrator.cli.submit import submit
+from orchestrator.client import Client
+from orchestrator.errors import InfrastructureError
+from orchestrator.event import Event
+from orchestrator.task import Task
+from statemachine import State
+
+TIMED_OUT = 124
+INTERRUPTED = 130
+_OWN = frozenset({None, Cause.EXIT, Cause.SIGNAL, Cause.OOM})
+"""The causes with which a program's exit code is its own, as `docker run` sees it."""
+Tell = Callable[[Event], None]
+
+
+@click.command("run", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
+@takes_a_task
+@click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+@click.option("--json", is_flag=True, help="Print the final task document on stdout and nothing else.")
+def run_command(flags: Flags, *, quiet: bool, json: bool) -> None:
+    """Run a program as a task and print what it prints, at its end.
+
+    The flags are those of `docker run`; options after IMAGE belong to the COMMAND. The exit code is the program's own, 124
+    when it ran out of time, and 125 when it was not the program that went wrong.
+    """
+    connected = client()
+    task = _follow(connected, submit(connected, flags), _progress(quiet=quiet))
+    if json:
+        click.echo(as_json(document(task)))
+    else:
+        print_output(connected, task)
+    if not quiet or exit_code(task) == OWN_ERROR:
+        console(sys.stderr).print(summary(task))
+    click.get_current_context().exit(exit_code(task))
+
+
+def exit_code(task: Task) -> int:
+    """What `docker run` would end with: the program's own code, 124 for timed out, 125 otherwise."""
+    if task.status is State.TIMED_OUT:
+        return TIMED_OUT
+    return task.exit_code if task.cause in _OWN and task.exit_code is not None else OWN_ERROR
+
+
+def _follow(client: Client, task: Task, progress: AbstractContextManager[Tell]) -> Task:
+    try:
+        with progress as tell:
+            for event in client.watch(task.id):
+                tell(event)
+    except KeyboardInterrupt:
+        click.echo(f"Task {task.id} goes on. Look at it with: orchestrator show {task.id}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except InfrastructureError:
+        click.echo(f"Lost sight of task {task.id}. Look at it with: orchestrator show {task.id}", err=True)
+        raise
+    return client.get(task.id)
+
+
+def _progress(*, quiet: bool) -> AbstractContextManager[Tell]:
+    if quiet:
+        return _silent()
+    return _live() if sys.stderr.isatty() else _lines()
+
+
+@contextmanager
+def _silent() -> Iterator[Tell]:
+    yield lambda _: None
+
+
+@contextmanager
+def _lines() -> Iterator[Tell]:
+    yield lambda event: click.echo(f"{event.task_id}: {event.status}", err=True)
+
+
+@contextmanager
+def _live() -> Iterator[Tell]:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        row = progress.add_task("submitted")
+        yield lambda event: progress.update(row, description=_phrase(event))
+
+
+def _phrase(event: Event) -> str:
+    return "queued, waiting for a worker" if event.status is State.QUEUED else str(event.status)

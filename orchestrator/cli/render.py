@@ -1,0 +1,151 @@
+"""Tasks as people and as programs read them. What a task says is shown as text, never as markup or terminal commands."""
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TextIO
+
+from attrs import fields_dict
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.quantity import format_size
+from orchestrator.task import LogObject, Task, to_document
+from statemachine import State
+
+_STYLES = {State.SUCCEEDED: "green", State.FAILED: "red", State.TIMED_OUT: "yellow"}
+_WIDE = 10_000
+"""Columns when nobody looks at a screen: lines are never wrapped."""
+_COMMAND_SHOWN = 60
+
+
+def console(stream: TextIO) -> Console:
+    """A console on the stream: colours and the terminal's width in a terminal, plain unwrapped lines elsewhere."""
+    width = None if stream.isatty() else _WIDE
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def document(task: Task) -> dict[str, object]:
+    """The document of a task as it is stored."""
+    own = {name: getattr(task, name) for name in fields_dict(Task) if name not in {"id", "request"}}
+    return {"_id": task.id, **task.request, **to_document(own)}
+
+
+def as_json(value: object) -> str:
+    """JSON with times in ISO 8601 and bytes as ``{"base64": …}``."""
+    return json.dumps(value, indent=2, default=_plain_value)
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    return str(value)
+
+
+def printable(text: str) -> str:
+    """The text on one line, without anything that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def status(task: Task) -> Text:
+    """The status in its colour."""
+    return Text(task.status, _STYLES.get(task.status, "cyan"))
+
+
+def command(task: Task) -> str:
+    """The image's or the given command, quoted for a shell."""
+    words = task.request.get("command")
+    return printable(shlex.join(map(str, words)) if isinstance(words, list) else str(words or ""))
+
+
+def seconds(task: Task) -> str:
+    """How long the program ran, by the engine's clock; empty when it is not known."""
+    return f"{task.metrics.duration_s:.1f} s" if task.metrics else ""
+
+
+def memory(task: Task) -> str:
+    """The most memory that a sample saw; empty when there is none."""
+    return format_size(task.metrics.memory_bytes.max) if task.metrics and task.metrics.memory_bytes else ""
+
+
+def summary(task: Task) -> Text:
+    """One line for the end of a run."""
+    line = status(task)
+    line.append(f" after {seconds(task)}" if task.metrics else "", "default")
+    line.append(f": {printable(task.message)}", "default")
+    cut = [name for name, log in _streams(task) if log.truncated]
+    line.append(f"; {' and '.join(cut)} cut" if cut else "", "yellow")
+    return line.append(f" ({task.id})", "dim")
+
+
+def card(task: Task) -> Group:
+    """Everything about one task."""
+    rows = Table.grid(padding=(0, 2))
+    for name, value in _facts(task):
+        if value:
+            rows.add_row(Text(name, "dim"), value if isinstance(value, Text) else Text(printable(value)))
+    return Group(rows, Text(), _history(task))
+
+
+def table(tasks: Iterable[Task]) -> Table:
+    """A row for each task."""
+    rows = Table("ID", "STATUS", "CAUSE", "EXIT", "TIME", "MEMORY", "CREATED", "IMAGE", "COMMAND", box=None, pad_edge=False)
+    for task in tasks:
+        exit_code = "" if task.exit_code is None else str(task.exit_code)
+        image, created = str(task.request.get("image", "")), _time(task.created_at)
+        cells = [task.cause or "", exit_code, seconds(task), memory(task), created, image]
+        words = Text(command(task)[:_COMMAND_SHOWN], no_wrap=True, overflow="ellipsis")
+        rows.add_row(Text(task.id, no_wrap=True), status(task), *(Text(printable(cell)) for cell in cells), words)
+    return rows
+
+
+def _facts(task: Task) -> Iterable[tuple[str, str | Text]]:
+    yield "task", task.id
+    yield "status", status(task)
+    yield "cause", task.cause or ""
+    yield "message", task.message
+    yield "exit code", "" if task.exit_code is None else str(task.exit_code)
+    yield "image", str(task.request.get("image", ""))
+    yield "command", command(task)
+    yield "worker", f"{task.worker} (attempt {task.attempt})" if task.worker else ""
+    yield "container", f"{task.container.name} {task.container.id[:12]}" if task.container else ""
+    yield from _use(task)
+    yield from ((name, _log(task, log)) for name, log in _streams(task))
+
+
+def _use(task: Task) -> Iterable[tuple[str, str]]:
+    if task.metrics is None:
+        return
+    yield "ran for", f"{seconds(task)}, {task.metrics.samples} samples"
+    if cpu := task.metrics.cpu_percent:
+        yield "CPU", f"{cpu.max:.0f} % at most, {cpu.avg:.0f} % on average, of one core"
+    if used := task.metrics.memory_bytes:
+        yield "memory", f"{format_size(used.max)} at most, {format_size(used.avg)} on average"
+
+
+def _streams(task: Task) -> list[tuple[str, LogObject]]:
+    return [("stdout", task.logs.stdout), ("stderr", task.logs.stderr)] if task.logs else []
+
+
+def _log(task: Task, log: LogObject) -> str:
+    bucket = task.logs.bucket if task.logs else ""
+    return f"{format_size(log.bytes)}{', cut' if log.truncated else ''} in {bucket}/{log.key}, sha256 {log.sha256[:12]}…"
+
+
+def _history(task: Task) -> Table:
+    rows = Table("SEQ", "AT", "TRIGGER", "STATUS", box=None, pad_edge=False)
+    if task.created_at:
+        rows.add_row("0", _time(task.created_at, "milliseconds"), "", State.QUEUED)
+    for entry in task.history:
+        rows.add_row(str(entry.seq), _time(entry.at, "milliseconds"), entry.trigger, entry.status)
+    return rows
+
+
+def _time(at: datetime | None, precision: str = "seconds") -> str:
+    """The time of this host's zone, which the offset names."""
+    return at.astimezone().isoformat(" ", precision) if at else ""

@@ -1,0 +1,28 @@
+"""The `submit` command."""
+
+import click
+
+from orchestrator.cli.connect import client
+from orchestrator.cli.ending import TaskCommand
+from orchestrator.cli.flags import Flags, takes_a_task
+from orchestrator.cli.render import as_json, document
+from orchestrator.client import Client
+from orchestrator.task import Task
+
+
+@click.command("submit", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
+@takes_a_task
+@click.option("--json", is_flag=True, help="Print the task document in place of the id.")
+def submit_command(flags: Flags, *, json: bool) -> None:
+    """Hand in a task and print its id. Does not wait for it.
+
+    The flags are those of `docker run`; options after IMAGE belong to the COMMAND.
+    """
+    task = submit(client(), flags)
+    click.echo(as_json(document(task)) if json else task.id)
+
+
+def submit(client: Client, flags: Flags) -> Task:
+    """Hand in the task that the flags describe. Raises InvalidTask that names every bad field, and DuplicateTask."""
+    task_id, request = flags.request()
+    return client.submit(request, task_id)

@@ -1,0 +1,119 @@
+"""The `up` command: the servers that are missing and a worker beside them, from one folder, until told to stop."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from redis import RedisError
+from rq import Worker
+
+from orchestrator.adapters.clients import redis_client
+from orchestrator.cli.environment import DATA, FILE, published
+from orchestrator.cli.place import place
+from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
+from orchestrator.embedded import Embedded, absent
+from orchestrator.embedded.home import hold
+from orchestrator.embedded.process import Process, Server
+from orchestrator.settings import Settings, options, variable
+
+_PATIENCE = 60.0
+_GRACE = 10.0
+_SHOWN = 20
+_WORKER = "worker"
+
+
+@click.command("up")
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=DATA, show_default=True, help="Folder for data."
+)
+@click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Tasks at once. Default: CONCURRENCY, or 4.")
+def up_command(data: Path, concurrency: int | None) -> None:
+    """Start the servers that are missing and a worker; Ctrl-C stops them.
+
+    Of MongoDB, Redis and S3, those whose variable (MONGO_URI, REDIS_URL, MINIO_ENDPOINT) is not set are run from Python
+    packages: on loopback, with passwords of their own, their data in one folder. Client commands in the current folder or
+    below it find them.
+    """
+    Settings.load()
+    interrupt_on_stop()
+    with Embedded(data, absent(os.environ)) as servers:
+        variables = _variables(data, servers.environment, concurrency)
+        with published(data / FILE, variables), hold(data / _WORKER) as lock:
+            worker = Process(_worker(variables), data.absolute() / _WORKER, lock)
+            code = _mind({**servers.processes, _WORKER: worker}, data, variables)
+    click.get_current_context().exit(code)
+
+
+def _variables(data: Path, servers: Mapping[str, str], concurrency: int | None) -> dict[str, str]:
+    """What clients and the worker have to know: each setting that was given, and where the servers are."""
+    names = [variable(option) for option in options() if variable(option) != "WORKER_NAME"]
+    given = {name: value for name in names if (value := os.environ.get(name))}
+    ours = {"SPOOL_DIR": str(data.absolute() / _WORKER / "spool")}
+    return {**ours, **given, **servers, **({"CONCURRENCY": str(concurrency)} if concurrency else {})}
+
+
+def _worker(variables: Mapping[str, str]) -> Server:
+    """The worker as one more server: it is ready when RQ knows it."""
+    name = f"up-{secrets.token_hex(4)}"
+    redis = redis_client(Settings.load(variables))
+
+    def ready() -> bool:
+        try:
+            return any(name in key for key in Worker.all_keys(redis))
+        except RedisError:
+            return False
+
+    argv = (sys.executable, "-m", "orchestrator", "worker", "--name", name)
+    return Server(_WORKER, argv, ready, env={**os.environ, **variables})
+
+
+def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, str]) -> int:
+    """Start the worker and stay until told to stop, or until one of them ends by itself; the exit code."""
+    worker = processes[_WORKER]
+    try:
+        worker.start()
+        worker.await_ready(_PATIENCE)
+        _greet(data, Settings.load(variables), processes)
+        inbox = Inbox()
+        while not (gone := [name for name, process in processes.items() if process.pid is None]):
+            if inbox.next() in STOP:
+                return _drain(worker, inbox)
+        _mourn(gone[0], data)
+        return 1
+    finally:
+        worker.stop(_GRACE)
+
+
+def _drain(worker: Process, inbox: Inbox) -> int:
+    click.echo("Stopping when the running tasks have ended; Ctrl-C again stops at once.")
+    worker.ask_to_stop()
+    while worker.pid is not None:
+        if inbox.next() in STOP:
+            worker.stop(0)
+    return 0
+
+
+def _greet(data: Path, settings: Settings, processes: Mapping[str, Process]) -> None:
+    servers = {
+        "MongoDB": (place(settings.mongo_uri), "secantusdb"),
+        "Redis": (place(settings.redis_url), "valkey"),
+        "S3": (settings.minio_endpoint, "seaweedfs"),
+    }
+    for name, (where, server) in servers.items():
+        click.echo(f"{name:<8} {where}, {f'{server} {processes[server].pid}' if server in processes else 'as set'}")
+    click.echo(f"worker   {settings.concurrency} tasks at once on {settings.docker_host}, log in {data / 'worker.log'}")
+    here = data == DATA
+    click.echo(f"submit   {'' if here else f'env $(cat {data / FILE}) '}orchestrator run IMAGE COMMAND…")
+    click.echo("stop     Ctrl-C")
+    click.echo("ready")
+
+
+def _mourn(name: str, data: Path) -> None:
+    log = data / f"{name}.log"
+    lines = log.read_text(errors="replace").splitlines()[-_SHOWN:]
+    click.echo(f"{name} ended by itself, so everything stops. The end of {log}:", err=True)
+    for line in lines:
+        click.echo(f"  {line}", err=True)

@@ -1,0 +1,64 @@
+"""The `worker` command: makes ready, then works until told to stop."""
+
+import os
+import sys
+
+import click
+from loguru import logger
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from orchestrator import logs, tasks
+from orchestrator.cli.environment import environment
+from orchestrator.cli.place import place
+from orchestrator.errors import InfrastructureError
+from orchestrator.settings import Settings
+from orchestrator.worker import ThreadWorker
+from orchestrator.worker_link import connect
+
+HANDED_OVER = 3
+"""The exit code when tasks were left running for another worker to take up."""
+
+
+@click.command("worker")
+@click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Tasks at once. Default: CONCURRENCY, or 4.")
+@click.option("--name", help="Name in documents and labels. Default: WORKER_NAME, or host name and process id.")
+def worker_command(concurrency: int | None, name: str | None) -> None:
+    """Work on tasks from the queue until told to stop.
+
+    The first SIGTERM or Ctrl-C lets what runs end and takes nothing new; a second one leaves at once.
+    """
+    given = {"CONCURRENCY": concurrency, "WORKER_NAME": name}
+    # the function that the queue's entries name reads its settings from the environment
+    os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
+    settings = Settings.load()
+    logs.configure(sys.stderr, secrets=[settings.mongo_uri, settings.redis_url, settings.minio_secret_key])
+    worker = ThreadWorker(connect(settings.redis_url), settings.queue, settings.concurrency, settings.name)
+    logger.info(_places(settings))
+    _patience(settings.retry_budget)(tasks.services)
+    drained = worker.run()
+    sys.stderr.flush()
+    os._exit(0 if drained else HANDED_OVER)  # an ordinary exit may wait for threads that still hold a task
+
+
+def _places(settings: Settings) -> str:
+    """What the worker works with, without secrets."""
+    return (
+        f"queue {settings.queue} on Redis {place(settings.redis_url)}, MongoDB {place(settings.mongo_uri)}"
+        f"/{settings.mongo_db_name}, S3 {settings.minio_endpoint}/{settings.minio_bucket}, engine {settings.docker_host}, "
+        f"{settings.concurrency} tasks at once"
+    )
+
+
+def _patience(seconds: float) -> Retrying:
+    """Servers that start beside the worker are waited for."""
+    return Retrying(
+        retry=retry_if_exception_type(InfrastructureError),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        stop=stop_after_delay(seconds),
+        before_sleep=_tell,
+        reraise=True,
+    )
+
+
+def _tell(state: RetryCallState) -> None:
+    logger.warning("not ready yet: {}", state.outcome.exception() if state.outcome else "")

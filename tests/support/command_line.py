@@ -1,0 +1,36 @@
+"""The command line on services in memory, where a task is run as soon as it is put in line."""
+
+import threading
+from pathlib import Path
+
+from attrs import evolve
+from click.testing import CliRunner, Result
+
+from orchestrator.adapters.memory_engine import Program
+from orchestrator.cli import main
+from orchestrator.client import Client
+from orchestrator.runner import Runner
+from tests.support.world import World
+
+
+class _AtOnce:
+    """A queue whose every entry is run in a thread of its own."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def enqueue(self, task_id: str) -> None:
+        threading.Thread(target=self._runner.run, args=(task_id,), daemon=True).start()
+
+
+class CommandLine:
+    """A world with programs by their command, and `orchestrator` to be called in it."""
+
+    def __init__(self, folder: Path, programs: dict[tuple[str, ...], Program] | None = None, *, worker: bool = True) -> None:
+        self.world = World(folder, programs)
+        services = evolve(self.world.services, queue=_AtOnce(self.world.worker())) if worker else self.world.services
+        self.client = Client(services)
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
+        """Call it; what it raises beyond its exit code is raised here."""
+        return CliRunner().invoke(main, arguments, obj=self.client, input=stdin, catch_exceptions=False)

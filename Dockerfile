@@ -20,7 +20,7 @@ COPY orchestrator orchestrator
 RUN /opt/build/bin/pip --python /opt/build wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/pip --python /opt/orchestrator install --quiet --no-deps --no-index dist/*.whl
 
-FROM ${BASE}
+FROM ${BASE} AS worker
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin worker \
     && install -d -o worker /var/tmp/orchestrator
 COPY --from=build /opt/orchestrator /opt/orchestrator

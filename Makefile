@@ -6,7 +6,7 @@ demo: ready # run real programs and watch them
 
 test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
 
 check: setup # everything that can be said without running the worker
 	.venv/bin/ruff check

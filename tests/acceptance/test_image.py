@@ -1,0 +1,80 @@
+"""The worker's image: built on a base made here, a container of it does a worker's job as an ordinary user."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from orchestrator.client import Client
+from orchestrator.connect import connect
+from orchestrator.ports import Stream
+from orchestrator.settings import Settings
+from statemachine import TERMINAL, State
+from tests.support.servers import Corner
+from tests.support.worker_image import build
+from tests.support.worker_process import until
+
+ONCE_A_SECOND = 10**9
+START = 60.0
+"""Seconds that a worker may take to start and to run a short task on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def engine(settings_of_engine: Settings) -> Iterator[docker.DockerClient]:
+    """The host's Docker engine."""
+    with closing(docker.DockerClient(base_url=settings_of_engine.docker_host, timeout=600)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def settings_of_engine() -> Settings:
+    """What the environment of the tests says about the engine."""
+    return Settings.load({"DOCKER_HOST": os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"})
+
+
+@pytest.fixture(scope="module")
+def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The worker's image, built from this checkout."""
+    return build(engine, tmp_path_factory.mktemp("context"))
+
+
+@pytest.fixture
+def worker(engine: docker.DockerClient, image: str, corner: Corner, settings_of_engine: Settings) -> Iterator[Container]:
+    """A container of the image, on the test's servers and the host's engine; removed after the test."""
+    socket = Path(settings_of_engine.docker_host.removeprefix("unix://"))
+    container = engine.containers.run(
+        image,
+        detach=True,
+        environment=dict(corner.environment),
+        network_mode="host",
+        volumes={str(socket): {"bind": "/var/run/docker.sock"}},
+        group_add=[socket.stat().st_gid],
+        healthcheck={"interval": ONCE_A_SECOND},
+    )
+    yield container
+    print(container.logs().decode())  # noqa: T201  # pytest shows it when the test failed
+    container.remove(force=True, v=True)
+
+
+def test_a_worker_in_a_container_runs_a_task(worker: Container, corner: Corner) -> None:
+    """It claims a task, runs it beside itself on the host's engine, and stores the log; it is healthy and stops when told."""
+    client = Client(connect(corner.settings))
+    task = client.submit({"image": "orchestrator-busybox:1", "command": ["sh", "-c", "echo from $(id -u)"]})
+    until(lambda: client.get(task.id).status in TERMINAL, START)
+    statuses = [event.status for event in client.watch(task.id)]
+    assert statuses == [State.QUEUED, State.RUNNING, State.COLLECTING, State.UPLOADING, State.SUCCEEDED]
+    assert b"".join(client.logs(task.id, Stream.STDOUT)) == b"from 65534\n"
+
+    until(lambda: _health(worker) == "healthy", START)
+    assert worker.exec_run(["id", "-u"]).output == b"10001\n"
+    worker.stop(timeout=30)
+    assert worker.wait()["StatusCode"] == 0
+
+
+def _health(container: Container) -> str:
+    container.reload()
+    return str(container.attrs["State"]["Health"]["Status"])

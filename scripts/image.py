@@ -18,7 +18,7 @@ from threading import Thread
 import docker
 from attrs import frozen
 
-from scripts.engine import address
+from scripts.engine import address, answers
 from scripts.packages import NotReady, can_install, install, read
 
 SILENCE = 15.0
@@ -37,6 +37,9 @@ class Image:
 
 def main(names: list[str]) -> int:
     """Print a line for each image, or what to do; the exit code says which."""
+    if not answers(address()):
+        print(f"image: no Docker engine answers at {address()}; `make ready` sees to that", file=sys.stderr)
+        return 1
     client = docker.DockerClient(base_url=address(), timeout=600)
     try:
         for name in names:

@@ -9,6 +9,7 @@ test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
 
 check: setup # everything that can be said without running the worker
+	.venv/bin/python -m pip --disable-pip-version-check check
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy

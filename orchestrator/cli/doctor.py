@@ -13,15 +13,11 @@ from orchestrator.cli.render import as_json, printable
 from orchestrator.errors import SettingsError
 from orchestrator.settings import Settings
 
-IMAGE = "orchestrator-busybox:1"
-
 
 @click.command("doctor")
-@click.option(
-    "--image", default=IMAGE, show_default=True, help="Run a container of this image, which must be there, as a probe."
-)
+@click.option("--image", help=f"Run a container of this image as a probe. Default: {engine.IMAGE}, where the engine has it.")
 @click.option("--json", is_flag=True, help="Print the findings as one JSON object.")
-def doctor_command(image: str, *, json: bool) -> None:
+def doctor_command(image: str | None, *, json: bool) -> None:
     """Check each setting, server and limit; say what was found and what to do about what is wrong.
 
     The exit code is 0 when all is well and 1 otherwise. What it writes to try things out, it removes again.
@@ -37,7 +33,7 @@ def doctor_command(image: str, *, json: bool) -> None:
     click.get_current_context().exit(0 if ok else 1)
 
 
-def examine(image: str) -> Iterator[Finding]:
+def examine(image: str | None) -> Iterator[Finding]:
     """All findings, each as soon as it is there."""
     variables = environment()
     try:
@@ -59,6 +55,6 @@ def _complaints(error: SettingsError) -> Iterator[Finding]:
 
 def _print(finding: Finding) -> None:
     word = click.style("ok  ", fg="green") if finding.ok else click.style("FAIL", fg="red", bold=True)
-    click.echo(f"{word}  {finding.check:<15} {printable(finding.found)}")
+    click.echo(f"{word}  {finding.check:<14} {printable(finding.found)}")
     if not finding.ok:
-        click.echo(f"{'':<21} {click.style('to do:', bold=True)} {finding.advice}")
+        click.echo(f"{'':<20} {click.style('to do:', bold=True)} {finding.advice}")

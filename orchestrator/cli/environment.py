@@ -22,7 +22,7 @@ def environment(folder: Path | None = None, given: Mapping[str, str] = os.enviro
     file = _find(Path.cwd() if folder is None else folder)
     if file is None or explicit.keys() >= _SERVERS:
         return explicit
-    written = _read(file)
+    written = read(file)
     if "MINIO_ENDPOINT" in explicit:  # the keys belong to the server that they were made for
         written = {name: value for name, value in written.items() if not name.startswith("MINIO_")}
     return {**written, **explicit}
@@ -42,12 +42,8 @@ def published(file: Path, variables: Mapping[str, str]) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-def _find(folder: Path) -> Path | None:
-    files = (above / DATA / FILE for above in [folder, *folder.parents])
-    return next((file for file in files if os.access(file, os.R_OK)), None)
-
-
-def _read(file: Path) -> dict[str, str]:
+def read(file: Path) -> dict[str, str]:
+    """The variables in the file. Raises SettingsError when it is not to be trusted or out of date."""
     about = file.stat()
     if about.st_uid not in {0, os.geteuid()} or about.st_mode & 0o022:
         raise SettingsError(f"{file} could have been written by another user: set the variables yourself, or remove the file")
@@ -55,3 +51,8 @@ def _read(file: Path) -> dict[str, str]:
         raise SettingsError(f"`orchestrator up` does not run in {file.parent} any more: start it again, or remove {file}")
     lines = (line.partition("=") for line in file.read_text().splitlines())
     return {name: value for name, sep, value in lines if sep}
+
+
+def _find(folder: Path) -> Path | None:
+    files = (above / DATA / FILE for above in [folder, *folder.parents])
+    return next((file for file in files if os.access(file, os.R_OK)), None)

@@ -7,6 +7,7 @@ from pymongo.errors import PyMongoError
 from redis import RedisError
 
 from orchestrator.cli.checks import mongo, redis
+from orchestrator.cli.checks.finding import reason
 from orchestrator.cli.environment import environment
 from orchestrator.settings import Settings
 
@@ -28,6 +29,6 @@ def _answers(name: str, ping: Callable[[], None]) -> bool:
     try:
         ping()
     except (PyMongoError, RedisError, ValueError) as error:
-        click.echo(f"{name} does not answer: {error}", err=True)
+        click.echo(f"{name} does not answer: {reason(error)}", err=True)
         return False
     return True

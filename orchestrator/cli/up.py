@@ -3,7 +3,7 @@
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -11,14 +11,18 @@ from redis import RedisError
 from rq import Worker
 
 from orchestrator.adapters.clients import redis_client
+from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.place import place
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.embedded import Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
+from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings, options, variable
 
+READY = "ready"
+"""The last line before it waits."""
 _PATIENCE = 60.0
 _GRACE = 10.0
 _SHOWN = 20
@@ -38,6 +42,7 @@ def up_command(data: Path, concurrency: int | None) -> None:
     below it find them.
     """
     Settings.load()
+    _refuse_a_second(data)
     interrupt_on_stop()
     with Embedded(data, absent(os.environ)) as servers:
         variables = _variables(data, servers.environment, concurrency)
@@ -45,6 +50,16 @@ def up_command(data: Path, concurrency: int | None) -> None:
             worker = Process(_worker(variables), data.absolute() / _WORKER, lock)
             code = _mind({**servers.processes, _WORKER: worker}, data, variables)
     click.get_current_context().exit(code)
+
+
+def _refuse_a_second(data: Path) -> None:
+    try:
+        with hold(data):
+            pass
+    except InfrastructureError:
+        raise InfrastructureError(
+            "up", f"another one runs in {data}; use that, stop it, or name another folder with --data"
+        ) from None
 
 
 def _variables(data: Path, servers: Mapping[str, str], concurrency: int | None) -> dict[str, str]:
@@ -76,7 +91,8 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
     try:
         worker.start()
         worker.await_ready(_PATIENCE)
-        _greet(data, Settings.load(variables), processes)
+        for line in _greeting(data, Settings.load(variables), processes):
+            click.echo(line)
         inbox = Inbox()
         while not (gone := [name for name, process in processes.items() if process.pid is None]):
             if inbox.next() in STOP:
@@ -88,7 +104,7 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
 
 
 def _drain(worker: Process, inbox: Inbox) -> int:
-    click.echo("Stopping when the running tasks have ended; Ctrl-C again stops at once.")
+    click.echo("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them behind.")
     worker.ask_to_stop()
     while worker.pid is not None:
         if inbox.next() in STOP:
@@ -96,19 +112,24 @@ def _drain(worker: Process, inbox: Inbox) -> int:
     return 0
 
 
-def _greet(data: Path, settings: Settings, processes: Mapping[str, Process]) -> None:
+def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process]) -> Iterator[str]:
     servers = {
         "MongoDB": (place(settings.mongo_uri), "secantusdb"),
         "Redis": (place(settings.redis_url), "valkey"),
         "S3": (settings.minio_endpoint, "seaweedfs"),
     }
     for name, (where, server) in servers.items():
-        click.echo(f"{name:<8} {where}, {f'{server} {processes[server].pid}' if server in processes else 'as set'}")
-    click.echo(f"worker   {settings.concurrency} tasks at once on {settings.docker_host}, log in {data / 'worker.log'}")
-    here = data == DATA
-    click.echo(f"submit   {'' if here else f'env $(cat {data / FILE}) '}orchestrator run IMAGE COMMAND…")
-    click.echo("stop     Ctrl-C")
-    click.echo("ready")
+        yield f"{name:<8} {where}, {f'{server} {processes[server].pid}' if server in processes else 'as set'}"
+    docker = next(engine.check(settings))
+    yield (
+        f"Docker   {docker.found}"
+        if docker.ok
+        else f"Docker   does not answer, tasks will fail: {docker.found}. To do: {docker.advice}"
+    )
+    yield f"worker   {settings.concurrency} tasks at once, log in {data / 'worker.log'}"
+    yield f"submit   {'' if data == DATA else f'env $(cat {data / FILE}) '}orchestrator run IMAGE COMMAND…"
+    yield "stop     Ctrl-C"
+    yield READY
 
 
 def _mourn(name: str, data: Path) -> None:

@@ -12,11 +12,12 @@ from requests import RequestException
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.effects import LABEL
-from orchestrator.errors import TaskFailure
-from orchestrator.ports import ContainerPlan, Phase, PullPolicy
+from orchestrator.errors import ImageUnavailable
+from orchestrator.ports import ContainerPlan, Engine, Phase, PullPolicy
 from orchestrator.quantity import format_size
 from orchestrator.settings import Settings
 
+IMAGE = "orchestrator-busybox:1"
 OLDEST_API = (1, 41)
 _FAILURES = (DockerException, RequestException)
 _PATIENCE = 10
@@ -24,8 +25,8 @@ _LIMITS = {"MemoryLimit": "memory", "CpuCfsQuota": "CPU", "PidsLimit": "process"
 Info = Mapping[str, Any]
 
 
-def check(settings: Settings, image: str) -> Iterator[Finding]:
-    """Look at the engine, and run a container of ``image`` where the engine has it."""
+def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
+    """Look at the engine, and run a container of ``image``; without one, of ``IMAGE`` where the engine has it."""
     where = settings.docker_host
     advice = f"start Docker, or set DOCKER_HOST; let this user use the socket: usermod -aG docker, or run as root ({where})"
     answers: list[Info] = []
@@ -34,12 +35,14 @@ def check(settings: Settings, image: str) -> Iterator[Finding]:
     if not reached.ok:
         return
     info = answers[0]
-    yield look("limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(info))
+    yield look(
+        "engine limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(info)
+    )
     yield look("isolation", "use the engine with runc, docker-init and its default seccomp profile", lambda: _isolation(info))
     yield look("room", "lower DEFAULT_CPUS and DEFAULT_MEMORY, or CONCURRENCY", lambda: _room(info, settings))
     yield clock("Docker", lambda: datetime.fromisoformat(_ask(where)["SystemTime"]), *_FAILURES)
-    advice = f"name an image that the engine has with --image, and see what this says: docker run --rm --init {image} true"
-    yield look("container", advice, lambda: _run(settings, image), TaskFailure)
+    advice = f"name an image that the engine has with --image; see what this says: docker run --rm --init {image or IMAGE} true"
+    yield look("container", advice, lambda: _probe(settings, image))
 
 
 def _ask(where: str) -> Info:
@@ -82,10 +85,19 @@ def _room(info: Info, settings: Settings) -> str:
     return found
 
 
-def _run(settings: Settings, image: str) -> str:
-    """Run `true` as a task would run it. Raises Unfit, TaskFailure."""
+def _probe(settings: Settings, image: str | None) -> str:
     engine = DockerEngine(settings.docker_host)
-    engine.pull(image, PullPolicy.NEVER)
+    try:
+        engine.pull(image or IMAGE, PullPolicy.NEVER)
+    except ImageUnavailable:
+        if image:
+            raise
+        return f"not tried: the engine has no {IMAGE}; name another image with --image"
+    return _run(engine, image or IMAGE, settings)
+
+
+def _run(engine: Engine, image: str, settings: Settings) -> str:
+    """Run `true` as a task would run it. Raises Unfit, TaskFailure, InfrastructureError."""
     name = f"orchestrator-doctor-{uuid.uuid4().hex[:8]}"
     plan = ContainerPlan(
         name=name,

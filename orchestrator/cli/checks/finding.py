@@ -1,5 +1,6 @@
 """What a check found. It knows no server."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -7,6 +8,8 @@ from attrs import frozen
 
 from orchestrator.errors import OrchestratorError
 
+_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w ]+)")
+_STATE = re.compile(r", full error: |, Timeout: | \(configured timeouts: ")
 SKEW = 2.0
 """Seconds by which a server's clock may differ from this host's."""
 
@@ -31,8 +34,14 @@ def look(check: str, advice: str, ask: Callable[[], str], *failures: type[Except
     try:
         return Finding(check, True, ask())
     except known as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return Finding(check, False, reason, advice)
+        return Finding(check, False, reason(error), advice)
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in a line: libraries put half of their state around the words that matter."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    refused = _SYSTEM_ERROR.search(text)
+    return refused[1].strip() if refused else _STATE.split(text)[0]
 
 
 def at_least(version: str, lowest: tuple[int, int]) -> str:

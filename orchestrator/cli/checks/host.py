@@ -13,7 +13,7 @@ from orchestrator.settings import Settings
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Look at the spool folder and at the settings together."""
-    yield look("limits", "raise the ceiling MAX_… or lower the DEFAULT_… of each", lambda: _defaults(settings))
+    yield look("default limits", "raise the ceiling MAX_… or lower the DEFAULT_… of each", lambda: _defaults(settings))
     advice = f"make {settings.spool_dir} a folder that this user may write to, or set SPOOL_DIR"
     writable = look("spool", advice, lambda: _write(settings), OSError)
     yield writable

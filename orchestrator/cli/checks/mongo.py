@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pymongo
 from pymongo.errors import PyMongoError
@@ -26,7 +26,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     """Look at the server. Raises SettingsError for a bad URI."""
     where = place(settings.mongo_uri)
     with mongo_client(settings) as client:
-        advice = f"start MongoDB at {where}, or set MONGO_URI, with the user and password if it asks for one"
+        advice = f"start MongoDB at {where}, set MONGO_URI (with user and password if it wants them), or run `orchestrator up`"
         reached = look("MongoDB", advice, lambda: f"{where}, version {_version(client)}", PyMongoError)
         yield reached
         if not reached.ok:
@@ -42,7 +42,7 @@ def _version(client: Mongo) -> str:
 
 def _time(client: Mongo) -> datetime:
     now: datetime = client.admin.command("hello")["localTime"]
-    return now
+    return now.replace(tzinfo=UTC)
 
 
 def _compare_and_set(client: Mongo, database: str) -> str:

@@ -30,7 +30,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     where = place(settings.redis_url)
     with redis_client(settings) as client:
         advice = (
-            f"start Redis {OLDEST[0]}.{OLDEST[1]} or later at {where}, or set REDIS_URL, with the password if it asks for one"
+            f"start Redis 6.2 or later at {where}, set REDIS_URL (with the password if it wants one), or run `orchestrator up`"
         )
         reached = look("Redis", advice, lambda: f"{where}, version {_version(client)}", RedisError)
         yield reached

@@ -22,8 +22,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     """Look at the bucket. Raises SettingsError for a bad endpoint."""
     client, bucket = minio_client(settings), settings.minio_bucket
     advice = (
-        f"start MinIO or another S3 server at {settings.minio_endpoint}, or set MINIO_ENDPOINT; check MINIO_ACCESS_KEY, "
-        f"MINIO_SECRET_KEY, MINIO_USE_SSL and MINIO_REGION; let the key make the bucket {bucket}, or make it yourself"
+        f"start MinIO or another S3 server at {settings.minio_endpoint}, set MINIO_ENDPOINT and the keys, or run "
+        f"`orchestrator up`; the key has to be allowed to make the bucket {bucket}, or you make it"
     )
     reached = look("object storage", advice, lambda: _bucket(settings), *_FAILURES)
     yield reached

@@ -1,0 +1,133 @@
+"""The connection to the engine: opened when first used, shared by all threads. It knows HTTP and sockets, no containers."""
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from docker import APIClient
+from docker.errors import create_api_error_from_http_exception
+from docker.transport import UnixHTTPAdapter
+from requests import HTTPError, Response
+from requests.adapters import HTTPAdapter
+
+from orchestrator.adapters.docker_errors import SERVICE, answer, translated
+from orchestrator.errors import InfrastructureError
+
+Reading = Mapping[str, Any]
+"""What the engine says about something, as decoded JSON."""
+_THREADS = 128
+_HEAD = 16384
+
+
+class DockerClient:
+    """``timeout`` in seconds is the longest silence of the engine during one call; ``heard`` is given every response."""
+
+    def __init__(self, base_url: str, timeout: float, heard: Callable[[Response], None] | None = None) -> None:
+        self.timeout = timeout
+        self._heard = heard
+        self._url = "unix:///" + base_url.removeprefix("unix://").lstrip("/") if base_url.startswith("unix:") else base_url
+        self._api: APIClient | None = None
+
+    @property
+    def api(self) -> APIClient:
+        """The library's client. Raises what the library raises; use it under ``translated``."""
+        if self._api is None:
+            self._api = self._open()  # threads may race and open two; either serves
+        return self._api
+
+    def close(self) -> None:
+        """Close idle connections; the next call opens new ones."""
+        if self._api:
+            self._api.close()
+
+    @contextmanager
+    def stream(self, method: str, path: str, *, silence: float, **arguments: Any) -> Iterator[Response]:
+        """A response whose body is read while it comes, closed at the end; ``silence`` in seconds cuts one that stalls."""
+        with translated():
+            url = f"{self.api.base_url}/v{self.api.api_version}{path}"
+            response = self.api.request(method, url, stream=True, timeout=(self.timeout, silence), **arguments)
+            try:
+                _check(response)
+                yield response
+            finally:
+                response.close()
+
+    def hijack(self, path: str) -> socket.socket:
+        """POST and take over the connection: what follows on the socket is the raw stream, both ways, without a timeout.
+
+        The library can do this, but drops bytes that arrive in one packet with the head. Raises as ``translated`` does.
+        """
+        with translated():
+            target = f"/v{self.api.api_version}{path}"
+            connection = self._dial()
+            try:
+                connection.sendall(
+                    f"POST {target} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode()
+                )
+                _expect_stream(connection)
+                connection.settimeout(None)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _open(self) -> APIClient:
+        api = APIClient(self._url, version="auto", timeout=self.timeout)  # type: ignore[arg-type]
+        if self._url.startswith("unix:"):
+            api.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
+            api.mount(api.base_url, _OnePool(self._url.replace("unix:", "http+unix:"), self.timeout, max_pool_size=_THREADS))
+        else:
+            api.mount(api.base_url, HTTPAdapter(pool_maxsize=_THREADS))
+        if self._heard:
+            api.hooks["response"].append(self._heard)
+        return api
+
+    def _dial(self) -> socket.socket:
+        url = urlsplit(self._url)
+        if url.scheme == "unix":
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(self.timeout)
+            connection.connect(url.path)
+        elif url.scheme in {"tcp", "http"} and url.hostname:
+            connection = socket.create_connection((url.hostname, url.port or _PORT), self.timeout)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        else:
+            raise InfrastructureError(SERVICE, f"cannot attach over {url.scheme}://, only over unix:// and tcp://")
+        return connection
+
+
+class _OnePool(UnixHTTPAdapter):
+    """Keeps one pool of connections for all paths.
+
+    The library's own keeps a pool for each of the last 25 URLs, so connections are hardly ever used again and a pool may be
+    closed under a thread that is about to use it.
+    """
+
+    def get_connection(self, url: str, proxies: Mapping[str, str] | None = None) -> Any:  # noqa: ARG002
+        return super().get_connection("engine")
+
+
+def _check(response: Response) -> None:
+    try:
+        response.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
+
+
+def _expect_stream(connection: socket.socket) -> None:
+    """Read the head of the answer to its last byte and not beyond."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        if not byte or len(head) > _HEAD:
+            raise InfrastructureError(SERVICE, "the engine closed the connection instead of answering")
+        head += byte
+    status = int(head.split(b" ", 2)[1])
+    if status not in _TAKEN_OVER:
+        raise answer(status, connection.recv(_HEAD).decode(errors="replace").strip())
+
+
+_TAKEN_OVER = (101, 200)
+_PORT = 2375

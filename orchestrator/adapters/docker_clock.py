@@ -1,0 +1,38 @@
+"""What time it is for the engine, without asking it each time."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from requests import Response
+
+
+class EngineClock:
+    """The engine's clock, read once and carried on by the monotonic clock; read anew when an answer's Date contradicts it."""
+
+    def __init__(self, read: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._monotonic = monotonic
+        self._zero: datetime | None = None
+
+    def now(self) -> datetime:
+        """The engine's time, right to half the time that reading it took. Raises what ``read`` raises."""
+        zero = self._zero
+        if zero is None:
+            before = self._monotonic()
+            read = self._read()
+            zero = self._zero = read - timedelta(seconds=(before + self._monotonic()) / 2)
+        return zero + timedelta(seconds=self._monotonic())
+
+    def heard(self, response: Response, *_: object, **__: object) -> None:
+        """Compare with an answer that has just come; its Date is in whole seconds. To be hooked to every response."""
+        date = response.headers.get("Date")
+        if date is None or self._zero is None:
+            return
+        ahead = (self._zero + timedelta(seconds=self._monotonic()) - parsedate_to_datetime(date)).total_seconds()
+        if not -_SLACK <= ahead <= 1 + _SLACK:
+            self._zero = None
+
+
+_SLACK = 1.0

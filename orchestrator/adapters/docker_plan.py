@@ -1,0 +1,115 @@
+"""What a task's container is made of: a pure function from the plan to what the engine's create call takes.
+
+The default seccomp profile and the masked paths stay, because nothing here touches them.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.ports import ContainerPlan
+from orchestrator.request import Limits
+
+Config = Mapping[str, object]
+FILES = "/task"
+_TMP, _SHM = "/tmp", "/dev/shm"  # noqa: S108
+_SHM_SIZE = 64 << 20
+_OPEN_FILES = 4096
+_PAGE = 4096
+_FEWEST_INODES = 1024
+_LOG_FILES = 5
+_LOG_OVERHEAD = 26
+_LOG_SLACK = 1 << 20
+
+
+def files_name(name: str) -> str:
+    """The name of both the volume with the files of container ``name`` and the container that fills it."""
+    return f"{name}-files"
+
+
+def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
+    """The body of the create call. ``image_volumes`` are the paths for which the image wants volumes; they become tmpfs."""
+    stdin = plan.stdin is not None
+    return {
+        "Image": plan.image,
+        "Cmd": None if plan.command is None else list(plan.command),
+        "Env": [f"{name}={value}" for name, value in plan.env.items()],
+        "WorkingDir": plan.working_dir or "",
+        "User": plan.user,
+        "Labels": dict(plan.labels),
+        "NetworkDisabled": not plan.network,
+        "AttachStdin": stdin,
+        "OpenStdin": stdin,
+        "StdinOnce": stdin,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(plan, image_volumes),
+    }
+
+
+def loader_config(plan: ContainerPlan) -> Config:
+    """A container that is never started: archives can be put into a volume only through a container that mounts it."""
+    return {
+        "Image": plan.image,
+        "Cmd": ["-"],
+        "Labels": dict(plan.labels),
+        "NetworkDisabled": True,
+        "HostConfig": {"Mounts": [_files_mount(plan, read_only=False)], "LogConfig": {"Type": "none"}},
+    }
+
+
+def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
+    limits = plan.limits
+    return {
+        "NanoCpus": round(limits.cpus * 1e9),
+        "Memory": limits.memory,
+        "MemorySwap": limits.memory,
+        "PidsLimit": limits.pids + 1,  # the init process is not the task's
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "IpcMode": "private",
+        "Init": True,
+        "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0)],
+        "Tmpfs": _tmpfs(limits, image_volumes),
+        "Mounts": [_files_mount(plan, read_only=True)] if plan.files else [],
+        "LogConfig": _log_config(limits),
+    }
+
+
+def _tmpfs(limits: Limits, image_volumes: Iterable[str]) -> dict[str, str]:
+    """Programs in /tmp may be run, as compilers and installers want; it gives no rights that an interpreter would not.
+
+    A volume that the image asks for would be unlimited disk of the host, so it is memory that counts as the task's.
+    """
+    scratch = f"rw,exec,nosuid,nodev,mode=1777,{_bounds(limits.tmp)}"
+    shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(_SHM_SIZE, limits.memory))}"
+    return dict.fromkeys(image_volumes, scratch) | {_TMP: scratch, _SHM: shared}
+
+
+def _bounds(size: int) -> str:
+    return f"size={size},nr_inodes={max(_FEWEST_INODES, size // _PAGE)}"
+
+
+def _log_config(limits: Limits) -> Config:
+    """The engine's own log: driver local, because json-file replaces all bytes that are not UTF-8.
+
+    A newline alone costs 26 bytes there, the most that any byte can. All files but the one being written together hold both
+    streams at their limit even then, so rotation drops nothing below it; the disk never holds more than all files.
+    """
+    size = 2 * limits.output * _LOG_OVERHEAD // (_LOG_FILES - 1) + _LOG_SLACK
+    return {
+        "Type": "local",
+        "Config": {"max-size": str(size), "max-file": str(_LOG_FILES), "compress": "false", "mode": "blocking"},
+    }
+
+
+def _ulimit(name: str, value: int) -> Config:
+    return {"Name": name, "Soft": value, "Hard": value}
+
+
+def _files_mount(plan: ContainerPlan, *, read_only: bool) -> Config:
+    return {
+        "Type": "volume",
+        "Source": files_name(plan.name),
+        "Target": FILES,
+        "ReadOnly": read_only,
+        "VolumeOptions": {"NoCopy": True, "Labels": dict(plan.labels)},
+    }

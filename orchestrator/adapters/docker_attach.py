@@ -1,0 +1,62 @@
+"""The live output of a container over one hijacked connection, which carries its stdin as well."""
+
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_frames import Demux
+from orchestrator.ports import Chunk, Stream
+
+_READ = 1 << 18
+_IDLE, _LAST = 10.0, 1.0
+
+
+def attach(client: DockerClient, name: str, stdin: bytes | None, alive: Callable[[], bool]) -> Iterator[Chunk]:
+    """Attach now, and return the output from here on; ``alive`` is asked now and then while none comes.
+
+    ``stdin`` is sent at once: the engine keeps it until the program reads, even if this process dies. The engine never ends the
+    stream of a container that had exited before or is removed unstarted, hence ``alive``.
+    """
+    wanted = "stdout=1&stderr=1&stream=1" + ("&stdin=1" if stdin is not None else "")
+    connection = client.hijack(f"/containers/{name}/attach?{wanted}")
+    if stdin is not None:
+        threading.Thread(target=_send, args=(connection, stdin), name=f"stdin {name}", daemon=True).start()
+    output = _output(connection, alive)
+    next(output)  # a generator that was begun closes the connection even if nobody reads it
+    return output
+
+
+def _output(connection: socket.socket, alive: Callable[[], bool]) -> Iterator[Chunk]:
+    demux = Demux()
+    ready = select.poll()
+    ready.register(connection, select.POLLIN)
+    try:
+        yield Stream.STDOUT, b""
+        while ready.poll(_IDLE * 1000) or alive() or ready.poll(_LAST * 1000):
+            if ready.poll(0):
+                data = _receive(connection)
+                if not data:
+                    return
+                yield from demux.feed(data)
+    finally:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; closing would not
+        connection.close()
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """The next bytes; none when the connection is over, in whatever way."""
+    try:
+        return connection.recv(_READ)
+    except OSError:
+        return b""
+
+
+def _send(connection: socket.socket, stdin: bytes) -> None:
+    """Write all of it and close this direction; a program that ends without having read it is no error."""
+    with suppress(OSError):
+        connection.sendall(stdin)
+        connection.shutdown(socket.SHUT_WR)

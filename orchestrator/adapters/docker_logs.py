@@ -1,0 +1,71 @@
+"""The output of a container read again from the engine's log, to the byte, whether or not the program still runs.
+
+Following the log would be simpler, but engine 20.10 drops the tail when the program exits, and attaching with the log first
+repeats or loses what is written meanwhile. Reading the whole log again and skipping what is known is exact.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_frames import Demux
+from orchestrator.errors import ContainerMissing
+from orchestrator.ports import Chunk, Phase, Stream
+
+_READ = 1 << 16
+_PAUSE, _SHARE = 1.0, 20
+
+
+def replay(client: DockerClient, name: str, wait: Callable[[float], Phase]) -> Iterator[Chunk]:
+    """All output from the first byte until the container has exited; ``wait`` waits that long for it and tells the phase.
+
+    Ends early when the container is removed. Raises InfrastructureError when the log cannot be read.
+    """
+    seen: Counter[Stream] = Counter()
+    pause = 0.0
+    try:
+        while True:
+            exited = wait(pause) is Phase.EXITED
+            began = time.monotonic()
+            yield from beyond(whole_lines(_frames(client, name)), seen)
+            if exited:
+                return
+            pause = max(_PAUSE, _SHARE * (time.monotonic() - began))
+    except ContainerMissing:
+        return
+
+
+def whole_lines(frames: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The program's bytes from the log's messages, each of which begins with a time stamp and a space.
+
+    Parts of one long line share their stamp, and engine 20.10 forgets the newline after the last part: it is put back when a
+    part is empty or a new stamp follows. At the very end of a stream nothing tells, and nothing is added.
+    """
+    unfinished: dict[Stream, bytes] = {}
+    for stream, frame in frames:
+        stamp, _, text = frame.partition(b" ")
+        if unfinished.pop(stream, stamp) != stamp:
+            yield stream, b"\n"
+        yield stream, text or b"\n"
+        if text and not text.endswith(b"\n"):
+            unfinished[stream] = stamp
+
+
+def beyond(chunks: Iterable[Chunk], seen: Counter[Stream]) -> Iterator[Chunk]:
+    """The chunks without the first ``seen[stream]`` bytes of each stream; counts in ``seen`` what it hands out."""
+    at: Counter[Stream] = Counter()
+    for stream, data in chunks:
+        new = data[max(seen[stream] - at[stream], 0) :]
+        at[stream] += len(data)
+        if new:
+            seen[stream] += len(new)
+            yield stream, new
+
+
+def _frames(client: DockerClient, name: str) -> Iterator[Chunk]:
+    demux = Demux()
+    wanted = {"stdout": 1, "stderr": 1, "timestamps": 1}
+    with client.stream("GET", f"/containers/{name}/logs", silence=client.timeout, params=wanted) as response:
+        for data in response.iter_content(_READ):
+            yield from demux.feed(data)

@@ -1,0 +1,190 @@
+"""The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+
+from orchestrator.adapters import docker_attach, docker_files, docker_logs, docker_stats
+from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.adapters.docker_clock import EngineClock
+from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
+from orchestrator.adapters.docker_images import Images
+from orchestrator.adapters.docker_plan import container_config, files_name
+from orchestrator.adapters.docker_state import container_state
+from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Phase, PullPolicy, Sample
+
+_PAUSE = 0.1
+_MAKER = ".worker"
+
+
+class DockerEngine:
+    """Implements ports.Engine. Connects when first used; one is shared by all threads, but not over a fork.
+
+    ``timeout`` in seconds is how long the engine may be silent during a call, ``pull_stall`` during a pull.
+    """
+
+    def __init__(self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0) -> None:
+        self._clock = EngineClock(self._system_time)
+        self._client = DockerClient(base_url, timeout, self._clock.heard)
+        self._images = Images(self._client, pull_stall)
+        self._timeout = timeout
+        self._identity = ""
+
+    def close(self) -> None:
+        """Close idle connections; streams that are open go on."""
+        self._client.close()
+
+    def identity(self) -> str:
+        """See ports.Engine."""
+        self._identity = self._identity or str(self._info()["ID"])
+        return self._identity
+
+    def pull(self, image: str, policy: PullPolicy) -> None:
+        """See ports.Engine."""
+        self._images.ensure(image, policy)
+
+    def create(self, plan: ContainerPlan) -> Created:
+        """See ports.Engine."""
+        if not plan.files:
+            return self._make_or_adopt(plan)
+        try:
+            created = self._adopt(plan)  # then its files are complete, and writing them again could disturb its program
+        except ContainerMissing:
+            docker_files.fill(self._client, plan)
+            created = self._make_or_adopt(plan)
+        self._delete_container(files_name(plan.name), force=True)
+        return created
+
+    def attach(self, name: str, *, stdin: bytes | None = None, replay: bool = False) -> Iterator[Chunk]:
+        """See ports.Engine."""
+        if replay and self.inspect(name).phase is not Phase.CREATED:
+            return self._replay(name)
+        output = docker_attach.attach(self._client, name, stdin, partial(self._alive, name))
+        if replay and self.inspect(name).phase is not Phase.CREATED:
+            return self._replay(name)  # an earlier start, still under way in the engine, was between the two looks
+        return output
+
+    def start(self, name: str) -> None:
+        """See ports.Engine. Looks first, because the engine would start an exited container again."""
+        if self.inspect(name).phase is not Phase.CREATED:
+            return
+        try:
+            with translated(wishes=True):
+                self._client.api.start(name)
+        except InfrastructureError:
+            if self.inspect(name).phase is Phase.CREATED:
+                raise
+
+    def inspect(self, name: str) -> ContainerState:
+        """See ports.Engine."""
+        with translated():
+            reading = self._client.api.inspect_container(name)
+        return container_state(reading, self._clock.now())
+
+    def wait(self, name: str, timeout: float) -> ContainerState:
+        """See ports.Engine. What the engine answers to wait is not believed, be it an exit or a cut: the state decides."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            if left > 0:
+                self._await_exit(name, min(left, self._timeout))
+            state = self.inspect(name)
+            left = deadline - time.monotonic()
+            if state.phase is Phase.EXITED or left <= 0:
+                return state
+            time.sleep(min(_PAUSE, left))
+
+    def stop(self, name: str, grace: float) -> None:
+        """See ports.Engine."""
+        with suppress(ContainerMissing):
+            if grace > 0:
+                self._kill(name, "SIGTERM")
+                if self.wait(name, grace).phase is not Phase.RUNNING:
+                    return
+            self._kill(name, "SIGKILL")
+            if self.wait(name, self._timeout).phase is Phase.RUNNING:
+                raise InfrastructureError(SERVICE, f"container {name} survives KILL")
+
+    def stats(self, name: str) -> Iterator[Sample]:
+        """See ports.Engine. Opens the stream when the first sample is asked for."""
+        return docker_stats.samples(self._client, name)
+
+    def remove(self, name: str) -> None:
+        """See ports.Engine."""
+        self._delete_container(name, force=True)
+        self._delete_container(files_name(name), force=True)
+        self._delete(lambda: self._client.api.remove_volume(files_name(name)))
+
+    def _make_or_adopt(self, plan: ContainerPlan) -> Created:
+        try:
+            return self._make(plan)
+        except Conflict:
+            return self._adopt(plan)
+
+    def _make(self, plan: ContainerPlan) -> Created:
+        config = container_config(plan, self._images.volumes(plan.image))
+        with translated(wishes=True):
+            answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
+        return Created(answer["Id"], adopted=False)
+
+    def _adopt(self, plan: ContainerPlan) -> Created:
+        """Take over the container of this name. Raises ContainerMissing; InfrastructureError when it is not the task's."""
+        state = self.inspect(plan.name)
+        if not all(state.labels.get(key) == value for key, value in plan.labels.items() if not key.endswith(_MAKER)):
+            raise InfrastructureError(SERVICE, f"the name {plan.name} is taken by a container with other labels")
+        if state.phase is Phase.CREATED and plan.stdin is not None:
+            self._delete_container(plan.name, force=False)  # its stdin was closed for good when the last one attached left
+            return self._make(plan)
+        return Created(state.id, adopted=True)
+
+    def _replay(self, name: str) -> Iterator[Chunk]:
+        return docker_logs.replay(self._client, name, lambda seconds: self.wait(name, seconds).phase)
+
+    def _alive(self, name: str) -> bool:
+        """Whether output may still come; an engine that does not answer leaves it open."""
+        try:
+            return self.inspect(name).phase is not Phase.EXITED
+        except ContainerMissing:
+            return False
+        except InfrastructureError:
+            return True
+
+    def _await_exit(self, name: str, timeout: float) -> None:
+        with suppress(InfrastructureError), translated():
+            self._client.api.wait(name, timeout=timeout)  # type: ignore[arg-type]
+
+    def _kill(self, name: str, signal: str) -> None:
+        """Send the signal; nothing when there is no program to take it."""
+        try:
+            with translated():
+                self._client.api.kill(name, signal)
+        except InfrastructureError:
+            if self.inspect(name).phase is Phase.RUNNING:
+                raise
+
+    def _delete_container(self, name: str, *, force: bool) -> None:
+        self._delete(lambda: self._client.api.remove_container(name, v=True, force=force))
+
+    def _delete(self, call: Callable[[], None]) -> None:
+        """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                with suppress(ContainerMissing), translated():
+                    call()
+            except Conflict:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
+
+    def _info(self) -> Reading:
+        with translated():
+            return self._client.api.info()
+
+    def _system_time(self) -> datetime:
+        return datetime.fromisoformat(self._info()["SystemTime"])

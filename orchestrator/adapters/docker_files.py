@@ -1,0 +1,50 @@
+"""The files of a task: a volume, filled through a container that is never started."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+
+from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_errors import Conflict, translated
+from orchestrator.adapters.docker_plan import FILES, files_name, loader_config
+from orchestrator.ports import ContainerPlan
+
+_MODE = 0o555
+_MADE = 946_684_800  # the year 2000: zip archives know no earlier files than 1980
+
+
+def fill(client: DockerClient, plan: ContainerPlan) -> None:
+    """Make the volume, or go on with one that was begun, so that it holds the plan's files.
+
+    Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses the plan.
+    """
+    loader = files_name(plan.name)
+    try:
+        with translated(wishes=True):
+            client.api.create_container_from_config(loader_config(plan), loader)  # type: ignore[no-untyped-call]
+    except Conflict:
+        pass  # an earlier try was cut off; writing the same files again is harmless
+    with translated():
+        client.api.put_archive(loader, FILES, archive(plan.files))
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A tar of the files and the folders above them, owned by root, to be read, listed and executed by everyone."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder in sorted({above for path in files for above in _above(path)}):
+            tar.addfile(_entry(folder, tarfile.DIRTYPE))
+        for path, content in files.items():
+            tar.addfile(_entry(path, tarfile.REGTYPE, len(content)), io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _entry(path: str, kind: bytes, size: int = 0) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(path)
+    entry.type, entry.size, entry.mode, entry.mtime = kind, size, _MODE, _MADE
+    return entry

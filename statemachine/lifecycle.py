@@ -71,14 +71,14 @@ class Lifecycle(Generic[S, R]):
 
     def __init__(self, bindings: Bindings[S, R]) -> None:
         logging.getLogger("transitions").setLevel(logging.WARNING)  # it writes a line for each callback
-        self._bindings = bindings
+        self.bindings = bindings
         self._machine = Machine(model=None, states=State, initial=INITIAL, auto_transitions=False, queued=False)
         for row in TABLE:
             self._add(row)
 
     def fire(self, subject: S, trigger: Trigger) -> None:
         """Do the work of ``trigger``, record it, move. Raises what work or record raise, or NotAllowed; then nothing moved."""
-        self._run(trigger, _Firing(subject, self._bindings.work[trigger]))
+        self._run(trigger, _Firing(subject, self.bindings.work[trigger]))
 
     def fail(self, subject: S, result: R) -> None:
         """Move to failed from any state that is not terminal, recording ``result`` (it carries the cause)."""
@@ -102,7 +102,7 @@ class Lifecycle(Generic[S, R]):
         )
 
     def _slots(self, step: Step) -> dict[Slot, Callable[[_Firing[S, R]], None]]:
-        bound = self._bindings
+        bound = self.bindings
         return {
             Slot.WORK: _work,
             Slot.RECORD: lambda firing: bound.record(firing.subject, step, firing.result),
@@ -111,7 +111,7 @@ class Lifecycle(Generic[S, R]):
         }
 
     def _guard(self, guard: Guard) -> Callable[[_Firing[S, R]], bool]:
-        holds = self._bindings.guards[guard]
+        holds = self.bindings.guards[guard]
         return lambda firing: bool(holds(firing.subject))  # transitions compares with == True
 
 

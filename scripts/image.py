@@ -10,14 +10,16 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 
 import docker
 from attrs import frozen
 
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.errors import ImageUnavailable, InfrastructureError
+from orchestrator.ports import PullPolicy
 from scripts.engine import address, answers
 from scripts.packages import NotReady, can_install, install, read
 
@@ -37,50 +39,33 @@ class Image:
 
 def main(names: list[str]) -> int:
     """Print a line for each image, or what to do; the exit code says which."""
-    if not answers(address()):
-        print(f"image: no Docker engine answers at {address()}; `make ready` sees to that", file=sys.stderr)
+    host = address()
+    if not answers(host):
+        print(f"image: no Docker engine answers at {host}; `make ready` sees to that", file=sys.stderr)
         return 1
-    client = docker.DockerClient(base_url=address(), timeout=600)
+    client = docker.DockerClient(base_url=host, timeout=600)
+    pull = partial(DockerEngine(host, pull_stall=SILENCE).pull, policy=PullPolicy.MISSING)
     try:
         for name in names:
-            print(f"image: {ready(client, IMAGES[name])}")
+            print(f"image: {ready(client, pull, IMAGES[name])}")
     except NotReady as reason:
         print(f"image: {reason}", file=sys.stderr)
         return 1
     return 0
 
 
-def ready(client: docker.DockerClient, image: Image) -> str:
+def ready(client: docker.DockerClient, pull: Callable[[str], None], image: Image) -> str:
     """What was done to have the image. Raises NotReady."""
     if client.images.list(name=image.name):
         return f"{image.name} is there"
-    if complaint := _pull(client, image.source):
-        print(f"image: no {image.source} to be had ({complaint}); making {image.name} from Debian's packages", flush=True)
+    try:
+        pull(image.source)
+    except (ImageUnavailable, InfrastructureError) as reason:
+        print(f"image: {reason}; making {image.name} from Debian's packages", flush=True)
         image.make(client, image.name)
         return f"{image.name} is made"
     client.images.get(image.source).tag(*image.name.split(":"))
     return f"{image.name} is {image.source}"
-
-
-def _pull(client: docker.DockerClient, source: str) -> str:
-    """Empty when the image was pulled, or why not; docker-py itself would wait for ever."""
-    words: SimpleQueue[str] = SimpleQueue()
-    Thread(target=_listen, args=(client, source, words.put), daemon=True).start()
-    try:
-        while (word := words.get(timeout=SILENCE)) == "…":
-            pass
-    except Empty:
-        return f"the registry is silent for {SILENCE:.0f} s"
-    return word
-
-
-def _listen(client: docker.DockerClient, source: str, say: Callable[[str], None]) -> None:
-    try:
-        for line in client.api.pull(source, stream=True, decode=True):
-            say(str(line.get("error", "…")))
-    except docker.errors.APIError as error:
-        say(str(error.explanation))
-    say("")
 
 
 def _make_busybox(client: docker.DockerClient, name: str) -> None:

@@ -9,6 +9,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.client import Client
 from orchestrator.connect import connect
 from orchestrator.ports import Stream
@@ -60,9 +61,17 @@ def worker(engine: docker.DockerClient, image: str, corner: Corner, settings_of_
     container.remove(force=True, v=True)
 
 
-def test_a_worker_in_a_container_runs_a_task(worker: Container, corner: Corner) -> None:
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    """A client on the test's servers."""
+    services = connect(settings)
+    yield Client(services)
+    assert isinstance(services.store, MongoTaskStore)
+    services.store.close()
+
+
+def test_a_worker_in_a_container_runs_a_task(worker: Container, client: Client) -> None:
     """It claims a task, runs it beside itself on the host's engine, and stores the log; it is healthy and stops when told."""
-    client = Client(connect(corner.settings))
     task = client.submit({"image": "orchestrator-busybox:1", "command": ["sh", "-c", "echo from $(id -u)"]})
     until(lambda: client.get(task.id).status in TERMINAL, START)
     statuses = [event.status for event in client.watch(task.id)]

@@ -3,15 +3,16 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
+from typing import cast
 
 import docker
 import pytest
 from attrs import evolve
 
+from orchestrator.errors import ImageUnavailable, InfrastructureError
 from scripts import image
 from scripts.engine import Daemon, answers, ready, start
 from scripts.packages import NotReady
@@ -65,49 +66,40 @@ def test_a_docker_host_that_is_not_ours_to_start_is_named(tmp_path: Path) -> Non
         ready(f"unix://{tmp_path}/none")
 
 
-class Registry:
-    """A client whose engine has no images, and whose registry says ``lines`` and then, when ``silent``, nothing more."""
+class Images:
+    """A client whose engine has no image of ours, but may have one to tag; it notes the tags."""
 
-    def __init__(self, *lines: dict[str, str], silent: bool = False) -> None:
-        self.tags: list[tuple[str, ...]] = []
-        self.api = SimpleNamespace(pull=self.pull)
+    def __init__(self) -> None:
         self.images = SimpleNamespace(list=lambda name: [], get=lambda name: self)  # noqa: ARG005
-        self._lines, self._silent = lines, silent
-
-    def pull(self, _: str, **_options: bool) -> Iterator[dict[str, str]]:
-        """What the engine reports while it pulls."""
-        yield from self._lines
-        if self._silent:
-            Event().wait()
+        self.tags: list[tuple[str, ...]] = []
+        self.made: list[str] = []
 
     def tag(self, *name: str) -> None:
         """Note the tag."""
         self.tags.append(name)
 
-
-def _ready(registry: Registry) -> tuple[str, list[str]]:
-    """What ``image.ready`` says, and the names of the images that were made."""
-    made: list[str] = []
-
-    def make(_: docker.DockerClient, name: str) -> None:
-        made.append(name)
-
-    return image.ready(registry, image.Image("ours:1", "theirs:2", make)), made  # type: ignore[arg-type]
+    def ready(self, pull: Callable[[str], None]) -> str:
+        """What the script says when the image is to be had."""
+        wanted = image.Image("ours:1", "theirs:2", lambda _, name: self.made.append(name))
+        return image.ready(cast(docker.DockerClient, self), pull, wanted)
 
 
 def test_an_image_that_a_registry_has_is_pulled_and_tagged() -> None:
     """A registry that answers is preferred to making the image."""
-    registry = Registry({"status": "Pulling"}, {"status": "Done"})
-    assert _ready(registry) == ("ours:1 is theirs:2", [])
-    assert registry.tags == [("ours", "1")]
+    images, pulled = Images(), list[str]()
+    assert images.ready(pulled.append) == "ours:1 is theirs:2"
+    assert (pulled, images.tags, images.made) == (["theirs:2"], [("ours", "1")], [])
 
 
 @pytest.mark.parametrize(
-    "registry",
-    [Registry({"status": "Pulling"}, {"error": "no such host"}), Registry({"status": "Pulling"}, silent=True)],
-    ids=["refuses", "falls silent"],
+    "reason", [ImageUnavailable("denied"), InfrastructureError("docker", "no such host")], ids=["no", "away"]
 )
-def test_an_image_is_made_where_no_registry_gives_it(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error inside the pull and a registry that stops talking both end in an image of our own."""
-    monkeypatch.setattr(image, "SILENCE", 0.2)
-    assert _ready(registry) == ("ours:1 is made", ["ours:1"])
+def test_an_image_is_made_where_no_registry_gives_it(reason: Exception) -> None:
+    """A registry that refuses and one that is away both end in an image of our own."""
+
+    def pull(_: str) -> None:
+        raise reason
+
+    images = Images()
+    assert images.ready(pull) == "ours:1 is made"
+    assert (images.tags, images.made) == ([], ["ours:1"])

@@ -1,11 +1,13 @@
-"""Watches one container from the side: pumps its output into the spool and samples its use of CPU and memory."""
+"""Watches one container from the side: pumps its output into the spool, samples its use, and stands behind its deadline."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import partial
 
+from attrs import frozen
 from loguru import logger
 
 from orchestrator.cause import Cause
@@ -15,23 +17,35 @@ from orchestrator.spool import Spool
 from orchestrator.usage import Meter
 
 _FIRST_SAMPLE = 1.0
+_OVERDUE = 1.0
 _SETTLE = 0.5
+_EARLY = 0.1
+"""A stream that ended so many seconds before the exit was seen may have been cut: the output is checked again."""
+
+
+@frozen
+class Watched:
+    """What a capture needs to know. ``end`` ends the program for a cause; ``deadline`` is by the monotonic clock."""
+
+    engine: Engine
+    container: str
+    spool: Spool
+    meter: Meter
+    end: Callable[[Cause], None]
+    deadline: float
 
 
 class Capture:
     """The threads beside one container. Reading goes on while the stream does: a stalled reader would block the program."""
 
-    def __init__(
-        self, engine: Engine, name: str, spool: Spool, meter: Meter, chunks: Iterator[Chunk], end: Callable[[Cause], None]
-    ) -> None:
-        self._meter = meter
-        self._trouble = ""
-        self._engine = engine
-        self._name = name
-        self._spool = spool
+    def __init__(self, watched: Watched, chunks: Iterator[Chunk]) -> None:
+        self._watched = watched
         self._chunks = chunks
-        self._end = end
+        self._trouble = ""
+        self._ended_at = 0.0
         self._over = threading.Event()
+        self._writing = threading.Lock()
+        self._detached = False
         self._pumping = self._thread(self._pump)
         self._sampling = self._thread(self._sample)
 
@@ -45,28 +59,34 @@ class Capture:
         self._over.set()
 
     def finish(self, timeout: float) -> bool:
-        """Called once the program has ended: wait for the rest of its output; False when it is not known to be complete."""
+        """Called once the program has ended: wait for the rest of its output; False when it is not known to be complete.
+
+        Afterwards nothing is written to the spool any more.
+        """
+        now = time.monotonic()
         self.stop()
         self._pumping.join(timeout)
-        return not self._pumping.is_alive() and not self._trouble
+        with self._writing:
+            self._detached = True
+        return not (self._pumping.is_alive() or self._trouble or self._ended_at < now - _EARLY)
 
     def _pump(self) -> None:
-        """Read to the end; if that comes while the program runs, the connection was cut: begin anew from the engine's log."""
+        """Read to the end; if that comes while the program runs, the connection was cut: go on from the engine's log."""
         self._read(self._chunks)
         while not self._over.wait(_SETTLE) and self._reread():
             pass
-        self._spool.close()
+        self._watched.spool.close()
 
     def _reread(self) -> bool:
-        """Take all output again; False when the container is gone and what was read has to do."""
+        """Take the output once more; False when the container is gone and what was read has to do."""
         try:
-            chunks = self._engine.attach(self._name, replay=True)
+            chunks = self._watched.engine.read_log(self._watched.container)
         except ContainerMissing:
             return False
         except InfrastructureError as error:
             self._trouble = str(error)
         else:
-            self._spool.open()
+            self._watched.spool.rewind()
             self._read(chunks)
         return True
 
@@ -74,30 +94,49 @@ class Capture:
         self._trouble = ""
         within = True
         try:
-            for stream, data in chunks:
-                if not self._spool.write(stream, data) and within:
+            for chunk in chunks:
+                if not self._keep(chunk) and within:
                     within = False
-                    self._thread(self._end, Cause.OUTPUT_LIMIT).start()
+                    self._thread(self._watched.end, Cause.OUTPUT_LIMIT).start()
         except InfrastructureError as error:
             self._trouble = str(error)
         except OSError as error:
             self._trouble = f"spool: {error}"
+            self._drain(chunks)
+        self._ended_at = time.monotonic()
+
+    def _keep(self, chunk: Chunk) -> bool:
+        with self._writing:
+            return self._detached or self._watched.spool.write(*chunk)
+
+    @staticmethod
+    def _drain(chunks: Iterator[Chunk]) -> None:
+        try:
             deque(chunks, maxlen=0)
+        except InfrastructureError as error:
+            logger.debug("drained until {}", error)
 
     def _sample(self) -> None:
-        """Ask for samples only once the program has run for a while: the stream would cost a short program more than itself."""
+        """Sample once the program has run for a while: opening the stream would cost a short program more than itself."""
         while not self._over.wait(_FIRST_SAMPLE):
             try:
-                for sample in self._engine.stats(self._name):
-                    self._meter.add(sample)
+                for sample in self._watched.engine.stats(self._watched.container):
+                    self._watched.meter.add(sample)
                     if self._over.is_set():
                         return
+                    self._enforce()
             except ContainerMissing:
                 return
             except InfrastructureError as error:
-                logger.debug("sampling of {} goes on after {}", self._name, error)
+                logger.debug("sampling goes on after {}", error)
+            self._enforce()
+
+    def _enforce(self) -> None:
+        """End a program that is overdue because the task's own thread is held up by a database that is away."""
+        if time.monotonic() > self._watched.deadline + _OVERDUE:
+            self._watched.end(Cause.TIMEOUT)
 
     def _thread(self, work: Callable[..., None], *args: object) -> threading.Thread:
         """A thread whose log lines carry the task's id, as those of the thread that makes it do."""
         target = partial(copy_context().run, work, *args)
-        return threading.Thread(target=target, name=f"watch {self._name}", daemon=True)
+        return threading.Thread(target=target, name=f"watch {self._watched.container}", daemon=True)

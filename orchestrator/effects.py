@@ -1,25 +1,30 @@
 """The units of work behind the triggers: one on the container, its output or its objects each. All may be repeated."""
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from attrs import asdict, frozen
 from loguru import logger
 
-from orchestrator.capture import Capture
+from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.ports import ContainerPlan, Engine, LogStore, Phase, PullPolicy, Stream
+from orchestrator.ports import Chunk, ContainerPlan, Engine, LogStore, Phase, PullPolicy, Stream
 from orchestrator.request import Request, Rules, is_id, parse_request
 from orchestrator.run import Run
-from orchestrator.spool import Sealed, Spool
+from orchestrator.spool import Sealed, Spool, salvage, sealed
 from orchestrator.task import ContainerRef, Fields, LogObject, Logs, Outcome
 from orchestrator.verdict import lost, verdict
 from statemachine import State
 
 LABEL = "orchestrator.task"
 _SETTLE = 5.0
+_KEY_DIGITS = 16
 
 
 @frozen
@@ -36,13 +41,15 @@ class Effects:
     worker: str
 
     def start(self, run: Run) -> Fields:
-        """Make and start the container, its output attached first; adopts what an earlier try left."""
+        """Make and start the container, its output attached first; adopts what an earlier try started."""
         request = self._request(run)
         self.engine.pull(request.image, self.pull_policy)
         created = self.engine.create(self._plan(run, request))
-        self._watch(run, replay=created.adopted)
-        self.engine.start(run.name)
-        run.deadline = time.monotonic() + request.limits.timeout
+        run.container = created.id
+        if not created.adopted:
+            run.deadline = time.monotonic() + request.limits.timeout
+            self._watch(run, self.engine.attach(created.id, request.stdin))
+            self.engine.start(created.id)
         container = ContainerRef(created.id, run.name, self.engine.identity())
         return {"worker": self.worker, "attempt": run.attempt, "container": container}
 
@@ -60,15 +67,13 @@ class Effects:
 
     def collect(self, run: Run) -> Fields:
         """Complete the log files and sum up the metrics."""
-        self._complete(run)
+        self._seal(run)
         return {"metrics": run.meter.summary(self._duration(run))}
 
     def upload(self, run: Run) -> Fields:
         """Put both log objects and check that they arrived whole. Raises InfrastructureError when they did not."""
-        sealed = run.spool.sealed() if run.spool else self._spool(run).sealed()
-        if sealed is None:
-            sealed = self._complete(run)
-        stdout, stderr = (self._put(run, stream, sealed[stream]) for stream in Stream)
+        sums = sealed(self._folder(run)) or self._seal(run)
+        stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
         return {"logs": Logs(self.logs.bucket, stdout, stderr)}
 
     def release(self, run: Run) -> None:
@@ -79,12 +84,12 @@ class Effects:
             self.engine.remove(run.name)
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", run.name, error)
-        Spool(self.spool_dir / run.name, cap=0).discard()
+        shutil.rmtree(self._folder(run).parent, ignore_errors=True)
 
     def end(self, run: Run, cause: Cause) -> None:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
         run.claim_end(cause)
-        self.engine.stop(run.name, 0 if cause == Cause.OUTPUT_LIMIT else self.stop_grace)
+        self.engine.stop(run.container, 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
 
     def _request(self, run: Run) -> Request:
         if run.request is None:
@@ -108,18 +113,20 @@ class Effects:
             labels=labels,
         )
 
-    def _spool(self, run: Run) -> Spool:
-        return Spool(self.spool_dir / run.name, self._request(run).limits.output)
+    def _folder(self, run: Run) -> Path:
+        """The token keeps holders apart: a stale one never writes where the present one reads."""
+        return self.spool_dir / run.name / run.token
 
-    def _watch(self, run: Run, *, replay: bool) -> None:
-        """Attach to the container and pump its output into a new spool. Raises ContainerMissing."""
-        stdin = self._request(run).stdin if not replay else None
-        chunks = self.engine.attach(run.name, stdin=stdin, replay=replay)
+    def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
+        """Pump the output into a new spool, after stopping an earlier try's pump."""
         if run.capture:
-            run.capture.stop()
-        run.spool = self._spool(run)
-        run.spool.open()
-        run.capture = Capture(self.engine, run.name, run.spool, run.meter, chunks, partial(self._end_quietly, run))
+            run.capture.finish(0)
+        run.spool = Spool(self._folder(run), self._request(run).limits.output)
+        with _spooling():
+            run.spool.open()
+        deadline = inf if run.deadline is None else run.deadline
+        end = partial(self._end_quietly, run)
+        run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, deadline), chunks)
         run.capture.begin()
 
     def _end_quietly(self, run: Run, cause: Cause) -> None:
@@ -132,12 +139,12 @@ class Effects:
     def _await_end(self, run: Run) -> Outcome:
         request = self._request(run)
         if run.capture is None:
-            self._watch(run, replay=True)
-        state = self.engine.wait(run.name, self._remaining(run, request))
-        if state.phase != Phase.EXITED:
+            self._watch(run, self.engine.read_log(run.container))
+        state = self.engine.wait(run.container, self._remaining(run, request))
+        if state.phase is not Phase.EXITED:
             self.end(run, Cause.TIMEOUT)
-            state = self.engine.wait(run.name, _SETTLE)
-        if state.phase != Phase.EXITED:
+            state = self.engine.wait(run.container, _SETTLE)
+        if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
         if run.deadline is None and state.ran_for >= request.limits.timeout:
             run.claim_end(Cause.TIMEOUT)
@@ -157,34 +164,43 @@ class Effects:
         """Seconds to the deadline: by this process's monotonic clock, or after an adoption by the engine's clock."""
         if run.deadline is not None:
             return max(run.deadline - time.monotonic(), 0)
-        return max(request.limits.timeout - self.engine.inspect(run.name).ran_for, 0)
+        return max(request.limits.timeout - self.engine.inspect(run.container).ran_for, 0)
 
     def _duration(self, run: Run) -> float:
         try:
-            return (run.final or self.engine.inspect(run.name)).ran_for
+            return (run.final or self.engine.inspect(run.container)).ran_for
         except ContainerMissing:
             return 0.0
 
-    def _complete(self, run: Run) -> dict[Stream, Sealed]:
-        """Seal the spool; where the output may have a hole, first read it again from the engine's own log."""
-        if run.complete and run.spool:
-            return run.spool.seal()
-        try:
-            chunks = self.engine.attach(run.name, replay=True)
-        except ContainerMissing:
-            return self._salvage(run)
-        run.spool = self._spool(run)
-        return run.spool.refill(chunks)
+    def _seal(self, run: Run) -> dict[Stream, Sealed]:
+        """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
+        spool = run.spool = run.spool or Spool(self._folder(run), self._request(run).limits.output)
+        with _spooling():
+            try:
+                if not run.complete:
+                    spool.catch_up(self.engine.read_log(run.container))
+                    run.complete = True
+            except ContainerMissing:
+                spool.catch_up(self._left_behind(run))
+            return spool.seal(complete=run.complete)
 
-    def _salvage(self, run: Run) -> dict[Stream, Sealed]:
-        """The container is gone: keep what was read of it, marked as incomplete."""
-        run.spool = run.spool or self._spool(run)
-        return run.spool.salvage()
+    def _left_behind(self, run: Run) -> Iterator[Chunk]:
+        """What the longest spool of this attempt holds: the container is gone, and whoever read it may have died."""
+        folders = self._folder(run).parent.iterdir()
+        yield from salvage(max(folders, key=lambda folder: sum(file.stat().st_size for file in folder.iterdir())))
 
-    def _put(self, run: Run, stream: Stream, sealed: Sealed) -> LogObject:
-        spool = run.spool or self._spool(run)
-        key = f"{run.task.id}/{run.attempt}/{stream}.log"
-        self.logs.put(key, spool.path(stream), sealed.sha256)
-        if self.logs.stat(key) != (sealed.bytes, sealed.sha256):
+    def _put(self, run: Run, stream: Stream, sums: Sealed) -> LogObject:
+        key = f"{run.task.id}/{run.attempt}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log"
+        self.logs.put(key, self._folder(run) / stream, sums.sha256)
+        if self.logs.stat(key) != (sums.bytes, sums.sha256):
             raise InfrastructureError("minio", f"object {key} is not what was put")
-        return LogObject(key, sealed.bytes, sealed.sha256, sealed.truncated)
+        return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
+
+
+@contextmanager
+def _spooling() -> Iterator[None]:
+    """A local disk that is full or broken is infrastructure like any other service."""
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError("spool", str(error)) from error

@@ -9,6 +9,7 @@ from attrs import frozen
 from loguru import logger
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
 from orchestrator.task import Document
 
@@ -24,22 +25,23 @@ class Held:
 class Leases:
     """The leases of one process. The heartbeat starts with the first claim, so a forked child gets its own."""
 
-    def __init__(self, store: TaskStore, worker: str, ttl: float) -> None:
+    def __init__(self, store: TaskStore, worker: str, ttl: float, patience: Patience) -> None:
         self._store = store
         self._worker = worker
         self._ttl = ttl
+        self._patience = patience
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
 
     @contextmanager
     def hold(self, task_id: str) -> Iterator[Held | None]:
-        """Claim the task for the length of the block; None when it is not to be had.
+        """Claim the task for the length of the block, however long the store is away; None when it is not to be had.
 
-        A block that raises frees the lease, so that another worker can go on at once. Raises InfrastructureError.
+        A block that raises frees the lease, so that another worker can go on at once.
         """
         token = uuid.uuid4().hex
-        document = self._store.claim(task_id, self._worker, token, self._ttl)
+        document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl)
         if document is None:
             yield None
             return
@@ -72,13 +74,16 @@ class Leases:
 
     def _beat(self) -> None:
         pause = threading.Event()
-        while not pause.wait(self._ttl / 3):
+        period = self._ttl / 3
+        while not pause.wait(period):
+            period = self._ttl / 3
             with self._lock:
                 tokens = dict(self._tokens)
             try:
                 held = self._store.renew(tokens, self._ttl) if tokens else frozenset()
             except InfrastructureError as error:
                 logger.warning("leases not renewed: {}", error)
+                period = self._ttl / 10
                 continue
             for task_id in tokens.keys() - held:
                 logger.bind(task=task_id).warning("lease lost: later writes will be refused")

@@ -8,6 +8,7 @@ from loguru import logger
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
+from orchestrator.patience import Patience
 from orchestrator.ports import EventBus, Move, TaskStore
 from orchestrator.run import Run
 from orchestrator.task import Entry, Fields, Task
@@ -21,14 +22,19 @@ class Ledger:
     store: TaskStore
     events: EventBus
     now: Callable[[], datetime]
+    patience: Patience
 
     def record(self, run: Run, step: Step, fields: Fields) -> None:
-        """Store the step. Raises Superseded when the task is not as this run last saw it; InfrastructureError to be retried."""
+        """Store the step, however long the store is away: nothing can be decided about the task without it.
+
+        Raises Superseded when the task is not as this run last saw it.
+        """
         entry = self._entry(run, step)
         times = {"started_at": entry.at} if step.trigger is Trigger.START else {}
         times |= {"finished_at": entry.at} if step.dest in TERMINAL else {}
-        fields = {**fields, **times, "published": run.published}
-        run.task = Task.from_document(self.store.advance(Move(run.task.id, run.token, entry, fields)))
+        first = Task.blank() if entry.seq == 1 else {}
+        move = Move(run.task.id, run.token, entry, {**first, **fields, **times, "published": run.published})
+        run.task = Task.from_document(self.patience.forever(self.store.advance, move))
 
     def _entry(self, run: Run, step: Step) -> Entry:
         """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""

@@ -192,7 +192,7 @@ class Created:
 
 
 class Engine(Protocol):
-    """A container engine. Containers are named by us, so every call can be repeated after a lost reply."""
+    """A container engine. We name containers, so that making one can be repeated after a lost reply; else ids are passed."""
 
     def identity(self) -> str:
         """An id of the engine that stays over its restarts."""
@@ -203,32 +203,38 @@ class Engine(Protocol):
     def create(self, plan: ContainerPlan) -> Created:
         """Make the container with its files, not started.
 
-        When one of this name and labels exists already, that one is adopted, whatever its phase.
-        Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan.
+        When one of this name and labels runs or has exited, that one is adopted; one that was never started is replaced, so
+        that whoever else still means to start it finds it gone. Raises ImageUnavailable when the image is gone and TaskFailure
+        (invalid) when the engine refuses the plan.
         """
 
-    def attach(self, name: str, *, stdin: bytes | None = None, replay: bool = False) -> Iterator[Chunk]:
-        """The program's output, byte-exact, until the container exits or the connection breaks (both simply end it).
+    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
+        """The output of a container that is not started yet, byte-exact, until the program ends or the connection is cut.
 
-        Attached when this returns, so a program started afterwards is seen from its first byte; ``stdin`` is written once the
-        program runs, then closed. With ``replay`` the output so far comes first. Stop reading and the program blocks.
-        Raises ContainerMissing.
+        Attached when this returns, so the program is seen from its first byte; ``stdin`` is written once it runs, then closed.
+        A cut may look like an end. Stop reading and the program blocks. Raises ContainerMissing.
         """
 
-    def start(self, name: str) -> None:
+    def read_log(self, container: str) -> Iterator[Chunk]:
+        """The output of a started container from the engine's own log, from the first byte until the program ends.
+
+        A cut raises InfrastructureError. Nobody blocks when this is read slowly. Raises ContainerMissing.
+        """
+
+    def start(self, container: str) -> None:
         """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing."""
 
-    def inspect(self, name: str) -> ContainerState:
+    def inspect(self, container: str) -> ContainerState:
         """The container as it is now. Raises ContainerMissing."""
 
-    def wait(self, name: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float) -> ContainerState:
         """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""
 
-    def stop(self, name: str, grace: float) -> None:
+    def stop(self, container: str, grace: float) -> None:
         """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone."""
 
-    def stats(self, name: str) -> Iterator[Sample]:
+    def stats(self, container: str) -> Iterator[Sample]:
         """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""
 
     def remove(self, name: str) -> None:
-        """Remove the container, running or not, and its volumes; nothing when they are gone."""
+        """Remove the container of this name, running or not, and its volumes; nothing when they are gone."""

@@ -18,8 +18,9 @@ from statemachine import State
 class Run:
     """One attempt at carrying a task to its end. ``task`` is as last stored; all else can be rebuilt from it and the engine.
 
-    ``deadline`` is by the monotonic clock; None when this process did not start the program. ``doubtful`` says that the engine
-    was away while the program ran, so that its output may have a hole; ``complete`` that all of it was read.
+    ``container`` is its id. ``deadline`` is by the monotonic clock; None when this process did not start the program.
+    ``doubtful`` says that the engine was away while the program ran, so that its output may have a hole; ``complete`` that all
+    of it was read.
     """
 
     task: Task
@@ -31,6 +32,7 @@ class Run:
     meter: Meter = field(factory=Meter)
     deadline: float | None = None
     final: ContainerState | None = None
+    container: str = ""
     published: int = 0
     pending: Entry | None = None
     doubtful: bool = False

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from functools import cached_property
 
-from attrs import define
+from attrs import define, field
 
 from orchestrator.effects import Effects
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
+from orchestrator.patience import Patience
 from orchestrator.ports import Engine, EventBus, LogStore, Queue, TaskStore
-from orchestrator.runner import Runner, bind
+from orchestrator.runner import Budgets, Runner, bind
 from orchestrator.settings import Settings
 
 
@@ -23,6 +24,7 @@ class Services:
     queue: Queue
     logs: LogStore
     engine: Engine
+    patience: Patience = field(factory=Patience)
 
     def prepare(self) -> None:
         """Make the indexes and the bucket that are missing."""
@@ -43,8 +45,10 @@ class Services:
             stop_grace=settings.stop_grace,
             worker=settings.name,
         )
-        ledger = Ledger(self.store, self.events, now)
-        return Runner(Leases(self.store, settings.name, settings.lease_ttl), bind(effects, ledger), settings.retry_budget)
+        ledger = Ledger(self.store, self.events, now, self.patience)
+        leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
+        budgets = Budgets(settings.retry_budget, settings.upload_budget)
+        return Runner(leases, bind(effects, ledger), self.patience, budgets)
 
 
 def now() -> datetime:

@@ -121,6 +121,9 @@ class Settings:
     stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
     lease_ttl: float = _setting(10.0, _SECONDS, "seconds a worker's claim on a task lasts unless it is renewed")
     retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the task is failed")
+    upload_budget: float = _setting(
+        900.0, _SECONDS, "seconds of retrying an object store that is away before the log is given up"
+    )
     default_cpus: float = _setting(1.0, _limit("cpus", float), "CPUs of a task that names none")
     default_memory: int = _setting(256 << 20, _limit("memory", parse_size), "memory of a task that names none")
     default_pids: int = _setting(128, _limit("pids", int), "processes and threads of a task that names none")

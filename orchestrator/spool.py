@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +12,7 @@ from attrs import asdict, frozen
 from orchestrator.ports import Chunk, Stream
 
 _MANIFEST = "sealed.json"
+_BLOCK = 1 << 16
 
 
 @frozen
@@ -40,26 +41,42 @@ class Spool:
         self._cap = cap
         self._files: dict[Stream, BinaryIO] = {}
         self._seen = dict.fromkeys(Stream, 0)
+        self._skip = dict.fromkeys(Stream, 0)
         self._hashes = {stream: hashlib.sha256() for stream in Stream}
-
-    def open(self) -> None:
-        """Begin anew with empty files; what an earlier run left in the folder is gone."""
-        self.discard()
-        self._folder.mkdir(parents=True, mode=0o700)
-        self._files = {stream: self.path(stream).open("wb", buffering=0) for stream in Stream}
 
     def path(self, stream: Stream) -> Path:
         """Where a stream's bytes are."""
         return self._folder / stream
 
+    def open(self) -> None:
+        """Make the files, or go on behind what is known to be in them. Raises OSError."""
+        self.close()
+        self._folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        for stream in Stream:
+            file = self._files[stream] = self.path(stream).open("ab", buffering=0)
+            file.truncate(self._kept(stream))
+
+    def rewind(self) -> None:
+        """From now on the output comes from its beginning again: what was seen of it before is skipped."""
+        self._skip = dict(self._seen)
+
     def write(self, stream: Stream, data: bytes) -> bool:
         """Keep what fits below the cap; False once more than the cap has been seen. Raises OSError when the disk is full."""
-        room = max(self._cap - self._seen[stream], 0)
-        kept = data[:room]
-        self._files[stream].write(kept)
+        skipped = min(self._skip[stream], len(data))
+        self._skip[stream] -= skipped
+        new = memoryview(data)[skipped:]
+        kept = new[: max(self._cap - self._seen[stream], 0)]
+        _write_all(self._files[stream], kept)
         self._hashes[stream].update(kept)
-        self._seen[stream] += len(data)
+        self._seen[stream] += len(new)
         return self._seen[stream] <= self._cap
+
+    def catch_up(self, chunks: Iterable[Chunk]) -> None:
+        """Take from ``chunks``, the whole output once more, what was not seen yet."""
+        self.open()
+        self.rewind()
+        for stream, data in chunks:
+            self.write(stream, data)
 
     def close(self) -> None:
         """Close the files; the sums stay."""
@@ -71,54 +88,47 @@ class Spool:
         """Whether a stream passed the cap."""
         return any(seen > self._cap for seen in self._seen.values())
 
-    def seal(self) -> dict[Stream, Sealed]:
-        """Close the files and note their sums beside them, so that another process can go on from here."""
+    def seal(self, *, complete: bool) -> dict[Stream, Sealed]:
+        """Close the files and note their sums beside them, so that another process can go on from here. Raises OSError."""
         self.close()
-        return self._note({stream: self._sum(stream) for stream in Stream})
-
-    def _note(self, sealed: dict[Stream, Sealed]) -> dict[Stream, Sealed]:
+        sums = {stream: self._sum(stream, complete=complete) for stream in Stream}
         draft = self._folder / f"{_MANIFEST}.new"
-        draft.write_text(json.dumps({stream: asdict(sums) for stream, sums in sealed.items()}))
+        draft.write_text(json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()}))
         draft.replace(self._folder / _MANIFEST)
-        return sealed
+        return sums
 
-    def refill(self, chunks: Iterable[Chunk]) -> dict[Stream, Sealed]:
-        """Begin anew, take all of ``chunks`` and seal."""
-        self.open()
-        for stream, data in chunks:
-            self.write(stream, data)
-        return self.seal()
+    def _sum(self, stream: Stream, *, complete: bool) -> Sealed:
+        kept = self._kept(stream)
+        return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete)
 
-    def salvage(self) -> dict[Stream, Sealed]:
-        """Seal whatever bytes are on disk, also those of a process that died, as incomplete."""
-        self.close()
-        self._folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        return self._note({stream: self._measure(stream) for stream in Stream})
+    def _kept(self, stream: Stream) -> int:
+        return min(self._seen[stream], self._cap)
 
-    def sealed(self) -> dict[Stream, Sealed] | None:
-        """What ``seal`` noted, here or in an earlier process; None when it did not, or a file no longer has its size."""
-        try:
-            noted = json.loads((self._folder / _MANIFEST).read_text())
-            sums = {stream: Sealed(**noted[stream]) for stream in Stream}
-            intact = all(self.path(stream).stat().st_size == sums[stream].bytes for stream in Stream)
-        except (OSError, ValueError):
-            return None
-        return sums if intact else None
 
-    def discard(self) -> None:
-        """Remove the folder; nothing when it is gone."""
-        self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._seen = dict.fromkeys(Stream, 0)
-        self._hashes = {stream: hashlib.sha256() for stream in Stream}
+def sealed(folder: Path) -> dict[Stream, Sealed] | None:
+    """What an earlier process sealed in ``folder``; None when it did not, or a file is no longer what it was."""
+    try:
+        noted = json.loads((folder / _MANIFEST).read_text())
+        sums = {stream: Sealed(**noted[stream]) for stream in Stream}
+        intact = all(_digest(folder / stream) == sums[stream].sha256 for stream in Stream)
+    except (OSError, ValueError):
+        return None
+    return sums if intact else None
 
-    def _sum(self, stream: Stream) -> Sealed:
-        kept = min(self._seen[stream], self._cap)
-        return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept)
 
-    def _measure(self, stream: Stream) -> Sealed:
-        path = self.path(stream)
-        path.touch()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-        return Sealed(path.stat().st_size, digest.hexdigest(), dropped=0, complete=False)
+def salvage(folder: Path) -> Iterator[Chunk]:
+    """The bytes that a process which died left in ``folder``, sealed or not."""
+    for stream in Stream:
+        if (path := folder / stream).exists():
+            with path.open("rb") as file:
+                yield from ((stream, data) for data in iter(partial(file.read, _BLOCK), b""))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_all(file: BinaryIO, data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]

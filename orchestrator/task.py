@@ -7,12 +7,12 @@ from functools import cache
 from typing import Self, TypeVar
 
 import cattrs
-from attrs import evolve, field, fields, frozen
+from attrs import asdict, evolve, field, fields, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
 from orchestrator.kind import shown
-from statemachine import State, Trigger
+from statemachine import INITIAL, State, Trigger
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -45,12 +45,16 @@ class ContainerRef:
 
 @frozen
 class LogObject:
-    """One stream in object storage: ``bytes`` and ``sha256`` of the object; ``truncated`` says whether output was dropped."""
+    """One stream in object storage: ``bytes`` and ``sha256`` of the object.
+
+    ``truncated`` says that it is less than the program wrote: ``dropped`` bytes came after the limit, or the end was lost.
+    """
 
     key: str
     bytes: int
     sha256: str
     truncated: bool
+    dropped: int = 0
 
 
 @frozen
@@ -125,14 +129,26 @@ class Task:
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
-        """Read a stored document. Raises InvalidTask when a field that the worker owns is not what the worker writes."""
-        own = {name: value for name, value in document.items() if name in _OWN and value is not None}
+        """Read a stored document. Raises InvalidTask when a field that the worker owns is not what the worker writes.
+
+        Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
+        """
+        fresh = document.get("status") == INITIAL and not document.get("history")
+        owned = _BEFORE_FIRST if fresh else _OWN
+        own = {name: value for name, value in document.items() if name in owned and value is not None}
+        own["created_at"] = _date(own.get("created_at"))
         request = {name: value for name, value in document.items() if name not in _OWN}
         try:
             task = _codec().structure({**own, "id": document["_id"], "request": request}, cls)
         except cattrs.BaseValidationError as error:
             raise InvalidTask(cattrs.transform_error(error, path="task")) from error
         return evolve(task, request={name: value for name, value in request.items() if name != "_id"})
+
+    @classmethod
+    def blank(cls) -> Fields:
+        """What the worker's fields are before it has anything to say; written with the first transition."""
+        values = asdict(cls("", INITIAL, {}), recurse=False)
+        return {name: values[name] for name in _OWN - _BEFORE_FIRST - {"seq", "history"}}
 
     @property
     def outcome(self) -> Outcome:
@@ -175,9 +191,20 @@ def _number(value: object, kind: type[N]) -> N:
     return kind(value)
 
 
+def _date(value: object) -> datetime | None:
+    """Whoever inserted the task wrote it, some as text; it is shown and sorted by, and nothing depends on it."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, datetime) and value.tzinfo else None
+
+
 def _entries(value: object, _: object) -> tuple[Entry, ...]:
     return tuple(_codec().structure(entry, Entry) for entry in _exactly(value, list))
 
 
 _History = tuple[Entry, ...]
 _OWN = frozenset(attribute.name for attribute in fields(Task)) - {"id", "request"}
+_BEFORE_FIRST = frozenset({"status", "created_at", "lease"})

@@ -8,7 +8,7 @@ from orchestrator.settings import Settings
 
 
 def run_task(task_id: str) -> None:
-    """Run one task to its end; the job function of every RQ worker. Raises InfrastructureError when it could not."""
+    """Run one task to its end; the job function of every RQ worker."""
     services().runner.run(task_id)
 
 

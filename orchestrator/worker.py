@@ -43,7 +43,7 @@ class ThreadWorker(Bookkeeper):
     ) -> None:
         """``connection`` is the worker's own, from ``connect``. ``hand_over`` is called when a second signal cuts the wait.
 
-        ``rescue_after`` is how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
+        ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
         """
         super().__init__(connection, queue, name, Link(lambda: self.stopping))
         self._concurrency = concurrency
@@ -53,7 +53,7 @@ class ThreadWorker(Bookkeeper):
         self._asked_again = False
         self._chores = (
             Chore(15, self.beat),
-            Chore(rescue_after / 2, Rescue(self.queue, rescue_after)),
+            Chore(rescue_after / 2, Rescue(self.queue)),
             Chore(600, partial(clean, self.queue)),
         )
 

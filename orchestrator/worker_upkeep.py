@@ -14,6 +14,7 @@ _PUT_BACK = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
 return redis.call('LPUSH', KEYS[2], ARGV[1])
 """
+_LEFT_BEHIND = 3
 
 
 @define
@@ -36,20 +37,18 @@ class Rescue:
     """Puts back in line what a worker took and did not begin, because it died or lost Redis's answer.
 
     RQ itself would fail such a job, after 10 to 20 minutes. A worker leaves an entry on the intermediate list for milliseconds:
-    one that is seen there for ``grace`` seconds was left behind. Putting back what a slow worker holds is harmless: the second
+    one that is there at three looks in a row was left behind. Putting back what a slow worker holds is harmless: the second
     delivery finds the task claimed.
     """
 
     queue: Queue
-    grace: float
-    _seen: dict[bytes, float] = field(factory=dict, init=False)
+    _looks: dict[bytes, int] = field(factory=dict, init=False)
 
     def __call__(self) -> None:
-        """Look once; to be repeated more often than ``grace``."""
-        now = time.monotonic()
+        """Look once."""
         entries = cast("list[bytes]", self.queue.connection.lrange(self.queue.intermediate_queue_key, 0, -1))
-        self._seen = {entry: self._seen.get(entry, now) for entry in entries}
-        for entry in [entry for entry, since in self._seen.items() if now - since >= self.grace]:
+        self._looks = {entry: self._looks.get(entry, 0) + 1 for entry in entries}
+        for entry in [entry for entry, looks in self._looks.items() if looks >= _LEFT_BEHIND]:
             self._put_back(entry)
 
     def _put_back(self, entry: bytes) -> None:
@@ -57,7 +56,7 @@ class Rescue:
         keys = (self.queue.intermediate_queue_key, self.queue.key)
         if self.queue.connection.eval(_PUT_BACK, len(keys), *keys, entry):
             logger.warning("queue entry {!r} was taken but not begun: put back in line", entry)
-        del self._seen[entry]
+        del self._looks[entry]
 
 
 def clean(queue: Queue) -> None:

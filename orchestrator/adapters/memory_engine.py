@@ -50,6 +50,7 @@ class MemoryEngine:
         self._images = images
         self._now = _EPOCH
         self._containers: dict[str, _Container] = {}
+        self._made = 0
         self._lock = threading.RLock()
 
     @property
@@ -69,61 +70,70 @@ class MemoryEngine:
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
         with self._lock:
-            adopted = plan.name in self._containers
+            existing = self._containers.get(plan.name)
+            adopted = existing is not None and existing.state.phase is not Phase.CREATED
             if not adopted:
+                self.remove(plan.name)
+                self._made += 1
                 program = self._programs.get(plan.command or (), Program())
-                state = ContainerState(f"id-{plan.name}", Phase.CREATED, self._now, labels=plan.labels)
+                state = ContainerState(f"{plan.name}#{self._made}", Phase.CREATED, self._now, labels=plan.labels)
                 self._containers[plan.name] = _Container(plan, program, state)
             return Created(self._containers[plan.name].state.id, adopted)
 
-    def attach(self, name: str, *, stdin: bytes | None = None, replay: bool = False) -> Iterator[Chunk]:  # noqa: ARG002
-        """See ports.Engine; a scripted program reads no stdin, and its output is always seen from the first byte."""
-        return self._output(self._get(name))
+    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:  # noqa: ARG002
+        """See ports.Engine; a scripted program reads no stdin."""
+        return self._output(self._get(container))
 
-    def start(self, name: str) -> None:
+    def read_log(self, container: str) -> Iterator[Chunk]:
+        """See ports.Engine."""
+        return self._output(self._get(container))
+
+    def start(self, container: str) -> None:
         """See ports.Engine."""
         with self._lock:
-            container = self._get(name)
-            if container.state.phase is not Phase.CREATED:
+            found = self._get(container)
+            if found.state.phase is not Phase.CREATED:
                 return
-            self.starts[name] = self.starts.get(name, 0) + 1
-            container.state = evolve(container.state, phase=Phase.RUNNING, started_at=self._now)
-            container.started.set()
+            self.starts[found.plan.name] = self.starts.get(found.plan.name, 0) + 1
+            found.state = evolve(found.state, phase=Phase.RUNNING, started_at=self._now)
+            found.started.set()
 
-    def inspect(self, name: str) -> ContainerState:
+    def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
         with self._lock:
-            return evolve(self._get(name).state, now=self._now)
+            return evolve(self._get(container).state, now=self._now)
 
-    def wait(self, name: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float) -> ContainerState:
         """See ports.Engine; moves the clock instead of waiting."""
-        container = self._get(name)
-        if container.program.floods:
-            container.exited.wait(_PATIENCE)
+        found = self._get(container)
+        if found.program.floods:
+            found.exited.wait(_PATIENCE)
         with self._lock:
-            state = container.state
+            state = found.state
             if state.phase is Phase.RUNNING and state.started_at is not None:
-                left = container.program.seconds - (self._now - state.started_at).total_seconds()
+                left = found.program.seconds - (self._now - state.started_at).total_seconds()
                 self._now += timedelta(seconds=max(min(left, timeout), 0))
                 if left <= timeout:
-                    self._exit(container, container.program.exit_code)
-        return self.inspect(name)
+                    self._exit(found, found.program.exit_code)
+        return self.inspect(container)
 
-    def stop(self, name: str, grace: float) -> None:
+    def stop(self, container: str, grace: float) -> None:
         """See ports.Engine."""
         with self._lock:
-            container = self._containers.get(name)
-            if container is None or container.state.phase is not Phase.RUNNING:
+            try:
+                found = self._get(container)
+            except ContainerMissing:
                 return
-            gentle = grace > 0 and container.program.heeds_term
-            self._now += timedelta(seconds=0 if gentle else grace)
-            self._exit(container, 143 if gentle else 137)
+            if found.state.phase is Phase.RUNNING:
+                gentle = grace > 0 and found.program.heeds_term
+                self._now += timedelta(seconds=0 if gentle else grace)
+                self._exit(found, 143 if gentle else 137)
 
-    def stats(self, name: str) -> Iterator[Sample]:
+    def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine."""
-        container = self._get(name)
-        yield from container.program.samples
-        container.exited.wait(_PATIENCE)
+        found = self._get(container)
+        yield from found.program.samples
+        found.exited.wait(_PATIENCE)
 
     def remove(self, name: str) -> None:
         """See ports.Engine."""
@@ -133,11 +143,11 @@ class MemoryEngine:
             container.started.set()
             container.exited.set()
 
-    def _get(self, name: str) -> _Container:
-        try:
-            return self._containers[name]
-        except KeyError:
-            raise ContainerMissing(f"there is no container {name}") from None
+    def _get(self, container: str) -> _Container:
+        for found in list(self._containers.values()):
+            if found.state.id == container:
+                return found
+        raise ContainerMissing(f"there is no container {container}")
 
     def _exit(self, container: _Container, code: int) -> None:
         state = evolve(container.state, phase=Phase.EXITED, exit_code=code, finished_at=self._now)

@@ -12,6 +12,7 @@ from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client
 from orchestrator.event import Event
+from orchestrator.patience import Patience
 from orchestrator.ports import Stream
 from orchestrator.runner import Runner
 from orchestrator.services import Services
@@ -45,7 +46,12 @@ class World:
         self.engine = MemoryEngine(programs, **options)
         self.settings = Settings(spool_dir=folder, retry_budget=5.0)
         self.services = Services(
-            self.settings, MemoryTaskStore(self.clock), _Recorded(self.events, self.published), MemoryQueue(), MemoryLogStore(), self.engine
+            self.settings,
+            MemoryTaskStore(self.clock),
+            _Recorded(self.events, self.published),
+            MemoryQueue(),
+            MemoryLogStore(),
+            self.engine,
         )
         self.client = Client(self.services)
 
@@ -55,8 +61,7 @@ class World:
         services = self.services
         guarded = {port: Guarded(process, getattr(services, port)) for port in ("store", "events", "logs", "engine")}
         settings = evolve(self.settings, worker_name=name)
-        runner = Services(settings, queue=services.queue, **guarded).runner
-        return evolve(runner, sleep=lambda _: None)
+        return Services(settings, queue=services.queue, patience=Patience(lambda _: None), **guarded).runner
 
     def expire_leases(self) -> None:
         """Let so much time pass that every lease has run out."""

@@ -1,0 +1,47 @@
+"""How failed calls to a service are made again: jittered exponential backoff, within a budget or without end."""
+
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from attrs import frozen
+from loguru import logger
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_never, wait_random_exponential
+
+from orchestrator.errors import InfrastructureError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@frozen
+class Patience:
+    """Makes calls again while they raise InfrastructureError. ``sleep`` is replaced in tests."""
+
+    sleep: Callable[[float], None] = time.sleep
+
+    def forever(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make the call until it succeeds: for what the task cannot go on without, nor be failed without."""
+        return self._retrying(None)(call, *args, **kwargs)
+
+    def within(self, budget: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make the call until ``budget`` seconds were spent waiting between tries; the calls' own time does not count.
+
+        Raises the last InfrastructureError.
+        """
+        return self._retrying(budget)(call, *args, **kwargs)
+
+    def _retrying(self, budget: float | None) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(InfrastructureError),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            stop=stop_never if budget is None else lambda state: state.idle_for >= budget,
+            sleep=self.sleep,
+            before_sleep=_log,
+            reraise=True,
+        )
+
+
+def _log(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning("try {} failed and is made again: {}", state.attempt_number, error)

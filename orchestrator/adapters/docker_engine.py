@@ -50,79 +50,78 @@ class DockerEngine:
         """See ports.Engine."""
         if not plan.files:
             return self._make_or_adopt(plan)
-        try:
-            created = self._adopt(plan)  # then its files are complete, and writing them again could disturb its program
-        except ContainerMissing:
+        created = self._adopt(plan)  # its files are complete then, and writing them again could disturb its program
+        if created is None:
             docker_files.fill(self._client, plan)
             created = self._make_or_adopt(plan)
-        self._delete_container(files_name(plan.name), force=True)
+        self._delete_container(files_name(plan.name))
         return created
 
-    def attach(self, name: str, *, stdin: bytes | None = None, replay: bool = False) -> Iterator[Chunk]:
+    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
         """See ports.Engine."""
-        if replay and self.inspect(name).phase is not Phase.CREATED:
-            return self._replay(name)
-        output = docker_attach.attach(self._client, name, stdin, partial(self._alive, name))
-        if replay and self.inspect(name).phase is not Phase.CREATED:
-            return self._replay(name)  # an earlier start, still under way in the engine, was between the two looks
-        return output
+        return docker_attach.attach(self._client, container, stdin, partial(self._alive, container))
 
-    def start(self, name: str) -> None:
+    def read_log(self, container: str) -> Iterator[Chunk]:
+        """See ports.Engine."""
+        self.inspect(container)
+        return docker_logs.replay(self._client, container, lambda seconds: self.wait(container, seconds).phase)
+
+    def start(self, container: str) -> None:
         """See ports.Engine. Looks first, because the engine would start an exited container again."""
-        if self.inspect(name).phase is not Phase.CREATED:
+        if self.inspect(container).phase is not Phase.CREATED:
             return
         try:
             with translated(wishes=True):
-                self._client.api.start(name)
+                self._client.api.start(container)
         except InfrastructureError:
-            if self.inspect(name).phase is Phase.CREATED:
+            if self.inspect(container).phase is Phase.CREATED:
                 raise
 
-    def inspect(self, name: str) -> ContainerState:
+    def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
         with translated():
-            reading = self._client.api.inspect_container(name)
+            reading = self._client.api.inspect_container(container)
         return container_state(reading, self._clock.now())
 
-    def wait(self, name: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float) -> ContainerState:
         """See ports.Engine. What the engine answers to wait is not believed, be it an exit or a cut: the state decides."""
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
             if left > 0:
-                self._await_exit(name, min(left, self._timeout))
-            state = self.inspect(name)
+                self._await_exit(container, min(left, self._timeout))
+            state = self.inspect(container)
             left = deadline - time.monotonic()
             if state.phase is Phase.EXITED or left <= 0:
                 return state
             time.sleep(min(_PAUSE, left))
 
-    def stop(self, name: str, grace: float) -> None:
+    def stop(self, container: str, grace: float) -> None:
         """See ports.Engine."""
         with suppress(ContainerMissing):
             if grace > 0:
-                self._kill(name, "SIGTERM")
-                if self.wait(name, grace).phase is not Phase.RUNNING:
+                self._kill(container, "SIGTERM")
+                if self.wait(container, grace).phase is not Phase.RUNNING:
                     return
-            self._kill(name, "SIGKILL")
-            if self.wait(name, self._timeout).phase is Phase.RUNNING:
-                raise InfrastructureError(SERVICE, f"container {name} survives KILL")
+            self._kill(container, "SIGKILL")
+            if self.wait(container, self._timeout).phase is Phase.RUNNING:
+                raise InfrastructureError(SERVICE, f"container {container} survives KILL")
 
-    def stats(self, name: str) -> Iterator[Sample]:
+    def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
-        return docker_stats.samples(self._client, name)
+        return docker_stats.samples(self._client, container)
 
     def remove(self, name: str) -> None:
         """See ports.Engine."""
-        self._delete_container(name, force=True)
-        self._delete_container(files_name(name), force=True)
+        self._delete_container(name)
+        self._delete_container(files_name(name))
         self._delete(lambda: self._client.api.remove_volume(files_name(name)))
 
     def _make_or_adopt(self, plan: ContainerPlan) -> Created:
         try:
             return self._make(plan)
         except Conflict:
-            return self._adopt(plan)
+            return self._adopt(plan) or self._make(plan)
 
     def _make(self, plan: ContainerPlan) -> Created:
         config = container_config(plan, self._images.volumes(plan.image))
@@ -130,43 +129,54 @@ class DockerEngine:
             answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
         return Created(answer["Id"], adopted=False)
 
-    def _adopt(self, plan: ContainerPlan) -> Created:
-        """Take over the container of this name. Raises ContainerMissing; InfrastructureError when it is not the task's."""
-        state = self.inspect(plan.name)
+    def _adopt(self, plan: ContainerPlan) -> Created | None:
+        """Take over the container of this name; None when there is none, or no more: one that was never started is removed.
+
+        Raises InfrastructureError when it is not the task's.
+        """
+        try:
+            state = self.inspect(plan.name)
+        except ContainerMissing:
+            return None
         if not all(state.labels.get(key) == value for key, value in plan.labels.items() if not key.endswith(_MAKER)):
             raise InfrastructureError(SERVICE, f"the name {plan.name} is taken by a container with other labels")
-        if state.phase is Phase.CREATED and plan.stdin is not None:
-            self._delete_container(plan.name, force=False)  # its stdin was closed for good when the last one attached left
-            return self._make(plan)
+        if state.phase is Phase.CREATED and self._withdraw(state.id):
+            return None
         return Created(state.id, adopted=True)
 
-    def _replay(self, name: str) -> Iterator[Chunk]:
-        return docker_logs.replay(self._client, name, lambda seconds: self.wait(name, seconds).phase)
+    def _withdraw(self, container: str) -> bool:
+        """Remove a container unless it was started by now; whether it is gone."""
+        try:
+            with suppress(ContainerMissing), translated():
+                self._client.api.remove_container(container, v=True, force=False)
+        except Conflict:
+            return False
+        return True
 
-    def _alive(self, name: str) -> bool:
+    def _alive(self, container: str) -> bool:
         """Whether output may still come; an engine that does not answer leaves it open."""
         try:
-            return self.inspect(name).phase is not Phase.EXITED
+            return self.inspect(container).phase is not Phase.EXITED
         except ContainerMissing:
             return False
         except InfrastructureError:
             return True
 
-    def _await_exit(self, name: str, timeout: float) -> None:
+    def _await_exit(self, container: str, timeout: float) -> None:
         with suppress(InfrastructureError), translated():
-            self._client.api.wait(name, timeout=timeout)  # type: ignore[arg-type]
+            self._client.api.wait(container, timeout=timeout)  # type: ignore[arg-type]
 
-    def _kill(self, name: str, signal: str) -> None:
+    def _kill(self, container: str, signal: str) -> None:
         """Send the signal; nothing when there is no program to take it."""
         try:
             with translated():
-                self._client.api.kill(name, signal)
+                self._client.api.kill(container, signal)
         except InfrastructureError:
-            if self.inspect(name).phase is Phase.RUNNING:
+            if self.inspect(container).phase is Phase.RUNNING:
                 raise
 
-    def _delete_container(self, name: str, *, force: bool) -> None:
-        self._delete(lambda: self._client.api.remove_container(name, v=True, force=force))
+    def _delete_container(self, name: str) -> None:
+        self._delete(lambda: self._client.api.remove_container(name, v=True, force=True))
 
     def _delete(self, call: Callable[[], None]) -> None:
         """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""

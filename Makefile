@@ -14,14 +14,14 @@ check: setup # everything that can be said without running the worker
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m statemachine.diagrams --check
+	.venv/bin/python -m scripts.generate --check
 
 format: setup
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-diagrams: setup # draw diagrams/ anew
-	.venv/bin/python -m statemachine.diagrams
+diagrams: setup # make the files anew that are made from the code: diagrams, tables, task.schema.json
+	.venv/bin/python -m scripts.generate
 
 setup: # .venv as the lock says
 	@scripts/setup

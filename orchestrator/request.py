@@ -71,10 +71,10 @@ class Rules:
 def parse_request(task_id: str, document: Document, rules: Rules) -> Request:
     """The checked request with the rules' defaults filled in. Raises InvalidTask that names every bad field."""
     problems = _bad_id(task_id)
-    given = _present(document)
+    given = _present(document, Request)
     limits = given.get("limits", {})
     if isinstance(limits, Mapping):
-        given["limits"] = asdict(rules.defaults) | _present(limits)
+        given["limits"] = asdict(rules.defaults) | _present(limits, Limits)
     try:
         request = _converter(rules).structure(given, Request)
     except cattrs.BaseValidationError as error:
@@ -97,9 +97,10 @@ def _bad_id(task_id: str) -> list[str]:
     return []
 
 
-def _present(document: Document) -> dict[str, object]:
+def _present(document: Document, cls: type) -> dict[str, object]:
     """Null is how many languages leave a field out."""
-    return {name: value for name, value in document.items() if value is not None}
+    known = {field.name for field in fields(cls)}
+    return {name: value for name, value in document.items() if value is not None or name not in known}
 
 
 def kinds_of(cls: type) -> dict[str, Kind[object]]:

@@ -1,0 +1,85 @@
+"""The layers of the package as a diagram: the contract that the linter checks, filled with the modules that are there."""
+
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import grimp
+from attrs import frozen
+
+from scripts.pages import NOTICE
+
+OWN = ("orchestrator", "statemachine")
+
+
+@frozen
+class Layers:
+    """The components of each layer, from the top, and for every component its modules and what those import."""
+
+    rows: Sequence[Sequence[str]]
+    modules: Mapping[str, Sequence[str]]
+    imports: Mapping[str, frozenset[str]]
+
+
+def layers_page() -> str:
+    """The page with the diagram."""
+    return f"{NOTICE}# Layers\n\n{_TEXT}\n```mermaid\n{_mermaid(_found())}```\n"
+
+
+_TEXT = """\
+Each box is a component of the contract "data flows one way": it may import what is below it and nothing beside or above it.
+A module that the contract does not name stands with the lowest component that needs it. The last line of a box names the
+libraries that its modules use themselves. Arrows that follow from others are left out.
+"""
+
+
+def _found() -> Layers:
+    graph = grimp.build_graph(*OWN, include_external_packages=True, cache_dir=None)
+    rows = [[part.strip() for part in layer.split("|")] for layer in _contract()]
+    named = {module for row in rows for part in row for module in _whole(graph, part)}
+    modules = {part: _whole(graph, part) for row in rows for part in row}
+    taken = set(named)
+    for row in reversed(rows):
+        needed = {part: graph.find_upstream_modules(part, as_package=True) for part in row}
+        for part in row:
+            modules[part] += sorted(module for module in needed[part] - taken if module.startswith(OWN))
+        taken |= set().union(*needed.values())
+    imports = {part: _imported(graph, modules[part]) for part in modules}
+    return Layers(rows, modules, imports)
+
+
+def _contract() -> list[str]:
+    settings = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    return next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+
+
+def _whole(graph: grimp.ImportGraph, part: str) -> list[str]:
+    return [part, *sorted(graph.find_descendants(part))]
+
+
+def _imported(graph: grimp.ImportGraph, modules: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(graph.find_modules_directly_imported_by(module) for module in modules))
+
+
+def _mermaid(layers: Layers) -> str:
+    parts = [part for row in layers.rows for part in row]
+    below = {
+        part: {other for other in parts if other != part and layers.imports[part] & {*layers.modules[other]}} for part in parts
+    }
+    arrows = [f"    {part} --> {other}\n" for part in parts for other in parts if other in below[part] - _further(below, part)]
+    return "flowchart TB\n" + "".join(f'    {part}["{_words(layers, part)}"]\n' for part in parts) + "".join(arrows)
+
+
+def _further(below: Mapping[str, set[str]], part: str) -> set[str]:
+    """What is reached by more than one arrow."""
+    beyond = [below[other] | _further(below, other) for other in below[part]]
+    return set().union(*beyond)
+
+
+def _words(layers: Layers, part: str) -> str:
+    helpers = [module.rpartition(".")[2] for module in layers.modules[part] if not f"{module}.".startswith(f"{part}.")]
+    libraries = {name for name in layers.imports[part] if not name.startswith(OWN)} - sys.stdlib_module_names
+    lines = [f"<b>{part}</b>", ", ".join(helpers), f"<i>{', '.join(sorted(libraries))}</i>" if libraries else ""]
+    return "<br>".join(line for line in lines if line)

@@ -1,0 +1,111 @@
+"""The generated pages that are plain tables: settings, causes, transitions, and the index of the diagrams."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from attrs import Attribute
+
+from orchestrator.cause import EXPLANATIONS
+from orchestrator.schema import task_schema
+from orchestrator.settings import options, variable
+from statemachine import TABLE
+from statemachine.diagrams import transition_table
+
+NOTICE = "<!-- Made by `make diagrams` from the code; edits here are lost. -->\n\n"
+
+
+def settings_page() -> str:
+    """Every environment variable, its default and what it means."""
+    rows = ((f"`{variable(option)}`", _code(_default(option)), _help(option)) for option in options())
+    return f"{NOTICE}{_SETTINGS}\n{_table('variable', 'default', 'meaning', rows=rows)}"
+
+
+def environment_example() -> str:
+    """All variables, commented out, with their defaults."""
+    lines = [f"# {_help(option)}\n#{variable(option)}={_default(option)}\n" for option in options()]
+    return "# Every setting with its default. Copy this file to .env and take the # from what you change.\n\n" + "\n".join(
+        lines
+    )
+
+
+def causes_page() -> str:
+    """The closed set of causes."""
+    rows = ((f"`{cause}`", explanation) for cause, explanation in EXPLANATIONS.items())
+    return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', rows=rows)}"
+
+
+def schema_file() -> str:
+    """The JSON Schema of the task document."""
+    return json.dumps(task_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def transitions_page() -> str:
+    """What each trigger does in each state."""
+    return f"{NOTICE}# Transitions\n\n{transition_table(TABLE)}"
+
+
+def index_page() -> str:
+    """What the other files here are."""
+    return f"{NOTICE}{_INDEX}"
+
+
+def _table(*head: str, rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else "none"
+
+
+def _help(option: "Attribute[object]") -> str:
+    secret = " (secret)" if option.metadata["secret"] else ""
+    return f"{option.metadata['help']}{secret}"
+
+
+def _default(option: "Attribute[object]") -> str:
+    """The default as people write it: the shortest text that is read as the same value."""
+    value = option.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        texts = [
+            f"{value >> shift}{unit}"
+            for unit, shift in (("g", 30), ("m", 20), ("k", 10))
+            if value and value % (1 << shift) == 0
+        ]
+        return next((text for text in texts if _reads_as(option, text)), str(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _reads_as(option: "Attribute[object]", text: str) -> bool:
+    try:
+        return bool(option.metadata["parse"](text) == option.default)
+    except ValueError:
+        return False
+
+
+_SETTINGS = """\
+# Settings
+
+Read from the environment; a variable that is empty counts as unset. Bad values are all named at once, and the values of secrets
+are never printed. Sizes are bytes or text such as `128m`, times seconds or text such as `1m30s`, flags `true` or `false`.
+"""
+_CAUSES = """\
+# Causes
+
+The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these.
+"""
+_INDEX = """\
+# Diagrams
+
+All of these are made from what runs, by `make diagrams`; `make check` fails when one is stale.
+
+![States of a task](states.svg)
+
+| file | shows | made from |
+| --- | --- | --- |
+| [states.svg](states.svg), [states.mmd](states.mmd) | states and what moves between them | the table |
+| [transitions.md](transitions.md) | what every trigger does in every state, and the slots of each row | the table |
+| [sequence.md](sequence.md) | who calls whom while a task succeeds | a run on the adapters in memory |
+| [layers.md](layers.md) | which component may import which, and what each uses | the imports and their contract |
+"""

@@ -25,14 +25,14 @@ _EARLY = 0.1
 
 @frozen
 class Watched:
-    """What a capture needs to know. ``end`` ends the program for a cause; ``deadline`` is by the monotonic clock."""
+    """What a capture needs to know. ``end`` ends the program for a cause; ``overdue`` tells whether it is late."""
 
     engine: Engine
     container: str
     spool: Spool
     meter: Meter
     end: Callable[[Cause], None]
-    deadline: float
+    overdue: Callable[[float], bool]
 
 
 class Capture:
@@ -78,7 +78,9 @@ class Capture:
         self._watched.spool.close()
 
     def _reread(self) -> bool:
-        """Take the output once more; False when the container is gone and what was read has to do."""
+        """Take the output once more; False when what was read has to do: a stream is full, or the container is gone."""
+        if self._watched.spool.overflowed:
+            return False
         try:
             chunks = self._watched.engine.read_log(self._watched.container)
         except ContainerMissing:
@@ -133,7 +135,7 @@ class Capture:
 
     def _enforce(self) -> None:
         """End a program that is overdue because the task's own thread is held up by a database that is away."""
-        if time.monotonic() > self._watched.deadline + _OVERDUE:
+        if self._watched.overdue(_OVERDUE):
             self._watched.end(Cause.TIMEOUT)
 
     def _thread(self, work: Callable[..., None], *args: object) -> threading.Thread:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import inf
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -47,9 +46,9 @@ class Effects:
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if not created.adopted:
-            run.deadline = time.monotonic() + request.limits.timeout
             self._watch(run, self.engine.attach(created.id, request.stdin))
             self.engine.start(created.id)
+            run.deadline = time.monotonic() + request.limits.timeout
         container = ContainerRef(created.id, run.name, self.engine.identity())
         return {"worker": self.worker, "attempt": run.attempt, "container": container}
 
@@ -124,9 +123,8 @@ class Effects:
         run.spool = Spool(self._folder(run), self._request(run).limits.output)
         with _spooling():
             run.spool.open()
-        deadline = inf if run.deadline is None else run.deadline
         end = partial(self._end_quietly, run)
-        run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, deadline), chunks)
+        run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, run.overdue), chunks)
         run.capture.begin()
 
     def _end_quietly(self, run: Run, cause: Cause) -> None:
@@ -177,7 +175,7 @@ class Effects:
         spool = run.spool = run.spool or Spool(self._folder(run), self._request(run).limits.output)
         with _spooling():
             try:
-                if not run.complete:
+                if not run.complete and not spool.overflowed:
                     spool.catch_up(self.engine.read_log(run.container))
                     run.complete = True
             except ContainerMissing:

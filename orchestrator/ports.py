@@ -159,10 +159,13 @@ class ContainerState:
 
     @property
     def ran_for(self) -> float:
-        """Seconds from the start of the program to its end, or to now while it runs; 0 when it never started."""
+        """Seconds from the start of the program to its end, or to now while it runs; 0 when it never started.
+
+        The engine may note the end of a very short program a moment before its start.
+        """
         if self.started_at is None:
             return 0.0
-        return ((self.finished_at or self.now) - self.started_at).total_seconds()
+        return max(((self.finished_at or self.now) - self.started_at).total_seconds(), 0.0)
 
 
 class Stream(StrEnum):

@@ -1,6 +1,7 @@
 """The subject that the lifecycle moves: one claimed task and what belongs to it in this process."""
 
 import threading
+import time
 
 from attrs import define, field
 
@@ -49,6 +50,10 @@ class Run:
     def name(self) -> str:
         """The container's name; the last part is the attempt, so no two tasks or attempts share one."""
         return f"orchestrator-{self.task.id}-{self.attempt}"
+
+    def overdue(self, seconds: float) -> bool:
+        """Whether the deadline was more than ``seconds`` ago, where this process knows it."""
+        return self.deadline is not None and time.monotonic() > self.deadline + seconds
 
     @property
     def ended_for(self) -> Cause | None:

@@ -16,6 +16,7 @@ from orchestrator.task import Document
 from statemachine import TERMINAL
 
 Changed = dict[str, Any]
+_LARGEST = 16 << 20
 _ZONED: CodecOptions[Changed] = CodecOptions(dict, tz_aware=True)
 
 
@@ -83,8 +84,8 @@ class MemoryTaskStore:
         """Raise ``published`` to ``seq``."""
         with self._lock:
             document = self._load(task_id)
-            if document is not None and (document.get("published") or 0) < seq:
-                self._save({**document, "published": seq})
+            if document is not None:
+                self._save({**document, "published": max(seq, document.get("published") or 0)})
 
     def _is_free(self, document: Document, token: str) -> bool:
         lease = lease_of(document)
@@ -124,5 +125,7 @@ class MemoryTaskStore:
             stored = bson.encode(document)
         except (BSONError, OverflowError, UnicodeEncodeError) as error:
             raise InvalidTask([f"the document cannot be stored: {error}"]) from error
+        if len(stored) > _LARGEST:
+            raise InvalidTask([f"the document cannot be stored: it has {len(stored)} bytes, and {_LARGEST} is the most"])
         self._documents[str(document["_id"])] = stored
         return bson.decode(stored, _ZONED)

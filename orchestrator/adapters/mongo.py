@@ -24,6 +24,9 @@ Stage = dict[str, Any]
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"$not": {"$gte": 1}}
 _NEWEST_FIRST = ("created_at", -1)
+# as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
+_EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
+_EXPIRED = {"$lte": [_EXPIRY_MS, {"$toLong": "$$NOW"}]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
 
 
@@ -60,8 +63,8 @@ class MongoTaskStore:
             return [*found]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
-        """Take the lease when it is free, expired (a missing expiry sorts below every date) or ours already."""
-        free = {"$or": [{"$lte": ["$lease.expires_at", "$$NOW"]}, {"$eq": ["$lease.token", {"$literal": token}]}]}
+        """Take the lease when it is free, expired or ours already."""
+        free = {"$or": [_EXPIRED, {"$eq": ["$lease.token", {"$literal": token}]}]}
         lease = {"$mergeObjects": [{"$literal": {"worker": worker, "token": token}}, _expiry("expires_at", ttl)]}
         with _errors():
             self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set({"lease": {"$cond": [free, lease, "$lease"]}}))

@@ -52,9 +52,9 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
-def status(task: Task) -> Text:
-    """The status in its colour."""
-    return Text(task.status, _STYLES.get(task.status, "cyan"))
+def coloured(state: State) -> Text:
+    """A status in its colour."""
+    return Text(state, _STYLES.get(state, "cyan"))
 
 
 def command(task: Task) -> str:
@@ -65,7 +65,7 @@ def command(task: Task) -> str:
 
 def seconds(task: Task) -> str:
     """How long the program ran, by the engine's clock; empty when it is not known."""
-    return f"{task.metrics.duration_s:.1f} s" if task.metrics else ""
+    return f"{task.metrics.duration_s:.2f} s" if task.metrics else ""
 
 
 def memory(task: Task) -> str:
@@ -75,7 +75,7 @@ def memory(task: Task) -> str:
 
 def summary(task: Task) -> Text:
     """One line for the end of a run."""
-    line = status(task)
+    line = coloured(task.status)
     line.append(f" after {seconds(task)}" if task.metrics else "", "default")
     line.append(f": {printable(task.message)}", "default")
     cut = [name for name, log in _streams(task) if log.truncated]
@@ -100,13 +100,13 @@ def table(tasks: Iterable[Task]) -> Table:
         image, created = str(task.request.get("image", "")), _time(task.created_at)
         cells = [task.cause or "", exit_code, seconds(task), memory(task), created, image]
         words = Text(command(task)[:_COMMAND_SHOWN], no_wrap=True, overflow="ellipsis")
-        rows.add_row(Text(task.id, no_wrap=True), status(task), *(Text(printable(cell)) for cell in cells), words)
+        rows.add_row(Text(task.id, no_wrap=True), coloured(task.status), *(Text(printable(cell)) for cell in cells), words)
     return rows
 
 
 def _facts(task: Task) -> Iterable[tuple[str, str | Text]]:
     yield "task", task.id
-    yield "status", status(task)
+    yield "status", coloured(task.status)
     yield "cause", task.cause or ""
     yield "message", task.message
     yield "exit code", "" if task.exit_code is None else str(task.exit_code)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 
+import pytest
 from attrs import define
 
 from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger
@@ -114,7 +115,13 @@ def test_lifecycle_gives_its_subject_no_attribute() -> None:
     assert set(dir(subject)) == before
 
 
-def test_library_is_quiet() -> None:
+def test_library_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
     """At INFO it would write a line for each callback of each task."""
-    machine()
-    assert logging.getLogger("transitions.core").getEffectiveLevel() >= logging.WARNING
+    caplog.set_level(logging.DEBUG, "transitions")
+    machine().fire(Small(), Trigger.START)
+    assert caplog.records == []
+
+
+def test_nothing_leads_past_the_table() -> None:
+    """The library would add a trigger to every state that asks no guard and runs no slot."""
+    assert {*machine()._machine.events} == {*Trigger}

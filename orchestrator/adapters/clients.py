@@ -11,6 +11,7 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError
 from redis import Redis, RedisError
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from orchestrator.errors import InfrastructureError, SettingsError
@@ -45,8 +46,11 @@ def mongo_client(settings: Settings) -> Mongo:
 
 
 def redis_client(settings: Settings) -> Redis:
-    """Connects on first use; a command is tried six times over about 3 s. Raises SettingsError on a bad URL."""
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=5)
+    """Connects on first use; a command is tried again for about 2 s while the server refuses or drops connections.
+
+    A silent server is waited for once, 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
+    """
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5, supported_errors=(RedisConnectionError,))
     try:
         return Redis.from_url(
             settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15
@@ -56,9 +60,12 @@ def redis_client(settings: Settings) -> Redis:
 
 
 def minio_client(settings: Settings) -> Minio:
-    """A request is tried three times, with 5 s to connect and 30 s of silence each. Raises SettingsError on a bad endpoint."""
-    retries = urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
-    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=30), retries=retries, maxsize=10)
+    """A request is tried three times, with 5 s to connect; a silent server is waited for once, 15 s.
+
+    Raises SettingsError on a bad endpoint.
+    """
+    retries = urllib3.Retry(total=2, read=0, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
+    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=15), retries=retries, maxsize=10)
     try:
         return Minio(
             settings.minio_endpoint,

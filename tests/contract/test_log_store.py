@@ -1,0 +1,125 @@
+"""The LogStore's contract, on the store in memory and on the one for S3."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from attrs import evolve
+
+from orchestrator.adapters.clients import minio_client
+from orchestrator.adapters.minio_logs import MinioLogStore
+from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.ports import LogStore
+from orchestrator.settings import Settings
+
+KEY = "t1/1/stdout.log"
+EVERY_BYTE = bytes(range(256))
+CONTENTS = {"empty": b"", "one byte": b"\n", "every byte": EVERY_BYTE, "several parts": EVERY_BYTE * (11 << 12)}
+
+
+def put(logs: LogStore, folder: Path, content: bytes, key: str = KEY) -> str:
+    """Store the content by way of a file; its SHA-256."""
+    path = folder / hashlib.sha256(key.encode()).hexdigest()
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    logs.put(key, path, sha256)
+    return sha256
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
+def test_a_log_comes_back_byte_for_byte(logs: LogStore, tmp_path: Path, content: bytes) -> None:
+    """Whatever is in it, and however large it is."""
+    sha256 = put(logs, tmp_path, content)
+    assert logs.stat(KEY) == (len(content), sha256)
+    assert b"".join(logs.get(KEY)) == content
+
+
+def test_a_log_is_replaced(logs: LogStore, tmp_path: Path) -> None:
+    """An upload that is done again changes nothing, and one with other bytes wins."""
+    put(logs, tmp_path, EVERY_BYTE)
+    put(logs, tmp_path, EVERY_BYTE)
+    sha256 = put(logs, tmp_path, b"shorter")
+    assert logs.stat(KEY) == (7, sha256)
+    assert b"".join(logs.get(KEY)) == b"shorter"
+
+
+def test_a_log_that_is_not_there_is_told_from_an_empty_one(logs: LogStore, tmp_path: Path) -> None:
+    """Nothing to see is no error, nothing to read is one."""
+    assert logs.stat(KEY) is None
+    with pytest.raises(UnknownTask):
+        next(logs.get(KEY))
+    put(logs, tmp_path, b"")
+    assert logs.stat(KEY) is not None
+    assert b"".join(logs.get(KEY)) == b""
+
+
+def test_keys_are_told_apart(logs: LogStore, tmp_path: Path) -> None:
+    """Tasks with names like each other's share nothing."""
+    keys = ["t1/1/stdout.log", "t1/1/stderr.log", "t1/2/stdout.log", "t11/1/stdout.log", "t.1/1/stdout.log", "T1/1/stdout.log"]
+    for key in keys:
+        put(logs, tmp_path, key.encode(), key)
+    assert [b"".join(logs.get(key)).decode() for key in keys] == keys
+
+
+def test_many_threads_store_at_once(logs: LogStore, tmp_path: Path) -> None:
+    """The threads of a worker share one store."""
+    keys = [f"t{number}/1/stdout.log" for number in range(32)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: put(logs, tmp_path, key.encode() * 1000, key), keys))
+    assert [logs.stat(key)[0] for key in keys] == [len(key) * 1000 for key in keys]
+
+
+def test_a_reader_may_stop_early(logs: LogStore, tmp_path: Path) -> None:
+    """And others are not disturbed."""
+    put(logs, tmp_path, CONTENTS["several parts"])
+    for _ in range(20):
+        reader = logs.get(KEY)
+        assert next(reader)
+        reader.close()
+    assert sum(map(len, logs.get(KEY))) == len(CONTENTS["several parts"])
+
+
+def test_preparing_again_changes_nothing(logs: LogStore, tmp_path: Path) -> None:
+    """Every worker prepares the store when it starts."""
+    put(logs, tmp_path, b"kept")
+    logs.prepare()
+    assert b"".join(logs.get(KEY)) == b"kept"
+    assert logs.bucket
+
+
+def test_workers_may_make_the_bucket_at_once(settings: Settings) -> None:
+    """Eight workers start on a new installation, and none of them fails."""
+    barrier = Barrier(8)
+
+    def prepare(_: int) -> None:
+        logs = MinioLogStore(settings)
+        barrier.wait()
+        logs.prepare()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(prepare, range(8)))
+    assert minio_client(settings).bucket_exists(settings.minio_bucket)
+
+
+def test_uploads_cut_short_are_dropped_by_the_bucket(settings: Settings) -> None:
+    """A worker that dies in the middle of a large upload leaves parts that nobody sees."""
+    MinioLogStore(settings).prepare()
+    lifecycle = minio_client(settings).get_bucket_lifecycle(settings.minio_bucket)
+    (rule,) = lifecycle.rules
+    assert rule.abort_incomplete_multipart_upload.days_after_initiation == 1
+
+
+def test_a_bucket_that_is_there_keeps_its_own_rules(settings: Settings) -> None:
+    """It may belong to somebody who has thought about it."""
+    minio_client(settings).make_bucket(settings.minio_bucket)
+    MinioLogStore(settings).prepare()
+    assert minio_client(settings).get_bucket_lifecycle(settings.minio_bucket) is None
+
+
+def test_wrong_keys_are_infrastructure(settings: Settings) -> None:
+    """Of the worker, not of the task."""
+    refused = MinioLogStore(evolve(settings, minio_secret_key="wrong-secret"))
+    with pytest.raises(InfrastructureError, match="s3"):
+        refused.stat(KEY)

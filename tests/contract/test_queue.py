@@ -1,0 +1,113 @@
+"""The Queue's contract, on the queue in memory and on RQ."""
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+
+import pytest
+from rq import Queue as Rq
+from rq import SimpleWorker
+from rq.registry import FailedJobRegistry
+
+from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.memory_queue import MemoryQueue
+from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.errors import InfrastructureError
+from orchestrator.settings import Settings
+from tests.contract.conftest import Line
+
+
+class BurstWorker(SimpleWorker):
+    """RQ's own worker, in the process of the test."""
+
+    def _install_signal_handlers(self) -> None:
+        pass
+
+
+def install(monkeypatch: pytest.MonkeyPatch, run_task: Callable[[str], None]) -> None:
+    """Stand in for the function that entries name."""
+    module = ModuleType("orchestrator.tasks")
+    module.run_task = run_task
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def work(settings: Settings) -> None:
+    """Run everything that is in line, as ``rq worker --burst`` does."""
+    with redis_client(settings) as redis:
+        BurstWorker([settings.queue], connection=redis).work(burst=True, logging_level="ERROR")
+
+
+def test_tasks_wait_in_line(line: Line) -> None:
+    """The first one in is the first one out; ids are any text."""
+    names = ["t1", "b.c-d_e", "ŧ 🦀", "$(x):/\n"]
+    for name in names:
+        line.queue.enqueue(name)
+    assert line.waiting() == names
+    assert line.waiting() == []
+
+
+def test_a_task_may_wait_twice(line: Line) -> None:
+    """The claim sorts it out, so nobody has to look first."""
+    line.queue.enqueue("t1")
+    line.queue.enqueue("t1")
+    assert line.waiting() == ["t1", "t1"]
+
+
+def test_many_threads_enqueue_at_once(line: Line) -> None:
+    """Nothing is lost."""
+    names = [f"t{number}" for number in range(100)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(line.queue.enqueue, names))
+    assert sorted(line.waiting()) == sorted(names)
+
+
+def test_the_end_of_the_line_can_be_waited_for() -> None:
+    """The queue in memory has the other end too."""
+    queue = MemoryQueue()
+    begun = time.monotonic()
+    assert queue.take(timeout=0.05) is None
+    assert time.monotonic() - begun >= 0.05
+    queue.enqueue("t1")
+    assert queue.take(timeout=10) == "t1"
+
+
+def test_an_entry_is_what_every_rq_worker_can_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task in line twice is run twice, each entry on its own, and nothing of it stays in Redis."""
+    ran: list[str] = []
+    install(monkeypatch, ran.append)
+    queue = RqQueue(settings)
+    for name in ("t1", "t2", "t1"):
+        queue.enqueue(name)
+    work(settings)
+    assert ran == ["t1", "t2", "t1"]
+    with redis_client(settings) as redis:
+        assert [*redis.scan_iter("rq:job:*")] == []
+        assert FailedJobRegistry(settings.queue, connection=redis).get_job_count(cleanup=False) == 0
+
+
+def test_an_entry_neither_times_out_nor_is_tried_again(settings: Settings) -> None:
+    """Time limits and retries are decided elsewhere; what fails leaves a traceback for an hour."""
+    RqQueue(settings).enqueue("t1")
+    with redis_client(settings) as redis:
+        (job,) = Rq(settings.queue, connection=redis).jobs
+        assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ("t1",), {})
+        assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 0, 3600, None)
+        assert job.retries_left is None
+
+
+def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next entry of the same task is run all the same."""
+    ran: list[str] = []
+
+    def run_task(task_id: str) -> None:
+        ran.append(task_id)
+        raise InfrastructureError("mongodb", "away")
+
+    install(monkeypatch, run_task)
+    queue = RqQueue(settings)
+    queue.enqueue("t1")
+    queue.enqueue("t1")
+    work(settings)
+    assert ran == ["t1", "t1"]

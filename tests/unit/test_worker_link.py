@@ -9,6 +9,7 @@ from loguru import logger
 
 from orchestrator.worker_link import Link, connect
 from orchestrator.worker_upkeep import Chore
+from tests.support.worker_process import until
 
 
 class Flaky:
@@ -71,10 +72,9 @@ def test_stop_ends_the_persistence(said: list[str]) -> None:
     call = Flaky(*[away() for _ in range(1000)])
     thread = threading.Thread(target=lambda: Link(stopping.is_set).persist(call))
     thread.start()
-    while call.calls < 2:
-        pass
+    until(lambda: call.calls > 1)
     stopping.set()
-    thread.join(5)
+    thread.join(10)
     assert not thread.is_alive()
     assert said
 

@@ -44,3 +44,31 @@ documents = st.one_of(
     st.dictionaries(st.sampled_from(NAMES), values, max_size=6).map(lambda given: {"image": "busybox", **given}),
     st.dictionaries(st.sampled_from(LIMITS), values).map(lambda given: {"image": "busybox", "limits": given}),
 )
+_words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+_content = st.one_of(st.text(st.characters(codec="utf-8"), max_size=8), st.sampled_from([{"base64": "eQ=="}, {"base64": ""}]))
+_sizes = st.one_of(st.integers(1 << 23, 1 << 30), st.sampled_from(["8m", "128M", "1.5 GiB", "8192k", 1e9]))
+plausible = st.fixed_dictionaries(
+    {"image": st.sampled_from(["busybox", "python:3.12-slim", "registry.example:5000/a/b@sha256:" + "0" * 64])},
+    optional={
+        "command": st.one_of(st.none(), _words, st.lists(_words, min_size=1, max_size=3)),
+        "env": st.dictionaries(st.from_regex(r"\A[^=\0]{1,5}\Z"), _words, max_size=3),
+        "stdin": _content,
+        "working_dir": st.from_regex(r"\A/[^\n\0]{0,9}\Z"),
+        "user": st.from_regex(r"\A[0-9]{1,5}(:[0-9]{1,5})?\Z", alphabet="0123456789:"),
+        "network": st.booleans(),
+        "files": st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "..e", "f\n"]), _content),
+        "limits": st.fixed_dictionaries(
+            {},
+            optional={
+                "cpus": st.one_of(st.none(), st.floats(0.01, 64), st.integers(1, 64)),
+                "memory": _sizes,
+                "pids": st.sampled_from([1, 5.0, 4096]),
+                "timeout": st.one_of(st.floats(0.001, 1e6), st.sampled_from(["30", "1.5s", "2M", "1h30m"])),
+                "output": _sizes,
+                "tmp": _sizes,
+            },
+        ),
+        "labels": st.dictionaries(_words, _words, max_size=3),
+    },
+)
+"""Requests that are right but for what their rules grant."""

@@ -63,6 +63,19 @@ class Client:
     def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
         return [event for event in Event.all_of(self.get(task_id)) if event.seq > after_seq]
 
+    def cancel(self, task_id: str) -> Task:
+        """Ask for the task to be cancelled; once or often makes no difference. Raises UnknownTask.
+
+        A task that has not started never will; one that runs is ended and keeps its output. Once its outcome is stored, or it
+        has ended, the task stays as it is.
+        """
+        document = self._services.store.request_cancel(task_id)
+        if document is None:
+            raise UnknownTask(f"there is no task {task_id!r}")
+        if document["status"] == State.QUEUED:
+            self._services.runner.cancel(task_id)
+        return self.get(task_id)
+
     def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:
         """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not."""
         task = self.get(task_id)

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,19 @@ from loguru import logger
 
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, Engine, LogStore, Phase, PullPolicy, Stream
 from orchestrator.request import Request, Rules, is_id, parse_request
-from orchestrator.run import Run
+from orchestrator.run import Run, container_name
 from orchestrator.spool import Sealed, Spool, salvage, sealed
 from orchestrator.task import ContainerRef, Fields, LogObject, Logs, Outcome
 from orchestrator.verdict import lost, verdict
 from statemachine import State
 
-LABEL = "orchestrator.task"
 _SETTLE = 5.0
 _KEY_DIGITS = 16
+_SURE_STDIN = 64 << 10
 
 
 @frozen
@@ -33,11 +34,12 @@ class Effects:
     engine: Engine
     logs: LogStore
     rules: Rules
-    spool_dir: Path
+    spool_dir: Callable[[], Path]
     pull_policy: PullPolicy
     default_user: str
     stop_grace: float
     worker: str
+    deployment: Callable[[], str]
 
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
@@ -45,8 +47,12 @@ class Effects:
         self.engine.pull(request.image, self.pull_policy)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
-        if not created.adopted:
+        if created.adopted:
+            self._adopt(request)
+        else:
             self._watch(run, self.engine.attach(created.id, request.stdin))
+            if run.cancelled:
+                raise CancelRequested(f"task {run.task.id} is to be cancelled")
             self.engine.start(created.id)
             run.deadline = time.monotonic() + request.limits.timeout
         container = ContainerRef(created.id, run.name, self.engine.identity())
@@ -62,6 +68,8 @@ class Effects:
         except InfrastructureError:
             run.doubtful = True
             raise
+        if run.doubtful and outcome.cause is Cause.SIGNAL:
+            raise Interrupted(f"the engine went away and the program with it: {outcome.message}")
         return asdict(outcome, recurse=False)
 
     def collect(self, run: Run) -> Fields:
@@ -75,15 +83,26 @@ class Effects:
         stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
         return {"logs": Logs(self.logs.bucket, stdout, stderr)}
 
-    def release(self, run: Run) -> None:
-        """Remove the container, its volumes and the spool. Never raises: what is left is found again by its label."""
+    def retry(self, run: Run) -> Fields:
+        """Remove the container of the broken attempt: the next one must not run beside it. Raises InfrastructureError."""
+        self.engine.remove(run.name)
+        return {"cause": Cause.INFRASTRUCTURE, "message": run.broken}
+
+    def release(self, run: Run) -> bool:
+        """Remove what the ended attempt has on the engine and in the spool; False when something is left behind.
+
+        Never raises: what is left is found again by its label.
+        """
         if not is_id(run.task.id):
-            return
+            return True
+        name = container_name(run.task.id, run.task.history[-1].attempt)
         try:
-            self.engine.remove(run.name)
+            self.engine.remove(name)
         except InfrastructureError as error:
-            logger.warning("container {} is left behind: {}", run.name, error)
-        shutil.rmtree(self._folder(run).parent, ignore_errors=True)
+            logger.warning("container {} is left behind: {}", name, error)
+            return False
+        shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
+        return True
 
     def end(self, run: Run, cause: Cause) -> None:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
@@ -97,7 +116,12 @@ class Effects:
         return run.request
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
-        labels = {LABEL: run.task.id, f"{LABEL}.attempt": str(run.attempt), f"{LABEL}.worker": self.worker}
+        labels = {
+            TASK: run.task.id,
+            ATTEMPT: str(run.attempt),
+            WORKER: self.worker,
+            DEPLOYMENT: self.deployment(),
+        }
         return ContainerPlan(
             name=run.name,
             image=request.image,
@@ -112,9 +136,15 @@ class Effects:
             labels=labels,
         )
 
+    @staticmethod
+    def _adopt(request: Request) -> None:
+        """Input that fits into the socket's buffer was delivered at once; of a longer one nobody knows how much arrived."""
+        if request.stdin and len(request.stdin) > _SURE_STDIN:
+            raise Interrupted("the worker that was writing the program's stdin has died")
+
     def _folder(self, run: Run) -> Path:
         """The token keeps holders apart: a stale one never writes where the present one reads."""
-        return self.spool_dir / run.name / run.token
+        return self.spool_dir() / run.name / run.token
 
     def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
@@ -123,11 +153,11 @@ class Effects:
         run.spool = Spool(self._folder(run), self._request(run).limits.output)
         with _spooling():
             run.spool.open()
-        end = partial(self._end_quietly, run)
+        end = partial(self.end_quietly, run)
         run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, run.overdue), chunks)
         run.capture.begin()
 
-    def _end_quietly(self, run: Run, cause: Cause) -> None:
+    def end_quietly(self, run: Run, cause: Cause) -> None:
         """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it."""
         try:
             self.end(run, cause)
@@ -136,7 +166,9 @@ class Effects:
 
     def _await_end(self, run: Run) -> Outcome:
         request = self._request(run)
+        self._check_engine(run)
         if run.capture is None:
+            self._adopt(request)
             self._watch(run, self.engine.read_log(run.container))
         state = self.engine.wait(run.container, self._remaining(run, request))
         if state.phase is not Phase.EXITED:
@@ -149,6 +181,11 @@ class Effects:
         self._settle(run)
         run.final = state
         return verdict(state, run.ended_for, request.limits)
+
+    def _check_engine(self, run: Run) -> None:
+        """A task that was begun on another engine comes here only once that engine is given up."""
+        if run.task.container and run.task.container.engine != self.engine.identity():
+            raise Interrupted(f"its engine {run.task.container.engine} has not come back")
 
     @staticmethod
     def _settle(run: Run) -> None:
@@ -172,6 +209,7 @@ class Effects:
 
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
         """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
+        self._check_engine(run)
         spool = run.spool = run.spool or Spool(self._folder(run), self._request(run).limits.output)
         with _spooling():
             try:

@@ -42,6 +42,14 @@ class InfrastructureError(OrchestratorError):
         self.service = service
 
 
+class Interrupted(OrchestratorError):
+    """The attempt was broken by the infrastructure in a way that no call made again can mend; a new attempt may."""
+
+
+class CancelRequested(OrchestratorError):
+    """A move was refused because somebody has asked for the task to be cancelled."""
+
+
 class ContainerMissing(OrchestratorError):
     """The engine answers that it has no container of this name."""
 

@@ -127,6 +127,9 @@ CPUS = Kind(
     {"type": "number", "minimum": 0.01, "exclusiveMaximum": TOO_MUCH},
 )
 PIDS = Kind("a whole number of 1 or more", number(1, _whole), {"type": "integer", "minimum": 1, "exclusiveMaximum": TOO_MUCH})
+RETRIES = Kind(
+    "a whole number of 0 or more", number(0, _whole), {"type": "integer", "minimum": 0, "exclusiveMaximum": TOO_MUCH}
+)
 SECONDS = Kind(
     "a time of 0.001 seconds or more, such as 30 or '30s'",
     number(0.001, parse_duration),

@@ -1,11 +1,12 @@
 """Claims tasks for this process and keeps the claims alive, with one heartbeat for all of them."""
 
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from attrs import frozen
+from attrs import define
 from loguru import logger
 
 from orchestrator.errors import InfrastructureError
@@ -13,13 +14,19 @@ from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
 from orchestrator.task import Document
 
+_LOOK = 1.0
 
-@frozen
+
+@define
 class Held:
-    """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed."""
+    """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed.
+
+    ``on_cancel`` is called, from the heartbeat and perhaps more than once, when somebody asks for the task to be cancelled.
+    """
 
     token: str
     document: Document
+    on_cancel: Callable[[], None] = lambda: None
 
 
 class Leases:
@@ -30,41 +37,58 @@ class Leases:
         self._worker = worker
         self._ttl = ttl
         self._patience = patience
-        self._tokens: dict[str, str] = {}
+        self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
+        self._renewed_at = 0.0
 
     @contextmanager
-    def hold(self, task_id: str) -> Iterator[Held | None]:
+    def hold(self, task_id: str, engine: str | None) -> Iterator[Held | None]:
         """Claim the task for the length of the block, however long the store is away; None when it is not to be had.
 
         A block that raises frees the lease, so that another worker can go on at once.
         """
         token = uuid.uuid4().hex
-        document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl)
+        document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl, engine)
         if document is None:
             yield None
             return
-        self._add(task_id, token)
+        held = self._add(task_id, Held(token, document))
         try:
-            yield Held(token, document)
+            yield held
         except BaseException:
             self._let_go(task_id, token)
             raise
         finally:
             self._drop(task_id, token)
 
-    def _add(self, task_id: str, token: str) -> None:
+    def hand_over(self) -> None:
+        """Free all leases, so that other workers take the tasks up at once: this process is about to leave them."""
+        for task_id, held in self._all().items():
+            self._let_go(task_id, held.token)
+            self._drop(task_id, held.token)
+
+    @property
+    def count(self) -> int:
+        """How many tasks are held."""
+        return len(self._held)
+
+    def _add(self, task_id: str, held: Held) -> Held:
         with self._lock:
-            self._tokens[task_id] = token
+            self._held[task_id] = held
             if self._beating is None:
                 self._beating = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
                 self._beating.start()
+        return held
 
     def _drop(self, task_id: str, token: str) -> None:
         with self._lock:
-            if self._tokens.get(task_id) == token:
-                del self._tokens[task_id]
+            if task_id in self._held and self._held[task_id].token == token:
+                del self._held[task_id]
+
+    def _all(self) -> dict[str, Held]:
+        with self._lock:
+            return dict(self._held)
 
     def _let_go(self, task_id: str, token: str) -> None:
         try:
@@ -74,17 +98,22 @@ class Leases:
 
     def _beat(self) -> None:
         pause = threading.Event()
-        period = self._ttl / 3
-        while not pause.wait(period):
-            period = self._ttl / 3
-            with self._lock:
-                tokens = dict(self._tokens)
+        while not pause.wait(min(_LOOK, self._ttl / 3)):
+            held = self._all()
             try:
-                held = self._store.renew(tokens, self._ttl) if tokens else frozenset()
+                self._renew(held)
+                for task_id in self._store.cancelled(held.keys()) if held else ():
+                    held[task_id].on_cancel()
             except InfrastructureError as error:
                 logger.warning("leases not renewed: {}", error)
-                period = self._ttl / 10
-                continue
-            for task_id in tokens.keys() - held:
-                logger.bind(task=task_id).warning("lease lost: later writes will be refused")
-                self._drop(task_id, tokens[task_id])
+
+    def _renew(self, held: dict[str, Held]) -> None:
+        """Extend the leases once a third of their time is over."""
+        if not held or time.monotonic() < self._renewed_at + self._ttl / 3:
+            return
+        began = time.monotonic()
+        kept = self._store.renew({task_id: each.token for task_id, each in held.items()}, self._ttl)
+        self._renewed_at = began
+        for task_id in held.keys() - kept:
+            logger.bind(task=task_id).warning("lease lost: later writes will be refused")
+            self._drop(task_id, held[task_id].token)

@@ -6,13 +6,14 @@ from datetime import datetime
 from attrs import evolve, frozen
 from loguru import logger
 
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.patience import Patience
 from orchestrator.ports import EventBus, Move, TaskStore
 from orchestrator.run import Run
 from orchestrator.task import Entry, Fields, Task
-from statemachine import TERMINAL, Step, Trigger
+from statemachine import INITIAL, TERMINAL, Step, Trigger
 
 
 @frozen
@@ -27,13 +28,12 @@ class Ledger:
     def record(self, run: Run, step: Step, fields: Fields) -> None:
         """Store the step, however long the store is away: nothing can be decided about the task without it.
 
-        Raises Superseded when the task is not as this run last saw it.
+        Raises Superseded when the task is not as this run last saw it, and CancelRequested when it is to be cancelled before it
+        has started, or has an outcome.
         """
         entry = self._entry(run, step)
-        times = {"started_at": entry.at} if step.trigger is Trigger.START else {}
-        times |= {"finished_at": entry.at} if step.dest in TERMINAL else {}
-        first = Task.blank() if entry.seq == 1 else {}
-        move = Move(run.task.id, run.token, entry, {**first, **fields, **times, "published": run.published})
+        undecided = step.trigger is Trigger.START or (step.trigger is Trigger.WAIT and fields["cause"] is not Cause.CANCELLED)
+        move = Move(run.task.id, run.token, entry, self._fields(run, step, entry, fields), unless_cancelled=undecided)
         run.task = Task.from_document(self.patience.forever(self.store.advance, move))
 
     def _entry(self, run: Run, step: Step) -> Entry:
@@ -43,8 +43,19 @@ class Ledger:
             run.pending = entry
         return run.pending
 
+    @staticmethod
+    def _fields(run: Run, step: Step, entry: Entry, fields: Fields) -> Fields:
+        """What the step's work found, what follows from the step itself, and how much is known to be published."""
+        first = Task.blank() if entry.seq == 1 else {}
+        fields = {**first, **fields, "published": run.published}
+        if step.trigger is Trigger.START:
+            fields["started_at"] = entry.at
+        if step.dest in TERMINAL:
+            fields["finished_at"] = entry.at
+        return {**run.task.again(entry.at, fields), "published": run.published} if step.dest is INITIAL else fields
+
     def announce(self, run: Run, step: Step) -> None:
-        """Publish what is stored and not yet published, in order. Never raises: what stays behind goes out with the next step.
+        """Publish all that is stored and not yet published, in order. Never raises: what stays behind goes out with the next.
 
         That it went out is noted in the next record, so it costs a write of its own only after the last one.
         """
@@ -52,8 +63,14 @@ class Ledger:
             for entry in run.task.history[run.published :]:
                 self.events.publish(Event.of(run.task, entry))
                 run.published = entry.seq
-            if step.dest in TERMINAL:
-                self.store.confirm(run.task.id, run.published)
         except InfrastructureError as error:
             logger.warning("{} is stored but not published: {}", step.dest, error)
         logger.info("{} -> {}", step.source, step.dest)
+
+    def settle(self, run: Run) -> None:
+        """Note that nothing is left to do for a task that has ended; when something is, the sweep finds it without the note."""
+        try:
+            if run.published == run.task.seq:
+                self.store.settle(run.task.id, run.published)
+        except InfrastructureError as error:
+            logger.warning("the end is not noted as settled: {}", error)

@@ -4,7 +4,7 @@ All calls block; all are safe to call from many threads and safe to repeat. Any 
 service is away or does not do its part. Times are seconds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -23,12 +23,14 @@ class Move:
     """One transition to be stored, for compare-and-set: it applies only to the task as its holder last read it.
 
     ``token`` is the holder's lease token; ``entry.source`` and ``entry.seq - 1`` are the status and seq that must be stored.
+    ``unless_cancelled`` makes it apply only while nobody has asked for the task to be cancelled.
     """
 
     task_id: str
     token: str
     entry: Entry
     fields: Fields
+    unless_cancelled: bool = False
 
 
 class TaskStore(Protocol):
@@ -46,11 +48,12 @@ class TaskStore(Protocol):
     def list(self, status: str | None, limit: int) -> Iterable[Document]:
         """The newest tasks by ``created_at``, at most ``limit`` of them, without their files and stdin."""
 
-    def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.
 
-        Returns the document with the lease in it, or None when the task is unknown, terminal or held by another token.
-        Repeating it with the same token returns the document again, so a lost reply is harmless.
+        With ``engine`` the attempt is bound to that engine, and one that is bound to another is not to be had.
+        Returns the document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by
+        another token. Repeating it with the same token returns the document again, so a lost reply is harmless.
         """
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
@@ -62,12 +65,37 @@ class TaskStore(Protocol):
     def advance(self, move: Move) -> Document:
         """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.
 
-        Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects. A repeat of a move that
-        is already stored returns the document. A terminal status frees the lease; its token stays for ``confirm``.
+        Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects, and CancelRequested
+        when only ``unless_cancelled`` stands against it. A repeat of a move that is already stored returns the document. A
+        terminal status frees the lease and marks the task as not settled.
         """
 
-    def confirm(self, task_id: str, seq: int) -> None:
-        """Note that all events up to ``seq`` are published; a lower number than the stored one changes nothing."""
+    def settle(self, task_id: str, seq: int) -> None:
+        """Note that all events of a terminal task, up to ``seq``, are published and that nothing of it is left to release."""
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Note when it was first asked to cancel a task that is not terminal; the document afterwards, None if unknown."""
+
+    def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
+        """Those of the tasks for which cancellation was requested."""
+
+    def unbind(self, task_id: str, engine: str) -> None:
+        """Free a task whose lease has expired from ``engine``, so that a worker of another engine may claim it."""
+
+    def now(self) -> datetime:
+        """The database's clock."""
+
+    def active(self) -> Sequence[Document]:
+        """The tasks that are running, collecting or uploading, without their files and stdin."""
+
+    def waiting(self, limit: int) -> Sequence[Document]:
+        """The queued tasks that were created first, without their files and stdin."""
+
+    def unsettled(self, limit: int) -> Sequence[Document]:
+        """Terminal tasks that are not settled, without their files and stdin."""
+
+    def deployment(self) -> str:
+        """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""
 
 
 class EventBus(Protocol):
@@ -85,6 +113,16 @@ class Queue(Protocol):
 
     def enqueue(self, task_id: str) -> None:
         """Put the task in line. Enqueueing an id twice is allowed: the claim sorts it out."""
+
+    def first(self, limit: int) -> frozenset[str]:
+        """The ids of the first ``limit`` entries in line, and of all that were taken out and not finished."""
+
+
+class Mutex(Protocol):
+    """A lock that all workers share."""
+
+    def hold(self, name: str, ttl: float) -> AbstractContextManager[bool]:
+        """True for the one who has the lock, for at most ``ttl`` seconds; False at once for the others."""
 
 
 class LogStore(Protocol):
@@ -194,6 +232,16 @@ class Created:
     adopted: bool
 
 
+@frozen
+class Owned:
+    """A container with our labels, or a volume that is left of one; ``age`` in seconds, by the engine's clock."""
+
+    name: str
+    task_id: str
+    attempt: int
+    age: float
+
+
 class Engine(Protocol):
     """A container engine. We name containers, so that making one can be repeated after a lost reply; else ids are passed."""
 
@@ -241,3 +289,6 @@ class Engine(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove the container of this name, running or not, and its volumes; nothing when they are gone."""
+
+    def owned(self, deployment: str) -> Sequence[Owned]:
+        """All containers of a deployment, whatever their phase, and volumes that have none."""

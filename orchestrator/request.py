@@ -50,6 +50,7 @@ class Request:
     network: bool = _accepts(kinds.FLAG, default=False)
     files: dict[str, bytes] = _accepts(kinds.FILES, factory=dict)
     limits: Limits = field(factory=Limits, kw_only=True)
+    retries: int = _accepts(kinds.RETRIES, 0)
     labels: dict[str, str] = _accepts(kinds.LABELS, factory=dict)
 
 
@@ -61,11 +62,14 @@ class Rules:
     ceilings: Limits | None = field(factory=Limits)
     network_allowed: bool = False
     root_allowed: bool = False
+    retries_max: int = 10
     files_max: int = 4 << 20
 
     def waived(self) -> Self:
         """The same defaults and nothing refused: for a task that was granted what it asks for when it was started."""
-        return evolve(self, ceilings=None, network_allowed=True, root_allowed=True, files_max=sys.maxsize)
+        return evolve(
+            self, ceilings=None, network_allowed=True, root_allowed=True, retries_max=sys.maxsize, files_max=sys.maxsize
+        )
 
 
 def parse_request(task_id: str, document: Document, rules: Rules) -> Request:
@@ -136,6 +140,8 @@ def _refusal(name: str, value: object, rules: Rules) -> str | None:
             return f"{user!r} is root, which is not allowed here"
         case "files", dict(files) if (total := sum(map(len, files.values()))) > rules.files_max:
             return f"{format_size(total)} in all is above the ceiling of {format_size(rules.files_max)}"
+        case "retries", int(count) if count > rules.retries_max:
+            return f"{count} is above the ceiling of {rules.retries_max}"
         case _, int(amount) | float(amount) if amount > (ceiling := getattr(rules.ceilings, name, inf)):
             return f"{_amount(name, amount)} is above the ceiling of {_amount(name, ceiling)}"
     return None

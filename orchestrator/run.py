@@ -21,7 +21,7 @@ class Run:
 
     ``container`` is its id. ``deadline`` is by the monotonic clock; None when this process did not start the program.
     ``doubtful`` says that the engine was away while the program ran, so that its output may have a hole; ``complete`` that all
-    of it was read.
+    of it was read; ``broken`` how the infrastructure broke the attempt.
     """
 
     task: Task
@@ -38,6 +38,8 @@ class Run:
     pending: Entry | None = None
     doubtful: bool = False
     complete: bool = False
+    cancelled: bool = False
+    broken: str = ""
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -48,8 +50,16 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The container's name; the last part is the attempt, so no two tasks or attempts share one."""
-        return f"orchestrator-{self.task.id}-{self.attempt}"
+        """The name of this attempt's container."""
+        return container_name(self.task.id, self.attempt)
+
+    def begin_anew(self) -> None:
+        """Forget the attempt that has ended; what belongs to the task itself stays."""
+        if self.capture:
+            self.capture.stop()
+        self.capture, self.spool, self.meter = None, None, Meter()
+        self.deadline, self.final, self.container = None, None, ""
+        self.doubtful, self.complete, self._ended_for = False, False, None
 
     def overdue(self, seconds: float) -> bool:
         """Whether the deadline was more than ``seconds`` ago, where this process knows it."""
@@ -57,8 +67,8 @@ class Run:
 
     @property
     def ended_for(self) -> Cause | None:
-        """Why the worker ended the program; None when it did not."""
-        return self._ended_for
+        """Why the worker ended the program; None when it did not. A cancellation stands above every other cause."""
+        return Cause.CANCELLED if self.cancelled else self._ended_for
 
     def claim_end(self, cause: Cause) -> bool:
         """Note that the worker ends the program for ``cause``. The first cause stands; False for later ones."""
@@ -66,3 +76,17 @@ class Run:
             first = self._ended_for is None
             self._ended_for = self._ended_for or cause
         return first
+
+
+def container_name(task_id: str, attempt: int) -> str:
+    """The last part is the attempt, so no two tasks or attempts share a name."""
+    return f"{_PREFIX}{task_id}-{attempt}"
+
+
+def named(name: str) -> tuple[str, int] | None:
+    """The inverse of ``container_name``; None for any other name."""
+    task_id, _, attempt = name.removeprefix(_PREFIX).rpartition("-")
+    return (task_id, int(attempt)) if name.startswith(_PREFIX) and task_id and attempt.isdecimal() else None
+
+
+_PREFIX = "orchestrator-"

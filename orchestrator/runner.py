@@ -1,46 +1,66 @@
 """Carries one task from where it is stored to its end."""
 
+import threading
+from functools import partial
+
 from attrs import frozen
 from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.effects import Effects
-from orchestrator.errors import InfrastructureError, Superseded, TaskFailure
-from orchestrator.leases import Leases
+from orchestrator.errors import CancelRequested, InfrastructureError, Interrupted, Superseded, TaskFailure
+from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
 from orchestrator.patience import Patience
 from orchestrator.run import Run
 from orchestrator.task import Fields, Task
-from statemachine import Bindings, Guard, Lifecycle, Trigger, next_trigger
+from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
 
 
 def bind(effects: Effects, ledger: Ledger) -> Lifecycle[Run, Fields]:
     """The lifecycle with one function bound to each trigger and guard of the table."""
+
+    def release(run: Run) -> None:
+        left_nothing = effects.release(run)
+        if run.state is INITIAL:
+            run.begin_anew()
+        elif left_nothing:
+            ledger.settle(run)
+
     bindings = Bindings(
         work={
             Trigger.START: effects.start,
             Trigger.WAIT: effects.wait,
             Trigger.COLLECT: effects.collect,
             Trigger.UPLOAD: effects.upload,
+            Trigger.RETRY: effects.retry,
         },
         guards={
             Guard.EXITED_CLEANLY: lambda run: run.task.cause is None,
-            Guard.RAN_OUT_OF_TIME: lambda run: run.task.cause is Cause.TIMEOUT,
-            Guard.WENT_WRONG: lambda run: run.task.cause not in {None, Cause.TIMEOUT},
+            Guard.TRIES_AGAIN: _tries_again,
+            Guard.RAN_OUT_OF_TIME: lambda run: run.task.cause is Cause.TIMEOUT and not _tries_again(run),
+            Guard.WENT_WRONG: lambda run: run.task.cause not in {None, Cause.TIMEOUT} and not _tries_again(run),
         },
         record=ledger.record,
         announce=ledger.announce,
-        release=effects.release,
+        release=release,
     )
     return Lifecycle(bindings)
 
 
 @frozen
 class Budgets:
-    """Seconds of waiting between tries before a task is failed for a service that stays away."""
+    """Seconds of waiting between tries before an attempt is given up for a service that stays away, and the most attempts."""
 
     work: float
     upload: float
+    attempts: int
+
+
+def _tries_again(run: Run) -> bool:
+    """Whether the program failed by itself and the task has retries left; those that the infrastructure cost do not count."""
+    own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in run.task.attempts)
+    return run.task.cause in _RETRIED and run.request is not None and own < run.request.retries
 
 
 @frozen
@@ -48,39 +68,95 @@ class Runner:
     """Claims tasks and drives them; the only place that decides what an error means for a task."""
 
     leases: Leases
+    effects: Effects
     lifecycle: Lifecycle[Run, Fields]
     patience: Patience
     budgets: Budgets
 
     def run(self, task_id: str) -> Task | None:
         """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run."""
-        with logger.contextualize(task=task_id), self.leases.hold(task_id) as held:
-            if held is None:
-                logger.info("nothing to do: the task is unknown, finished or in other hands")
-                return None
-            task = Task.from_document(held.document)
-            run = Run(task, held.token, task.status, published=task.published)
-            run.container = task.container.id if task.container else ""
-            try:
-                self._drive(run)
-            except Superseded as error:
-                logger.warning("let go: {}", error)
-                return None
-            finally:
-                if run.capture:
-                    run.capture.stop()
-            return run.task
+        with logger.contextualize(task=task_id):
+            engine = self.patience.forever(self.effects.engine.identity)
+            with self.leases.hold(task_id, engine) as held:
+                if held is None:
+                    logger.info("nothing to do: the task is unknown, finished or in other hands")
+                    return None
+                return self._drive(self._run(held))
 
-    def _drive(self, run: Run) -> None:
-        while (trigger := next_trigger(run.state)) is not None:
-            uploading = trigger is Trigger.UPLOAD
-            try:
-                self.patience.within(self.budgets.upload if uploading else self.budgets.work, self.lifecycle.fire, run, trigger)
-            except TaskFailure as failure:
-                self._fail(run, failure)
-            except InfrastructureError as error:
-                self._fail(run, TaskFailure(Cause.UPLOAD if uploading else Cause.INFRASTRUCTURE, str(error)))
+    def cancel(self, task_id: str) -> None:
+        """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""
+        with logger.contextualize(task=task_id), self.leases.hold(task_id, None) as held:
+            if held and (run := self._run(held)).state is INITIAL:
+                self._cancel(run)
+
+    def _run(self, held: Held) -> Run:
+        task = Task.from_document(held.document)
+        run = Run(task, held.token, task.status, published=task.published)
+        run.container = task.container.id if task.container else ""
+        run.cancelled = task.cancel_requested_at is not None
+        held.on_cancel = partial(self._hear_cancel, run)
+        return run
+
+    def _hear_cancel(self, run: Run) -> None:
+        """From the heartbeat: end the program if it runs; whoever drives the run sees the rest."""
+        if not run.cancelled:
+            run.cancelled = True
+            if run.state is State.RUNNING:
+                threading.Thread(target=self.effects.end_quietly, args=(run, Cause.CANCELLED), daemon=True).start()
+
+    def _drive(self, run: Run) -> Task | None:
+        try:
+            while (trigger := next_trigger(run.state)) is not None:
+                self._step(run, trigger)
+        except Superseded as error:
+            logger.warning("let go: {}", error)
+            return None
+        finally:
+            if run.capture:
+                run.capture.stop()
+        return run.task
+
+    def _step(self, run: Run, trigger: Trigger) -> None:
+        uploading = trigger is Trigger.UPLOAD
+        try:
+            if run.cancelled and run.state is INITIAL:
+                raise CancelRequested  # noqa: TRY301  it is one of the ways in which a step comes to nothing
+            self.patience.within(self.budgets.upload if uploading else self.budgets.work, self.lifecycle.fire, run, trigger)
+        except CancelRequested:
+            self._cancel(run)
+        except TaskFailure as failure:
+            self._fail(run, failure)
+        except Interrupted as error:
+            self._retry(run, str(error))
+        except InfrastructureError as error:
+            if uploading:
+                self._fail(run, TaskFailure(Cause.UPLOAD, str(error)))
+            else:
+                self._retry(run, str(error))
+
+    def _cancel(self, run: Run) -> None:
+        """Before it has started it fails at once; while it runs the program is ended, and waiting for it tells the rest."""
+        run.cancelled = True
+        if run.state is INITIAL:
+            self._fail(run, TaskFailure(Cause.CANCELLED, "the task was cancelled before its program ran"))
+        else:
+            self.effects.end_quietly(run, Cause.CANCELLED)
+
+    def _retry(self, run: Run, trouble: str) -> None:
+        """A new attempt for what the infrastructure broke, as long as there may be one."""
+        broken = sum(attempt.cause is Cause.INFRASTRUCTURE for attempt in run.task.attempts)
+        if broken + 1 >= self.budgets.attempts or not any(rows_from(run.state, Trigger.RETRY)):
+            self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, trouble))
+            return
+        run.broken = trouble
+        try:
+            self.patience.within(self.budgets.work, self.lifecycle.fire, run, Trigger.RETRY)
+        except InfrastructureError as error:
+            self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, f"{trouble}; then {error}"))
 
     def _fail(self, run: Run, failure: TaskFailure) -> None:
         evidence = {**run.task.evidence, **failure.evidence}
         self.lifecycle.fail(run, {"cause": failure.cause, "message": failure.message, "evidence": evidence})
+
+
+_RETRIED = frozenset({Cause.EXIT, Cause.SIGNAL, Cause.OOM, Cause.TIMEOUT, Cause.OUTPUT_LIMIT})

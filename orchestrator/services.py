@@ -1,7 +1,9 @@
 """The services of one process, whichever adapters they are, and the runner on top of them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
 from attrs import define, field
 
@@ -9,9 +11,10 @@ from orchestrator.effects import Effects
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
 from orchestrator.patience import Patience
-from orchestrator.ports import Engine, EventBus, LogStore, Queue, TaskStore
+from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Queue, TaskStore
 from orchestrator.runner import Budgets, Runner, bind
 from orchestrator.settings import Settings
+from orchestrator.sweep import Graces, Sweep
 
 
 @define(slots=False)
@@ -24,6 +27,7 @@ class Services:
     queue: Queue
     logs: LogStore
     engine: Engine
+    mutex: Mutex
     patience: Patience = field(factory=Patience)
 
     def prepare(self) -> None:
@@ -39,16 +43,40 @@ class Services:
             engine=self.engine,
             logs=self.logs,
             rules=settings.rules,
-            spool_dir=settings.spool_dir,
+            spool_dir=lambda: self.spool_dir,
             pull_policy=settings.pull_policy,
             default_user=settings.default_user,
             stop_grace=settings.stop_grace,
             worker=settings.name,
+            deployment=lambda: self.deployment,
         )
         ledger = Ledger(self.store, self.events, now, self.patience)
         leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
-        budgets = Budgets(settings.retry_budget, settings.upload_budget)
-        return Runner(leases, bind(effects, ledger), self.patience, budgets)
+        budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
+        return Runner(leases, effects, bind(effects, ledger), self.patience, budgets)
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where the output of this deployment's tasks waits until it is uploaded."""
+        return self.settings.spool_dir / self.deployment
+
+    def sweep(self, adopt: Callable[[str], None]) -> Sweep:
+        """What finds and mends what is lost or left behind."""
+        return Sweep(
+            store=self.store,
+            queue=self.queue,
+            events=self.events,
+            engine=self.engine,
+            mutex=self.mutex,
+            spool_dir=self.spool_dir,
+            graces=Graces(self.settings.orphan_grace, self.settings.engine_patience),
+            adopt=adopt,
+        )
+
+    @cached_property
+    def deployment(self) -> str:
+        """Which deployment containers and spools belong to. Raises InfrastructureError."""
+        return self.store.deployment()
 
 
 def now() -> datetime:

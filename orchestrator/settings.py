@@ -59,6 +59,12 @@ def _user(text: str) -> str:
         raise ValueError(kinds.USER.phrase) from None
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 16:
+        raise ValueError("a port number, or 0")
+    return int(text)
+
+
 def _name(text: str) -> str:
     if not text.strip():
         raise ValueError("a word")
@@ -118,8 +124,19 @@ class Settings:
     root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
     default_user: str = _setting("65534:65534", _user, "uid:gid of tasks that name no user")
     files_max: int = _setting(4 << 20, _SIZE, "most bytes in a task's files together")
+    max_retries: int = _setting(10, _COUNT, "most retries that a task may ask for")
+    max_attempts: int = _setting(3, _COUNT, "attempts at a task whose container the infrastructure broke")
     stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
     lease_ttl: float = _setting(10.0, _SECONDS, "seconds a worker's claim on a task lasts unless it is renewed")
+    sweep_interval: float = _setting(3.0, _SECONDS, "seconds between looks for what is lost or left behind")
+    orphan_grace: float = _setting(30.0, _SECONDS, "seconds that a container or spool without a task is left alone")
+    engine_patience: float = _setting(
+        600.0, _SECONDS, "seconds after which a task whose engine has no worker is tried on another"
+    )
+    drain_timeout: float = _setting(
+        3600.0, _SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
+    )
+    health_port: int = _setting(0, _port, "port for /healthz and /readyz on all addresses; 0: none")
     retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the task is failed")
     upload_budget: float = _setting(
         900.0, _SECONDS, "seconds of retrying an object store that is away before the log is given up"
@@ -172,6 +189,7 @@ class Settings:
             ceilings=self._limits("max"),
             network_allowed=self.network_allowed,
             root_allowed=self.root_allowed,
+            retries_max=self.max_retries,
             files_max=self.files_max,
         )
 

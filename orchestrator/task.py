@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
-from typing import Self, TypeVar
+from functools import cache, partial
+from operator import eq
+from typing import Any, Self, TypeVar, cast
 
 import cattrs
 from attrs import asdict, evolve, field, fields, frozen
@@ -104,6 +105,20 @@ class Outcome:
 
 
 @frozen
+class Attempt:
+    """An attempt that was followed by another: what became of it, and where its output is when it was stored."""
+
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime
+    exit_code: int | None
+    cause: Cause | None
+    message: str
+    logs: Logs | None
+    metrics: Metrics | None
+
+
+@frozen
 class Task:
     """A task as stored. ``request`` holds the fields its owner wrote, unchecked; all others are the worker's."""
 
@@ -125,6 +140,10 @@ class Task:
     evidence: Mapping[str, object] = field(factory=dict)
     logs: Logs | None = None
     metrics: Metrics | None = None
+    attempts: tuple[Attempt, ...] = ()
+    engine: str | None = None
+    cancel_requested_at: datetime | None = None
+    settled: bool = True
     lease: Lease | None = None
 
     @classmethod
@@ -150,6 +169,14 @@ class Task:
         values = asdict(cls("", INITIAL, {}), recurse=False)
         return {name: values[name] for name in _OWN - _BEFORE_FIRST - {"seq", "history"}}
 
+    def again(self, at: datetime, fields: Fields) -> Fields:
+        """The fields of this task for its next attempt; ``fields`` are the last of the present one, which is kept aside."""
+        ended = evolve(self, **cast("dict[str, Any]", fields))
+        past = Attempt(
+            max(ended.attempt, 1), ended.started_at, at, ended.exit_code, ended.cause, ended.message, ended.logs, ended.metrics
+        )
+        return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": None}
+
     @property
     def outcome(self) -> Outcome:
         """What became of the program, as recorded; meaningless before the state collecting."""
@@ -171,7 +198,8 @@ def _codec() -> cattrs.Converter:
     for choice in (State, Trigger, Cause):
         codec.register_structure_hook(choice, lambda value, kind: kind(value))
     codec.register_structure_hook_func(lambda kind: kind == Document, lambda value, _: _exactly(value, dict))
-    codec.register_structure_hook_func(lambda kind: kind == _History, _entries)
+    for row in (Entry, Attempt):
+        codec.register_structure_hook_func(partial(eq, tuple[row, ...]), partial(_rows, row))  # type: ignore[valid-type]
     codec.register_unstructure_hook(datetime, lambda value: value)
     codec.register_unstructure_hook(StrEnum, lambda value: value.value)
     return codec
@@ -201,10 +229,9 @@ def _date(value: object) -> datetime | None:
     return value if isinstance(value, datetime) and value.tzinfo else None
 
 
-def _entries(value: object, _: object) -> tuple[Entry, ...]:
-    return tuple(_codec().structure(entry, Entry) for entry in _exactly(value, list))
+def _rows(kind: type[T], value: object, _: object) -> tuple[T, ...]:
+    return tuple(_codec().structure(row, kind) for row in _exactly(value, list))
 
 
-_History = tuple[Entry, ...]
 _OWN = frozenset(attribute.name for attribute in fields(Task)) - {"id", "request"}
-_BEFORE_FIRST = frozenset({"status", "created_at", "lease"})
+_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at"})

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from statemachine.states import TERMINAL, State
+from statemachine.states import INITIAL, TERMINAL, State
 
 
 class Trigger(StrEnum):
@@ -15,6 +15,7 @@ class Trigger(StrEnum):
     WAIT = "wait"
     COLLECT = "collect"
     UPLOAD = "upload"
+    RETRY = "retry"
     FAIL = "fail"
 
 
@@ -22,6 +23,7 @@ class Guard(StrEnum):
     """A question about the recorded outcome; exactly one is true once there is one."""
 
     EXITED_CLEANLY = "exited_cleanly"
+    TRIES_AGAIN = "tries_again"
     RAN_OUT_OF_TIME = "ran_out_of_time"
     WENT_WRONG = "went_wrong"
 
@@ -52,20 +54,26 @@ class Row:
 
     @property
     def after(self) -> tuple[Slot, ...]:
-        """What runs once the subject is in the destination. It must not raise; only a terminal state is released."""
-        return (Slot.ANNOUNCE, Slot.RELEASE) if self.dest in TERMINAL else (Slot.ANNOUNCE,)
+        """What runs once the subject is in the destination. It must not raise; the end of an attempt is released."""
+        return (Slot.ANNOUNCE, Slot.RELEASE) if self.dest in {*TERMINAL, INITIAL} else (Slot.ANNOUNCE,)
 
 
 _UPLOAD = "put the log objects"
+_RETRY = "remove the container of the broken attempt"
 _FAIL = "nothing: the cause is handed in"
+_ASIDE = frozenset({Trigger.RETRY, Trigger.FAIL})
 
 TABLE: tuple[Row, ...] = (
     Row(Trigger.START, State.QUEUED, State.RUNNING, "make and start the container"),
     Row(Trigger.WAIT, State.RUNNING, State.COLLECTING, "wait for exit or deadline, record the outcome"),
     Row(Trigger.COLLECT, State.COLLECTING, State.UPLOADING, "complete the logs, sum up the metrics"),
     Row(Trigger.UPLOAD, State.UPLOADING, State.SUCCEEDED, _UPLOAD, Guard.EXITED_CLEANLY),
+    Row(Trigger.UPLOAD, State.UPLOADING, State.QUEUED, _UPLOAD, Guard.TRIES_AGAIN),
     Row(Trigger.UPLOAD, State.UPLOADING, State.TIMED_OUT, _UPLOAD, Guard.RAN_OUT_OF_TIME),
     Row(Trigger.UPLOAD, State.UPLOADING, State.FAILED, _UPLOAD, Guard.WENT_WRONG),
+    Row(Trigger.RETRY, State.QUEUED, State.QUEUED, _RETRY),
+    Row(Trigger.RETRY, State.RUNNING, State.QUEUED, _RETRY),
+    Row(Trigger.RETRY, State.COLLECTING, State.QUEUED, _RETRY),
     Row(Trigger.FAIL, State.QUEUED, State.FAILED, _FAIL),
     Row(Trigger.FAIL, State.RUNNING, State.FAILED, _FAIL),
     Row(Trigger.FAIL, State.COLLECTING, State.FAILED, _FAIL),
@@ -82,4 +90,4 @@ def next_trigger(state: State) -> Trigger | None:
     """The trigger that carries a task in ``state`` forward, or None when the state is terminal."""
     if state in TERMINAL:
         return None
-    return next(row.trigger for row in TABLE if row.source == state and row.trigger != Trigger.FAIL)
+    return next(row.trigger for row in TABLE if row.source == state and row.trigger not in _ASIDE)

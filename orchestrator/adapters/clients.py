@@ -46,11 +46,11 @@ def mongo_client(settings: Settings) -> Mongo:
 
 
 def redis_client(settings: Settings) -> Redis:
-    """Connects on first use; a command is tried again for about 2 s while the server refuses or drops connections.
+    """Connects on first use; a command is tried again for about a second while the server refuses or drops connections.
 
     A silent server is waited for once, 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
     """
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5, supported_errors=(RedisConnectionError,))
+    retry = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 3, supported_errors=(RedisConnectionError,))
     try:
         return Redis.from_url(
             settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15

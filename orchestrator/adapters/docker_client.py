@@ -77,7 +77,9 @@ class DockerClient:
         api = APIClient(self._url, version="auto", timeout=self.timeout)  # type: ignore[arg-type]
         if self._url.startswith("unix:"):
             api.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
-            api.mount(api.base_url, _OnePool(self._url.replace("unix:", "http+unix:"), self.timeout, max_pool_size=_THREADS))
+            api.mount(
+                api.base_url, _OnePool(self._url.replace("unix:", "http+unix:"), int(self.timeout), max_pool_size=_THREADS)
+            )
         else:
             api.mount(api.base_url, HTTPAdapter(pool_maxsize=_THREADS))
         if self._heard:
@@ -105,7 +107,7 @@ class _OnePool(UnixHTTPAdapter):
     closed under a thread that is about to use it.
     """
 
-    def get_connection(self, url: str, proxies: Mapping[str, str] | None = None) -> Any:  # noqa: ARG002
+    def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> Any:  # noqa: ARG002
         return super().get_connection("engine")
 
 

@@ -1,7 +1,7 @@
 """The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -11,10 +11,11 @@ from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_clock import EngineClock
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_plan import container_config, files_name
+from orchestrator.adapters.docker_plan import container_config, files_name, plan_name
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Phase, PullPolicy, Sample
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Owned, Phase, PullPolicy, Sample
 
 _PAUSE = 0.1
 _MAKER = ".worker"
@@ -116,6 +117,21 @@ class DockerEngine:
         self._delete_container(name)
         self._delete_container(files_name(name))
         self._delete(lambda: self._client.api.remove_volume(files_name(name)))
+
+    def owned(self, deployment: str) -> Sequence[Owned]:
+        """See ports.Engine."""
+        filters = {"label": f"{DEPLOYMENT}={deployment}"}
+        now = self._clock.now().timestamp()
+        with translated():
+            containers = self._client.api.containers(all=True, filters=filters)
+            volumes = self._client.api.volumes(filters=filters)["Volumes"] or []
+        found = [(each["Names"][0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers]
+        found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
+        return [
+            Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), now - made)
+            for name, labels, made in found
+            if TASK in labels and labels.get(ATTEMPT, "").isdigit()
+        ]
 
     def _make_or_adopt(self, plan: ContainerPlan) -> Created:
         try:

@@ -36,7 +36,7 @@ class Images:
     def _present(self, image: str) -> bool:
         try:
             with translated():
-                reading = self._client.api.inspect_image(image)
+                reading = self._client.api.inspect_image(image)  # type: ignore[no-untyped-call]
         except (ImageUnavailable, ContainerMissing):
             return False
         self._volumes[image] = tuple((reading.get("Config") or {}).get("Volumes") or ())

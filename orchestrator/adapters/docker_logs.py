@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_errors import SERVICE
 from orchestrator.adapters.docker_frames import Demux
-from orchestrator.errors import ContainerMissing
+from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import Chunk, Phase, Stream
 
 _READ = 1 << 16
@@ -20,7 +21,7 @@ _PAUSE, _SHARE = 1.0, 20
 def replay(client: DockerClient, name: str, wait: Callable[[float], Phase]) -> Iterator[Chunk]:
     """All output from the first byte until the container has exited; ``wait`` waits that long for it and tells the phase.
 
-    Ends early when the container is removed. Raises InfrastructureError when the log cannot be read.
+    Raises InfrastructureError when the log cannot be read to its end, be it because the container is removed meanwhile.
     """
     seen: Counter[Stream] = Counter()
     pause = 0.0
@@ -32,8 +33,8 @@ def replay(client: DockerClient, name: str, wait: Callable[[float], Phase]) -> I
             if exited:
                 return
             pause = max(_PAUSE, _SHARE * (time.monotonic() - began))
-    except ContainerMissing:
-        return
+    except ContainerMissing as error:
+        raise InfrastructureError(SERVICE, f"the log broke off: {error}") from error
 
 
 def whole_lines(frames: Iterable[Chunk]) -> Iterator[Chunk]:

@@ -17,12 +17,17 @@ _PAGE = 4096
 _FEWEST_INODES = 1024
 _LOG_FILES = 5
 _LOG_OVERHEAD = 26
-_LOG_SLACK = 1 << 20
+_LOG_SLACK = 1 << 16
 
 
 def files_name(name: str) -> str:
     """The name of both the volume with the files of container ``name`` and the container that fills it."""
     return f"{name}-files"
+
+
+def plan_name(name: str) -> str:
+    """The inverse of ``files_name``; other names stay as they are."""
+    return name.removesuffix("-files")
 
 
 def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
@@ -68,18 +73,20 @@ def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
         "IpcMode": "private",
         "Init": True,
         "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0)],
-        "Tmpfs": _tmpfs(limits, image_volumes),
+        "Tmpfs": _tmpfs(plan, image_volumes),
         "Mounts": [_files_mount(plan, read_only=True)] if plan.files else [],
         "LogConfig": _log_config(limits),
     }
 
 
-def _tmpfs(limits: Limits, image_volumes: Iterable[str]) -> dict[str, str]:
+def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str]) -> dict[str, str]:
     """Programs in /tmp may be run, as compilers and installers want; it gives no rights that an interpreter would not.
 
-    A volume that the image asks for would be unlimited disk of the host, so it is memory that counts as the task's.
+    A volume that the image asks for would be unlimited disk of the host, so it is memory that counts as the task's. All belong
+    to the task's user, because runc gives a tmpfs the mode of the image's folder, whatever mode is asked for.
     """
-    scratch = f"rw,exec,nosuid,nodev,mode=1777,{_bounds(limits.tmp)}"
+    limits, owner = plan.limits, plan.user.partition(":")[0]
+    scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={owner},{_bounds(limits.tmp)}"
     shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(_SHM_SIZE, limits.memory))}"
     return dict.fromkeys(image_volumes, scratch) | {_TMP: scratch, _SHM: shared}
 

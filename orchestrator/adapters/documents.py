@@ -5,22 +5,35 @@ from datetime import datetime
 
 from orchestrator.ports import Move
 from orchestrator.task import Document, to_document
-from statemachine import TERMINAL
+from statemachine import INITIAL, TERMINAL, State
 
 FINAL = sorted(str(state) for state in TERMINAL)
+ACTIVE = sorted(str(state) for state in {*State} - TERMINAL - {INITIAL})
 BULKY = ("files", "stdin")
 """What ``list`` leaves out."""
 
 
 def is_held(document: Document, token: str) -> bool:
     """Whether ``token`` is that of the lease and the task is not terminal; the lease may have expired."""
-    return document.get("status") not in FINAL and _token(document) == token
+    return document.get("status") not in FINAL and has_token(document, token)
+
+
+def has_token(document: Document, token: str) -> bool:
+    """Whether ``token`` was the last to hold the task, whatever its state."""
+    return _token(document) == token
 
 
 def is_applied(document: Document, move: Move) -> bool:
     """Whether this very move is in the history and its holder was not replaced since."""
     history = document.get("history")
     return _token(document) == move.token and isinstance(history, list) and row(move) in history
+
+
+def is_cancelled_before(document: Document, move: Move) -> bool:
+    """Whether the move would apply, had nobody asked for the task to be cancelled."""
+    before = (move.entry.source, move.entry.seq - 1, move.token)
+    same = (document.get("status"), seq_of(document), _token(document)) == before
+    return same and move.unless_cancelled and document.get("cancel_requested_at") is not None
 
 
 def seq_of(document: Document) -> int:
@@ -38,7 +51,8 @@ def row(move: Move) -> dict[str, object]:
 
 def changes(move: Move) -> dict[str, object]:
     """The fields that a move sets, apart from history and lease."""
-    return to_document({**move.fields, "status": move.entry.status, "seq": move.entry.seq})
+    settled = {"settled": False} if move.entry.status in TERMINAL else {}
+    return to_document({**move.fields, **settled, "status": move.entry.status, "seq": move.entry.seq})
 
 
 def age(document: Document) -> tuple[bool, object]:

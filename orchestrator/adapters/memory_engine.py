@@ -1,14 +1,15 @@
 """A container engine in memory: scripted programs on a clock that only waiting moves, so a run takes no real time."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
 
 from attrs import define, evolve, field, frozen
 
 from orchestrator.errors import ContainerMissing, ImageUnavailable
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Phase, PullPolicy, Sample, Stream
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Owned, Phase, PullPolicy, Sample, Stream
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PATIENCE = 5.0
@@ -46,6 +47,7 @@ class MemoryEngine:
 
     def __init__(self, programs: Mapping[tuple[str, ...], Program] | None = None, images: frozenset[str] | None = None) -> None:
         self.starts: dict[str, int] = {}
+        self.age_of_owned = inf
         self._programs = dict(programs or {})
         self._images = images
         self._now = _EPOCH
@@ -142,6 +144,15 @@ class MemoryEngine:
         if container is not None:
             container.started.set()
             container.exited.set()
+
+    def owned(self, deployment: str) -> Sequence[Owned]:
+        """See ports.Engine."""
+        everything = list(self._containers.values())
+        ours = [found for found in everything if found.plan.labels.get(DEPLOYMENT) == deployment]
+        return [
+            Owned(found.plan.name, found.plan.labels[TASK], int(found.plan.labels[ATTEMPT]), self.age_of_owned)
+            for found in ours
+        ]
 
     def _get(self, container: str) -> _Container:
         for found in list(self._containers.values()):

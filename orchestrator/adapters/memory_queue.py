@@ -1,21 +1,29 @@
 """The queue of task ids within one process."""
 
-import queue
+import threading
+from collections import deque
 
 
 class MemoryQueue:
     """The Queue of one process, with the other end that RQ keeps for its workers."""
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._waiting: deque[str] = deque()
+        self._arrived = threading.Condition()
 
     def enqueue(self, task_id: str) -> None:
         """Put the task in line."""
-        self._waiting.put(task_id)
+        with self._arrived:
+            self._waiting.append(task_id)
+            self._arrived.notify()
+
+    def first(self, limit: int) -> frozenset[str]:
+        """Those in line; whoever takes one out here is not waited for."""
+        with self._arrived:
+            return frozenset(list(self._waiting)[:limit])
 
     def take(self, timeout: float = 0.0) -> str | None:
         """The id that waited longest, or None when there is none within ``timeout`` seconds."""
-        try:
-            return self._waiting.get(block=timeout > 0, timeout=timeout)
-        except queue.Empty:
-            return None
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._waiting, timeout)
+            return self._waiting.popleft() if self._waiting else None

@@ -1,7 +1,7 @@
 """The task documents in memory. Kept as BSON, so that dates, enums and what cannot be stored are as in MongoDB."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +9,23 @@ import bson
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 
-from orchestrator.adapters.documents import BULKY, age, changes, is_applied, is_held, lease_of, row, seq_of
-from orchestrator.errors import DuplicateTask, InvalidTask, Superseded
+from orchestrator.adapters.documents import (
+    ACTIVE,
+    BULKY,
+    age,
+    changes,
+    has_token,
+    is_applied,
+    is_cancelled_before,
+    is_held,
+    lease_of,
+    row,
+    seq_of,
+)
+from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
 from orchestrator.ports import Move
 from orchestrator.task import Document
-from statemachine import TERMINAL
+from statemachine import INITIAL, TERMINAL
 
 Changed = dict[str, Any]
 _LARGEST = 16 << 20
@@ -50,13 +62,16 @@ class MemoryTaskStore:
         newest = sorted(found, key=age, reverse=True)[: max(limit, 0)]
         return [{name: value for name, value in document.items() if name not in BULKY} for document in newest]
 
-    def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
         with self._lock:
             document = self._load(task_id)
             if document is None or document.get("status") in TERMINAL or not self._is_free(document, token):
                 return None
+            if engine is not None and (document.get("engine") or engine) != engine:
+                return None
             document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl)}
+            document["engine"] = engine or document.get("engine")
             return self._save(document)
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
@@ -74,18 +89,62 @@ class MemoryTaskStore:
         """Compare-and-set on ``_id``, status, seq and token."""
         with self._lock:
             document = self._load(move.task_id)
+            if document is not None and is_cancelled_before(document, move):
+                raise CancelRequested(f"task {move.task_id} is to be cancelled")
             if document is not None and self._is_expected(document, move):
                 self._apply(document, move)
             if document is None or not is_applied(document, move):
                 raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
             return document
 
-    def confirm(self, task_id: str, seq: int) -> None:
-        """Raise ``published`` to ``seq``."""
+    def settle(self, task_id: str, seq: int) -> None:
+        """Set ``published`` and ``settled``."""
+        self._change(task_id, {"published": seq, "settled": True}, lambda document: document["status"] in TERMINAL)
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Set the time once."""
+        now = {"cancel_requested_at": self._clock()}
+        self._change(task_id, now, lambda document: document["status"] not in TERMINAL and not _is_cancelled(document))
+        return self._load(task_id)
+
+    def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
+        """One look at all of them."""
+        return frozenset(task_id for task_id in task_ids if _is_cancelled(self._load(task_id) or {}))
+
+    def unbind(self, task_id: str, engine: str) -> None:
+        """Clear ``engine`` where it is the given one and the lease has expired."""
+        self._change(task_id, {"engine": None}, lambda document: document["engine"] == engine and self._is_free(document, ""))
+
+    def now(self) -> datetime:
+        """The clock's time."""
+        return self._clock()
+
+    def active(self) -> Sequence[Document]:
+        """By status."""
+        return self._some(lambda document: document["status"] in ACTIVE)
+
+    def waiting(self, limit: int) -> Sequence[Document]:
+        """By status, oldest first."""
+        return self._some(lambda document: document["status"] == INITIAL)[:limit]
+
+    def unsettled(self, limit: int) -> Sequence[Document]:
+        """By the mark."""
+        return self._some(lambda document: document.get("settled") is False)[:limit]
+
+    def deployment(self) -> str:
+        """One for each store."""
+        return f"memory-{id(self)}"
+
+    def _some(self, wanted: Callable[[Document], bool]) -> Sequence[Document]:
+        with self._lock:
+            everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
+        return sorted(filter(wanted, everything), key=age)
+
+    def _change(self, task_id: str, changes: Document, wanted: Callable[[Document], bool]) -> None:
         with self._lock:
             document = self._load(task_id)
-            if document is not None:
-                self._save({**document, "published": max(seq, document.get("published") or 0)})
+            if document is not None and wanted(document):
+                self._save({**document, **changes})
 
     def _is_free(self, document: Document, token: str) -> bool:
         lease = lease_of(document)
@@ -95,7 +154,7 @@ class MemoryTaskStore:
     def _renew(self, task_id: str, token: str, ttl: float) -> bool:
         with self._lock:
             document = self._load(task_id)
-            if document is None or not is_held(document, token):
+            if document is None or not has_token(document, token):
                 return False
             self._save({**document, "lease": {**document["lease"], "expires_at": self._after(ttl)}})
             return True
@@ -129,3 +188,7 @@ class MemoryTaskStore:
             raise InvalidTask([f"the document cannot be stored: it has {len(stored)} bytes, and {_LARGEST} is the most"])
         self._documents[str(document["_id"])] = stored
         return bson.decode(stored, _ZONED)
+
+
+def _is_cancelled(document: Document) -> bool:
+    return document.get("cancel_requested_at") is not None

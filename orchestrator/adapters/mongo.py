@@ -4,21 +4,34 @@ Leases run on the database's clock (``$$NOW``). No filter has an operator at its
 of ``_id`` for it (SecantusDB) would scan the collection. So a claim's condition stands in its update.
 """
 
+import uuid
+from collections.abc import Collection as Group
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from orchestrator.adapters.clients import PerProcess, mongo_client
-from orchestrator.adapters.documents import BULKY, FINAL, changes, is_applied, is_held, row
-from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask, Superseded
+from orchestrator.adapters.documents import (
+    ACTIVE,
+    BULKY,
+    FINAL,
+    changes,
+    has_token,
+    is_applied,
+    is_cancelled_before,
+    is_held,
+    row,
+)
+from orchestrator.errors import CancelRequested, DuplicateTask, InfrastructureError, InvalidTask, Superseded
 from orchestrator.ports import Move
 from orchestrator.settings import Settings
 from orchestrator.task import Document
-from statemachine import TERMINAL
+from statemachine import INITIAL, TERMINAL
 
 Stage = dict[str, Any]
 _ALIVE = {"$nin": FINAL}
@@ -27,6 +40,7 @@ _NEWEST_FIRST = ("created_at", -1)
 # as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
 _EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
 _EXPIRED = {"$lte": [_EXPIRY_MS, {"$toLong": "$$NOW"}]}
+_ENGINE = {"$ifNull": ["$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
 
 
@@ -38,10 +52,11 @@ class MongoTaskStore:
         self._database = settings.mongo_db_name
 
     def prepare(self) -> None:
-        """Make the indexes that are missing: for lists, and for those who look for expired leases."""
+        """Make the indexes that are missing: for lists and for the sweep."""
         with _errors():
-            for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST], [("status", 1), ("lease.expires_at", 1)]):
+            for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST]):
                 self._tasks.create_index(keys)
+            self._tasks.create_index("settled", partialFilterExpression={"settled": False})
 
     def insert(self, document: Document) -> None:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
@@ -62,12 +77,17 @@ class MongoTaskStore:
             found = self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[_NEWEST_FIRST], limit=limit)
             return [*found]
 
-    def claim(self, task_id: str, worker: str, token: str, ttl: float) -> Document | None:
-        """Take the lease when it is free, expired or ours already."""
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
+        """Take the lease when it is free, expired (a missing expiry sorts below every date) or ours already."""
         free = {"$or": [_EXPIRED, {"$eq": ["$lease.token", {"$literal": token}]}]}
+        if engine is not None:
+            free = {"$and": [free, {"$in": [_ENGINE, ["", {"$literal": engine}]]}]}
         lease = {"$mergeObjects": [{"$literal": {"worker": worker, "token": token}}, _expiry("expires_at", ttl)]}
+        values = {"lease": {"$cond": [free, lease, "$lease"]}}
+        if engine is not None:
+            values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
         with _errors():
-            self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set({"lease": {"$cond": [free, lease, "$lease"]}}))
+            self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set(values))
         document = self.find(task_id)
         return document if document is not None and is_held(document, token) else None
 
@@ -76,8 +96,8 @@ class MongoTaskStore:
         ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
         with _errors():
             self._tasks.update_many(ours, _set(_expiry("lease.expires_at", ttl)))
-            found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1, "status": 1})]
-        return frozenset(document["_id"] for document in found if is_held(document, tokens[document["_id"]]))
+            found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
+        return frozenset(document["_id"] for document in found if has_token(document, tokens[document["_id"]]))
 
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease."""
@@ -88,12 +108,14 @@ class MongoTaskStore:
     def advance(self, move: Move) -> Document:
         """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""
         before = move.entry.seq - 1
-        expected = {
+        expected: Stage = {
             "_id": move.task_id,
             "status": str(move.entry.source),
             "seq": before or _NEVER_MOVED,
             "lease.token": move.token,
         }
+        if move.unless_cancelled:
+            expected["cancel_requested_at"] = None
         values: Stage = {name: {"$literal": value} for name, value in changes(move).items()}
         values["history"] = {"$concatArrays": [_HISTORY, [{"$literal": row(move)}]]}
         if move.entry.status in TERMINAL:
@@ -101,14 +123,65 @@ class MongoTaskStore:
         with _errors():
             self._tasks.update_one(expected, _set(values))
         document = self.find(move.task_id)
+        if document is not None and is_cancelled_before(document, move):
+            raise CancelRequested(f"task {move.task_id} is to be cancelled")
         if document is None or not is_applied(document, move):
             raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
         return document
 
-    def confirm(self, task_id: str, seq: int) -> None:
-        """Raise ``published`` to ``seq``."""
+    def settle(self, task_id: str, seq: int) -> None:
+        """Set ``published`` and ``settled``."""
         with _errors():
-            self._tasks.update_one({"_id": task_id}, {"$max": {"published": seq}})
+            self._tasks.update_one({"_id": task_id, "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Set the time once."""
+        open_ = {"_id": task_id, "status": _ALIVE, "cancel_requested_at": None}
+        with _errors():
+            self._tasks.update_one(open_, _set({"cancel_requested_at": "$$NOW"}))
+        return self.find(task_id)
+
+    def cancelled(self, task_ids: Group[str]) -> frozenset[str]:
+        """One look at all of them."""
+        wanted = {"_id": {"$in": [*task_ids]}}
+        with _errors():
+            found = [*self._tasks.find(wanted, {"cancel_requested_at": 1})]
+        return frozenset(document["_id"] for document in found if document.get("cancel_requested_at") is not None)
+
+    def unbind(self, task_id: str, engine: str) -> None:
+        """Clear ``engine`` where it is the given one and the lease has expired."""
+        values = {"engine": {"$cond": [_EXPIRED, None, "$engine"]}}
+        with _errors():
+            self._tasks.update_one({"_id": task_id, "engine": engine, "status": _ALIVE}, _set(values))
+
+    def now(self) -> datetime:
+        """The server's time."""
+        with _errors():
+            return cast("datetime", self._client().admin.command("hello")["localTime"])
+
+    def active(self) -> Sequence[Document]:
+        """By status."""
+        return self._some({"status": {"$in": ACTIVE}}, 0)
+
+    def waiting(self, limit: int) -> Sequence[Document]:
+        """By status, oldest first."""
+        return self._some({"status": str(INITIAL)}, limit)
+
+    def unsettled(self, limit: int) -> Sequence[Document]:
+        """By the index of those."""
+        return self._some({"settled": False}, limit)
+
+    def deployment(self) -> str:
+        """Kept in the collection ``meta``."""
+        with _errors():
+            meta = self._client()[self._database]["meta"]
+            meta.update_one({"_id": "deployment"}, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
+            found = meta.find_one({"_id": "deployment"})
+        return str(found["id"]) if found else ""
+
+    def _some(self, query: Stage, limit: int) -> Sequence[Document]:
+        with _errors():
+            return [*self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[("created_at", 1)], limit=limit)]
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""

@@ -1,6 +1,10 @@
 """The queue of task ids as RQ jobs. Knows how a job is made; running one is the worker's business."""
 
+from typing import cast
+
 from rq import Queue
+from rq.exceptions import DeserializationError
+from rq.job import Job
 
 from orchestrator.adapters.clients import redis_client, redis_errors
 from orchestrator.settings import Settings
@@ -23,3 +27,22 @@ class RqQueue:
         """Add a job without a time limit that leaves nothing behind, unless it fails: then its traceback for an hour."""
         with redis_errors():
             self._queue.enqueue_call(RUN_TASK, args=(task_id,), timeout=-1, result_ttl=0, failure_ttl=_KEEP_FAILED)
+
+    def first(self, limit: int) -> frozenset[str]:
+        """From the line, from what is on its way to a worker, and from what workers have begun."""
+        queue, connection = self._queue, self._queue.connection
+        with redis_errors():
+            on_the_way = [
+                str(entry, "utf-8") for entry in cast("list[bytes]", connection.lrange(queue.intermediate_queue_key, 0, -1))
+            ]
+            begun = queue.started_job_registry.get_job_ids(cleanup=False)
+            jobs = Job.fetch_many([*queue.get_job_ids(0, limit), *on_the_way, *begun], connection)
+        return frozenset(task_id for job in jobs if job is not None for task_id in _task_ids(job))
+
+
+def _task_ids(job: Job) -> tuple[str, ...]:
+    """The task of an entry; none when a foreign producer's arguments cannot be read."""
+    try:
+        return (str(job.args[0]),)
+    except (DeserializationError, IndexError, TypeError):
+        return ()

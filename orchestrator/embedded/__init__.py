@@ -37,7 +37,7 @@ class Embedded:
     """
 
     def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = 30.0) -> None:
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
         self._recipes = [recipe for recipe in RECIPES if recipe.name in names]
         self._patience = patience
         self._exit = ExitStack()
@@ -46,13 +46,13 @@ class Embedded:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            lock = stack.enter_context(home.hold(self._folder))
+            lock = stack.enter_context(home.hold(self.folder))
             stack.callback(self._stop)
             for server in self._planned():
                 self._start(server, lock)
             for process in self.processes.values():
                 process.await_ready(self._patience)
-            home.save(self._folder, evolve(home.load(self._folder), environment=self.environment))
+            home.save(self.folder, evolve(home.load(self.folder), environment=self.environment))
             self._exit = stack.pop_all()
         return self
 
@@ -61,16 +61,16 @@ class Embedded:
 
     def _planned(self) -> list[Server]:
         """What to run, with the ports and passwords of the last run where there are any; those are kept first."""
-        state = home.load(self._folder)
+        state = home.load(self.folder)
         last = [port for recipe in self._recipes for port in state.ports.get(recipe.name, ())]
         free = iter(choose_ports(sum(recipe.ports for recipe in self._recipes), last))
         ports = {recipe.name: [*islice(free, recipe.ports)] for recipe in self._recipes}
         passwords = {recipe.name: state.password(recipe.name) for recipe in self._recipes}
-        home.save(self._folder, State({**state.passwords, **passwords}, {**state.ports, **ports}))
+        home.save(self.folder, State({**state.passwords, **passwords}, {**state.ports, **ports}))
         return [recipe.build(ports[recipe.name], passwords[recipe.name]) for recipe in self._recipes]
 
     def _start(self, server: Server, lock: int) -> None:
-        folder = self._folder / server.name
+        folder = self.folder / server.name
         begun = folder / "begun"
         if server.first and not begun.exists():
             first = self.processes[server.name] = Process(server.first, folder, lock)
@@ -84,7 +84,7 @@ class Embedded:
 
     def _stop(self) -> None:
         """Ask all to end before waiting for each, so that the slowest one sets the time."""
-        home.save(self._folder, evolve(home.load(self._folder), environment={}))
+        home.save(self.folder, evolve(home.load(self.folder), environment={}))
         for process in self.processes.values():
             process.ask_to_stop()
         for process in self.processes.values():

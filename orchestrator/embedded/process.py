@@ -64,7 +64,7 @@ class Process:
                 pass_fds=(self._lock,),
             )
         if self._child.stdin:
-            with self._child.stdin as stdin:
+            with suppress(BrokenPipeError), self._child.stdin as stdin:  # its log says why it ended
                 stdin.write(self._server.stdin)
 
     def await_ready(self, patience: float) -> None:

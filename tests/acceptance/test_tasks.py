@@ -24,7 +24,7 @@ def installation(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) ->
     installation.start()
     yield installation
     installation.stop()
-    assert not list((folder / "spool").iterdir())
+    assert not [path for path in (folder / "spool").rglob("*") if path.is_file()]
     corner.wipe()
 
 

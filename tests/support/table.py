@@ -11,9 +11,13 @@ EXPECTED: Moves = {
     (State.COLLECTING, Trigger.COLLECT): {None: State.UPLOADING},
     (State.UPLOADING, Trigger.UPLOAD): {
         Guard.EXITED_CLEANLY: State.SUCCEEDED,
+        Guard.TRIES_AGAIN: State.QUEUED,
         Guard.RAN_OUT_OF_TIME: State.TIMED_OUT,
         Guard.WENT_WRONG: State.FAILED,
     },
+    (State.QUEUED, Trigger.RETRY): {None: State.QUEUED},
+    (State.RUNNING, Trigger.RETRY): {None: State.QUEUED},
+    (State.COLLECTING, Trigger.RETRY): {None: State.QUEUED},
     (State.QUEUED, Trigger.FAIL): {None: State.FAILED},
     (State.RUNNING, Trigger.FAIL): {None: State.FAILED},
     (State.COLLECTING, Trigger.FAIL): {None: State.FAILED},

@@ -8,6 +8,7 @@ from attrs import define, evolve, field
 from orchestrator.adapters.memory_engine import MemoryEngine, Program
 from orchestrator.adapters.memory_events import MemoryEventBus
 from orchestrator.adapters.memory_logs import MemoryLogStore
+from orchestrator.adapters.memory_mutex import MemoryMutex
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client
@@ -52,6 +53,7 @@ class World:
             MemoryQueue(),
             MemoryLogStore(),
             self.engine,
+            MemoryMutex(),
         )
         self.client = Client(self.services)
 
@@ -61,7 +63,9 @@ class World:
         services = self.services
         guarded = {port: Guarded(process, getattr(services, port)) for port in ("store", "events", "logs", "engine")}
         settings = evolve(self.settings, worker_name=name)
-        return Services(settings, queue=services.queue, patience=Patience(lambda _: None), **guarded).runner
+        return Services(
+            settings, queue=services.queue, mutex=services.mutex, patience=Patience(lambda _: None), **guarded
+        ).runner
 
     def expire_leases(self) -> None:
         """Let so much time pass that every lease has run out."""

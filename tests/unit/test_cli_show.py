@@ -33,7 +33,7 @@ def test_show_tells_what_became_of_a_task_and_why(call: CommandLine) -> None:
         "the program exited with status 3",
         "busybox",
         "ran for",
-        "4 B in task-logs/mine/1/stdout.log",
+        "4 B in task-logs/mine/1/stdout",
     ):
         assert words in shown
     histories = [line.split()[-2:] for line in shown.splitlines() if line[:1].isdigit()]
@@ -46,7 +46,7 @@ def test_use_of_the_machine_is_shown_in_units_for_people() -> None:
     task = evolve(finished(), metrics=metrics)
     shown = StringIO()
     console(shown).print(card(task))
-    for words in ("1.5 s, 2 samples", "100 % at most, 75 % on average", "3 MiB at most, 2 MiB on average"):
+    for words in ("1.50 s, 2 samples", "100 % at most, 75 % on average", "3 MiB at most, 2 MiB on average"):
         assert words in shown.getvalue()
 
 

@@ -18,7 +18,21 @@ from tests.support.world import World
 
 PROGRAM = ("program",)
 REQUEST = {"image": "busybox", "command": ["program"]}
-CALLS = ["claim", "pull", "create", "attach", "start", "identity", "wait", "put", "stat", "advance", "publish", "confirm", "remove"]
+CALLS = [
+    "claim",
+    "pull",
+    "create",
+    "attach",
+    "start",
+    "identity",
+    "wait",
+    "put",
+    "stat",
+    "advance",
+    "publish",
+    "settle",
+    "remove",
+]
 PROGRAMS = [Program(stdout=b"out", stderr=b"err"), Program(exit_code=3, stdout=b"out"), FOREVER]
 
 
@@ -47,7 +61,7 @@ def check(world: World, ended: Task | None) -> None:
     """The invariants."""
     task = world.client.get("t")
     assert task.status in TERMINAL
-    assert ended is None or evolve(ended, published=task.published, lease=task.lease) == task
+    assert ended is None or evolve(ended, published=task.published, settled=task.settled, lease=task.lease) == task
     assert [entry.seq for entry in task.history] == list(range(1, task.seq + 1))
     assert [entry.source for entry in task.history] == [State.QUEUED, *(entry.status for entry in task.history[:-1])]
     assert task.history[-1].status is task.status

@@ -34,7 +34,7 @@ def test_a_program_that_exits_0_succeeds_with_its_output_stored(tmp_path: Path) 
     assert world.output(task, Stream.STDOUT) == b"out\n"
     assert world.output(task, Stream.STDERR) == b"err\n"
     assert not world.engine.containers
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from requests import RequestException
 
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
-from orchestrator.effects import LABEL
 from orchestrator.errors import ImageUnavailable
+from orchestrator.labels import TASK
 from orchestrator.ports import ContainerPlan, Engine, Phase, PullPolicy
 from orchestrator.quantity import format_size
 from orchestrator.settings import Settings
@@ -110,7 +110,7 @@ def _run(engine: Engine, image: str, settings: Settings) -> str:
         stdin=None,
         files={},
         limits=settings.rules.defaults,
-        labels={LABEL: name},
+        labels={TASK: name},
     )
     try:
         engine.create(plan)

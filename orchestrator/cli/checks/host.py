@@ -1,33 +1,21 @@
-"""Checks this host and what the settings say about it: the spool, and limits that fit each other."""
+"""Checks this host: the folder where output is kept until it is uploaded."""
 
 import shutil
 import tempfile
 from collections.abc import Iterator
 
 from orchestrator.cli.checks.finding import Finding, Unfit, look
-from orchestrator.errors import InvalidTask
 from orchestrator.quantity import format_size
-from orchestrator.request import parse_request
 from orchestrator.settings import Settings
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Look at the spool folder and at the settings together."""
-    yield look("default limits", "raise the ceiling MAX_… or lower the DEFAULT_… of each", lambda: _defaults(settings))
+    """Look at the spool folder."""
     advice = f"make {settings.spool_dir} a folder that this user may write to, or set SPOOL_DIR"
     writable = look("spool", advice, lambda: _write(settings), OSError)
     yield writable
     if writable.ok:
         yield look("spool space", "free space there, or lower CONCURRENCY or MAX_OUTPUT", lambda: _space(settings), OSError)
-
-
-def _defaults(settings: Settings) -> str:
-    """A task that names no limits must be within the ceilings. Raises Unfit."""
-    try:
-        parse_request("doctor", {"image": "doctor"}, settings.rules)
-    except InvalidTask as error:
-        raise Unfit(f"tasks that name no limits are refused: {error}") from error
-    return "the defaults are within the ceilings"
 
 
 def _write(settings: Settings) -> str:

@@ -1,0 +1,188 @@
+"""Looks in both directions for what is lost or left behind, and mends it: every worker does, for one engine one at a time."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from math import inf
+from pathlib import Path
+
+from attrs import frozen
+from loguru import logger
+
+from orchestrator.errors import InvalidTask
+from orchestrator.event import Event
+from orchestrator.ports import Engine, EventBus, Mutex, Queue, TaskStore
+from orchestrator.request import is_id
+from orchestrator.run import container_name, named
+from orchestrator.task import Document, Task
+from statemachine import TERMINAL
+
+_LOOKED_AT = 200
+_LINE = 2000
+
+
+class Kind(StrEnum):
+    """What can be done about something."""
+
+    ADOPT = "adopt"
+    UNBIND = "unbind"
+    ENQUEUE = "enqueue"
+    SETTLE = "settle"
+    REMOVE = "remove"
+    DISCARD = "discard"
+
+
+@frozen
+class Action:
+    """One thing to be done, to a task or to the container or spool of that name, and why."""
+
+    kind: Kind
+    subject: str
+    why: str
+
+
+@frozen
+class Graces:
+    """Seconds: how old something without a task must be, and how long a task waits for its own engine's workers."""
+
+    orphan: float
+    engine: float
+
+
+@frozen
+class Sweep:
+    """Plans what is to be done, and does it. ``adopt`` runs a task that was begun, beside those taken from the queue."""
+
+    store: TaskStore
+    queue: Queue
+    events: EventBus
+    engine: Engine
+    mutex: Mutex
+    spool_dir: Path
+    graces: Graces
+    adopt: Callable[[str], None]
+
+    def once(self, ttl: float) -> list[Action]:
+        """Sweep unless another worker of this engine is at it; what was done. Raises InfrastructureError."""
+        with self.mutex.hold(f"sweep:{self.store.deployment()}:{self.engine.identity()}", ttl) as held:
+            actions = self.plan() if held else []
+            for action in actions:
+                self._do(action)
+        return actions
+
+    def plan(self) -> list[Action]:
+        """What there is to do; does nothing. Raises InfrastructureError."""
+        return [*self._tasks(), *self._waiting(), *self._ended(), *self._containers(), *self._spools()]
+
+    def _tasks(self) -> Iterator[Action]:
+        """Tasks that were begun and that nobody holds."""
+        now, here = self.store.now(), self.engine.identity()
+        for task in _readable(self.store.active()):
+            late = _late(task, now)
+            if late > 0 and task.engine in {None, here}:
+                yield Action(Kind.ADOPT, task.id, f"{task.status}, and its worker has not been heard of for {late:.0f} s")
+            elif late > self.graces.engine:
+                yield Action(Kind.UNBIND, task.id, f"{task.status}, and its engine has had no worker for {late:.0f} s")
+
+    def _waiting(self) -> Iterator[Action]:
+        """Queued tasks that nobody holds and that are not in line."""
+        now, here = self.store.now(), self.engine.identity()
+        free = [task for task in _readable(self.store.waiting(_LOOKED_AT)) if _late(task, now) > 0]
+        in_line = self.queue.first(_LINE) if free else frozenset()
+        for task in free:
+            if task.engine == here:
+                yield Action(Kind.ADOPT, task.id, "queued, and its worker died before it could tell whether it had started it")
+            elif task.engine is None and task.id not in in_line:
+                yield Action(Kind.ENQUEUE, task.id, "queued, but not in line")
+            elif task.engine is not None and _late(task, now) > self.graces.engine:
+                yield Action(Kind.UNBIND, task.id, "queued for an engine that has no worker")
+
+    def _ended(self) -> Iterator[Action]:
+        now, here = self.store.now(), self.engine.identity()
+        for task in _readable(self.store.unsettled(_LOOKED_AT)):
+            ours = task.container is None or task.container.engine == here
+            if _late(task, now) > (0 if ours else self.graces.engine):
+                yield Action(Kind.SETTLE, task.id, f"{task.status}, but not all of it is published and released")
+
+    def _containers(self) -> Iterator[Action]:
+        for owned in self.engine.owned(self.store.deployment()):
+            if owned.age > self.graces.orphan and (why := self._orphaned(owned.task_id, owned.attempt)):
+                yield Action(Kind.REMOVE, owned.name, why)
+
+    def _spools(self) -> Iterator[Action]:
+        """Folders are named as their containers are."""
+        for folder in self.spool_dir.iterdir() if self.spool_dir.is_dir() else ():
+            owner = named(folder.name)
+            if owner and _age(folder) > self.graces.orphan and (why := self._orphaned(*owner)):
+                yield Action(Kind.DISCARD, folder.name, why)
+
+    def _orphaned(self, task_id: str, attempt: int) -> str | None:
+        """Why nobody will need what belongs to this attempt; None when somebody may."""
+        document = self.store.find(task_id)
+        if document is None:
+            return "its task is unknown"
+        if document.get("status") in TERMINAL:
+            return "its task has ended"
+        current = document.get("attempt") or 1
+        return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
+
+    def _do(self, action: Action) -> None:
+        with logger.contextualize(task=action.subject):
+            logger.info("sweep: {}, because it is {}", action.kind, action.why)
+            match action.kind:
+                case Kind.ADOPT:
+                    self.adopt(action.subject)
+                case Kind.UNBIND:
+                    self._unbind(action.subject)
+                case Kind.ENQUEUE:
+                    self.queue.enqueue(action.subject)
+                case Kind.SETTLE:
+                    self._settle(action.subject)
+                case Kind.REMOVE:
+                    self.engine.remove(action.subject)
+                case Kind.DISCARD:
+                    shutil.rmtree(self.spool_dir / action.subject, ignore_errors=True)
+
+    def _unbind(self, task_id: str) -> None:
+        document = self.store.find(task_id)
+        if document and isinstance(engine := document.get("engine"), str):
+            self.store.unbind(task_id, engine)
+
+    def _settle(self, task_id: str) -> None:
+        """Do what its worker had left to do when it died: publish what is stored, and release."""
+        for task in _readable([self.store.find(task_id) or {}]):
+            for entry in task.history[task.published :]:
+                self.events.publish(Event.of(task, entry))
+            name = container_name(task.id, max(task.attempt, 1))
+            if is_id(task.id):
+                self.engine.remove(name)
+                shutil.rmtree(self.spool_dir / name, ignore_errors=True)
+            self.store.settle(task.id, task.seq)
+
+
+def _readable(documents: Sequence[Document]) -> Iterator[Task]:
+    for document in documents:
+        try:
+            yield Task.from_document(document)
+        except (InvalidTask, KeyError) as error:
+            logger.error("a document cannot be read and is left alone: {}", error)
+
+
+def _late(task: Task, now: datetime) -> float:
+    """Seconds since the lease ran out, or since a task that nobody has held yet should have been in line."""
+    if task.lease:
+        return (now - task.lease.expires_at).total_seconds()
+    return inf if task.created_at is None else (now - task.created_at).total_seconds() - _INSERTED
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+_INSERTED = 3.0
+"""Seconds that a client may take between inserting a task and enqueueing it."""

@@ -1,0 +1,262 @@
+"""Frames, live output, logs, samples and the clock of an engine, piece by piece."""
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests import Response
+
+from orchestrator.adapters.docker_attach import attach
+from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_clock import EngineClock
+from orchestrator.adapters.docker_frames import Demux
+from orchestrator.adapters.docker_logs import beyond, replay, whole_lines
+from orchestrator.adapters.docker_state import instant
+from orchestrator.adapters.docker_stats import sample_of, samples
+from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.ports import Phase, Sample, Stream
+from tests.support.engine_stub import Answer, StubEngine, falls_silent, frame, raw, refuses, streams
+
+OUT, ERR = Stream.STDOUT, Stream.STDERR
+UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+ATTACH, LOGS, STATS = "POST /containers/c1/attach", "GET /containers/c1/logs", "GET /containers/c1/stats"
+NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
+MESSAGE = 16384
+
+
+def _talk(tmp_path: Path, **script: Answer | list[Answer]) -> tuple[StubEngine, DockerClient]:
+    calls = {"attach": ATTACH, "logs": LOGS, "stats": STATS}
+    stub = StubEngine(tmp_path, {calls[name]: answer for name, answer in script.items()})
+    return stub, DockerClient(stub.url, 0.5)
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Stream)), st.binary(max_size=9))), st.lists(st.integers(1, 7), min_size=1))
+def test_frames_are_whole_however_the_bytes_arrive(chunks: list[tuple[Stream, bytes]], steps: list[int]) -> None:
+    """Cut anywhere, even inside a header, the same frames come out."""
+    data = b"".join(frame(1 + list(Stream).index(stream), payload) for stream, payload in chunks)
+    demux, got, at = Demux(), [], 0
+    while at < len(data):
+        step = steps[at % len(steps)]
+        got += demux.feed(data[at : at + step])
+        at += step
+    assert got == chunks
+
+
+def test_the_engines_complaint_in_a_stream_is_an_error() -> None:
+    """A frame of the third kind carries one."""
+    with pytest.raises(InfrastructureError, match="cannot read the log"):
+        Demux().feed(frame(3, b"cannot read the log"))
+
+
+def test_output_that_comes_with_the_head_is_not_lost(tmp_path: Path) -> None:
+    """One packet may carry both."""
+    with (stub := _talk(tmp_path, attach=raw(UPGRADED, frame(1, b"a"), frame(2, b"b")))[0]):
+        assert list(attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False)) == [(OUT, b"a"), (ERR, b"b")]
+
+
+def test_attaching_to_nothing_is_missing(tmp_path: Path) -> None:
+    """The refusal comes in the place of the stream."""
+    stub, client = _talk(tmp_path, attach=refuses(404, "No such container: c1"))
+    with stub, pytest.raises(ContainerMissing, match="No such container"):
+        attach(client, "c1", None, lambda: False)
+
+
+def test_only_sockets_and_tcp_can_be_attached_over() -> None:
+    """Said when it is tried, with what would do."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = DockerClient(f"https://127.0.0.1:{server.getsockname()[1]}", 0.1)
+        with pytest.raises(InfrastructureError):
+            client.hijack("/containers/c1/attach")
+
+
+def _messages(*parts: tuple[str, bytes]) -> Iterator[tuple[Stream, bytes]]:
+    return ((OUT, f"{stamp} ".encode() + text) for stamp, text in parts)
+
+
+LONG = b"x" * MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([], b""),
+        ([("1", b"a\n"), ("2", b"\n"), ("3", b"b\n")], b"a\n\nb\n"),
+        ([("1", b"a\n"), ("2", b"no newline")], b"a\nno newline"),
+        ([("1", LONG), ("1", b"tail"), ("2", b"b\n")], LONG + b"tail\nb\n"),
+        ([("1", LONG), ("1", b"tail\n"), ("2", b"b\n")], LONG + b"tail\nb\n"),
+        ([("1", LONG), ("1", b"")], LONG + b"\n"),
+        ([("1", LONG), ("1", b"\n")], LONG + b"\n"),
+        ([("1", LONG), ("1", b""), ("2", LONG), ("2", b"")], (LONG + b"\n") * 2),
+        ([("1", LONG), ("1", LONG), ("1", b"end")], LONG * 2 + b"end"),
+        ([("1", b"time 2 in the text\n")], b"time 2 in the text\n"),
+    ],
+)  # fmt: skip
+def test_lines_that_the_log_cut_are_whole_again(messages: list[tuple[str, bytes]], expected: bytes) -> None:
+    """From an engine that forgets the newline after a long line, and from one that does not."""
+    assert b"".join(data for _, data in whole_lines(_messages(*messages))) == expected
+
+
+def test_streams_are_put_together_apart() -> None:
+    """A long line on one is not ended by what the other says meanwhile."""
+    messages = [(OUT, b"1 " + LONG), (ERR, b"2 e\n"), (OUT, b"1 tail\n")]
+    assert list(whole_lines(messages)) == [(OUT, LONG), (ERR, b"e\n"), (OUT, b"tail\n")]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9)), st.integers(0, 99))
+def test_what_was_seen_is_not_handed_out_again(parts: list[bytes], count: int) -> None:
+    """Whatever the cuts, exactly the bytes beyond the known ones come."""
+    seen = Counter({OUT: count})
+    data = b"".join(parts)
+    assert b"".join(new for _, new in beyond(((OUT, part) for part in parts), seen)) == data[count:]
+    assert seen[OUT] == max(count, len(data))
+
+
+def test_a_log_is_read_until_the_program_ends(tmp_path: Path) -> None:
+    """Each reading goes on where the last one ended."""
+    parts = [frame(1, b"1 a\n"), frame(2, b"2 b\n"), frame(1, b"3 c\n")]
+    answers = [streams(*parts[:count]) for count in (1, 2, 2, 3)]
+    phases = iter([Phase.RUNNING] * 3 + [Phase.EXITED])
+    stub, client = _talk(tmp_path, logs=answers)
+    with stub:
+        assert list(replay(client, "c1", lambda _: next(phases))) == [(OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n")]
+
+
+@pytest.mark.parametrize("answer", [streams(frame(1, b"1 a\n"), whole=False), refuses(409, "marked for removal")])
+def test_a_log_that_breaks_off_is_an_error(tmp_path: Path, answer: Answer) -> None:
+    """A part is not the whole."""
+    stub, client = _talk(tmp_path, logs=answer)
+    with stub, pytest.raises(InfrastructureError):
+        list(replay(client, "c1", lambda _: Phase.EXITED))
+
+
+def _reading(
+    total: int, system: int | None, before: tuple[int, int | None], memory: object = None, **cpu: object
+) -> dict[str, object]:
+    return {
+        "cpu_stats": {"cpu_usage": {"total_usage": total, "percpu_usage": [1, 2, 3]}, "system_cpu_usage": system, **cpu},
+        "precpu_stats": {"cpu_usage": {"total_usage": before[0]}, "system_cpu_usage": before[1]},
+        "memory_stats": memory or {"usage": 100, "stats": {}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reading", "percent"),
+    [
+        (_reading(150, 2000, (100, 1000), online_cpus=2), 10.0),
+        (_reading(150, 2000, (100, 1000)), 15.0),
+        (_reading(100, 2000, (100, 1000), online_cpus=2), 0.0),
+        (_reading(150, 1000, (100, 1000), online_cpus=2), 0.0),
+    ],
+    ids=["of online CPUs", "of the CPUs listed", "idle", "no time passed"],
+)
+def test_cpu_is_what_docker_stats_shows(reading: dict[str, object], percent: float) -> None:
+    """The share of the machine's time, times its CPUs."""
+    sample = sample_of(reading)
+    assert sample is not None
+    assert sample.cpu_percent == pytest.approx(percent)
+
+
+@pytest.mark.parametrize(
+    ("stats", "expected"),
+    [
+        ({"usage": 100, "stats": {"total_inactive_file": 30, "inactive_file": 10}}, 70),
+        ({"usage": 100, "stats": {"inactive_file": 10}}, 90),
+        ({"usage": 100, "stats": {"total_inactive_file": 200, "inactive_file": 10}}, 90),
+        ({"usage": 100, "stats": {"inactive_file": 100}}, 100),
+        ({"usage": 100}, 100),
+    ],
+    ids=["cgroup v1", "cgroup v2", "nonsense on v1", "all of it cache", "no details"],
+)
+def test_memory_is_what_docker_stats_shows(stats: dict[str, object], expected: int) -> None:
+    """Without the page cache that can be dropped."""
+    assert sample_of(_reading(2, 2, (1, 1), stats)) == Sample(pytest.approx(300.0), expected)
+
+
+def _lines(*readings: dict[str, object]) -> bytes:
+    return b"".join(json.dumps(reading).encode() + b"\n" for reading in readings)
+
+
+FIRST, SECOND, ENDED = _reading(1, 10, (0, None)), _reading(2, 20, (1, 10)), _reading(0, None, (2, 20))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        streams(_lines(FIRST, SECOND, ENDED, ENDED)),
+        streams(_lines(FIRST, SECOND)),
+        streams(_lines(FIRST, SECOND), b'{"cpu_st', whole=False),
+        streams(_lines(FIRST, SECOND), b'{"cpu_st'),
+    ],
+    ids=["exited", "ends", "breaks off", "half a line"],
+)
+def test_samples_end_with_the_program_or_the_stream(tmp_path: Path, answer: Answer) -> None:
+    """The first reading has nothing to compare with; one without the machine's time comes from a program that has ended."""
+    stub, client = _talk(tmp_path, stats=answer)
+    with stub:
+        assert len(list(samples(client, "c1"))) == 1
+
+
+def test_nothing_is_opened_before_the_first_sample_is_asked_for(tmp_path: Path) -> None:
+    """A short program is not charged for it."""
+    stub, client = _talk(tmp_path, stats=falls_silent)
+    with stub:
+        samples(client, "c1")
+        assert stub.calls == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0001-01-01T00:00:00Z", None),
+        ("2030-05-17T12:00:00Z", NOON),
+        ("2030-05-17T12:00:00.5Z", NOON + timedelta(milliseconds=500)),
+        ("2030-05-17T12:00:00.123456789Z", NOON + timedelta(microseconds=123456)),
+        ("2030-05-17T14:00:00.000000001+02:00", NOON),
+    ],
+)
+def test_the_engines_times_are_read(text: str, expected: datetime | None) -> None:
+    """To the microsecond; the zero time stands for never."""
+    assert instant(text) == expected
+
+
+def _dated(moment: datetime) -> Response:
+    response = Response()
+    response.headers["Date"] = format_datetime(moment.replace(microsecond=0), usegmt=True)
+    return response
+
+
+def test_the_clock_is_asked_once_while_it_agrees_with_the_answers() -> None:
+    """In between, the monotonic clock carries it on."""
+    asked: list[int] = []
+    ticks = iter([10.0, 10.2, 10.2, 15.0, 25.1])
+    clock = EngineClock(lambda: asked.append(1) or NOON, lambda: next(ticks))
+    assert clock.now() == NOON + timedelta(seconds=0.1)
+    clock.heard(_dated(NOON + timedelta(seconds=4)))
+    assert clock.now() == NOON + timedelta(seconds=15)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("jump", [-3600, -3, 3, 3600])
+def test_the_clock_is_asked_again_when_it_jumped(jump: int) -> None:
+    """An answer's date shows it, in whole seconds."""
+    times = iter([NOON, NOON + timedelta(seconds=jump)])
+    clock = EngineClock(lambda: next(times), lambda: 0.0)
+    assert clock.now() == NOON
+    clock.heard(_dated(NOON + timedelta(seconds=jump)))
+    assert clock.now() == NOON + timedelta(seconds=jump)
+
+
+def test_answers_without_a_date_say_nothing_about_the_clock() -> None:
+    """Nor do any before it was asked."""
+    clock = EngineClock(lambda: NOON, lambda: 0.0)
+    clock.heard(_dated(NOON))
+    assert clock.now() == NOON
+    clock.heard(Response())
+    assert clock.now() == NOON

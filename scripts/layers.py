@@ -24,12 +24,12 @@ class Layers:
 
 def layers_page() -> str:
     """The page with the diagram."""
-    return f"{NOTICE}# Layers\n\n{_TEXT}\n```mermaid\n{_mermaid(_found())}```\n"
+    return f"{NOTICE}# Layers\n\n{_TEXT}\n```mermaid\n{flowchart(_found())}```\n"
 
 
 _TEXT = """\
 Each box is a component of the contract "data flows one way": it may import what is below it and nothing beside or above it.
-A module that the contract does not name stands with the lowest component that needs it. The last line of a box names the
+A module that the contract does not name stands with the lowest components that need it. The last line of a box names the
 libraries that its modules use themselves. Arrows that follow from others are left out.
 """
 
@@ -63,13 +63,23 @@ def _imported(graph: grimp.ImportGraph, modules: Iterable[str]) -> frozenset[str
     return frozenset().union(*(graph.find_modules_directly_imported_by(module) for module in modules))
 
 
-def _mermaid(layers: Layers) -> str:
-    parts = [part for row in layers.rows for part in row]
-    below = {
-        part: {other for other in parts if other != part and layers.imports[part] & {*layers.modules[other]}} for part in parts
-    }
-    arrows = [f"    {part} --> {other}\n" for part in parts for other in parts if other in below[part] - _further(below, part)]
-    return "flowchart TB\n" + "".join(f'    {part}["{_words(layers, part)}"]\n' for part in parts) + "".join(arrows)
+def flowchart(layers: Layers) -> str:
+    """The layers for mermaid: what is below, without arrows that follow from others, and what should not be imported."""
+    depth = {part: index for index, row in enumerate(layers.rows) for part in row}
+    foreign = {part: layers.imports[part].difference(layers.modules[part]) for part in depth}
+    needs = {part: {other for other in depth if foreign[part].intersection(layers.modules[other])} for part in depth}
+    below = {part: {other for other in needs[part] if depth[other] > depth[part]} for part in depth}
+    return "flowchart TB\n" + "".join(
+        [
+            *(f'    {part}["{_words(layers, part)}"]\n' for part in depth),
+            *(f"    {part} --> {other}\n" for part in depth for other in sorted(below[part] - _further(below, part))),
+            *(
+                f"    {part} -. breaks the contract .-> {other}\n"
+                for part in depth
+                for other in sorted(needs[part] - below[part])
+            ),
+        ]
+    )
 
 
 def _further(below: Mapping[str, set[str]], part: str) -> set[str]:

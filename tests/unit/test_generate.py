@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.settings import Settings
 from scripts import generate
-from scripts.layers import layers_page
+from scripts.layers import Layers, flowchart, layers_page
 from scripts.pages import environment_example, settings_page
 from scripts.sequence import sequence_page
 
@@ -75,3 +75,14 @@ def test_layers_hold_every_named_component() -> None:
     assert "orchestrator.ports --> statemachine" in page
     assert "statemachine -->" not in page
     assert page.index("<b>orchestrator.cli</b>") < page.index("<b>orchestrator.ports</b>") < page.index("<b>statemachine</b>")
+
+
+def test_an_import_against_the_contract_is_shown_as_such() -> None:
+    """The picture tells what is there, also while the linter complains."""
+    top, left, right = "orchestrator.top", "orchestrator.left", "orchestrator.right"
+    imports = {top: frozenset({left, right}), left: frozenset({right}), right: frozenset({top, "attrs"})}
+    drawing = flowchart(Layers([[top], [left, right]], {part: [part] for part in imports}, imports))
+    assert f"{top} --> {left}" in drawing
+    assert f"{left} -. breaks the contract .-> {right}" in drawing
+    assert f"{right} -. breaks the contract .-> {top}" in drawing
+    assert f'{right}["<b>{right}</b><br><i>attrs</i>"]' in drawing

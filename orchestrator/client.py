@@ -18,7 +18,7 @@ class Client:
     """A view of the tasks. Safe to share between threads."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self.services = services
 
     def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
         """Store a task and put it in line; ``request`` has the fields that its owner writes.
@@ -26,30 +26,30 @@ class Client:
         Raises InvalidTask that names every bad field, and DuplicateTask; then nothing is stored.
         """
         task_id = uuid.uuid4().hex if task_id is None else task_id
-        parse_request(task_id, request, self._services.settings.rules)
+        parse_request(task_id, request, self.services.settings.rules)
         at = now()
-        self._services.store.insert({**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": at})
-        self._services.events.publish(Event.queued(task_id, at))
-        self._services.queue.enqueue(task_id)
+        self.services.store.insert({**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": at})
+        self.services.events.publish(Event.queued(task_id, at))
+        self.services.queue.enqueue(task_id)
         return self.get(task_id)
 
     def get(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
-        document = self._services.store.find(task_id)
+        document = self.services.store.find(task_id)
         if document is None:
             raise UnknownTask(f"there is no task {task_id!r}")
         return Task.from_document(document)
 
     def list(self, status: State | None = None, limit: int = 50) -> list[Task]:
         """The newest tasks first."""
-        return [Task.from_document(document) for document in self._services.store.list(status, limit)]
+        return [Task.from_document(document) for document in self.services.store.list(status, limit)]
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.
 
         What Pub/Sub lost is read from the store. Raises UnknownTask.
         """
-        with self._services.events.subscribe(task_id) as arriving:
+        with self.services.events.subscribe(task_id) as arriving:
             for heard in chain([None], arriving):
                 if heard is not None and heard.seq <= after_seq:
                     continue
@@ -69,11 +69,11 @@ class Client:
         A task that has not started never will; one that runs is ended and keeps its output. Once its outcome is stored, or it
         has ended, the task stays as it is.
         """
-        document = self._services.store.request_cancel(task_id)
+        document = self.services.store.request_cancel(task_id)
         if document is None:
             raise UnknownTask(f"there is no task {task_id!r}")
         if document["status"] == State.QUEUED:
-            self._services.runner.cancel(task_id)
+            self.services.runner.cancel(task_id)
         return self.get(task_id)
 
     def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:
@@ -81,4 +81,4 @@ class Client:
         task = self.get(task_id)
         if task.logs is None:
             raise UnknownTask(f"task {task_id!r} has no stored log")
-        return self._services.logs.get((task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)
+        return self.services.logs.get((task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)

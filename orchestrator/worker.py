@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from types import FrameType
 from typing import cast
 
@@ -21,6 +22,9 @@ from orchestrator.worker_books import Bookkeeper
 from orchestrator.worker_link import Link
 from orchestrator.worker_upkeep import Chore, Rescue, clean
 
+_STUCK = 60.0
+"""Seconds without a turn after which the loop counts as stuck; Redis may hold one up for a while."""
+_PAUSE = 0.05
 _POLL = 1
 """Seconds for which the loop may be blind to a request to stop."""
 _SAME_REQUEST = 1.0
@@ -39,9 +43,14 @@ class ThreadWorker(Bookkeeper):
         concurrency: int,
         name: str = "worker",
         hand_over: Callable[[], None] = lambda: None,
+        others: Callable[[], int] = lambda: 0,
+        drain_timeout: float = inf,
         rescue_after: float = 5.0,
     ) -> None:
-        """``connection`` is the worker's own, from ``connect``. ``hand_over`` is called when a second signal cuts the wait.
+        """``connection`` is the worker's own, from ``connect``.
+
+        ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted for ``drain_timeout`` seconds;
+        ``others`` counts what is waited for besides jobs.
 
         ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
         """
@@ -49,6 +58,9 @@ class ThreadWorker(Bookkeeper):
         self._concurrency = concurrency
         self._hand_over = hand_over
         self._slots = threading.Semaphore(concurrency)
+        self._others = others
+        self._drain_timeout = drain_timeout
+        self._turned_at = time.monotonic()
         self._asked_at: float | None = None
         self._asked_again = False
         self._chores = (
@@ -61,6 +73,11 @@ class ThreadWorker(Bookkeeper):
     def stopping(self) -> bool:
         """Whether somebody asked the worker to stop."""
         return self._asked_at is not None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its loop has turned of late."""
+        return time.monotonic() - self._turned_at < _STUCK
 
     def run(self) -> bool:
         """Take and run jobs until asked to stop, then wait for those that run. To be called in the main thread.
@@ -124,16 +141,21 @@ class ThreadWorker(Bookkeeper):
     def _drain(self) -> bool:
         """Wait until all slots are free; whether that came about before a second request."""
         logger.info("stopping; {} jobs run on", len(self.executions))
-        for _ in range(self._concurrency):
-            while not self._slots.acquire(timeout=_POLL / 2):
-                self._do_chores()
-                if self._asked_again:
-                    logger.warning("handing over {} jobs that still run", len(self.executions))
-                    return False
+        free = 0
+        while free < self._concurrency or self._others():
+            if free < self._concurrency and self._slots.acquire(timeout=_POLL / 2):
+                free += 1
+                continue
+            time.sleep(_PAUSE)
+            self._do_chores()
+            if self._asked_again or time.monotonic() > (self._asked_at or inf) + self._drain_timeout:
+                logger.warning("handing over {} tasks that still run", max(len(self.executions), self._others()))
+                return False
         logger.info("stopped; all jobs ended")
         return True
 
     def _do_chores(self) -> None:
+        self._turned_at = time.monotonic()
         for chore in self._chores:
             self.link.attempt(chore)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from docker import APIClient
 from docker.errors import create_api_error_from_http_exception
-from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 from requests import HTTPError, Response
 from requests.adapters import HTTPAdapter
 
@@ -38,9 +38,10 @@ class DockerClient:
         return self._api
 
     def close(self) -> None:
-        """Close idle connections; the next call opens new ones."""
-        if self._api:
-            self._api.close()
+        """Close idle connections; a later call opens new ones."""
+        api, self._api = self._api, None
+        if api:
+            api.close()
 
     @contextmanager
     def stream(self, method: str, path: str, *, silence: float, **arguments: Any) -> Iterator[Response]:
@@ -77,9 +78,7 @@ class DockerClient:
         api = APIClient(self._url, version="auto", timeout=self.timeout)  # type: ignore[arg-type]
         if self._url.startswith("unix:"):
             api.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
-            api.mount(
-                api.base_url, _OnePool(self._url.replace("unix:", "http+unix:"), int(self.timeout), max_pool_size=_THREADS)
-            )
+            api.mount(api.base_url, _SocketAdapter(urlsplit(self._url).path, self.timeout))
         else:
             api.mount(api.base_url, HTTPAdapter(pool_maxsize=_THREADS))
         if self._heard:
@@ -89,26 +88,54 @@ class DockerClient:
     def _dial(self) -> socket.socket:
         url = urlsplit(self._url)
         if url.scheme == "unix":
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(self.timeout)
-            connection.connect(url.path)
-        elif url.scheme in {"tcp", "http"} and url.hostname:
-            connection = socket.create_connection((url.hostname, url.port or _PORT), self.timeout)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        else:
+            return _dial_socket(url.path, self.timeout)
+        if url.scheme not in {"tcp", "http"} or not url.hostname:
             raise InfrastructureError(SERVICE, f"cannot attach over {url.scheme}://, only over unix:// and tcp://")
+        connection = socket.create_connection((url.hostname, url.port or _PORT), self.timeout)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return connection
 
 
-class _OnePool(UnixHTTPAdapter):
+def _dial_socket(path: str, timeout: float | None) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class _SocketConnection(UnixHTTPConnection):
+    """Closes its socket when nobody answers; the library's own leaves that to the garbage collector."""
+
+    def connect(self) -> None:
+        self.sock = _dial_socket(self.unix_socket, self.timeout)
+
+
+class _SocketPool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> UnixHTTPConnection:
+        return _SocketConnection(self.base_url, self.socket_path, self.timeout)
+
+
+class _SocketAdapter(UnixHTTPAdapter):
     """Keeps one pool of connections for all paths.
 
-    The library's own keeps a pool for each of the last 25 URLs, so connections are hardly ever used again and a pool may be
+    The library's own keeps a pool for each of the last 25 URLs, so that connections are hardly ever used again and a pool may be
     closed under a thread that is about to use it.
     """
 
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__(path)
+        self._pool = _SocketPool("localhost", path, timeout, maxsize=_THREADS)
+
     def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> Any:  # noqa: ARG002
-        return super().get_connection("engine")
+        return self._pool
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
 
 
 def _check(response: Response) -> None:

@@ -14,7 +14,8 @@ def samples(client: DockerClient, name: str) -> Iterator[Sample]:
 
     Ends when the program has ended or the stream breaks. Raises ContainerMissing, InfrastructureError when it does not open.
     """
-    with client.stream("GET", f"/containers/{name}/stats", silence=_SILENCE, params={"stream": 1}) as response:
+    silence = min(_SILENCE, client.timeout)
+    with client.stream("GET", f"/containers/{name}/stats", silence=silence, params={"stream": 1}) as response:
         try:
             yield from _samples(response.iter_lines())
         except (OSError, ValueError):

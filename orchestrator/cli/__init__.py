@@ -14,8 +14,10 @@ COMMANDS = {
     "show": ("show", "Show a task."),
     "list": ("show", "List the newest tasks."),
     "logs": ("show", "Print what the program of a finished task printed."),
+    "cancel": ("cancel", "Ask for a task to be cancelled."),
     "worker": ("worker", "Work on tasks from the queue until told to stop."),
     "doctor": ("doctor", "Check settings, servers and engine; say what to do."),
+    "sweep": ("sweep", "Mend what is lost or left behind."),
     "health": ("health", "Tell by the exit code whether a worker can work here."),
 }
 """Each command's module and its line on the help page, in the order of the page."""

@@ -7,10 +7,13 @@ import click
 from loguru import logger
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from orchestrator import logs, tasks
+from orchestrator import health, logs, tasks
 from orchestrator.cli.environment import environment
 from orchestrator.cli.place import place
 from orchestrator.errors import InfrastructureError
+from orchestrator.health import Health
+from orchestrator.keeper import Keeper
+from orchestrator.services import Services
 from orchestrator.settings import Settings
 from orchestrator.worker import ThreadWorker
 from orchestrator.worker_link import connect
@@ -25,19 +28,38 @@ HANDED_OVER = 3
 def worker_command(concurrency: int | None, name: str | None) -> None:
     """Work on tasks from the queue until told to stop.
 
-    The first SIGTERM or Ctrl-C lets what runs end and takes nothing new; a second one leaves at once.
+    The first SIGTERM or Ctrl-C takes nothing new and lets what runs end, for DRAIN_TIMEOUT at most. Then, or at a second one,
+    the worker leaves: containers run on, and the next worker goes on with their tasks.
     """
     given = {"CONCURRENCY": concurrency, "WORKER_NAME": name}
     # the function that the queue's entries name reads its settings from the environment
     os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
     settings = Settings.load()
-    logs.configure(sys.stderr, secrets=[settings.mongo_uri, settings.redis_url, settings.minio_secret_key])
-    worker = ThreadWorker(connect(settings.redis_url), settings.queue, settings.concurrency, settings.name)
+    secret = [settings.mongo_uri, settings.redis_url, settings.minio_access_key, settings.minio_secret_key]
+    logs.configure(sys.stderr, secrets=secret)
     logger.info(_places(settings))
-    _patience(settings.retry_budget)(tasks.services)
-    drained = worker.run()
+    services = _patience(settings.retry_budget)(tasks.services)
+    drained = _work(services)
     sys.stderr.flush()
     os._exit(0 if drained else HANDED_OVER)  # an ordinary exit may wait for threads that still hold a task
+
+
+def _work(services: Services) -> bool:
+    """Work, sweep and answer probes until told to stop; whether all tasks ended."""
+    settings, leases = services.settings, services.runner.leases
+    worker = ThreadWorker(
+        connect(settings.redis_url),
+        settings.queue,
+        settings.concurrency,
+        settings.name,
+        hand_over=leases.hand_over,
+        others=lambda: leases.count,
+        drain_timeout=settings.drain_timeout,
+    )
+    if settings.health_port:
+        health.serve(settings.health_port, lambda: Health(worker.alive, worker.stopping, leases.count))
+    Keeper(services, lambda: worker.stopping).start()
+    return worker.run()
 
 
 def _places(settings: Settings) -> str:

@@ -1,0 +1,18 @@
+"""The `cancel` command."""
+
+import click
+
+from orchestrator.cli.connect import client
+from orchestrator.cli.render import as_json, document
+
+
+@click.command("cancel")
+@click.argument("task_id", metavar="ID")
+@click.option("--json", is_flag=True, help="Print the task document as JSON.")
+def cancel_command(task_id: str, *, json: bool) -> None:
+    """Ask for a task to be cancelled.
+
+    One that waits never starts; one that runs is ended and keeps its output. A task whose outcome is known stays as it is.
+    """
+    task = client().cancel(task_id)
+    click.echo(as_json(document(task)) if json else f"{task.id} is {task.status}")

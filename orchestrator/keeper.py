@@ -1,0 +1,36 @@
+"""The worker's second job: every few seconds it sweeps, and it carries the tasks that it finds without a worker."""
+
+import threading
+from collections.abc import Callable
+
+from loguru import logger
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.services import Services
+
+_LOCK_FOR = 30.0
+
+
+class Keeper:
+    """A thread that sweeps until the worker stops. An adopted task gets a thread of its own: its container runs already."""
+
+    def __init__(self, services: Services, stopping: Callable[[], bool]) -> None:
+        self._services = services
+        self._stopping = stopping
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._thread.start()
+
+    def adopt(self, task_id: str) -> None:
+        """Run a task beside those from the queue."""
+        threading.Thread(target=self._services.runner.run, args=(task_id,), name=f"adopted {task_id}", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self._services.settings.sweep_interval) and not self._stopping():
+            try:
+                self._services.sweep(self.adopt).once(_LOCK_FOR)
+            except InfrastructureError as error:
+                logger.warning("the sweep is put off: {}", error)

@@ -1,0 +1,125 @@
+"""`orchestrator up`: real servers and a worker from one folder, however they are stopped."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.environment import DATA, FILE
+from orchestrator.embedded import Embedded
+from tests.support.up import IMAGE, Up
+from tests.support.worker_process import until
+
+SERVERS = ("valkey", "secantusdb", "seaweedfs")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, other than one that only waits to be asked for its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def a_running_task(up: Up, script: str) -> Iterator[None]:
+    """A task, ``busy``, that runs when the block is entered."""
+    assert up("submit", "--id", "busy", IMAGE, "sh", "-c", script).returncode == 0
+    with up.client() as client:
+        assert any(event.status == "running" for event in client.watch("busy"))
+    yield
+
+
+def document(up: Up, task_id: str) -> dict[str, object]:
+    """The task as `show` has it."""
+    return json.loads(up("show", "--json", task_id).stdout)
+
+
+def test_it_says_what_runs_where_and_clients_below_its_folder_find_it(tmp_path: Path) -> None:
+    """The whole of the first minute with it; passwords stay in a file of the user's own."""
+    with Up(tmp_path, "--concurrency", "2") as up:
+        said = "\n".join(up.said)
+        assert all(name in said for name in (*SERVERS, "Docker   20", "2 tasks at once", "orchestrator run IMAGE", "Ctrl-C"))
+        file = tmp_path / DATA / FILE
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert not any(secret in said for secret in _passwords(file))
+        (tmp_path / "below").mkdir()
+        up.folder = tmp_path / "below"
+        assert up("run", "-q", IMAGE, "echo", "hello").stdout == b"hello\n"
+    assert not file.exists()
+
+
+def _passwords(file: Path) -> list[str]:
+    variables = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    return [variables["MINIO_SECRET_KEY"], variables["REDIS_URL"].split(":")[2].partition("@")[0]]
+
+
+def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """It says so, and the first one does not notice."""
+    with Up(tmp_path) as up:
+        second = up("up")
+        assert second.returncode == 1
+        assert (
+            second.stderr.decode()
+            == f"Error: up: another one runs in {DATA}; use that, stop it, or name another folder with --data\n"
+        )
+        assert up("list").returncode == 0
+
+
+def test_a_server_that_is_set_is_used_and_not_started(tmp_path: Path, servers: Embedded) -> None:
+    """Only what is missing is started; clients are told of both."""
+    given = {name: servers.environment[name] for name in ("REDIS_URL", "MONGO_URI")}
+    with Up(tmp_path, MONGO_DB_NAME="up-test", QUEUE="up-test", **given) as up:
+        assert [name for name in SERVERS if name in "\n".join(up.said)] == ["seaweedfs"]
+        assert up("run", "-q", IMAGE, "echo", "hello").stdout == b"hello\n"
+
+
+def test_the_first_signal_lets_running_tasks_end(tmp_path: Path) -> None:
+    """With the servers still there to take their result, which the next start finds."""
+    with Up(tmp_path) as up, a_running_task(up, "sleep 2; echo done"):
+        up.process.send_signal(signal.SIGTERM)
+        assert up.end() == 0
+        assert not any(is_alive(up.pid(name)) for name in SERVERS)
+    with Up(tmp_path) as up:
+        assert document(up, "busy")["status"] == "succeeded"
+        assert up("logs", "busy").stdout == b"done\n"
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    """Servers and worker are gone at once; the task is left to the next start."""
+    with Up(tmp_path) as up, a_running_task(up, "sleep 30"):
+        up.process.send_signal(signal.SIGINT)
+        up.hear("Ctrl-C again")
+        up.process.send_signal(signal.SIGINT)
+        assert up.end() == 0
+        assert not any(is_alive(up.pid(name)) for name in SERVERS)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_that_dies_is_named_with_its_last_words_and_all_stops(tmp_path: Path, name: str) -> None:
+    """Rather than a worker that fails task after task."""
+    with Up(tmp_path) as up:
+        os.kill(up.pid(name), signal.SIGKILL)
+        assert up.end() == 1
+        said = "\n".join(up.said)
+        assert f"{name} ended by itself, so everything stops. The end of {DATA / name}.log:" in said
+        assert not any(is_alive(up.pid(other)) for other in SERVERS)
+
+
+def test_when_it_is_killed_its_children_die_with_it_and_the_next_start_works(tmp_path: Path) -> None:
+    """Clients are told meanwhile that it does not run; nothing that was stored is lost."""
+    with Up(tmp_path) as up:
+        assert up("run", "-q", "--id", "before", IMAGE, "true").returncode == 0
+        up.process.kill()
+        up.process.wait()
+        until(lambda: not any(is_alive(up.pid(name)) for name in SERVERS))
+        told = up("list")
+        assert told.returncode == 2
+        assert b"does not run in" in told.stderr
+    with Up(tmp_path) as up:
+        assert document(up, "before")["status"] == "succeeded"
+        assert up("run", "-q", IMAGE, "echo", "hello").stdout == b"hello\n"

@@ -155,7 +155,9 @@ class Task:
         fresh = document.get("status") == INITIAL and not document.get("history")
         owned = _BEFORE_FIRST if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}
-        own["created_at"] = _date(own.get("created_at"))
+        own |= {name: _date(own.get(name)) for name in ("created_at", "cancel_requested_at")}
+        if fresh:
+            own = {name: value for name, value in own.items() if _fits(name, value)}
         request = {name: value for name, value in document.items() if name not in _OWN}
         try:
             task = _codec().structure({**own, "id": document["_id"], "request": request}, cls)
@@ -217,6 +219,15 @@ def _number(value: object, kind: type[N]) -> N:
     if isinstance(value, bool) or not isinstance(value, int | float) or kind(value) != value:
         raise TypeError(f"{shown(value)} is not of type {kind.__name__}")
     return kind(value)
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a value can be read as the field; the status always has to be."""
+    try:
+        _codec().structure(value, getattr(fields(Task), name).type)
+    except (cattrs.BaseValidationError, TypeError, ValueError):
+        return name == "status"
+    return True
 
 
 def _date(value: object) -> datetime | None:

@@ -13,6 +13,7 @@ from loguru import logger
 from orchestrator.adapters.memory_engine import MemoryEngine, Program
 from orchestrator.adapters.memory_events import MemoryEventBus
 from orchestrator.adapters.memory_logs import MemoryLogStore
+from orchestrator.adapters.memory_mutex import MemoryMutex
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client
@@ -58,6 +59,7 @@ def _recorded() -> list[str]:
         "queue": MemoryQueue(),
         "logs": MemoryLogStore(),
         "engine": MemoryEngine({("echo", "hello"): program}),
+        "mutex": MemoryMutex(),
     }
     logger.disable("orchestrator")
     with tempfile.TemporaryDirectory() as folder:

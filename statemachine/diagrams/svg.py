@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 
 from statemachine.diagrams.layout import CHAR, Box, Label, Line, Picture, Point, lay_out
 from statemachine.states import State
-from statemachine.table import Row
+from statemachine.table import Row, Slot
 
 _LEADING, _MARGIN, _BEND = 19, 24, 7
 _STYLE = """
@@ -134,9 +134,16 @@ def _notes(table: Sequence[Row]) -> list[tuple[str, str]]:
     """The slots of every row, and what each trigger works."""
     work = {row.trigger: row.work for row in table}
     before = ", ".join(dict.fromkeys(slot for row in table for slot in row.before))
-    after = ", ".join(dict.fromkeys(slot for row in table for slot in row.after))
+    after = ", ".join(_where(table, slot) for slot in dict.fromkeys(slot for row in table for slot in row.after))
     return [
         *work.items(),
         ("before", f"{before}: may raise, then the state has not moved"),
-        ("after", f"{after} (at the end only): must not raise, the state has moved"),
+        ("after", f"{after}: must not raise, the state has moved"),
     ]
+
+
+def _where(table: Sequence[Row], slot: Slot) -> str:
+    """A slot, and the states it runs in unless it runs in all that are entered."""
+    entered = dict.fromkeys(row.dest for row in table)
+    running = dict.fromkeys(row.dest for row in table if slot in row.after)
+    return slot if running == entered else f"{slot} (in {', '.join(running)})"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-NAMES = ["image", "command", "env", "stdin", "working_dir", "user", "network", "files", "limits", "labels"]
+NAMES = ["image", "command", "env", "stdin", "working_dir", "user", "network", "files", "limits", "retries", "labels"]
 LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp"]
 
 text = st.text(st.characters(), max_size=20)  # lone surrogates and NUL included
@@ -68,6 +68,7 @@ plausible = st.fixed_dictionaries(
                 "tmp": _sizes,
             },
         ),
+        "retries": st.integers(0, 10),
         "labels": st.dictionaries(_words, _words, max_size=3),
     },
 )

@@ -23,6 +23,8 @@ EXPECTED: Moves = {
     (State.COLLECTING, Trigger.FAIL): {None: State.FAILED},
     (State.UPLOADING, Trigger.FAIL): {None: State.FAILED},
 }
+RELEASED = {State.QUEUED, State.SUCCEEDED, State.FAILED, State.TIMED_OUT}
+"""Where an attempt is over, so that what it used is let go of."""
 ROWS = [(*pair, guard, dest) for pair, dests in EXPECTED.items() for guard, dest in dests.items()]
 PAIRS = [(state, trigger) for state in State for trigger in Trigger]
 OUTCOMES = [*Guard, None]

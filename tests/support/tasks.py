@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.cause import Cause
-from orchestrator.task import ContainerRef, Entry, Lease, LogObject, Logs, Metrics, Task, Usage
+from orchestrator.task import Attempt, ContainerRef, Entry, Lease, LogObject, Logs, Metrics, Task, Usage
 from statemachine import State, Trigger
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -37,5 +37,9 @@ def finished() -> Task:
         evidence={"exit_code": 1, "engine": {"oom_killed": False, "notes": ["a", None]}},
         logs=Logs("task-logs", LogObject("t1/1/stdout.log", 3, "aa", False), LogObject("t1/1/stderr.log", 0, "bb", True)),
         metrics=Metrics(Usage(99.5, 50.0), None, 3, 2.5),
+        attempts=(Attempt(1, BEGAN, BEGAN, None, Cause.INFRASTRUCTURE, "docker: the engine is away", None, None),),
+        engine="engine",
+        cancel_requested_at=BEGAN,
+        settled=False,
         lease=Lease("w1", "token", BEGAN + timedelta(seconds=10)),
     )

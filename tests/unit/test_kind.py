@@ -57,6 +57,7 @@ def test_any_value_is_read_or_refused_in_a_short_sentence(value: object) -> None
         (kinds.CPUS, 1, 1.0),
         (kinds.CPUS, 0.5, 0.5),
         (kinds.PIDS, 3.0, 3),
+        (kinds.RETRIES, 0, 0),
         (kinds.SECONDS, "1m", 60.0),
         (kinds.size(0), 0, 0),
         (kinds.size(0), "1k", 1024),

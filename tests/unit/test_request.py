@@ -25,6 +25,7 @@ FULL = {
     "network": False,
     "files": {"in": "é"},
     "limits": {"cpus": 1, "memory": "65m", "pids": 5, "timeout": "30s", "output": 0, "tmp": "4k"},
+    "retries": 2,
     "labels": {"team": "a"},
 }
 
@@ -50,6 +51,7 @@ def test_full_request_is_read() -> None:
         network=False,
         files={"in": "é".encode()},
         limits=Limits(cpus=1.0, memory=65 * MIB, pids=5, timeout=30.0, output=0, tmp=4096),
+        retries=2,
         labels={"team": "a"},
     )
 
@@ -79,6 +81,7 @@ def test_every_bad_field_is_named_at_once() -> None:
         "network": True,
         "files": {"a": "x" * 200},
         "limits": {"cpus": 3, "memory": "1g", "pids": 0, "timeout": "1h", "output": True, "tmp": "1", "swap": 0},
+        "retries": 11,
         "labels": [],
         "priority": 1,
     }
@@ -100,6 +103,7 @@ def test_every_bad_field_is_named_at_once() -> None:
             "limits.output: True is not a size of 0 bytes or more, such as 134217728 or '128m'",
             "limits.tmp: '1' is not a size of 4096 bytes or more, such as 134217728 or '128m'",
             "limits: has unknown fields 'swap'; allowed are cpus, memory, pids, timeout, output, tmp",
+            "retries: 11 is above the ceiling of 10",
             "labels: [] is not a map of strings to strings",
             f"task: has unknown fields 'priority'; allowed are {', '.join(junk.NAMES)}",
         ]

@@ -22,7 +22,7 @@ from tests.unit.test_task import stored
 PUBLISHED = Path(__file__).parents[2] / "docs" / "task.schema.json"
 VALIDATOR = Draft202012Validator(task_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 ENDLESS = Limits(**dict.fromkeys(junk.LIMITS, 1 << 60))
-GENEROUS = Rules(ceilings=ENDLESS, network_allowed=True, root_allowed=True, files_max=1 << 60)
+GENEROUS = Rules(ceilings=ENDLESS, network_allowed=True, root_allowed=True, retries_max=1 << 60, files_max=1 << 60)
 NOT_FOR_A_SCHEMA = re.compile(
     r"is not a size of \d+ bytes|is not a time of|both as a file and as a folder|is not a relative path|\\ud[89a-f]|text, or"
 )
@@ -130,6 +130,8 @@ BAD = [
     {"files": {"a/../b": "x"}},
     {"files": {"a": {"base64": "eQ==", "mode": 1}}},
     {"labels": {"a": None}},
+    {"retries": -1},
+    {"retries": 0.5},
     {"limits": []},
     {"limits": {"cpus": 0}},
     {"limits": {"cpus": "1"}},
@@ -155,6 +157,7 @@ WORKER_ONLY = [
     {"limits": {"memory": "1k"}},
     {"limits": {"timeout": "0s"}},
     {"limits": {"cpus": 2}},
+    {"retries": 11},
     {"files": {"a": "", "a/b": ""}},
     {"files": {"é" * 200: ""}},
     {"files": {"a": "x" * 5_000_000}},

@@ -8,7 +8,7 @@ from statemachine import Guard, NotAllowed, State, Trigger
 from tests.support.subjects import Slot, Thing, drive, lifecycle
 
 FORWARD = {"queued": ("start", "running"), "running": ("wait", "collecting"), "collecting": ("collect", "uploading")}
-ENDS = {"exited_cleanly": "succeeded", "ran_out_of_time": "timed_out", "went_wrong": "failed"}
+ENDS = {"exited_cleanly": "succeeded", "tries_again": "queued", "ran_out_of_time": "timed_out", "went_wrong": "failed"}
 
 
 def model(state: str, trigger: str, holds: str | None) -> str | None:
@@ -17,6 +17,8 @@ def model(state: str, trigger: str, holds: str | None) -> str | None:
         return None
     if trigger == "fail":
         return "failed"
+    if trigger == "retry":
+        return None if state == "uploading" else "queued"
     if state == "uploading":
         return ENDS.get(holds or "") if trigger == "upload" else None
     only, dest = FORWARD[state]

@@ -2,17 +2,17 @@
 
 import pytest
 
-from statemachine import TERMINAL, Bindings, Guard, Lifecycle, NotAllowed, State, Step, Trigger
+from statemachine import Bindings, Guard, Lifecycle, NotAllowed, State, Step, Trigger
 from tests.support.subjects import GIVEN, Slot, Thing, drive, lifecycle
-from tests.support.table import ROWS
+from tests.support.table import RELEASED, ROWS
 
 Moved = tuple[State, Trigger, Guard | None, State]
 RAISED = [RuntimeError("broken"), SystemExit(3), KeyboardInterrupt(), NotAllowed(Trigger.START, State.QUEUED)]
 
 
 def called(row: Moved) -> list[Slot]:
-    """The slots that note themselves: release only at the end, and no work for fail, which is handed its result."""
-    absent = {Slot.WORK: row[1] == Trigger.FAIL, Slot.RELEASE: row[3] not in TERMINAL}
+    """The slots that note themselves: release where an attempt is over, and no work for fail, which is handed its result."""
+    absent = {Slot.WORK: row[1] == Trigger.FAIL, Slot.RELEASE: row[3] not in RELEASED}
     return [slot for slot in Slot if not absent.get(slot)]
 
 
@@ -32,7 +32,7 @@ every_error = pytest.mark.parametrize("error", RAISED, ids=lambda error: type(er
 
 @every_row
 def test_slots_run_in_order(row: Moved) -> None:
-    """Work, record, announce, and release on terminal states only; the first two see the source, the others the destination."""
+    """Work, record, announce, and release where an attempt is over; the first two see the source, the rest the destination."""
     source, trigger, guard, dest = row
     thing = Thing(source, guard)
     drive(lifecycle(), thing, trigger)
@@ -108,7 +108,7 @@ def test_guards_are_asked_before_the_work() -> None:
     machine = _guarded(lambda subject: bool(seen.append(subject.slots)))
     with pytest.raises(NotAllowed):
         machine.fire(thing, Trigger.UPLOAD)
-    assert seen == [[], [], []]
+    assert seen == [[]] * len(Guard)
 
 
 def test_missing_guard_shows_when_the_machine_is_made() -> None:

@@ -53,10 +53,12 @@ def test_fresh_document_is_read() -> None:
     assert task.outcome == Outcome(None, None, "")
 
 
-@pytest.mark.parametrize("status", [None, 5, "", [], {}, "soon"])
-def test_what_a_foreign_hand_wrote_into_a_fresh_task_is_ignored(status: object) -> None:
+@pytest.mark.parametrize(
+    "foreign", [None, 5, [], {}, [5], junk.nested(5000)], ids=["null", "number", "list", "map", "numbers", "deep"]
+)
+def test_what_a_foreign_hand_wrote_into_a_fresh_task_is_ignored(foreign: object) -> None:
     """Before the first transition the worker's fields mean nothing, so they cannot make a task unreadable."""
-    document = dict.fromkeys(OWN, status) | {"_id": "t1", "status": "queued", "history": [], "lease": None}
+    document = dict.fromkeys(OWN, foreign) | {"_id": "t1", "status": "queued", "history": []}
     assert Task.from_document(document) == Task("t1", State.QUEUED, {})
 
 
@@ -70,7 +72,9 @@ def test_blank_fields_are_those_of_a_fresh_task() -> None:
     """Writing them with the first transition wipes out what a foreign hand left."""
     fresh = Task("t1", State.QUEUED, {})
     assert to_document(Task.blank()).items() <= to_document({name: getattr(fresh, name) for name in OWN}).items()
-    assert {*OWN} - Task.blank().keys() == {"status", "seq", "history", "created_at", "lease"}
+    assert {*OWN} - Task.blank().keys() == {
+        "status", "seq", "history", "created_at", "lease", "engine", "cancel_requested_at",
+    }  # fmt: skip
 
 
 def test_whole_numbers_may_be_stored_as_doubles() -> None:
@@ -85,6 +89,9 @@ def test_whole_numbers_may_be_stored_as_doubles() -> None:
         ("status", ["done", 5, "", ["queued"]]),
         ("seq", ["0", True, 0.5, float("nan"), float("inf"), [], {}]),
         ("attempt", ["1", 1.5]),
+        ("attempts", [5, "x", [5], [{}]]),
+        ("engine", [5, []]),
+        ("settled", [5, "no"]),
         ("history", [5, "x", {}, [5], [{}], [{"seq": 1}], ["x"], junk.nested(5000)]),
         ("worker", [5, []]),
         ("container", ["x", {}, {"id": 1, "name": "a", "engine": "b"}]),

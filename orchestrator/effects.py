@@ -1,9 +1,8 @@
-"""The units of work behind the triggers: one on the container, its output or its objects each. All may be repeated."""
+"""The units of work on the container: start, wait, retry, and the release at the end. All may be repeated."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,25 +13,22 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
-from orchestrator.ports import Chunk, ContainerPlan, Engine, LogStore, Phase, PullPolicy, Stream
-from orchestrator.request import Request, Rules, is_id, parse_request
+from orchestrator.ports import Chunk, ContainerPlan, Engine, Phase, PullPolicy
+from orchestrator.request import Request, Rules, is_id
 from orchestrator.run import Run, container_name
-from orchestrator.spool import Sealed, Spool, salvage, sealed
-from orchestrator.task import ContainerRef, Fields, LogObject, Logs, Outcome
+from orchestrator.spool import Spool, spooling
+from orchestrator.task import ContainerRef, Fields, Outcome
 from orchestrator.verdict import lost, verdict
-from statemachine import State
 
 _SETTLE = 5.0
-_KEY_DIGITS = 16
 _SURE_STDIN = 64 << 10
 
 
 @frozen
 class Effects:
-    """What start, wait, collect and upload do, and what is released at the end."""
+    """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first."""
 
     engine: Engine
-    logs: LogStore
     rules: Rules
     spool_dir: Callable[[], Path]
     pull_policy: PullPolicy
@@ -43,7 +39,7 @@ class Effects:
 
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
-        request = self._request(run)
+        request = run.granted(self.rules)
         self.engine.pull(request.image, self.pull_policy)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
@@ -72,17 +68,6 @@ class Effects:
             raise Interrupted(f"the engine went away and the program with it: {outcome.message}")
         return asdict(outcome, recurse=False)
 
-    def collect(self, run: Run) -> Fields:
-        """Complete the log files and sum up the metrics."""
-        self._seal(run)
-        return {"metrics": run.meter.summary(self._duration(run))}
-
-    def upload(self, run: Run) -> Fields:
-        """Put both log objects and check that they arrived whole. Raises InfrastructureError when they did not."""
-        sums = sealed(self._folder(run)) or self._seal(run)
-        stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
-        return {"logs": Logs(self.logs.bucket, stdout, stderr)}
-
     def retry(self, run: Run) -> Fields:
         """Remove the container of the broken attempt: the next one must not run beside it. Raises InfrastructureError."""
         self.engine.remove(run.name)
@@ -108,12 +93,6 @@ class Effects:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
         run.claim_end(cause)
         self.engine.stop(run.container, 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
-
-    def _request(self, run: Run) -> Request:
-        if run.request is None:
-            rules = self.rules if run.state is State.QUEUED else self.rules.waived()
-            run.request = parse_request(run.task.id, run.task.request, rules)
-        return run.request
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
         labels = {
@@ -142,16 +121,12 @@ class Effects:
         if request.stdin and len(request.stdin) > _SURE_STDIN:
             raise Interrupted("the worker that was writing the program's stdin has died")
 
-    def _folder(self, run: Run) -> Path:
-        """The token keeps holders apart: a stale one never writes where the present one reads."""
-        return self.spool_dir() / run.name / run.token
-
     def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
         if run.capture:
             run.capture.finish(0)
-        run.spool = Spool(self._folder(run), self._request(run).limits.output)
-        with _spooling():
+        run.spool = Spool(run.folder(self.spool_dir()), run.granted(self.rules).limits.output)
+        with spooling():
             run.spool.open()
         end = partial(self.end_quietly, run)
         run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, run.overdue), chunks)
@@ -165,11 +140,13 @@ class Effects:
             logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
 
     def _await_end(self, run: Run) -> Outcome:
-        request = self._request(run)
-        self._check_engine(run)
+        request = run.granted(self.rules)
+        run.check_engine(self.engine.identity())
         if run.capture is None:
             self._adopt(request)
             self._watch(run, self.engine.read_log(run.container))
+        if run.cancelled:
+            self.end(run, Cause.CANCELLED)
         state = self.engine.wait(run.container, self._remaining(run, request))
         if state.phase is not Phase.EXITED:
             self.end(run, Cause.TIMEOUT)
@@ -181,11 +158,6 @@ class Effects:
         self._settle(run)
         run.final = state
         return verdict(state, run.ended_for, request.limits)
-
-    def _check_engine(self, run: Run) -> None:
-        """A task that was begun on another engine comes here only once that engine is given up."""
-        if run.task.container and run.task.container.engine != self.engine.identity():
-            raise Interrupted(f"its engine {run.task.container.engine} has not come back")
 
     @staticmethod
     def _settle(run: Run) -> None:
@@ -200,43 +172,3 @@ class Effects:
         if run.deadline is not None:
             return max(run.deadline - time.monotonic(), 0)
         return max(request.limits.timeout - self.engine.inspect(run.container).ran_for, 0)
-
-    def _duration(self, run: Run) -> float:
-        try:
-            return (run.final or self.engine.inspect(run.container)).ran_for
-        except ContainerMissing:
-            return 0.0
-
-    def _seal(self, run: Run) -> dict[Stream, Sealed]:
-        """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
-        self._check_engine(run)
-        spool = run.spool = run.spool or Spool(self._folder(run), self._request(run).limits.output)
-        with _spooling():
-            try:
-                if not run.complete and not spool.overflowed:
-                    spool.catch_up(self.engine.read_log(run.container))
-                    run.complete = True
-            except ContainerMissing:
-                spool.catch_up(self._left_behind(run))
-            return spool.seal(complete=run.complete)
-
-    def _left_behind(self, run: Run) -> Iterator[Chunk]:
-        """What the longest spool of this attempt holds: the container is gone, and whoever read it may have died."""
-        folders = self._folder(run).parent.iterdir()
-        yield from salvage(max(folders, key=lambda folder: sum(file.stat().st_size for file in folder.iterdir())))
-
-    def _put(self, run: Run, stream: Stream, sums: Sealed) -> LogObject:
-        key = f"{run.task.id}/{run.attempt}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log"
-        self.logs.put(key, self._folder(run) / stream, sums.sha256)
-        if self.logs.stat(key) != (sums.bytes, sums.sha256):
-            raise InfrastructureError("minio", f"object {key} is not what was put")
-        return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
-
-
-@contextmanager
-def _spooling() -> Iterator[None]:
-    """A local disk that is full or broken is infrastructure like any other service."""
-    try:
-        yield
-    except OSError as error:
-        raise InfrastructureError("spool", str(error)) from error

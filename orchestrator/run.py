@@ -2,17 +2,19 @@
 
 import threading
 import time
+from pathlib import Path
 
 from attrs import define, field
 
 from orchestrator.capture import Capture
 from orchestrator.cause import Cause
+from orchestrator.errors import Interrupted
 from orchestrator.ports import ContainerState
-from orchestrator.request import Request
+from orchestrator.request import Request, Rules, parse_request
 from orchestrator.spool import Spool
 from orchestrator.task import Entry, Task
 from orchestrator.usage import Meter
-from statemachine import State
+from statemachine import INITIAL, State
 
 
 @define(eq=False)
@@ -52,6 +54,22 @@ class Run:
     def name(self) -> str:
         """The name of this attempt's container."""
         return container_name(self.task.id, self.attempt)
+
+    def granted(self, rules: Rules) -> Request:
+        """What the task asks for, checked by ``rules`` unless it was started before. Raises InvalidTask."""
+        if self.request is None:
+            rules = rules if self.state is INITIAL else rules.waived()
+            self.request = parse_request(self.task.id, self.task.request, rules)
+        return self.request
+
+    def folder(self, spool_dir: Path) -> Path:
+        """Where this run spools. The token keeps holders apart: a stale one never writes where the present one reads."""
+        return spool_dir / self.name / self.token
+
+    def check_engine(self, identity: str) -> None:
+        """Raise Interrupted for a task begun on another engine: it comes here only once that one is given up."""
+        if self.task.container and self.task.container.engine != identity:
+            raise Interrupted(f"its engine {self.task.container.engine} has not come back")
 
     def begin_anew(self) -> None:
         """Forget the attempt that has ended; what belongs to the task itself stays."""

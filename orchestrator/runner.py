@@ -11,13 +11,14 @@ from orchestrator.effects import Effects
 from orchestrator.errors import CancelRequested, InfrastructureError, Interrupted, Superseded, TaskFailure
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
+from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.run import Run
 from orchestrator.task import Fields, Task
 from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
 
 
-def bind(effects: Effects, ledger: Ledger) -> Lifecycle[Run, Fields]:
+def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fields]:
     """The lifecycle with one function bound to each trigger and guard of the table."""
 
     def release(run: Run) -> None:
@@ -31,8 +32,8 @@ def bind(effects: Effects, ledger: Ledger) -> Lifecycle[Run, Fields]:
         work={
             Trigger.START: effects.start,
             Trigger.WAIT: effects.wait,
-            Trigger.COLLECT: effects.collect,
-            Trigger.UPLOAD: effects.upload,
+            Trigger.COLLECT: output.collect,
+            Trigger.UPLOAD: output.upload,
             Trigger.RETRY: effects.retry,
         },
         guards={

@@ -10,6 +10,7 @@ from attrs import define, field
 from orchestrator.effects import Effects
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
+from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Queue, TaskStore
 from orchestrator.runner import Budgets, Runner, bind
@@ -41,7 +42,6 @@ class Services:
         settings = self.settings
         effects = Effects(
             engine=self.engine,
-            logs=self.logs,
             rules=settings.rules,
             spool_dir=lambda: self.spool_dir,
             pull_policy=settings.pull_policy,
@@ -50,10 +50,11 @@ class Services:
             worker=settings.name,
             deployment=lambda: self.deployment,
         )
+        output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir)
         ledger = Ledger(self.store, self.events, now, self.patience)
         leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
-        return Runner(leases, effects, bind(effects, ledger), self.patience, budgets)
+        return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets)
 
     @property
     def spool_dir(self) -> Path:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import asdict, frozen
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Chunk, Stream
 
 _MANIFEST = "sealed.json"
@@ -122,6 +124,15 @@ def salvage(folder: Path) -> Iterator[Chunk]:
         if (path := folder / stream).exists():
             with path.open("rb") as file:
                 yield from ((stream, data) for data in iter(partial(file.read, _BLOCK), b""))
+
+
+@contextmanager
+def spooling() -> Iterator[None]:
+    """A local disk that is full or broken is infrastructure like any other service."""
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError("spool", str(error)) from error
 
 
 def _digest(path: Path) -> str:

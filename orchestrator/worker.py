@@ -49,7 +49,7 @@ class ThreadWorker(Bookkeeper):
     ) -> None:
         """``connection`` is the worker's own, from ``connect``.
 
-        ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted for ``drain_timeout`` seconds;
+        ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
         ``others`` counts what is waited for besides jobs.
 
         ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line.

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ Reading = Mapping[str, Any]
 """What the engine says about something, as decoded JSON."""
 _THREADS = 128
 _HEAD = 16384
+_ANY_VERSION = "1.41"
 
 
 class DockerClient:
@@ -75,15 +76,21 @@ class DockerClient:
         return connection
 
     def _open(self) -> APIClient:
-        api = APIClient(self._url, version="auto", timeout=self.timeout)  # type: ignore[arg-type]
+        with closing(self._session(_ANY_VERSION)) as session:
+            version = session.version(api_version=False)["ApiVersion"]
+        return self._session(version)
+
+    def _session(self, version: str) -> APIClient:
+        """The library asks for the version before its transport can be replaced, hence in two steps."""
+        session = APIClient(self._url, version=version, timeout=self.timeout)  # type: ignore[arg-type]
         if self._url.startswith("unix:"):
-            api.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
-            api.mount(api.base_url, _SocketAdapter(urlsplit(self._url).path, self.timeout))
+            session.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
+            session.mount(session.base_url, _SocketAdapter(urlsplit(self._url).path))
         else:
-            api.mount(api.base_url, HTTPAdapter(pool_maxsize=_THREADS))
+            session.mount(session.base_url, HTTPAdapter(pool_maxsize=_THREADS))
         if self._heard:
-            api.hooks["response"].append(self._heard)
-        return api
+            session.hooks["response"].append(self._heard)
+        return session
 
     def _dial(self) -> socket.socket:
         url = urlsplit(self._url)
@@ -115,20 +122,20 @@ class _SocketConnection(UnixHTTPConnection):
 
 
 class _SocketPool(UnixHTTPConnectionPool):
-    def _new_conn(self) -> UnixHTTPConnection:
-        return _SocketConnection(self.base_url, self.socket_path, self.timeout)
+    def _new_conn(self) -> Any:
+        return _SocketConnection(self.base_url, self.socket_path)
 
 
 class _SocketAdapter(UnixHTTPAdapter):
     """Keeps one pool of connections for all paths.
 
-    The library's own keeps a pool for each of the last 25 URLs, so that connections are hardly ever used again and a pool may be
-    closed under a thread that is about to use it.
+    The library's own keeps a pool for each of the last 25 URLs, so that connections are hardly ever used again, and may close
+    one under a thread that is about to use it.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._pool = _SocketPool("localhost", path, timeout, maxsize=_THREADS)
+        self._pool = _SocketPool("localhost", path, maxsize=_THREADS)
 
     def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> Any:  # noqa: ARG002
         return self._pool

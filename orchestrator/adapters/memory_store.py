@@ -56,11 +56,8 @@ class MemoryTaskStore:
 
     def list(self, status: str | None, limit: int) -> Sequence[Document]:
         """The newest tasks, without their files and stdin."""
-        with self._lock:
-            everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
-        found = [document for document in everything if status in {None, document.get("status")}]
-        newest = sorted(found, key=age, reverse=True)[: max(limit, 0)]
-        return [{name: value for name, value in document.items() if name not in BULKY} for document in newest]
+        found = self._some(lambda document: status in {None, document.get("status")})
+        return found[::-1][: max(limit, 0)]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
@@ -99,12 +96,12 @@ class MemoryTaskStore:
 
     def settle(self, task_id: str, seq: int) -> None:
         """Set ``published`` and ``settled``."""
-        self._change(task_id, {"published": seq, "settled": True}, lambda document: document["status"] in TERMINAL)
+        self._change(task_id, {"published": seq, "settled": True}, lambda document: document.get("status") in TERMINAL)
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time once."""
         now = {"cancel_requested_at": self._clock()}
-        self._change(task_id, now, lambda document: document["status"] not in TERMINAL and not _is_cancelled(document))
+        self._change(task_id, now, lambda document: document.get("status") not in TERMINAL and not _is_cancelled(document))
         return self._load(task_id)
 
     def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
@@ -113,7 +110,7 @@ class MemoryTaskStore:
 
     def unbind(self, task_id: str, engine: str) -> None:
         """Clear ``engine`` where it is the given one and the lease has expired."""
-        self._change(task_id, {"engine": None}, lambda document: document["engine"] == engine and self._is_free(document, ""))
+        self._change(task_id, {"engine": None}, lambda document: self._is_stranded(document, engine))
 
     def now(self) -> datetime:
         """The clock's time."""
@@ -121,11 +118,11 @@ class MemoryTaskStore:
 
     def active(self) -> Sequence[Document]:
         """By status."""
-        return self._some(lambda document: document["status"] in ACTIVE)
+        return self._some(lambda document: document.get("status") in ACTIVE)
 
     def waiting(self, limit: int) -> Sequence[Document]:
         """By status, oldest first."""
-        return self._some(lambda document: document["status"] == INITIAL)[:limit]
+        return self._some(lambda document: document.get("status") == INITIAL)[:limit]
 
     def unsettled(self, limit: int) -> Sequence[Document]:
         """By the mark."""
@@ -136,15 +133,21 @@ class MemoryTaskStore:
         return f"memory-{id(self)}"
 
     def _some(self, wanted: Callable[[Document], bool]) -> Sequence[Document]:
+        """Oldest first, without what is bulky."""
         with self._lock:
             everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
-        return sorted(filter(wanted, everything), key=age)
+        found = sorted(filter(wanted, everything), key=age)
+        return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
 
     def _change(self, task_id: str, changes: Document, wanted: Callable[[Document], bool]) -> None:
         with self._lock:
             document = self._load(task_id)
             if document is not None and wanted(document):
                 self._save({**document, **changes})
+
+    def _is_stranded(self, document: Document, engine: str) -> bool:
+        bound = document.get("engine") == engine and document.get("status") not in TERMINAL
+        return bound and self._is_free(document, token="")
 
     def _is_free(self, document: Document, token: str) -> bool:
         lease = lease_of(document)
@@ -156,7 +159,8 @@ class MemoryTaskStore:
             document = self._load(task_id)
             if document is None or not has_token(document, token):
                 return False
-            self._save({**document, "lease": {**document["lease"], "expires_at": self._after(ttl)}})
+            if is_held(document, token):
+                self._save({**document, "lease": {**document["lease"], "expires_at": self._after(ttl)}})
             return True
 
     @staticmethod

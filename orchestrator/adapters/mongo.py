@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
+from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -34,6 +35,7 @@ from orchestrator.task import Document
 from statemachine import INITIAL, TERMINAL
 
 Stage = dict[str, Any]
+_ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"$not": {"$gte": 1}}
 _NEWEST_FIRST = ("created_at", -1)
@@ -78,7 +80,7 @@ class MongoTaskStore:
             return [*found]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
-        """Take the lease when it is free, expired (a missing expiry sorts below every date) or ours already."""
+        """Take the lease when it is free, expired or ours already."""
         free = {"$or": [_EXPIRED, {"$eq": ["$lease.token", {"$literal": token}]}]}
         if engine is not None:
             free = {"$and": [free, {"$in": [_ENGINE, ["", {"$literal": engine}]]}]}
@@ -89,7 +91,9 @@ class MongoTaskStore:
         with _errors():
             self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set(values))
         document = self.find(task_id)
-        return document if document is not None and is_held(document, token) else None
+        if document is None or not is_held(document, token) or engine not in (None, document.get("engine")):
+            return None
+        return document
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
         """Extend the leases in one write. A token belongs to one task, so ids and tokens need no pairing in the filter."""
@@ -155,9 +159,9 @@ class MongoTaskStore:
             self._tasks.update_one({"_id": task_id, "engine": engine, "status": _ALIVE}, _set(values))
 
     def now(self) -> datetime:
-        """The server's time."""
+        """The server's time; a command's answer has naive dates unless told otherwise."""
         with _errors():
-            return cast("datetime", self._client().admin.command("hello")["localTime"])
+            return cast("datetime", self._client().admin.command("hello", codec_options=_ZONED)["localTime"])
 
     def active(self) -> Sequence[Document]:
         """By status."""

@@ -15,7 +15,11 @@ from orchestrator.settings import Settings
 
 
 @click.command("doctor")
-@click.option("--image", help=f"Run a container of this image as a probe. Default: {engine.IMAGE}, where the engine has it.")
+@click.option(
+    "--image",
+    metavar="IMAGE",
+    help=f"Run a container of this image as a probe. Default: {engine.IMAGE}, where the engine has it.",
+)
 @click.option("--json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor_command(image: str | None, *, json: bool) -> None:
     """Check each setting, server and limit; say what was found and what to do about what is wrong.

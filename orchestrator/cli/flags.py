@@ -25,6 +25,7 @@ class Flags:
     timeout: str | None = None
     output_limit: str | None = None
     tmp_size: str | None = None
+    retries: str | None = None
     env: tuple[str, ...] = ()
     env_file: tuple[str, ...] = ()
     user: str | None = None
@@ -57,6 +58,7 @@ class Flags:
             "user": self.user,
             "working_dir": self.workdir,
             "network": None if self.network is None else self.network != "none",
+            "retries": _number(int, self.retries),
             "limits": {name: value for name, value in limits.items() if value is not None},
             "files": dict(map(_mounted, self.mount_file)),
             "labels": dict(map(_label, self.label)),
@@ -105,6 +107,7 @@ _PARAMETERS = (
     click.option("--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
     click.option("--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
     click.option("--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
+    click.option("--retries", metavar="N", help="Times it may be run again when it fails."),
     click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, that of this shell."),
     click.option("--env-file", multiple=True, metavar="FILE", help="A file of variables, one NAME[=VALUE] a line."),
     click.option("--user", "-u", metavar="UID[:GID]", help="Numeric user to run as."),

@@ -62,6 +62,7 @@ def _follow(client: Client, task: Task, progress: AbstractContextManager[Tell]) 
                 tell(event)
     except KeyboardInterrupt:
         click.echo(f"Task {task.id} goes on. Look at it with: orchestrator show {task.id}", err=True)
+        click.echo(f"End it with: orchestrator cancel {task.id}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     except InfrastructureError:
         click.echo(f"Lost sight of task {task.id}. Look at it with: orchestrator show {task.id}", err=True)

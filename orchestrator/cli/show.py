@@ -25,7 +25,7 @@ def show_command(task_id: str, *, json: bool) -> None:
 
 @click.command("list")
 @click.option("--status", type=click.Choice([*map(str, State)]), help="Only tasks with this status.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="How many at most.")
 @click.option("--json", is_flag=True, help="Print a JSON array of task documents, without their files and stdin.")
 def list_command(status: str | None, limit: int, *, json: bool) -> None:
     """List the newest tasks, newest first."""

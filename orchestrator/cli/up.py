@@ -25,6 +25,7 @@ READY = "ready"
 """The last line before it waits."""
 _PATIENCE = 60.0
 _GRACE = 10.0
+_HURRY = 3.0
 _SHOWN = 20
 _WORKER = "worker"
 
@@ -104,11 +105,12 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
 
 
 def _drain(worker: Process, inbox: Inbox) -> int:
-    click.echo("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them behind.")
+    """Let what runs end; asked again, have the worker hand it over to the next one."""
+    click.echo("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them to the next start.")
     worker.ask_to_stop()
     while worker.pid is not None:
         if inbox.next() in STOP:
-            worker.stop(0)
+            worker.stop(_HURRY)
     return 0
 
 

@@ -24,7 +24,7 @@ HANDED_OVER = 3
 
 @click.command("worker")
 @click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Tasks at once. Default: CONCURRENCY, or 4.")
-@click.option("--name", help="Name in documents and labels. Default: WORKER_NAME, or host name and process id.")
+@click.option("--name", metavar="NAME", help="Name in documents and labels. Default: WORKER_NAME, or host name and process id.")
 def worker_command(concurrency: int | None, name: str | None) -> None:
     """Work on tasks from the queue until told to stop.
 

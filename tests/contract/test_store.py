@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.cause import Cause
-from orchestrator.errors import DuplicateTask, InvalidTask, OrchestratorError, Superseded
+from orchestrator.embedded import Embedded
+from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, OrchestratorError, Superseded
 from orchestrator.ports import Move, TaskStore
 from orchestrator.task import ContainerRef, Entry, LogObject, Logs, Metrics, Task, Usage
 from statemachine import TERMINAL, State, Trigger
+from tests.support.servers import corners
 
 NOON = datetime(2030, 5, 17, 12, 0, 0, 123000, tzinfo=UTC)
 TTL = 60.0
@@ -208,7 +210,6 @@ def test_a_finished_task_is_not_to_be_had_with_its_old_token(store: TaskStore) -
     """The token stays in the document, but it is no claim any more."""
     finished(store)
     assert store.claim("t1", "worker", "one", TTL) is None
-    assert store.renew({"t1": "one"}, TTL) == frozenset()
 
 
 @pytest.mark.parametrize("lease", [None, {}, "x", [], ["y"], 5, {"token": None}, {"expires_at": None}], ids=repr)
@@ -405,6 +406,7 @@ def test_a_terminal_task_is_free_of_its_lease(store: TaskStore) -> None:
     assert lease.expires_at <= datetime.now(UTC) + timedelta(seconds=1)
     before = store.find("t1")
     store.let_go("t1", "one")
+    assert store.renew({"t1": "one"}, TTL) == {"t1"}
     assert store.find("t1") == before
 
 
@@ -417,22 +419,193 @@ def test_a_task_inserted_without_the_workers_fields_moves(store: TaskStore, bare
     assert (task.seq, len(task.history)) == (1, 1)
 
 
-def test_confirming_never_goes_back(store: TaskStore) -> None:
-    """A confirmation that arrives late changes nothing."""
+def test_an_end_is_to_be_settled(store: TaskStore) -> None:
+    """Until somebody has published all of it and released what it used."""
     finished(store)
-    for seq, published in [(2, 2), (4, 4), (1, 4), (4, 4)]:
-        store.confirm("t1", seq)
-        assert stored(store).published == published
-    store.confirm("nobody", 1)
+    assert not stored(store).settled
+    assert [document["_id"] for document in store.unsettled(10)] == ["t1"]
+    store.settle("t1", 4)
+    store.settle("t1", 4)
+    assert (stored(store).settled, stored(store).published) == (True, 4)
+    assert list(store.unsettled(10)) == []
+
+
+def test_only_ends_are_settled(store: TaskStore) -> None:
+    """A late call for a task that goes on changes nothing."""
+    store.insert(queued())
+    store.settle("t1", 4)
+    store.settle("nobody", 4)
+    assert store.find("t1") == queued()
     assert store.find("nobody") is None
+    assert list(store.unsettled(10)) == []
 
 
+def test_a_task_is_asked_once_to_be_cancelled(store: TaskStore) -> None:
+    """The first time stays, by the database's clock; nobody needs to hold the task for that."""
+    store.insert(queued())
+    asked = store.request_cancel("t1")
+    assert asked == store.find("t1")
+    at = stored(store).cancel_requested_at
+    assert at is not None
+    assert abs(at - datetime.now(UTC)) < timedelta(seconds=TTL)
+    assert store.request_cancel("t1") == asked
+    assert store.request_cancel("nobody") is None
+
+
+def test_a_finished_task_is_not_to_be_cancelled(store: TaskStore) -> None:
+    """Its outcome stands; whoever asks is told it."""
+    finished(store)
+    before = store.find("t1")
+    assert store.request_cancel("t1") == before
+    assert store.cancelled(["t1"]) == frozenset()
+
+
+def test_who_is_to_be_cancelled_is_seen_in_one_look(store: TaskStore) -> None:
+    """However many tasks a worker has."""
+    for name in ("t1", "t2", "t3"):
+        store.insert(queued(name))
+    store.request_cancel("t1")
+    store.request_cancel("t3")
+    assert store.cancelled(["t1", "t2", "nobody"]) == {"t1"}
+    assert store.cancelled([]) == frozenset()
+
+
+def test_a_move_may_depend_on_nobody_having_cancelled(store: TaskStore) -> None:
+    """It is told from having lost the task, and the task can still be moved otherwise."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    step = evolve(move(), unless_cancelled=True)
+    store.request_cancel("t1")
+    before = store.find("t1")
+    with pytest.raises(CancelRequested):
+        store.advance(step)
+    with pytest.raises(Superseded):
+        store.advance(evolve(step, token="two"))
+    assert store.find("t1") == before
+    assert store.advance(move())["status"] == "running"
+
+
+def test_a_cancellation_that_comes_after_the_move_does_not_undo_it(store: TaskStore) -> None:
+    """A repeat after a lost reply is told yes all the same."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    step = evolve(move(), unless_cancelled=True)
+    store.advance(step)
+    store.request_cancel("t1")
+    assert store.advance(step)["status"] == "running"
+
+
+def test_of_a_cancellation_and_a_move_at_once_one_is_first(store: TaskStore) -> None:
+    """Either the task moves and is cancelled afterwards, or it never moves."""
+    for number in range(20):
+        name = f"t{number}"
+        store.insert(queued(name))
+        store.claim(name, "worker", "one", TTL)
+        step = evolve(move(task_id=name), unless_cancelled=True)
+        with ThreadPoolExecutor(2) as pool:
+            asked, moved = pool.submit(store.request_cancel, name), pool.submit(store.advance, step)
+        refused = isinstance(moved.exception(), CancelRequested)
+        assert refused or moved.result()["status"] == "running"
+        assert asked.result()["cancel_requested_at"]
+        assert stored(store, name).status is (State.QUEUED if refused else State.RUNNING)
+
+
+def test_a_claim_binds_the_task_to_an_engine(store: TaskStore) -> None:
+    """Only there is its container; other engines' workers cannot have it, not even when it is free."""
+    store.insert(queued())
+    assert store.claim("t1", "worker", "one", TTL, "engine a")["engine"] == "engine a"
+    assert store.claim("t1", "worker", "one", TTL, "engine a") is not None
+    assert store.claim("t1", "worker", "one", TTL, "engine b") is None
+    store.let_go("t1", "one")
+    before = store.find("t1")
+    assert store.claim("t1", "other", "two", TTL, "engine b") is None
+    assert store.find("t1") == before
+    assert store.claim("t1", "other", "two", TTL, "engine a") is not None
+
+
+def test_a_claim_without_an_engine_takes_the_task_wherever_it_is(store: TaskStore) -> None:
+    """And leaves it there."""
+    store.insert(queued())
+    assert store.claim("t1", "worker", "one", EXPIRED).get("engine") is None
+    store.claim("t1", "worker", "two", EXPIRED, "$engine")
+    assert store.claim("t1", "worker", "three", TTL)["engine"] == "$engine"
+
+
+def test_a_task_is_freed_from_its_engine_when_nobody_holds_it(store: TaskStore) -> None:
+    """And only from the engine that was meant."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL, "engine a")
+    store.unbind("t1", "engine a")
+    assert stored(store).engine == "engine a"
+    store.let_go("t1", "one")
+    store.unbind("t1", "engine b")
+    assert stored(store).engine == "engine a"
+    store.unbind("t1", "engine a")
+    store.unbind("nobody", "engine a")
+    assert stored(store).engine is None
+    assert store.claim("t1", "other", "two", TTL, "engine b") is not None
+
+
+def test_an_expired_holder_does_not_keep_a_task_at_its_engine(store: TaskStore) -> None:
+    """Its engine is gone for good, perhaps."""
+    store.insert(queued())
+    store.claim("t1", "dead", "one", EXPIRED, "engine a")
+    store.unbind("t1", "engine a")
+    assert stored(store).engine is None
+    store.insert(queued("never bound"))
+    store.unbind("never bound", "engine a")
+    assert stored(store, "never bound").engine is None
+
+
+def test_the_clock_of_the_database_can_be_read(store: TaskStore) -> None:
+    """With a time zone, and it is the one that leases run by."""
+    now = store.now()
+    assert now.utcoffset() == timedelta(0)
+    assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+    store.insert(queued())
+    expires = Task.from_document(store.claim("t1", "worker", "one", TTL)).lease.expires_at
+    assert timedelta(seconds=TTL - 5) < expires - now < timedelta(seconds=TTL + 5)
+
+
+def test_a_sweep_sees_tasks_by_what_they_wait_for(store: TaskStore) -> None:
+    """Oldest first, without what is bulky."""
+    for number, status in enumerate(["queued", "failed", "uploading", "queued", "running", "collecting", "timed_out"]):
+        fields = {"created_at": NOON - timedelta(hours=number), "files": {"a": "x"}, "stdin": "y"}
+        store.insert(queued(f"t{number}", status=status, settled=status != "failed", **fields))
+    assert [document["_id"] for document in store.active()] == ["t5", "t4", "t2"]
+    assert [document["_id"] for document in store.waiting(10)] == ["t3", "t0"]
+    assert [document["_id"] for document in store.waiting(1)] == ["t3"]
+    assert [document["_id"] for document in store.unsettled(10)] == ["t1"]
+    seen = [*store.active(), *store.waiting(10), *store.unsettled(10)]
+    assert not any({"files", "stdin"} & document.keys() for document in seen)
+
+
+def test_a_deployment_keeps_its_id(store: TaskStore) -> None:
+    """All workers that start at once on a new database agree on it."""
+    ids = race(lambda _: store.deployment())
+    assert set(ids) == {store.deployment()}
+    assert len(store.deployment()) > 8
+
+
+def test_deployments_differ(store: TaskStore, servers: Embedded) -> None:
+    """Or one would remove the containers of the other."""
+    other = next(corners(servers.environment))
+    stranger = MongoTaskStore(other.settings)
+    assert len({store.deployment(), stranger.deployment(), MemoryTaskStore().deployment()}) == 3
+    stranger.close()
+    other.wipe()
+
+
+ENGINES = st.sampled_from(["engine a", "engine b"])
 OPERATIONS = st.one_of(
-    st.tuples(st.just("claim"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED])),
+    st.tuples(st.just("claim"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED]), st.none() | ENGINES),
     st.tuples(st.just("renew"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED])),
     st.tuples(st.just("let_go"), st.sampled_from("ab")),
-    st.tuples(st.just("advance"), st.sampled_from("ab"), st.integers(1, 4)),
-    st.tuples(st.just("confirm"), st.integers(0, 4)),
+    st.tuples(st.just("advance"), st.sampled_from("ab"), st.integers(1, 4), st.booleans()),
+    st.tuples(st.just("settle"), st.integers(0, 4)),
+    st.tuples(st.just("request_cancel")),
+    st.tuples(st.just("cancelled")),
+    st.tuples(st.just("unbind"), ENGINES),
 )
 
 
@@ -453,29 +626,37 @@ def test_the_twins_agree(real_store: MongoTaskStore, operations: list[tuple]) ->
 def answer(store: TaskStore, task_id: str, verb: str, *arguments: object) -> object:
     """What a call by one of two workers says, in a form that can be compared."""
     match verb, *arguments:
-        case "claim", token, ttl:
-            return undated(store.claim(task_id, "w", token, ttl))
+        case "claim", token, ttl, engine:
+            said = store.claim(task_id, "w", token, ttl, engine)
         case "renew", token, ttl:
-            return store.renew({task_id: token}, ttl)
-        case "let_go", token:
-            return store.let_go(task_id, token)
-        case "confirm", seq:
-            return store.confirm(task_id, seq)
-        case _, token, seq:
+            said = store.renew({task_id: token}, ttl)
+        case "cancelled", *_:
+            said = store.cancelled([task_id])
+        case "advance", token, seq, unless_cancelled:
             try:
-                return undated(store.advance(move(token, seq, task_id)))
-            except Superseded:
-                return "superseded"
+                said = store.advance(evolve(move(token, seq, task_id), unless_cancelled=unless_cancelled))
+            except (Superseded, CancelRequested) as refusal:
+                said = type(refusal)
+        case _:
+            said = getattr(store, verb)(task_id, *arguments)
+    return undated(said) if isinstance(said, dict) else said
 
 
 def undated(document: Mapping[str, object] | None) -> object:
-    """The document without the expiry of its lease."""
-    if document is None or not document.get("lease"):
-        return document
-    return {**document, "lease": {**document["lease"], "expires_at": None}}
+    """The document with what was set by the database's clock reduced to whether it is set; no engine is the null one."""
+    if document is None:
+        return None
+    lease = document.get("lease")
+    asked = document.get("cancel_requested_at") is not None
+    return {
+        **document,
+        "engine": document.get("engine"),
+        "cancel_requested_at": asked,
+        "lease": lease and {**lease, "expires_at": lease["expires_at"] > datetime.now(UTC) + timedelta(seconds=1)},
+    }
 
 
 def test_lists_and_sweeps_have_their_indexes(real_store: MongoTaskStore) -> None:
-    """MongoDB sorts by created_at and finds expired leases without reading every task."""
+    """MongoDB sorts by created_at and finds what is to be settled without reading every task."""
     keys = {tuple(index["key"]) for index in real_store._tasks.list_indexes()}
-    assert {("created_at",), ("status", "created_at"), ("status", "lease.expires_at")} <= keys
+    assert {("created_at",), ("status", "created_at"), ("settled",)} <= keys

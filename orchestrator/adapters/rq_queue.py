@@ -1,5 +1,6 @@
 """The queue of task ids as RQ jobs. Knows how a job is made; running one is the worker's business."""
 
+import zlib
 from typing import cast
 
 from rq import Queue
@@ -30,19 +31,27 @@ class RqQueue:
 
     def first(self, limit: int) -> frozenset[str]:
         """From the line, from what is on its way to a worker, and from what workers have begun."""
-        queue, connection = self._queue, self._queue.connection
+        queue, redis = self._queue, self._queue.connection
         with redis_errors():
-            on_the_way = [
-                str(entry, "utf-8") for entry in cast("list[bytes]", connection.lrange(queue.intermediate_queue_key, 0, -1))
-            ]
+            on_the_way = cast("list[bytes]", redis.lrange(queue.intermediate_queue_key, 0, -1))
             begun = queue.started_job_registry.get_job_ids(cleanup=False)
-            jobs = Job.fetch_many([*queue.get_job_ids(0, limit), *on_the_way, *begun], connection)
-        return frozenset(task_id for job in jobs if job is not None for task_id in _task_ids(job))
+            with redis.pipeline(transaction=False) as pipeline:
+                for job_id in [*queue.get_job_ids(0, limit), *map(bytes.decode, on_the_way), *begun]:
+                    pipeline.hget(Job.key_for(job_id), "data")
+                calls = cast("list[bytes | None]", pipeline.execute())
+        return frozenset(task_id for call in calls if call for task_id in _task_ids(Job(connection=redis), call))
 
 
-def _task_ids(job: Job) -> tuple[str, ...]:
-    """The task of an entry; none when a foreign producer's arguments cannot be read."""
+def _task_ids(job: Job, call: bytes) -> tuple[str, ...]:
+    """The task of an entry, however it is passed; none when it is for another function or cannot be read.
+
+    Only the call is looked at, because RQ does not load a job of which any other field is garbled.
+    """
     try:
-        return (str(job.args[0]),)
-    except (DeserializationError, IndexError, TypeError):
+        job.data = zlib.decompress(call)
+    except zlib.error:
+        job.data = call  # it may as well be plain
+    try:
+        return tuple(map(str, (*job.args, *job.kwargs.values()))) if job.func_name == RUN_TASK else ()
+    except (DeserializationError, TypeError, AttributeError):
         return ()

@@ -9,13 +9,15 @@ from rq import Queue as Rq
 from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.memory_events import MemoryEventBus
 from orchestrator.adapters.memory_logs import MemoryLogStore
+from orchestrator.adapters.memory_mutex import MemoryMutex
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.adapters.minio_logs import MinioLogStore
 from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.adapters.redis_events import RedisEventBus
+from orchestrator.adapters.redis_mutex import RedisMutex
 from orchestrator.adapters.rq_queue import RqQueue
-from orchestrator.ports import EventBus, LogStore, Queue, TaskStore
+from orchestrator.ports import EventBus, LogStore, Mutex, Queue, TaskStore
 from orchestrator.settings import Settings
 
 IDLE = 0.1
@@ -78,6 +80,12 @@ def _taken(settings: Settings) -> list[str]:
         jobs = queue.jobs
         queue.empty()
         return [job.args[0] for job in jobs]
+
+
+@pytest.fixture
+def mutex(kind: str, request: pytest.FixtureRequest) -> Mutex:
+    """A lock that nobody has."""
+    return MemoryMutex() if kind == "memory" else RedisMutex(request.getfixturevalue("settings"))
 
 
 @pytest.fixture

@@ -63,6 +63,16 @@ def test_many_threads_enqueue_at_once(line: Line) -> None:
     assert sorted(line.waiting()) == sorted(names)
 
 
+def test_the_head_of_the_line_can_be_seen(line: Line) -> None:
+    """A sweep looks there before it enqueues again; looking takes nothing out."""
+    for name in ("t1", "t2", "t3", "t1"):
+        line.queue.enqueue(name)
+    assert line.queue.first(2) == {"t1", "t2"}
+    assert line.queue.first(1000) == {"t1", "t2", "t3"}
+    assert line.waiting() == ["t1", "t2", "t3", "t1"]
+    assert line.queue.first(1000) == frozenset()
+
+
 def test_the_end_of_the_line_can_be_waited_for() -> None:
     """The queue in memory has the other end too."""
     queue = MemoryQueue()
@@ -95,6 +105,38 @@ def test_an_entry_neither_times_out_nor_is_tried_again(settings: Settings) -> No
         assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ("t1",), {})
         assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 0, 3600, None)
         assert job.retries_left is None
+
+
+def test_what_was_taken_out_counts_until_it_is_finished(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a sweep would put a task in line again that a worker is about to claim."""
+    queue = RqQueue(settings)
+    seen: list[frozenset[str]] = []
+    install(monkeypatch, lambda _: seen.append(queue.first(10)))
+    queue.enqueue("t1")
+    with redis_client(settings) as redis:
+        waiting = Rq(settings.queue, connection=redis)
+        redis.rpoplpush(waiting.key, waiting.intermediate_queue_key)
+        assert queue.first(10) == {"t1"}
+        redis.rpoplpush(waiting.intermediate_queue_key, waiting.key)
+    work(settings)
+    assert seen == [{"t1"}]
+    assert queue.first(10) == frozenset()
+
+
+def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
+    """Other programs put jobs on the queue too, and records get lost or garbled."""
+    queue = RqQueue(settings)
+    with redis_client(settings) as redis:
+        foreign = Rq(settings.queue, connection=redis)
+        foreign.enqueue("orchestrator.tasks.run_task")
+        foreign.enqueue("some.other.function", "t2", key="word")
+        foreign.enqueue("orchestrator.tasks.run_task", task_id="t3")
+        lost, garbled, bare = (foreign.enqueue("orchestrator.tasks.run_task", "x") for _ in range(3))
+        redis.delete(lost.key)
+        redis.hset(garbled.key, "data", b"\x80nonsense")
+        redis.hset(bare.key, mapping={"timeout": "soon", "created_at": "then"})
+        queue.enqueue("t1")
+        assert queue.first(10) == {"t1", "t3", "x"}
 
 
 def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.adapters.minio_logs import MinioLogStore
 from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.adapters.redis_events import RedisEventBus
+from orchestrator.adapters.redis_mutex import RedisMutex
 from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
@@ -51,10 +52,20 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.renew({"t1": "token"}, 1)),
         ("mongodb", lambda: store.let_go("t1", "token")),
         ("mongodb", lambda: store.advance(MOVE)),
-        ("mongodb", lambda: store.confirm("t1", 1)),
+        ("mongodb", lambda: store.settle("t1", 1)),
+        ("mongodb", lambda: store.request_cancel("t1")),
+        ("mongodb", lambda: store.cancelled(["t1"])),
+        ("mongodb", lambda: store.unbind("t1", "engine")),
+        ("mongodb", store.now),
+        ("mongodb", store.active),
+        ("mongodb", lambda: store.waiting(1)),
+        ("mongodb", lambda: store.unsettled(1)),
+        ("mongodb", store.deployment),
         ("redis", lambda: events.publish(Event.queued("t1", NOON))),
         ("redis", lambda: events.subscribe("t1").__enter__()),
         ("redis", lambda: RqQueue(settings).enqueue("t1")),
+        ("redis", lambda: RqQueue(settings).first(1)),
+        ("redis", lambda: RedisMutex(settings).hold("sweep", 1).__enter__()),
         ("s3", logs.prepare),
         ("s3", lambda: logs.put("key", small, "")),
         ("s3", lambda: logs.put("key", large, "")),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 
 from docker.errors import APIError, DockerException, ImageNotFound
 from urllib3.exceptions import HTTPError
@@ -27,7 +28,7 @@ def translated(*, wishes: bool = False) -> Iterator[None]:
         yield
     except APIError as error:
         raise answer(error.status_code, explain(error), wishes=wishes, image=isinstance(error, ImageNotFound)) from error
-    except (DockerException, HTTPError, OSError) as error:
+    except (DockerException, HTTPError, OSError, JSONDecodeError) as error:
         raise InfrastructureError(SERVICE, explain(error)) from error
 
 

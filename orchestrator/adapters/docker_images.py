@@ -45,7 +45,7 @@ class Images:
     def _pull(self, image: str) -> None:
         try:
             self._read_pull(image)
-        except ContainerMissing as error:
+        except (ContainerMissing, ImageUnavailable) as error:
             raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
         except InfrastructureError as error:
             if any(phrase in str(error).lower() for phrase in _FOR_GOOD):

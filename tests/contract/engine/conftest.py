@@ -1,0 +1,47 @@
+"""Engines to test: the one in memory with scripted programs, and Docker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
+from orchestrator.errors import InfrastructureError
+from orchestrator.ports import Sample
+from tests.contract.engine import scripts
+from tests.support.containers import IMAGE, WHERE, Bench
+
+PROGRAMS = {
+    scripts.SPEAK: Program(stdout=b"out\n", stderr=b"err\n", exit_code=3),
+    scripts.SLEEP: FOREVER,
+    scripts.STUBBORN: Program(seconds=FOREVER.seconds, heeds_term=False),
+    scripts.NAP: Program(stdout=b"out\n", seconds=0.2),
+    scripts.BUSY: Program(seconds=0.05, samples=(Sample(100.0, 1 << 20),)),
+}
+
+
+@pytest.fixture(scope="session")
+def _docker() -> Iterator[DockerEngine]:
+    engine = DockerEngine(WHERE)
+    try:
+        engine.identity()
+    except InfrastructureError as error:
+        pytest.skip(f"no Docker engine answers at {WHERE} ({error}): start one with `make ready`, or set DOCKER_HOST")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def docker(_docker: DockerEngine) -> Iterator[Bench]:
+    """A bench on the real engine."""
+    bench = Bench(_docker)
+    yield bench
+    bench.clear()
+
+
+@pytest.fixture
+def bench(kind: str, request: pytest.FixtureRequest) -> Bench:
+    """A bench on each engine in turn."""
+    if kind == "memory":
+        return Bench(MemoryEngine(PROGRAMS, frozenset({IMAGE})))
+    return request.getfixturevalue("docker")

@@ -1,0 +1,12 @@
+"""Programs that every engine under test knows: shell scripts for a real one, entries in a table for the one in memory."""
+
+
+def _shell(script: str) -> tuple[str, ...]:
+    return ("sh", "-c", script)
+
+
+SPEAK = _shell("echo out; echo err >&2; exit 3")
+SLEEP = _shell("exec sleep 1000")
+STUBBORN = _shell("trap '' TERM; echo ready; while :; do sleep 1; done")
+NAP = _shell("echo out; sleep 0.2")
+BUSY = _shell("timeout 4 sh -c 'while :; do :; done'")

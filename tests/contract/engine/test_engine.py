@@ -1,0 +1,206 @@
+"""The Engine's contract on the life of a container, on the engine in memory and on Docker."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from orchestrator.errors import ContainerMissing, ImageUnavailable
+from orchestrator.ports import Created, Engine, Phase, PullPolicy
+from tests.contract.engine import scripts
+from tests.support.containers import IMAGE, LABEL, Bench
+
+AT_ONCE = 0.0
+SOON = 5.0
+Call = Callable[[Engine, str], Any]
+
+
+def test_identity_stays(bench: Bench) -> None:
+    """Asking twice gives the same id."""
+    assert bench.engine.identity() == bench.engine.identity() != ""
+
+
+def test_a_program_runs_and_its_exit_code_and_output_are_seen(bench: Bench) -> None:
+    """The plain life: create, attach, start, wait."""
+    ran = bench.run(scripts.SPEAK)
+    assert (ran.state.phase, ran.state.exit_code, ran.state.oom_killed) == (Phase.EXITED, 3, False)
+    assert (ran.stdout, ran.stderr) == (b"out\n", b"err\n")
+
+
+def test_a_created_container_is_not_started(bench: Bench) -> None:
+    """Create makes, and only start starts; what was created carries its labels."""
+    plan = bench.plan(scripts.SPEAK)
+    created = bench.engine.create(plan)
+    state = bench.engine.inspect(created.id)
+    assert (state.id, state.phase, state.started_at, state.ran_for) == (created.id, Phase.CREATED, None, 0.0)
+    assert state.labels == plan.labels
+    assert not created.adopted
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.EXITED])
+def test_create_adopts_what_was_started(bench: Bench, phase: Phase) -> None:
+    """A repeated create finds the first container, running or exited, and does nothing to it."""
+    plan = bench.plan(scripts.SPEAK if phase is Phase.EXITED else scripts.SLEEP)
+    first = bench.engine.create(plan)
+    bench.engine.start(first.id)
+    if phase is Phase.EXITED:
+        bench.engine.wait(first.id, SOON)
+    assert bench.engine.create(plan) == Created(first.id, adopted=True)
+    assert bench.engine.inspect(first.id).phase is phase
+
+
+def test_create_replaces_what_was_never_started(bench: Bench) -> None:
+    """Whoever else still means to start the first container finds it gone, so the command cannot run twice."""
+    plan = bench.plan(scripts.SPEAK)
+    first = bench.engine.create(plan)
+    second = bench.engine.create(plan)
+    assert (second.adopted, second.id != first.id) == (False, True)
+    with pytest.raises(ContainerMissing):
+        bench.engine.start(first.id)
+    assert bench.engine.inspect(second.id).phase is Phase.CREATED
+
+
+def test_another_worker_adopts_too(bench: Bench) -> None:
+    """The label that names the maker differs when another worker goes on with the task."""
+    plan = bench.plan(scripts.SLEEP)
+    first = bench.engine.create(plan)
+    bench.engine.start(first.id)
+    second = bench.engine.create(evolve(plan, labels={**plan.labels, f"{LABEL}.worker": "two"}))
+    assert second == Created(first.id, adopted=True)
+
+
+def test_starting_twice_starts_once(bench: Bench) -> None:
+    """The second start finds a running program and leaves it alone."""
+    container = bench.start(scripts.SLEEP)
+    before = bench.engine.inspect(container)
+    bench.engine.start(container)
+    assert bench.engine.inspect(container).started_at == before.started_at
+
+
+def test_an_exited_program_is_not_started_again(bench: Bench) -> None:
+    """The command runs once, however often start is called."""
+    container = bench.start(scripts.SPEAK)
+    ended = bench.engine.wait(container, SOON)
+    bench.engine.start(container)
+    again = bench.engine.inspect(container)
+    assert (again.phase, again.started_at, again.finished_at) == (Phase.EXITED, ended.started_at, ended.finished_at)
+    assert bench.logged(container)["stdout"] == b"out\n"
+
+
+def test_wait_comes_back_at_the_timeout(bench: Bench) -> None:
+    """A program that runs on is reported as running."""
+    container = bench.start(scripts.SLEEP)
+    began = time.monotonic()
+    assert bench.engine.wait(container, 0.5).phase is Phase.RUNNING
+    assert time.monotonic() - began < SOON
+
+
+def test_wait_comes_back_at_the_exit(bench: Bench) -> None:
+    """A program that ends is not waited for any longer."""
+    container = bench.start(scripts.NAP)
+    began = time.monotonic()
+    state = bench.engine.wait(container, 1000)
+    assert state.phase is Phase.EXITED
+    assert 0.2 <= state.ran_for < SOON
+    assert time.monotonic() - began < SOON
+
+
+def test_waiting_for_a_program_that_was_never_started_ends_at_the_timeout(bench: Bench) -> None:
+    """Not running is not the same as having exited."""
+    container = bench.engine.create(bench.plan(scripts.SPEAK)).id
+    assert bench.engine.wait(container, 0.3).phase is Phase.CREATED
+
+
+def test_stop_asks_first(bench: Bench) -> None:
+    """A program that heeds TERM ends by it."""
+    container = bench.start(scripts.SLEEP)
+    bench.engine.stop(container, 1000)
+    state = bench.engine.inspect(container)
+    assert (state.phase, state.exit_code) == (Phase.EXITED, 143)
+
+
+@pytest.mark.parametrize("grace", [AT_ONCE, 0.5])
+def test_stop_kills_what_ignores_term(bench: Bench, grace: float) -> None:
+    """After the grace, or without any, the program is ended by force."""
+    container = bench.start(scripts.STUBBORN)
+    bench.engine.stop(container, grace)
+    state = bench.engine.inspect(container)
+    assert (state.phase, state.exit_code) == (Phase.EXITED, 137)
+    assert state.ran_for >= grace
+
+
+def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
+    """Created, exited, gone: stop is content."""
+    plan = bench.plan(scripts.SPEAK)
+    container = bench.engine.create(plan).id
+    bench.engine.stop(container, SOON)
+    assert bench.engine.inspect(container).phase is Phase.CREATED
+    bench.engine.start(container)
+    assert bench.engine.wait(container, SOON).exit_code == 3
+    bench.engine.stop(container, AT_ONCE)
+    assert bench.engine.inspect(container).exit_code == 3
+    bench.engine.remove(plan.name)
+    bench.engine.stop(container, SOON)
+
+
+def test_remove_ends_a_running_program_and_may_be_repeated(bench: Bench) -> None:
+    """What is gone is gone."""
+    plan = bench.plan(scripts.STUBBORN)
+    container = bench.engine.create(plan).id
+    bench.engine.start(container)
+    bench.engine.remove(plan.name)
+    bench.engine.remove(plan.name)
+    with pytest.raises(ContainerMissing):
+        bench.engine.inspect(container)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda engine, container: engine.inspect(container),
+        lambda engine, container: engine.start(container),
+        lambda engine, container: engine.attach(container, None),
+        lambda engine, container: engine.read_log(container),
+        lambda engine, container: engine.wait(container, SOON),
+        lambda engine, container: list(engine.stats(container)),
+    ],
+    ids=["inspect", "start", "attach", "read_log", "wait", "stats"],
+)
+def test_a_container_that_is_not_there_is_missing(bench: Bench, call: Call) -> None:
+    """Every call that needs the container says that it is gone."""
+    with pytest.raises(ContainerMissing):
+        call(bench.engine, "0" * 64)
+
+
+def test_the_log_has_all_output_as_often_as_it_is_read(bench: Bench) -> None:
+    """After the exit, whether or not somebody was attached."""
+    container = bench.start(scripts.SPEAK)
+    bench.engine.wait(container, SOON)
+    for _ in range(2):
+        assert bench.logged(container) == {"stdout": b"out\n", "stderr": b"err\n"}
+
+
+def test_an_image_that_is_there_needs_no_pull(bench: Bench) -> None:
+    """Under the policies that do not insist, nobody asks a registry."""
+    bench.engine.pull(IMAGE, PullPolicy.MISSING)
+    bench.engine.pull(IMAGE, PullPolicy.NEVER)
+
+
+def test_an_image_that_is_not_there_and_may_not_be_pulled_is_unavailable(bench: Bench) -> None:
+    """The message names the image."""
+    with pytest.raises(ImageUnavailable, match="no-such-image"):
+        bench.engine.pull("no-such-image:1", PullPolicy.NEVER)
+
+
+def test_a_busy_program_is_sampled_until_it_ends(bench: Bench) -> None:
+    """One core kept busy is 100 % at most, less on a machine that has other work, and the samples end with the program."""
+    container = bench.start(scripts.BUSY)
+    samples = []
+    for sample in bench.engine.stats(container):
+        samples.append(sample)
+        bench.engine.wait(container, 0.1)
+    assert samples
+    assert 5 < max(sample.cpu_percent for sample in samples) < 150
+    assert min(sample.memory_bytes for sample in samples) > 0

@@ -1,0 +1,196 @@
+"""Output and input, to the byte, on Docker."""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters import docker_attach
+from orchestrator.errors import InfrastructureError
+from orchestrator.ports import Phase
+from orchestrator.request import Limits
+from tests.support.containers import PATIENCE, Bench, joined
+
+EVERY_BYTE = bytes(range(256))
+PRINTF = "printf '" + "".join(f"\\{byte:03o}" for byte in EVERY_BYTE) + "'"
+MANY = 5_000_000
+FLOOD = f"awk 'BEGIN {{ for (i = 0; i < {MANY // 1000}; i++) printf \"%0999d\\n\", i }}'"
+AWKWARD = {
+    "every byte, no newline at the end": (PRINTF, EVERY_BYTE),
+    "every byte, then a newline": (f"{PRINTF}; echo", EVERY_BYTE + b"\n"),
+    "nothing": ("true", b""),
+    "no newline at the end": ("printf 'a\\nb'", b"a\nb"),
+    "empty lines": ("echo; echo; echo", b"\n\n\n"),
+    "carriage returns": ("printf 'a\\r\\n\\r\\n'", b"a\r\n\r\n"),
+    "a part of a line, later the rest": ("printf a; sleep 0.2; echo b", b"ab\n"),
+    "as long as a message of the log": ("head -c 16384 /dev/zero; echo; echo b", bytes(16384) + b"\nb\n"),
+    "a byte longer": ("head -c 16385 /dev/zero; echo; echo b", bytes(16385) + b"\nb\n"),
+    "many messages long, no newline": ("head -c 130000 /dev/zero", bytes(130000)),
+    "two long lines": ("for i in 1 2; do head -c 16384 /dev/zero; echo; done", (bytes(16384) + b"\n") * 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "expected"), AWKWARD.values(), ids=AWKWARD.keys())
+def test_output_is_exact_while_it_comes_and_when_it_is_read_again(docker: Bench, script: str, expected: bytes) -> None:
+    """What the program wrote, nothing more and nothing less, from the live stream and from the log."""
+    plan = docker.plan(script)
+    ran = docker.run_plan(plan)
+    assert ran.stdout == expected
+    assert docker.logged(ran.state.id) == {"stdout": expected, "stderr": b""}
+
+
+def test_both_streams_of_a_flood_are_whole_and_apart(docker: Bench) -> None:
+    """Five million bytes on each, written at the same time."""
+    plan = docker.plan(f"{FLOOD} & {FLOOD} >&2; wait")
+    container = docker.engine.create(plan).id
+    chunks = docker.engine.attach(container, None)
+    docker.engine.start(container)
+    live = joined(chunks)
+    expected = b"".join(b"%0999d\n" % number for number in range(MANY // 1000))
+    assert live == {"stdout": expected, "stderr": expected}
+    docker.engine.wait(container, PATIENCE)
+    assert docker.logged(container) == live
+
+
+def test_the_log_keeps_all_below_the_limit_in_the_worst_case(docker: Bench) -> None:
+    """A newline alone is what costs the log most; both streams full of them are still there to be read again."""
+    limits = Limits(output=1 << 17)
+    plan = docker.plan(f"yes '' | head -c {limits.output}; yes '' | head -c {limits.output} >&2", limits=limits)
+    ran = docker.run_plan(plan)
+    lines = b"\n" * limits.output
+    assert docker.logged(ran.state.id) == {"stdout": lines, "stderr": lines}
+
+
+def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) -> None:
+    """It gives what was written before, goes on with what is written meanwhile, and ends with the program."""
+    container = docker.start("for i in $(seq 30); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.1; done")
+    assert docker.engine.wait(container, 0.5).phase is Phase.RUNNING
+    assert docker.logged(container)["stdout"] == b"".join(b"%d\n" % number for number in range(1000, 31000))
+    assert docker.engine.inspect(container).phase is Phase.EXITED
+
+
+def test_a_log_that_is_cut_by_the_removal_of_its_container_is_an_error(docker: Bench) -> None:
+    """Nobody takes the part for the whole."""
+    plan = docker.plan("echo hello; exec sleep 1000")
+    container = docker.engine.create(plan).id
+    docker.engine.start(container)
+    assert docker.engine.wait(container, 0.5).phase is Phase.RUNNING
+    chunks = docker.engine.read_log(container)
+    assert next(chunks)[1] == b"hello\n"
+    docker.engine.remove(plan.name)
+    with pytest.raises(InfrastructureError, match="broke off"):
+        next(chunks)
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent streams are looked after at once, not after seconds."""
+    monkeypatch.setattr(docker_attach, "_IDLE", 0.1)
+    monkeypatch.setattr(docker_attach, "_LAST", 0.1)
+
+
+@pytest.mark.usefixtures("restless")
+def test_attaching_to_an_exited_container_ends(docker: Bench) -> None:
+    """The engine would keep such a stream open for ever."""
+    container = docker.run("echo hello").state.id
+    assert list(docker.engine.attach(container, None)) == []
+
+
+@pytest.mark.usefixtures("restless")
+def test_the_stream_of_a_container_removed_unstarted_ends(docker: Bench) -> None:
+    """The engine would keep such a stream open for ever."""
+    plan = docker.plan("echo hello")
+    chunks = docker.engine.attach(docker.engine.create(plan).id, None)
+    docker.engine.remove(plan.name)
+    assert list(chunks) == []
+
+
+@pytest.mark.usefixtures("restless")
+def test_the_stream_of_a_silent_program_stays(docker: Bench) -> None:
+    """Silence is not the end."""
+    ran = docker.run("sleep 1; echo late")
+    assert ran.stdout == b"late\n"
+
+
+def test_the_stream_of_a_running_container_ends_when_it_is_removed(docker: Bench) -> None:
+    """At once, without waiting for a look at the container."""
+    plan = docker.plan("exec sleep 1000")
+    container = docker.engine.create(plan).id
+    chunks = docker.engine.attach(container, None)
+    docker.engine.start(container)
+    began = time.monotonic()
+    docker.engine.remove(plan.name)
+    assert list(chunks) == []
+    assert time.monotonic() - began < docker_attach._IDLE
+
+
+def test_streams_that_nobody_reads_to_the_end_leak_no_connection(docker: Bench) -> None:
+    """Dropping or closing the iterator closes its socket, whether or not it was ever read."""
+    running = docker.start("while :; do echo x; sleep 0.01; done")
+    created = docker.engine.create(docker.plan("true")).id
+    before = _sockets()
+    for _ in range(3):
+        docker.engine.attach(created, None)
+        docker.engine.attach(created, None).close()
+        next(docker.engine.attach(running, None))
+        next(docker.engine.read_log(running))
+        next(docker.engine.stats(running))
+    assert _sockets() <= before + 1
+
+
+def _sockets() -> int:
+    return sum(_target(link).startswith("socket:") for link in Path("/proc/self/fd").iterdir())
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.parametrize("size", [0, 5, 70_000, MANY])
+def test_stdin_arrives_whole_and_then_ends(docker: Bench, size: int) -> None:
+    """From nothing to more than all buffers on the way hold."""
+    stdin = (EVERY_BYTE * (size // 256 + 1))[:size]
+    ran = docker.run("sha256sum; echo end", stdin=stdin)
+    assert ran.stdout.split()[0].decode() == hashlib.sha256(stdin).hexdigest()
+
+
+def test_a_program_without_stdin_reads_the_end_at_once(docker: Bench) -> None:
+    """Closed means closed, not a terminal that waits."""
+    assert docker.run("cat; echo end").stdout == b"end\n"
+
+
+def test_a_program_that_never_reads_its_stdin_does_not_hang(docker: Bench) -> None:
+    """Its output comes, it ends, and the thread that sends ends too."""
+    ran = docker.run("echo out", stdin=bytes(MANY))
+    assert ran.stdout == b"out\n"
+    assert _dies(f"stdin {docker.names[-1]}")
+
+
+def _dies(thread: str) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while any(other.name == thread for other in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return time.monotonic() < deadline
+
+
+def test_stdin_outlives_the_process_that_sent_it(docker: Bench) -> None:
+    """Once the program is started, nobody needs to stay for it to get its input."""
+    plan = docker.plan("sleep 0.5; wc -c", stdin=bytes(70_000))
+    container = docker.engine.create(plan).id
+    chunks = docker.engine.attach(container, plan.stdin)
+    docker.engine.start(container)
+    chunks.close()
+    assert docker.engine.wait(container, PATIENCE).exit_code == 0
+    assert docker.logged(container)["stdout"] == b"70000\n"
+
+
+def test_stdin_that_an_earlier_worker_attached_but_did_not_send_is_sent_by_the_next(docker: Bench) -> None:
+    """The engine closes the stdin of a container for good when the first one leaves."""
+    plan = docker.plan("cat", stdin=b"hello")
+    docker.engine.attach(docker.engine.create(plan).id, b"").close()
+    assert docker.run_plan(plan).stdout == b"hello"

@@ -1,0 +1,100 @@
+"""What the tests of the container engine share: plans, runs, and a look at what is left behind."""
+
+import os
+import uuid
+from collections.abc import Iterable
+from contextlib import closing
+
+import docker
+from attrs import field, frozen
+
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
+from orchestrator.request import Limits
+
+IMAGE = os.environ.get("ORCHESTRATOR_TEST_IMAGE", "orchestrator-busybox:1")
+WHERE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+LABEL = "orchestrator.test"
+PATIENCE = 30.0
+
+
+@frozen
+class Ran:
+    """A container that has exited, and all that it wrote."""
+
+    state: ContainerState
+    stdout: bytes
+    stderr: bytes
+
+
+@frozen
+class Bench:
+    """Makes containers whose names nobody else has, and removes them."""
+
+    engine: Engine
+    names: list[str] = field(factory=list)
+
+    def plan(self, command: str | tuple[str, ...], **changes: object) -> ContainerPlan:
+        """A plan with a name of its own; a string is a shell script."""
+        name = f"orchestrator-test-{uuid.uuid4().hex[:12]}"
+        self.names.append(name)
+        fields: dict[str, object] = {
+            "name": name,
+            "image": IMAGE,
+            "command": ("sh", "-c", command) if isinstance(command, str) else command,
+            "env": {},
+            "working_dir": None,
+            "user": "65534:65534",
+            "network": False,
+            "stdin": None,
+            "files": {},
+            "limits": Limits(),
+            "labels": {LABEL: name, f"{LABEL}.worker": "one"},
+        }
+        return ContainerPlan(**(fields | changes))
+
+    def start(self, command: str | tuple[str, ...], **changes: object) -> str:
+        """Create and start; returns the container's id."""
+        container = self.engine.create(self.plan(command, **changes)).id
+        self.engine.start(container)
+        return container
+
+    def run(self, command: str | tuple[str, ...], **changes: object) -> Ran:
+        """Run to the end, attached from before the start."""
+        return self.run_plan(self.plan(command, **changes))
+
+    def run_plan(self, plan: ContainerPlan) -> Ran:
+        """As ``run``, for a plan at hand."""
+        container = self.engine.create(plan).id
+        with closing(self.engine.attach(container, plan.stdin)) as chunks:
+            self.engine.start(container)
+            return Ran(self.engine.wait(container, PATIENCE), **joined(chunks))
+
+    def logged(self, container: str) -> dict[str, bytes]:
+        """The whole output from the engine's log."""
+        return joined(self.engine.read_log(container))
+
+    def clear(self) -> None:
+        """Remove all that was made here."""
+        for name in self.names:
+            self.engine.remove(name)
+
+
+def joined(chunks: Iterable[Chunk]) -> dict[str, bytes]:
+    """The bytes of each stream."""
+    parts: dict[Stream, list[bytes]] = {stream: [] for stream in Stream}
+    for stream, data in chunks:
+        parts[stream].append(data)
+    return {stream.value: b"".join(data) for stream, data in parts.items()}
+
+
+def library() -> closing[docker.DockerClient]:
+    """The library's own client, for what the port does not do; a context that closes it."""
+    return closing(docker.DockerClient(base_url=WHERE))
+
+
+def leftovers(name: str) -> list[str]:
+    """The containers and volumes that the engine still has of a plan."""
+    wanted = {"label": f"{LABEL}={name}"}
+    with library() as client:
+        containers = client.containers.list(all=True, filters=wanted)
+        return [thing.name for thing in [*containers, *client.volumes.list(filters=wanted)]]

@@ -1,0 +1,123 @@
+"""What the create call is given, without an engine."""
+
+import io
+import tarfile
+from typing import Any
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.adapters.docker_files import archive
+from orchestrator.adapters.docker_plan import container_config, loader_config
+from orchestrator.ports import ContainerPlan
+from orchestrator.request import Limits
+
+PLAN = ContainerPlan(
+    name="orchestrator-t1-1",
+    image="busybox",
+    command=("echo", "hi"),
+    env={"A": "1", "B": "x=y"},
+    working_dir=None,
+    user="1000:1001",
+    network=False,
+    stdin=None,
+    files={},
+    limits=Limits(cpus=1.5, memory=128 << 20, pids=9, output=1 << 20, tmp=8 << 20),
+    labels={"task": "t1"},
+)
+TIGHT = {
+    "ReadonlyRootfs": True,
+    "CapDrop": ["ALL"],
+    "SecurityOpt": ["no-new-privileges"],
+    "IpcMode": "private",
+    "Init": True,
+}
+LOOSE = {"Privileged", "CapAdd", "Devices", "Binds", "PidMode", "UsernsMode", "MaskedPaths", "ReadonlyPaths", "NetworkMode"}
+
+
+def _host(plan: ContainerPlan, *volumes: str) -> dict[str, Any]:
+    config: dict[str, Any] = dict(container_config(plan, volumes))
+    return config["HostConfig"]
+
+
+def test_every_container_is_held_tight() -> None:
+    """What holds is there, and nothing that would loosen it."""
+    host = _host(PLAN)
+    assert host.items() >= TIGHT.items()
+    assert not LOOSE & host.keys()
+
+
+def test_limits_become_what_the_engine_understands() -> None:
+    """Nanoseconds of CPU, bytes with as much swap as memory (none), and one process more for init."""
+    host = _host(PLAN)
+    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"], host["PidsLimit"]) == (15 * 10**8, 128 << 20, 128 << 20, 10)
+
+
+def test_the_program_gets_what_the_plan_says() -> None:
+    """Command, environment, user, labels; no health check of the image."""
+    config = container_config(PLAN)
+    assert (config["Cmd"], config["Env"], config["User"]) == (["echo", "hi"], ["A=1", "B=x=y"], "1000:1001")
+    assert (config["Labels"], config["WorkingDir"], config["Healthcheck"]) == ({"task": "t1"}, "", {"Test": ["NONE"]})
+    assert container_config(evolve(PLAN, command=None))["Cmd"] is None
+    assert container_config(evolve(PLAN, working_dir="/srv"))["WorkingDir"] == "/srv"
+
+
+def test_there_is_no_network_unless_the_plan_has_one() -> None:
+    """Off is the default."""
+    assert container_config(PLAN)["NetworkDisabled"] is True
+    assert container_config(evolve(PLAN, network=True))["NetworkDisabled"] is False
+
+
+def test_stdin_is_open_only_for_a_plan_that_has_some() -> None:
+    """It closes when the one who sends it is done; empty is some."""
+    assert container_config(PLAN)["OpenStdin"] is False
+    assert container_config(evolve(PLAN, stdin=b""))["OpenStdin"] is True
+    assert container_config(evolve(PLAN, stdin=b""))["StdinOnce"] is True
+
+
+def test_scratch_folders_are_bounded_and_belong_to_the_user() -> None:
+    """Those for which the image wants volumes as well; /tmp stays as it is even if the image wants a volume there."""
+    tmpfs = _host(PLAN, "/data", "/tmp")["Tmpfs"]  # noqa: S108
+    assert tmpfs.keys() == {"/tmp", "/dev/shm", "/data"}  # noqa: S108
+    assert tmpfs["/data"] == "rw,exec,nosuid,nodev,mode=1777,uid=1000,size=8388608,nr_inodes=2048"
+    assert tmpfs["/dev/shm"] == "rw,noexec,nosuid,nodev,mode=1777,size=67108864,nr_inodes=16384"  # noqa: S108
+
+
+def test_a_tiny_scratch_folder_still_has_room_for_some_files() -> None:
+    """Files are counted apart from bytes."""
+    assert "size=4096,nr_inodes=1024" in _host(evolve(PLAN, limits=Limits(tmp=4096)))["Tmpfs"]["/tmp"]  # noqa: S108
+
+
+@given(st.integers(0, 100 << 20))
+def test_the_engines_log_holds_both_streams_at_their_limit(output: int) -> None:
+    """Even if every byte is a newline, which takes 26 bytes there; one file may have been emptied by rotation."""
+    config = _host(evolve(PLAN, limits=Limits(output=output)))["LogConfig"]
+    size, files = int(config["Config"]["max-size"]), int(config["Config"]["max-file"])
+    assert config["Type"] == "local"
+    assert (files - 1) * size >= 2 * 26 * output
+    assert files * size <= 65 * output + (1 << 20)
+
+
+def test_files_come_through_a_volume_that_only_the_loader_may_write() -> None:
+    """Both mount the same one, made with the plan's labels, without what the image has at that path."""
+    plan = evolve(PLAN, files={"a": b"b"})
+    loader: Any = loader_config(plan)
+    (task_mount,), (loader_mount,) = _host(plan)["Mounts"], loader["HostConfig"]["Mounts"]
+    assert task_mount == {**loader_mount, "ReadOnly": True}
+    assert loader_mount["ReadOnly"] is False
+    assert loader_mount["VolumeOptions"] == {"NoCopy": True, "Labels": PLAN.labels}
+    assert loader["Labels"] == PLAN.labels
+    assert _host(PLAN)["Mounts"] == []
+
+
+def test_the_archive_holds_files_and_the_folders_above_them() -> None:
+    """Each once, of root, for everyone to read and run, with a date that zip archives can hold."""
+    files = {"a.sh": b"#!/bin/sh\n", "d/e/f": b"", "d/g": b"\0\xff"}
+    with tarfile.open(fileobj=io.BytesIO(archive(files))) as tar:
+        members = tar.getmembers()
+        contents = {member.name: tar.extractfile(member).read() for member in members if member.isfile()}
+    assert contents == files
+    assert [member.name for member in members if member.isdir()] == ["d", "d/e"]
+    assert {(member.uid, member.gid, member.mode) for member in members} == {(0, 0, 0o555)}
+    assert min(member.mtime for member in members) > 315_532_800

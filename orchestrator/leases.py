@@ -68,6 +68,14 @@ class Leases:
             self._let_go(task_id, held.token)
             self._drop(task_id, held.token)
 
+    def beat(self) -> None:
+        """Extend the leases that are due and pass on who is to be cancelled. Raises InfrastructureError."""
+        held = self._all()
+        if held:
+            self._renew(held)
+            for task_id in self._store.cancelled(held.keys()):
+                held[task_id].on_cancel()
+
     @property
     def count(self) -> int:
         """How many tasks are held."""
@@ -99,17 +107,14 @@ class Leases:
     def _beat(self) -> None:
         pause = threading.Event()
         while not pause.wait(min(_LOOK, self._ttl / 3)):
-            held = self._all()
             try:
-                self._renew(held)
-                for task_id in self._store.cancelled(held.keys()) if held else ():
-                    held[task_id].on_cancel()
+                self.beat()
             except InfrastructureError as error:
                 logger.warning("leases not renewed: {}", error)
 
     def _renew(self, held: dict[str, Held]) -> None:
         """Extend the leases once a third of their time is over."""
-        if not held or time.monotonic() < self._renewed_at + self._ttl / 3:
+        if time.monotonic() < self._renewed_at + self._ttl / 3:
             return
         began = time.monotonic()
         kept = self._store.renew({task_id: each.token for task_id, each in held.items()}, self._ttl)

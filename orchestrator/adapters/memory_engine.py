@@ -45,9 +45,15 @@ class MemoryEngine:
     ``starts`` counts by name how often a program was started; ``containers`` names what is left.
     """
 
-    def __init__(self, programs: Mapping[tuple[str, ...], Program] | None = None, images: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        programs: Mapping[tuple[str, ...], Program] | None = None,
+        images: frozenset[str] | None = None,
+        name: str = "memory",
+    ) -> None:
         self.starts: dict[str, int] = {}
         self.age_of_owned = inf
+        self._name = name
         self._programs = dict(programs or {})
         self._images = images
         self._now = _EPOCH
@@ -62,7 +68,7 @@ class MemoryEngine:
 
     def identity(self) -> str:
         """See ports.Engine."""
-        return "memory"
+        return self._name
 
     def pull(self, image: str, policy: PullPolicy) -> None:
         """See ports.Engine."""

@@ -1,5 +1,6 @@
 """A whole installation in memory: services that outlive worker processes, and processes that can fail or die."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from orchestrator.ports import Stream
 from orchestrator.runner import Runner
 from orchestrator.services import Services
 from orchestrator.settings import Settings
+from orchestrator.sweep import Sweep
 from orchestrator.task import Task
 from tests.support.faults import Guarded, Process
+
+Programs = dict[tuple[str, ...], Program]
 
 
 @define
@@ -38,34 +42,51 @@ class Clock:
 
 
 class World:
-    """The services, a client, and any number of worker processes one after the other or side by side."""
+    """The services, a client, and any number of worker processes one after the other or side by side.
 
-    def __init__(self, folder: Path, programs: dict[tuple[str, ...], Program] | None = None, **options: object) -> None:
+    Each of ``hosts`` has an engine of that name and a spool folder; all share the other services. Whatever is left behind is
+    old enough to be swept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        programs: Programs | None = None,
+        hosts: Sequence[str] = ("memory",),
+        store: Callable[[Clock], MemoryTaskStore] = MemoryTaskStore,
+        engine: Callable[..., MemoryEngine] = MemoryEngine,
+        settings: Settings = Settings(retry_budget=5.0, orphan_grace=-1.0),  # noqa: B008  frozen
+        **options: object,
+    ) -> None:
         self.clock = Clock()
-        self.events = MemoryEventBus()
         self.published: list[Event] = []
-        self.engine = MemoryEngine(programs, **options)
-        self.settings = Settings(spool_dir=folder, retry_budget=5.0)
+        self.queue = MemoryQueue()
+        self.engines = {name: engine(programs, name=name, **options) for name in hosts}
+        self.engine = self.engines[hosts[0]]
+        self.settings = evolve(settings, spool_dir=folder)
+        events = _Recorded(MemoryEventBus(), self.published)
         self.services = Services(
-            self.settings,
-            MemoryTaskStore(self.clock),
-            _Recorded(self.events, self.published),
-            MemoryQueue(),
-            MemoryLogStore(),
-            self.engine,
-            MemoryMutex(),
+            self.settings, store(self.clock), events, self.queue, MemoryLogStore(), self.engine, MemoryMutex()
         )
         self.client = Client(self.services)
 
-    def worker(self, process: Process | None = None, name: str = "worker") -> Runner:
-        """The runner of a new worker process, subject to the faults of ``process``."""
-        process = process or Process()
-        services = self.services
-        guarded = {port: Guarded(process, getattr(services, port)) for port in ("store", "events", "logs", "engine")}
-        settings = evolve(self.settings, worker_name=name)
-        return Services(
-            settings, queue=services.queue, mutex=services.mutex, patience=Patience(lambda _: None), **guarded
-        ).runner
+    def process(self, process: Process | None = None, name: str = "worker", host: str | None = None) -> Services:
+        """The services as seen by a new process on ``host``, subject to the faults of ``process``."""
+        host = next(iter(self.engines)) if host is None else host
+        ports = {port: getattr(self.services, port) for port in ("store", "events", "queue", "logs", "mutex")}
+        ports["engine"] = self.engines[host]
+        guarded = {port: Guarded(process or Process(), adapter) for port, adapter in ports.items()}
+        settings = evolve(self.settings, worker_name=name, spool_dir=self.settings.spool_dir / host)
+        return Services(settings, patience=Patience(lambda _: None), **guarded)
+
+    def worker(self, process: Process | None = None, name: str = "worker", host: str | None = None) -> Runner:
+        """The runner of a new worker process."""
+        return self.process(process, name, host).runner
+
+    def sweep(self, process: Process | None = None, host: str | None = None) -> Sweep:
+        """The sweep of a new worker process, which runs what it adopts at once."""
+        services = self.process(process, "sweeper", host)
+        return services.sweep(lambda task_id: services.runner.run(task_id))
 
     def expire_leases(self) -> None:
         """Let so much time pass that every lease has run out."""
@@ -85,5 +106,5 @@ class _Recorded:
         self._bus.publish(event)
         self._published.append(event)
 
-    def subscribe(self, task_id: str | None):
+    def subscribe(self, task_id: str | None):  # noqa: ANN202
         return self._bus.subscribe(task_id)

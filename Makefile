@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: demo test check format diagrams setup ready lock clean
+.PHONY: demo test bench check format diagrams setup ready lock clean
 
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
@@ -7,6 +7,9 @@ demo: ready # run real programs and watch them
 test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
+
+bench: ready # what the worker costs on top of the container, both sides measured in one run
+	.venv/bin/python -m scripts.bench
 
 check: setup # everything that can be said without running the worker
 	.venv/bin/python -m pip --disable-pip-version-check check

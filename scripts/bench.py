@@ -1,0 +1,116 @@
+"""Measures what the worker costs on top of the container: `make bench`.
+
+Prints both sides, measured in turn in one run: `true` from enqueueing to its last event, against the bare calls of docker-py for
+the same container; and the memory of a worker that waits for many containers.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import docker
+from loguru import logger
+
+from orchestrator.client import Client
+from orchestrator.connect import connect
+from orchestrator.embedded import Embedded
+from orchestrator.settings import Settings
+from statemachine import State
+
+IMAGE = "orchestrator-busybox:1"
+ROUNDS = 30
+WAITING = 50
+WHERE = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+def main() -> None:
+    """Run both measurements."""
+    logger.remove()
+    with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder, Embedded(Path(folder)) as servers:
+        environment = {**servers.environment, "SPOOL_DIR": f"{folder}/spool", "PULL_POLICY": "never"}
+        client = Client(connect(Settings.load(environment)))
+        with worker(environment, 1), closing(docker.DockerClient(base_url=WHERE)) as engine:
+            through(client)
+            compare(client, engine)
+        with worker({**environment, "QUEUE": "waiting"}, WAITING) as process:
+            wait_together(Client(connect(Settings.load({**environment, "QUEUE": "waiting"}))), process.pid)
+
+
+@contextmanager
+def worker(environment: dict[str, str], concurrency: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker process with a log of its own."""
+    with open(f"{environment['SPOOL_DIR']}-{concurrency}.log", "wb") as log:
+        argv = [sys.executable, "-m", "orchestrator", "worker", "--concurrency", str(concurrency)]
+        process = subprocess.Popen(argv, env={**os.environ, **environment}, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def through(client: Client) -> None:
+    """One task from enqueueing to its last event."""
+    task = client.submit({"image": IMAGE, "command": ["true"]})
+    events = list(client.watch(task.id))
+    if events[-1].status is not State.SUCCEEDED:
+        raise SystemExit(f"the measured task did not succeed: {client.get(task.id).message}")
+
+
+def bare(engine: docker.DockerClient) -> None:
+    """The same container by hand: create, start, wait, read the output, remove."""
+    limits = {"mem_limit": "256m", "memswap_limit": "256m", "nano_cpus": 10**9, "pids_limit": 128, "network_disabled": True}
+    locks = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True, "user": "65534:65534"}
+    container = engine.containers.create(IMAGE, ["true"], tmpfs={"/tmp": "size=64m"}, **limits, **locks)  # noqa: S108
+    container.start()
+    container.wait()
+    container.logs()
+    container.remove()
+
+
+def compare(client: Client, engine: docker.DockerClient) -> None:
+    """Both in turn; medians, and the median of the differences pair by pair."""
+    pairs = [(timed(lambda: bare(engine)), timed(lambda: through(client))) for _ in range(ROUNDS)]
+    for name, times in zip(("bare docker-py calls", "enqueue to last event"), zip(*pairs, strict=True), strict=True):
+        print(f"{name:<24} median {statistics.median(times):6.1f} ms, min {min(times):6.1f}, max {max(times):6.1f}")
+    print(f"{'on top, pair by pair':<24} median {statistics.median(ours - theirs for theirs, ours in pairs):6.1f} ms")
+
+
+def wait_together(client: Client, pid: int) -> None:
+    """The worker's memory while it waits for many containers, against the same process before."""
+    through(client)
+    before = memory(pid)
+    ids = [client.submit({"image": IMAGE, "command": ["sleep", "600"], "limits": {"timeout": 900}}).id for _ in range(WAITING)]
+    while len(client.list(State.RUNNING, WAITING)) < WAITING:
+        time.sleep(0.5)
+    time.sleep(3)
+    print(
+        f"{'worker memory (PSS)':<24} {before:.1f} MB idle, {memory(pid):.1f} MB with {WAITING} containers waited for and sampled"
+    )
+    for task_id in ids:
+        client.cancel(task_id)
+    for task_id in ids:
+        list(client.watch(task_id))
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Milliseconds that it took."""
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000
+
+
+def memory(pid: int) -> float:
+    """Proportional set size in MB."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1000
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Programs whose every byte is known beforehand, so that what was stored of them can be compared."""
+
+from attrs import frozen
+
+from statemachine import State
+
+
+@frozen
+class Program:
+    """A shell script, what it writes to each stream from its first byte, and how its task is to end.
+
+    ``status`` and ``cause`` None: any ending will do.
+    """
+
+    script: str
+    stdout: bytes
+    stderr: bytes = b""
+    status: str | None = "succeeded"
+    cause: str | None = None
+
+
+def talker(seconds: float = 1.5, code: int = 0, pause: float = 0.1) -> Program:
+    """Says when it starts, then a line every ``pause`` seconds, at last something without a newline; exits with ``code``."""
+    lines = round(seconds / pause)
+    loop = f"i=0; while [ $i -lt {lines} ]; do echo line $i; usleep {round(pause * 1e6)}; i=$((i+1)); done"
+    script = f"echo started; {loop}; echo trouble >&2; printf the-end; exit {code}"
+    said = "started\n" + "".join(f"line {number}\n" for number in range(lines)) + "the-end"
+    if code:
+        return Program(script, said.encode(), b"trouble\n", "failed", "exit")
+    return Program(script, said.encode(), b"trouble\n")
+
+
+def sleeper(seconds: float = 60.0, status: str | None = None, cause: str | None = None) -> Program:
+    """Says that it starts, and sleeps."""
+    return Program(f"echo started; sleep {seconds}", b"started\n", b"", status, cause)
+
+
+def flood(size: int) -> Program:
+    """Writes ``size`` bytes as fast as it can: a numbered line each time."""
+    line = "0123456789abcdef" * 63 + "fedcba9876543\n"
+    count = size // (len(line) + 8)
+    script = f"echo started; i=0; while [ $i -lt {count} ]; do printf '%07d {line[:-1]}\\n' $i; i=$((i+1)); done"
+    said = "started\n" + "".join(f"{number:07d} {line}" for number in range(count))
+    return Program(script, said.encode())
+
+
+ENDED = frozenset({str(State.SUCCEEDED), str(State.FAILED), str(State.TIMED_OUT)})

@@ -1,0 +1,123 @@
+"""The six invariants, checked from outside on real things. Each function says what it compares; none asks the worker."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.adapters.clients import minio_client
+from orchestrator.errors import InfrastructureError
+from tests.support.fault_programs import ENDED, Program, sleeper
+from tests.support.fault_site import Site
+from tests.support.worker_process import until
+
+SETTLES = 45.0
+"""Seconds within which everything that belongs to an ended task must be gone: the orphan grace, and a few sweeps."""
+_MEANS_THE_END = ("status", "seq", "history", "exit_code", "cause", "message", "logs", "metrics", "attempts", "finished_at")
+
+Document = Mapping[str, Any]
+
+
+def prove(site: Site, *task_ids: str, slots: int = 0, queue: str | None = None) -> None:
+    """All six for these tasks, which have ended. With ``slots`` so many new tasks must also run side by side."""
+    before = {task_id: site.document(task_id) for task_id in task_ids}
+    for task_id in task_ids:
+        site.client.services.queue.enqueue(task_id)  # a late delivery must not move a task that has ended
+    until(lambda: all(site.document(task_id).get("settled") for task_id in task_ids), SETTLES)
+    for task_id in task_ids:
+        events_are_whole(site, task_id)
+        ran_once(site, task_id)
+        log_is_whole(site, task_id)
+    nothing_is_left(site, *task_ids)
+    slots_are_free(site, slots, queue)
+    for task_id in task_ids:
+        ended_once(before[task_id], site.document(task_id), site.programs[task_id])
+
+
+def ended_once(before: Document, after: Document, program: Program) -> None:
+    """I1: one row of the stored history has a terminal status, it is the last, and nothing of the end changed since."""
+    terminal = [row["seq"] for row in after["history"] if row["status"] in ENDED]
+    assert terminal == [after["seq"]], after["history"]
+    assert after["status"] == after["history"][-1]["status"]
+    for name in _MEANS_THE_END:
+        assert after.get(name) == before.get(name), f"{name} changed after the end"
+    if program.status:
+        assert (after["status"], after["cause"]) == (program.status, program.cause), after["message"]
+
+
+def events_are_whole(site: Site, task_id: str) -> None:
+    """I2: the rows in MongoDB are 1..n, each begins where the last one ended, and a subscriber that was there from the start
+    and one that comes now both get exactly these rows, in this order.
+    """
+    history = site.document(task_id)["history"]
+    assert [row["seq"] for row in history] == list(range(1, len(history) + 1)), history
+    assert [row["source"] for row in history] == ["queued", *[row["status"] for row in history[:-1]]]
+    stored = [(row["seq"], row["trigger"], row["source"], row["status"], row["at"]) for row in history]
+    subscriber = site.subscribers[task_id]
+    assert subscriber.ended(SETTLES), f"a subscriber of {task_id} never heard its end"
+    for heard in (subscriber.events, list(site.client.watch(task_id, 0))):
+        assert [(event.seq, event.trigger, event.source, event.status, event.at) for event in heard] == stored
+
+
+def ran_once(site: Site, task_id: str) -> None:
+    """I3: the engine's events have at most one start for each attempt, over all containers with the attempt's labels."""
+    starts = site.starts.of(task_id)
+    assert all(count == 1 for count in starts.values()), f"starts by attempt: {starts}"
+    assert set(starts) <= set(range(1, site.document(task_id)["attempt"] + 1))
+
+
+def log_is_whole(site: Site, task_id: str) -> None:
+    """I5: the objects in S3, of every attempt, have the SHA-256 that is in the document and in their metadata, and are the
+    bytes that the program is known to write, from the first ``started`` on, or a beginning of them that is marked truncated.
+    """
+    document, program = site.document(task_id), site.programs[task_id]
+    complete = document["cause"] in {None, "exit"}
+    for attempt in [*document["attempts"], document]:
+        for stream, written in (("stdout", program.stdout), ("stderr", program.stderr)):
+            if attempt["logs"]:
+                _object_is(site, attempt["logs"], stream, written, complete=complete and attempt["cause"] in {None, "exit"})
+    if complete:
+        assert document["logs"], "no log was kept"
+
+
+def _object_is(site: Site, logs: Document, stream: str, written: bytes, *, complete: bool) -> None:
+    entry = logs[stream]
+    response = minio_client(site.settings).get_object(logs["bucket"], entry["key"])
+    try:
+        stored, noted = response.read(), response.headers["x-amz-meta-sha256"]
+    finally:
+        response.close()
+        response.release_conn()
+    assert hashlib.sha256(stored).hexdigest() == entry["sha256"] == noted
+    assert len(stored) == entry["bytes"]
+    if complete and not entry["truncated"]:
+        assert hashlib.sha256(written).hexdigest() == entry["sha256"], f"{stream}: {len(stored)} of {len(written)} bytes"
+    assert written.startswith(stored), f"{stream} holds what the program did not write"
+
+
+def nothing_is_left(site: Site, *task_ids: str) -> None:
+    """I4: the engine lists no container and no volume with the tasks' labels, and the spool folder holds no file."""
+
+    def clean() -> bool:
+        try:
+            return not any(site.containers(task_id) for task_id in task_ids) and not site.spooled()
+        except (InfrastructureError, OSError):
+            return False
+
+    deadline = time.monotonic() + SETTLES
+    while not clean():
+        left = {task_id: site.containers(task_id) for task_id in task_ids}
+        assert time.monotonic() < deadline, f"left behind: {left}, {site.spooled()}"
+        time.sleep(0.2)
+
+
+def slots_are_free(site: Site, slots: int, queue: str | None) -> None:
+    """I6: as many new tasks as the worker has slots run at the same time, and succeed."""
+    fresh = [site.submit(sleeper(3, "succeeded"), queue) for _ in range(slots)]
+    site.ended(fresh)
+    documents = [site.document(task_id) for task_id in fresh]
+    assert [document["status"] for document in documents] == ["succeeded"] * slots
+    if documents:
+        began = max(document["history"][0]["at"] for document in documents)
+        ended = min(document["history"][1]["at"] for document in documents)
+        assert began < ended, "they did not run side by side: a slot is lost"

@@ -1,0 +1,123 @@
+"""One installation for the fault suite: servers, an engine, worker processes with kill points, and tasks that are known."""
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from attrs import evolve
+
+from orchestrator.adapters.clients import mongo_client
+from orchestrator.client import Client
+from orchestrator.connect import connect
+from orchestrator.services import Services
+from orchestrator.settings import Settings
+from tests.support.containers import IMAGE, WHERE
+from tests.support.fault_nursery import Child, Nursery
+from tests.support.fault_programs import ENDED, Program
+from tests.support.fault_starts import Starts
+from tests.support.fault_subscriber import Subscriber
+from tests.support.worker_process import until
+
+Document = Mapping[str, Any]
+
+
+class Site:
+    """A block in which workers run. ``direct`` are the settings for looking from outside, past any proxy."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, direct: Mapping[str, str] | None = None) -> None:
+        base = {"DOCKER_HOST": WHERE, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never", "DEFAULT_MEMORY": "64m"}
+        self.environment = {**base, **environment}
+        self.direct = {**self.environment, **(direct or {})}
+        self.folder = folder
+        self.programs: dict[str, Program] = {}
+        self.subscribers: dict[str, Subscriber] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that look past proxies."""
+        return Settings.load(self.direct)
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.services: Services = connect(self.settings)
+        self.services.prepare()
+        self.client = Client(self.services)
+        self.mongo = mongo_client(self.settings)
+        self.docker = docker.DockerClient(base_url=self.settings.docker_host, version="1.41")
+        self.starts = Starts(self.settings.docker_host, self.services.deployment)
+        self.nursery = Nursery.start(self.folder)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.nursery.__exit__(kind, error, at)
+        for subscriber in self.subscribers.values():
+            subscriber.close()
+        self.starts.close()
+        for task_id in self.programs:
+            self._remove(task_id)
+        self.docker.close()
+        self.mongo.close()
+        self.services.store.close()
+        self.services.engine.close()
+
+    def worker(self, name: str, at: str = "", with_signal: str = "SIGKILL", **environment: str) -> Child:
+        """Start a worker; ``at`` is the point at which it gets the signal."""
+        child = self.nursery.fork({**self.environment, **environment}, name, at, with_signal)
+        child.says("jobs at once")
+        return child
+
+    def survivor(self, name: str = "survivor", **environment: str) -> Child:
+        """A worker that takes tasks from a queue that nobody fills, so it has only what others left."""
+        return self.worker(name, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
+
+    def submit(self, program: Program, queue: str | None = None, **request: object) -> str:
+        """Hand in a task for the workers of a queue, and follow it."""
+        task_id = uuid.uuid4().hex
+        self.programs[task_id] = program
+        client = self.client if queue is None else Client(self._with_queue(queue))
+        client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **request}, task_id)
+        self.subscribers[task_id] = Subscriber(self.client, task_id)
+        return task_id
+
+    def document(self, task_id: str) -> dict[str, Any]:
+        """The task as MongoDB has it."""
+        return dict(self.mongo[self.settings.mongo_db_name]["tasks"].find_one({"_id": task_id}) or {})
+
+    def status(self, task_id: str) -> str:
+        """Its status as stored."""
+        return str(self.document(task_id)["status"])
+
+    def reaches(self, task_id: str, *states: str, within: float = 60) -> None:
+        """Wait until the task is in one of the states."""
+        until(lambda: self.status(task_id) in states, within)
+
+    def ended(self, task_ids: Iterable[str], within: float = 90) -> None:
+        """Wait until all have ended."""
+        until(lambda: all(self.status(task_id) in ENDED for task_id in task_ids), within)
+
+    def containers(self, task_id: str) -> list[str]:
+        """Containers and volumes that the engine has of a task."""
+        wanted = {"label": f"orchestrator.task={task_id}"}
+        found = [*self.docker.containers.list(all=True, filters=wanted), *self.docker.volumes.list(filters=wanted)]
+        return [thing.name for thing in found]
+
+    def spooled(self) -> list[Path]:
+        """Files that are left in the spool."""
+        return [path for path in Path(self.environment["SPOOL_DIR"]).rglob("*") if path.is_file()]
+
+    def _with_queue(self, queue: str) -> Services:
+        return connect(evolve(self.settings, queue=queue))
+
+    def _remove(self, task_id: str) -> None:
+        """What a failed test has left on the engine."""
+        for container in self.docker.containers.list(all=True, filters={"label": f"orchestrator.task={task_id}"}):
+            container.remove(force=True, v=True)
+        for volume in self.docker.volumes.list(filters={"label": f"orchestrator.task={task_id}"}):
+            volume.remove()

@@ -1,0 +1,64 @@
+"""Counts how often the engine has started a container for each attempt of each task: the engine's word, not the worker's."""
+
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+
+import docker
+import requests
+from docker.errors import DockerException
+from urllib3.exceptions import HTTPError
+
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+
+_PAUSE = 0.2
+
+
+class Starts:
+    """Listens to the engine's events of one deployment, over restarts of the engine."""
+
+    def __init__(self, docker_host: str, deployment: str) -> None:
+        self._host, self._deployment = docker_host, deployment
+        self._since = int(time.time()) - 1
+        self._seen: set[tuple[str, int]] = set()
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._closed = threading.Event()
+        self._stream: object = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def of(self, task_id: str) -> dict[int, int]:
+        """Starts by attempt."""
+        return {attempt: count for (task, attempt), count in self._counts.items() if task == task_id}
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closed.set()
+        if self._stream is not None:
+            with suppress(OSError, AttributeError):
+                self._stream.close()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            with suppress(DockerException, requests.RequestException, HTTPError, OSError, ValueError):
+                self._listen()
+            self._closed.wait(_PAUSE)
+
+    def _listen(self) -> None:
+        client = docker.APIClient(base_url=self._host, version="1.41", timeout=60)
+        wanted = {"type": "container", "event": "start", "label": f"{DEPLOYMENT}={self._deployment}"}
+        try:
+            self._stream = client.events(since=self._since, filters=wanted, decode=True)
+            for event in self._stream:
+                self._note(event)
+        finally:
+            client.close()
+
+    def _note(self, event) -> None:
+        key = event["Actor"]["ID"], event["timeNano"]
+        if key not in self._seen:
+            self._seen.add(key)
+            labels = event["Actor"]["Attributes"]
+            self._counts[labels[TASK], int(labels[ATTEMPT])] += 1

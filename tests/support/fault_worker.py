@@ -1,0 +1,83 @@
+"""Forks worker processes that are killed at a named point: ``python -m tests.support.fault_worker``.
+
+Each line on stdin is {"environment": {…}, "log": path} and is answered by the pid of a new worker: the product's own command,
+whose ports are wrapped on the way from ``connect``. FAULT_RECORD, FAULT_AT and FAULT_SIGNAL say where and how it ends. Forking
+costs less than starting, so that one test can kill dozens. All die with this process.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from attrs import evolve
+
+from orchestrator import connect, effects, tasks
+from orchestrator.cli.worker import worker_command
+from orchestrator.services import Services
+from orchestrator.settings import Settings
+from orchestrator.spool import Spool
+from orchestrator.worker import ThreadWorker
+from tests.support.fault_points import Guarded, Points
+
+PORTS = ("store", "events", "queue", "logs", "engine", "mutex")
+_SPOOL = ("open", "write", "catch_up", "seal")
+_RQ = ("_fetch", "_note_begin", "handle_job_success")
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Fork a worker for each line."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _become_worker(wanted["environment"], wanted["log"])
+        print(pid, flush=True)
+
+
+def _become_worker(environment: dict[str, str], log: str) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sink = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.environ.update(environment)
+    if "FAULT_RECORD" in environment:
+        _set_points(Points(Path(environment["FAULT_RECORD"]), environment.get("FAULT_AT", ""), _signal(environment)))
+    try:
+        worker_command([])
+    finally:
+        os._exit(70)
+
+
+def _signal(environment: dict[str, str]) -> int:
+    return signal.Signals[environment.get("FAULT_SIGNAL", "SIGKILL")]
+
+
+def _set_points(points: Points) -> None:
+    def guarded(settings: Settings) -> Services:
+        services = connect.connect(settings)
+        return evolve(services, **{port: Guarded(points, port, getattr(services, port)) for port in PORTS})
+
+    tasks.connect = guarded
+    effects.shutil = Guarded(points, "disk", effects.shutil)
+    for name, kind, methods in (("spool", Spool, _SPOOL), ("rq", ThreadWorker, _RQ)):
+        for method in methods:
+            setattr(kind, method, _method(points, f"{name}.{method}", getattr(kind, method)))
+
+
+def _method(points: Points, name: str, method):
+    def guarded(self, *args, **kwargs):
+        points.reach(name)
+        return method(self, *args, **kwargs)
+
+    return guarded
+
+
+if __name__ == "__main__":
+    main()

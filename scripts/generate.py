@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from scripts.cli_page import cli_page
 from scripts.layers import layers_page
 from scripts.pages import causes_page, environment_example, index_page, schema_file, settings_page, transitions_page
 from scripts.sequence import sequence_page
@@ -20,6 +21,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "diagrams/states.svg": lambda: state_picture(TABLE, INITIAL),
     "diagrams/transitions.md": transitions_page,
     "docs/reference/causes.md": causes_page,
+    "docs/reference/cli.md": cli_page,
     "docs/reference/settings.md": settings_page,
     "docs/task.schema.json": schema_file,
 }

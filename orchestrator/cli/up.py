@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -25,7 +26,9 @@ READY = "ready"
 """The last line before it waits."""
 _PATIENCE = 60.0
 _GRACE = 10.0
-_HURRY = 3.0
+_HURRY = 5.0
+_APART = 1.2
+"""Seconds between two requests; the worker takes what comes sooner for the first one, sent twice."""
 _SHOWN = 20
 _WORKER = "worker"
 
@@ -108,8 +111,10 @@ def _drain(worker: Process, inbox: Inbox) -> int:
     """Let what runs end; asked again, have the worker hand it over to the next one."""
     click.echo("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them to the next start.")
     worker.ask_to_stop()
+    asked_at = time.monotonic()
     while worker.pid is not None:
         if inbox.next() in STOP:
+            time.sleep(max(asked_at + _APART - time.monotonic(), 0))
             worker.stop(_HURRY)
     return 0
 

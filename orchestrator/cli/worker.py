@@ -35,8 +35,8 @@ def worker_command(concurrency: int | None, name: str | None) -> None:
     # the function that the queue's entries name reads its settings from the environment
     os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
     settings = Settings.load()
-    secret = [settings.mongo_uri, settings.redis_url, settings.minio_access_key, settings.minio_secret_key]
-    logs.configure(sys.stderr, secrets=secret)
+    # not the access key: it is a name, and one that is an ordinary word would tear holes into every line
+    logs.configure(sys.stderr, secrets=[settings.mongo_uri, settings.redis_url, settings.minio_secret_key])
     logger.info(_places(settings))
     services = _patience(settings.retry_budget)(tasks.services)
     drained = _work(services)

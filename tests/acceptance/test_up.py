@@ -90,13 +90,17 @@ def test_the_first_signal_lets_running_tasks_end(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
-    """Servers and worker are gone at once; the task is left to the next start."""
-    with Up(tmp_path) as up, a_running_task(up, "sleep 30"):
+    """Servers and worker are gone at once; the next start goes on with the task, whose program never noticed."""
+    with Up(tmp_path) as up, a_running_task(up, "sleep 8; echo done"):
         up.process.send_signal(signal.SIGINT)
         up.hear("Ctrl-C again")
         up.process.send_signal(signal.SIGINT)
         assert up.end() == 0
         assert not any(is_alive(up.pid(name)) for name in SERVERS)
+    with Up(tmp_path) as up, up.client() as client:
+        assert list(client.watch("busy"))[-1].status == "succeeded"
+        assert client.get("busy").attempt == 1
+        assert up("logs", "busy").stdout == b"done\n"
 
 
 @pytest.mark.parametrize("name", SERVERS)

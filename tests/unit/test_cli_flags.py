@@ -48,22 +48,9 @@ def test_options_after_the_image_belong_to_the_command() -> None:
 
 def test_each_limit_has_the_flag_of_docker_run_where_there_is_one() -> None:
     """Sizes and times stay text: the check of the request reads them."""
-    _, request = described(
-        *[
-            "--cpus=0.5",
-            "-m",
-            "64m",
-            "--pids-limit",
-            "10",
-            "--timeout",
-            "5s",
-            "--output-limit",
-            "1k",
-            "--tmp-size",
-            "8m",
-            "busybox",
-        ]
-    )
+    flags = "--cpus=0.5 -m 64m --pids-limit 10 --timeout 5s --output-limit 1k --tmp-size 8m --retries 2"
+    _, request = described(*flags.split(), "busybox")
+    assert request["retries"] == 2
     assert request["limits"] == {"cpus": 0.5, "memory": "64m", "pids": 10, "timeout": "5s", "output": "1k", "tmp": "8m"}
     parse_request("id", request, Rules())
 

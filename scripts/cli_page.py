@@ -1,0 +1,54 @@
+"""The generated page about the command line, made from what its own help is made from."""
+
+from collections.abc import Iterator
+
+import click
+
+from orchestrator.cli import main
+from scripts.pages import NOTICE
+
+_PAGE = """# The command line
+
+`orchestrator COMMAND`, or `python -m orchestrator COMMAND`. What a command needs to know about servers it reads from
+[environment variables](settings.md); where `orchestrator up` runs, in its folder or below it, none need to be set.
+
+| exit code | of | meaning |
+| --- | --- | --- |
+| 0 | all | it was done; `run`: the program exited with 0; `doctor`, `health`: all is well |
+| 1 | all but `run` and `submit` | it could not be done; the sentence on stderr says why |
+| 2 | all but `run` and `submit` | a flag or a setting has a bad value; each is named |
+| 3 | `worker` | it left while tasks still ran, for the next worker to go on with |
+| 124 | `run` | the program ran out of time |
+| 125 | `run`, `submit` | not the program's doing: a bad value, a server that is away, no such image, too much output |
+| 130 | `run` | Ctrl-C; the task goes on |
+| others | `run` | the program's own, 128 + n when signal n ended it |
+"""
+
+
+def cli_page() -> str:
+    """Every command with its usage, its flags and what they mean."""
+    root = click.Context(main, info_name="orchestrator")
+    return f"{NOTICE}{_PAGE}" + "".join(_command(root, name) for name in main.list_commands(root))
+
+
+def _command(root: click.Context, name: str) -> str:
+    command = main.get_command(root, name)
+    if command is None:
+        raise LookupError(name)
+    context = click.Context(command, info_name=name, parent=root)
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    flags = "".join(f"| {flag} | {meaning} |\n" for flag, meaning in _flags(command, context))
+    table = f"\n| flag | meaning |\n| --- | --- |\n{flags}" if flags else ""
+    return f"\n## {name}\n\n```\n{usage}\n```\n\n{_prose(command)}\n{table}"
+
+
+def _flags(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record and record[1]:
+            yield f"`{record[0]}`".replace("|", "\\|"), record[1].replace("|", "\\|")
+
+
+def _prose(command: click.Command) -> str:
+    paragraphs = (command.help or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

@@ -1,7 +1,7 @@
 """Measures what the worker costs on top of the container: `make bench`.
 
-Prints both sides, measured in turn in one run: `true` from enqueueing to its last event, against the bare calls of docker-py for
-the same container; and the memory of a worker that waits for many containers.
+Prints both sides, measured in turn in one run: `true` from enqueueing to its last event, against the bare calls of docker-py
+for the same container; and the memory of a worker that waits for many containers.
 """
 
 import os
@@ -45,7 +45,7 @@ def main() -> None:
 @contextmanager
 def worker(environment: dict[str, str], concurrency: int) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker process with a log of its own."""
-    with open(f"{environment['SPOOL_DIR']}-{concurrency}.log", "wb") as log:
+    with Path(f"{environment['SPOOL_DIR']}-{concurrency}.log").open("wb") as log:
         argv = [sys.executable, "-m", "orchestrator", "worker", "--concurrency", str(concurrency)]
         process = subprocess.Popen(argv, env={**os.environ, **environment}, stderr=log)
         try:
@@ -65,9 +65,21 @@ def through(client: Client) -> None:
 
 def bare(engine: docker.DockerClient) -> None:
     """The same container by hand: create, start, wait, read the output, remove."""
-    limits = {"mem_limit": "256m", "memswap_limit": "256m", "nano_cpus": 10**9, "pids_limit": 128, "network_disabled": True}
-    locks = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True, "user": "65534:65534"}
-    container = engine.containers.create(IMAGE, ["true"], tmpfs={"/tmp": "size=64m"}, **limits, **locks)  # noqa: S108
+    container = engine.containers.create(
+        IMAGE,
+        ["true"],
+        mem_limit="256m",
+        memswap_limit="256m",
+        nano_cpus=10**9,
+        pids_limit=128,
+        network_disabled=True,
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        init=True,
+        user="65534:65534",
+        tmpfs={"/tmp": "size=64m"},  # noqa: S108
+    )
     container.start()
     container.wait()
     container.logs()
@@ -90,9 +102,7 @@ def wait_together(client: Client, pid: int) -> None:
     while len(client.list(State.RUNNING, WAITING)) < WAITING:
         time.sleep(0.5)
     time.sleep(3)
-    print(
-        f"{'worker memory (PSS)':<24} {before:.1f} MB idle, {memory(pid):.1f} MB with {WAITING} containers waited for and sampled"
-    )
+    print(f"{'worker memory (PSS)':<24} {before:.1f} MB idle, {memory(pid):.1f} MB with {WAITING} containers waited for")
     for task_id in ids:
         client.cancel(task_id)
     for task_id in ids:

@@ -14,11 +14,10 @@ from orchestrator.adapters.docker_images import Images
 from orchestrator.adapters.docker_plan import container_config, files_name, plan_name
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Owned, Phase, PullPolicy, Sample
 
 _PAUSE = 0.1
-_MAKER = ".worker"
 
 
 class DockerEngine:
@@ -100,12 +99,9 @@ class DockerEngine:
     def stop(self, container: str, grace: float) -> None:
         """See ports.Engine."""
         with suppress(ContainerMissing):
-            if grace > 0:
-                self._kill(container, "SIGTERM")
-                if self.wait(container, grace).phase is not Phase.RUNNING:
-                    return
-            self._kill(container, "SIGKILL")
-            if self.wait(container, self._timeout).phase is Phase.RUNNING:
+            if grace > 0 and not (self._kill(container, "SIGTERM") and self.wait(container, grace).phase is Phase.RUNNING):
+                return
+            if self._kill(container, "SIGKILL") and self.wait(container, self._timeout).phase is Phase.RUNNING:
                 raise InfrastructureError(SERVICE, f"container {container} survives KILL")
 
     def stats(self, container: str) -> Iterator[Sample]:
@@ -125,7 +121,9 @@ class DockerEngine:
         with translated():
             containers = self._client.api.containers(all=True, filters=filters)
             volumes = self._client.api.volumes(filters=filters)["Volumes"] or []
-        found = [(each["Names"][0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers]
+        found = [
+            ((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers
+        ]
         found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
         return [
             Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), now - made)
@@ -154,7 +152,7 @@ class DockerEngine:
             state = self.inspect(plan.name)
         except ContainerMissing:
             return None
-        if not all(state.labels.get(key) == value for key, value in plan.labels.items() if not key.endswith(_MAKER)):
+        if not all(state.labels.get(key) == value for key, value in plan.labels.items() if key != WORKER):
             raise InfrastructureError(SERVICE, f"the name {plan.name} is taken by a container with other labels")
         if state.phase is Phase.CREATED and self._withdraw(state.id):
             return None
@@ -182,14 +180,16 @@ class DockerEngine:
         with suppress(InfrastructureError), translated():
             self._client.api.wait(container, timeout=timeout)  # type: ignore[arg-type]
 
-    def _kill(self, container: str, signal: str) -> None:
-        """Send the signal; nothing when there is no program to take it."""
+    def _kill(self, container: str, signal: str) -> bool:
+        """Send the signal; False when there is no program to take it."""
         try:
             with translated():
                 self._client.api.kill(container, signal)
         except InfrastructureError:
             if self.inspect(container).phase is Phase.RUNNING:
                 raise
+            return False
+        return True
 
     def _delete_container(self, name: str) -> None:
         self._delete(lambda: self._client.api.remove_container(name, v=True, force=True))

@@ -8,6 +8,7 @@ from contextlib import closing
 import docker
 from attrs import field, frozen
 
+from orchestrator.labels import WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
 from orchestrator.request import Limits
 
@@ -48,7 +49,7 @@ class Bench:
             "stdin": None,
             "files": {},
             "limits": Limits(),
-            "labels": {LABEL: name, f"{LABEL}.worker": "one"},
+            "labels": {LABEL: name, WORKER: "one"},
         }
         return ContainerPlan(**(fields | changes))
 

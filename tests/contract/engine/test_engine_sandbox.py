@@ -1,6 +1,7 @@
 """What a program finds around it, and how mistakes in a plan end, on Docker."""
 
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from attrs import evolve
@@ -9,11 +10,13 @@ from orchestrator.adapters.docker_files import fill
 from orchestrator.adapters.docker_plan import files_name
 from orchestrator.cause import Cause
 from orchestrator.errors import ImageUnavailable, InfrastructureError, TaskFailure
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, Phase
 from orchestrator.request import Limits
 from tests.support.containers import IMAGE, LABEL, PATIENCE, Bench, joined, leftovers, library
 
 MEBI = 1 << 20
+Death = Callable[[Bench, ContainerPlan], None]
 FILES = {"hello.txt": b"hello\n", "deep/er/run.sh": b"#!/bin/sh\necho ran\n"}
 SHOW_FILES = "cat /task/hello.txt; /task/deep/er/run.sh; (echo x > /task/y) 2>&1 | grep -o Read-only; id -u"
 SHOWN_FILES = b"hello\nran\nRead-only\n65534\n"
@@ -186,7 +189,7 @@ def _created(docker: Bench, plan: ContainerPlan) -> None:
 
 
 @pytest.mark.parametrize("death", [_filled, _half_filled, _created])
-def test_files_are_complete_wherever_an_earlier_worker_died(docker: Bench, death) -> None:  # noqa: ANN001
+def test_files_are_complete_wherever_an_earlier_worker_died(docker: Bench, death: Death) -> None:
     """Creating again goes on from what is there, and leaves one container and one volume."""
     plan = docker.plan(SHOW_FILES, files=FILES)
     death(docker, plan)
@@ -198,12 +201,25 @@ def test_files_are_complete_wherever_an_earlier_worker_died(docker: Bench, death
 
 
 @pytest.mark.parametrize("death", [_filled, _half_filled, _created])
-def test_remove_takes_everything_wherever_a_worker_died(docker: Bench, death) -> None:  # noqa: ANN001
+def test_remove_takes_everything_wherever_a_worker_died(docker: Bench, death: Death) -> None:
     """The container, the one that fills the volume, and the volume."""
     plan = docker.plan(SHOW_FILES, files=FILES)
     death(docker, plan)
     docker.engine.remove(plan.name)
     assert leftovers(plan.name) == []
+
+
+@pytest.mark.parametrize("death", [_filled, _half_filled, _created])
+def test_what_a_dead_worker_left_is_found_under_the_name_that_removes_it(docker: Bench, death: Death) -> None:
+    """Whichever of container, loader and volume there is, with an age by the engine's clock."""
+    labels = {LABEL: "left", DEPLOYMENT: uuid.uuid4().hex, TASK: "t1", ATTEMPT: "1"}
+    plan = docker.plan(SHOW_FILES, files=FILES, labels=labels)
+    death(docker, plan)
+    left = docker.engine.owned(labels[DEPLOYMENT])
+    assert {(owned.name, owned.task_id, owned.attempt) for owned in left} == {(plan.name, "t1", 1)}
+    assert all(-1 < owned.age < PATIENCE for owned in left)
+    docker.engine.remove(left[0].name)
+    assert list(docker.engine.owned(labels[DEPLOYMENT])) == []
 
 
 @pytest.fixture

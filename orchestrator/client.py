@@ -10,7 +10,7 @@ from orchestrator.event import Event
 from orchestrator.ports import Stream
 from orchestrator.request import parse_request
 from orchestrator.services import Services, now
-from orchestrator.task import Task
+from orchestrator.task import Task, readable
 from statemachine import State
 
 
@@ -42,7 +42,7 @@ class Client:
 
     def list(self, status: State | None = None, limit: int = 50) -> list[Task]:
         """The newest tasks first."""
-        return [Task.from_document(document) for document in self.services.store.list(status, limit)]
+        return builtins.list(readable(self.services.store.list(status, limit)))
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.

@@ -135,7 +135,8 @@ class Effects:
     def end_quietly(self, run: Run, cause: Cause) -> None:
         """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it."""
         try:
-            self.end(run, cause)
+            with run.ending:
+                self.end(run, cause)
         except InfrastructureError as error:
             logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
 

@@ -40,6 +40,7 @@ class Run:
     pending: Entry | None = None
     doubtful: bool = False
     complete: bool = False
+    ending: threading.Lock = field(factory=threading.Lock)
     cancelled: bool = False
     broken: str = ""
     _ended_for: Cause | None = None

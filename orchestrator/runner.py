@@ -21,6 +21,11 @@ from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, ne
 def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fields]:
     """The lifecycle with one function bound to each trigger and guard of the table."""
 
+    def tries_again(run: Run) -> bool:
+        """Whether the program failed by itself and has retries left; attempts that the infrastructure cost do not count."""
+        own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in run.task.attempts)
+        return run.task.cause in _RETRIED and own < run.granted(effects.rules).retries
+
     def release(run: Run) -> None:
         left_nothing = effects.release(run)
         if run.state is INITIAL:
@@ -38,9 +43,9 @@ def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fie
         },
         guards={
             Guard.EXITED_CLEANLY: lambda run: run.task.cause is None,
-            Guard.TRIES_AGAIN: _tries_again,
-            Guard.RAN_OUT_OF_TIME: lambda run: run.task.cause is Cause.TIMEOUT and not _tries_again(run),
-            Guard.WENT_WRONG: lambda run: run.task.cause not in {None, Cause.TIMEOUT} and not _tries_again(run),
+            Guard.TRIES_AGAIN: tries_again,
+            Guard.RAN_OUT_OF_TIME: lambda run: run.task.cause is Cause.TIMEOUT and not tries_again(run),
+            Guard.WENT_WRONG: lambda run: run.task.cause not in {None, Cause.TIMEOUT} and not tries_again(run),
         },
         record=ledger.record,
         announce=ledger.announce,
@@ -56,12 +61,6 @@ class Budgets:
     work: float
     upload: float
     attempts: int
-
-
-def _tries_again(run: Run) -> bool:
-    """Whether the program failed by itself and the task has retries left; those that the infrastructure cost do not count."""
-    own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in run.task.attempts)
-    return run.task.cause in _RETRIED and run.request is not None and own < run.request.retries
 
 
 @frozen
@@ -91,6 +90,7 @@ class Runner:
                 self._cancel(run)
 
     def _run(self, held: Held) -> Run:
+        """The run as the document says. Raises InvalidTask for one that no worker wrote, which then stays as it is."""
         task = Task.from_document(held.document)
         run = Run(task, held.token, task.status, published=task.published)
         run.container = task.container.id if task.container else ""
@@ -100,10 +100,9 @@ class Runner:
 
     def _hear_cancel(self, run: Run) -> None:
         """From the heartbeat: end the program if it runs; whoever drives the run sees the rest."""
-        if not run.cancelled:
-            run.cancelled = True
-            if run.state is State.RUNNING:
-                threading.Thread(target=self.effects.end_quietly, args=(run, Cause.CANCELLED), daemon=True).start()
+        run.cancelled = True
+        if run.state is State.RUNNING and not run.ending.locked():
+            threading.Thread(target=self.effects.end_quietly, args=(run, Cause.CANCELLED), daemon=True).start()
 
     def _drive(self, run: Run) -> Task | None:
         try:
@@ -134,6 +133,11 @@ class Runner:
                 self._fail(run, TaskFailure(Cause.UPLOAD, str(error)))
             else:
                 self._retry(run, str(error))
+        except Superseded:
+            raise
+        except Exception as error:  # noqa: BLE001  a fault of ours must not leave the task in between for ever
+            logger.exception("the worker has a fault")
+            self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, f"the worker has a fault: {type(error).__name__}: {error}"))
 
     def _cancel(self, run: Run) -> None:
         """Before it has started it fails at once; while it runs the program is ended, and waiting for it tells the rest."""

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from math import inf
@@ -11,12 +11,11 @@ from pathlib import Path
 from attrs import frozen
 from loguru import logger
 
-from orchestrator.errors import InvalidTask
 from orchestrator.event import Event
 from orchestrator.ports import Engine, EventBus, Mutex, Queue, TaskStore
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
-from orchestrator.task import Document, Task
+from orchestrator.task import Task, readable
 from statemachine import TERMINAL
 
 _LOOKED_AT = 200
@@ -79,7 +78,7 @@ class Sweep:
     def _tasks(self) -> Iterator[Action]:
         """Tasks that were begun and that nobody holds."""
         now, here = self.store.now(), self.engine.identity()
-        for task in _readable(self.store.active()):
+        for task in readable(self.store.active()):
             late = _late(task, now)
             if late > 0 and task.engine in {None, here}:
                 yield Action(Kind.ADOPT, task.id, f"{task.status}, and its worker has not been heard of for {late:.0f} s")
@@ -89,7 +88,7 @@ class Sweep:
     def _waiting(self) -> Iterator[Action]:
         """Queued tasks that nobody holds and that are not in line."""
         now, here = self.store.now(), self.engine.identity()
-        free = [task for task in _readable(self.store.waiting(_LOOKED_AT)) if _late(task, now) > 0]
+        free = [task for task in readable(self.store.waiting(_LOOKED_AT)) if _late(task, now) > 0]
         in_line = self.queue.first(_LINE) if free else frozenset()
         for task in free:
             if task.engine == here:
@@ -101,7 +100,7 @@ class Sweep:
 
     def _ended(self) -> Iterator[Action]:
         now, here = self.store.now(), self.engine.identity()
-        for task in _readable(self.store.unsettled(_LOOKED_AT)):
+        for task in readable(self.store.unsettled(_LOOKED_AT)):
             ours = task.container is None or task.container.engine == here
             if _late(task, now) > (0 if ours else self.graces.engine):
                 yield Action(Kind.SETTLE, task.id, f"{task.status}, but not all of it is published and released")
@@ -152,7 +151,8 @@ class Sweep:
 
     def _settle(self, task_id: str) -> None:
         """Do what its worker had left to do when it died: publish what is stored, and release."""
-        for task in _readable([self.store.find(task_id) or {}]):
+        found = self.store.find(task_id)
+        for task in readable([found] if found else []):
             for entry in task.history[task.published :]:
                 self.events.publish(Event.of(task, entry))
             name = container_name(task.id, max(task.attempt, 1))
@@ -160,14 +160,6 @@ class Sweep:
                 self.engine.remove(name)
                 shutil.rmtree(self.spool_dir / name, ignore_errors=True)
             self.store.settle(task.id, task.seq)
-
-
-def _readable(documents: Sequence[Document]) -> Iterator[Task]:
-    for document in documents:
-        try:
-            yield Task.from_document(document)
-        except (InvalidTask, KeyError) as error:
-            logger.error("a document cannot be read and is left alone: {}", error)
 
 
 def _late(task: Task, now: datetime) -> float:

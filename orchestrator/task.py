@@ -1,6 +1,6 @@
 """The task document: what is stored about a task, as one frozen value. It knows no database and no container."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, cast
 
 import cattrs
 from attrs import asdict, evolve, field, fields, frozen
+from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
@@ -77,12 +78,22 @@ class Usage:
 
 @frozen
 class Metrics:
-    """What the samples say. Without a sample both usages are null; ``duration_s`` is by the engine's clock."""
+    """What the run used. Without a sample both usages are null; ``duration_s`` is wall time by the engine's clock.
+
+    The rest is for all processes together, from the container's start to its end, and null where nothing could be read:
+    CPU time and the time for which the CPU limit held the program up, in seconds, and the true peaks of memory, page cache and
+    tmpfs included, and of processes and threads. ``source`` says where each figure is from.
+    """
 
     cpu_percent: Usage | None
     memory_bytes: Usage | None
     samples: int
     duration_s: float
+    cpu_time_s: float | None = None
+    throttled_s: float | None = None
+    memory_peak_bytes: int | None = None
+    pids_peak: int | None = None
+    source: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -183,6 +194,15 @@ class Task:
     def outcome(self) -> Outcome:
         """What became of the program, as recorded; meaningless before the state collecting."""
         return Outcome(self.exit_code, self.cause, self.message, dict(self.evidence))
+
+
+def readable(documents: Iterable[Document]) -> Iterator[Task]:
+    """The tasks among the documents; one that neither an owner nor a worker wrote is left alone."""
+    for document in documents:
+        try:
+            yield Task.from_document(document)
+        except InvalidTask as error:
+            logger.error("task {} cannot be read: {}", document.get("_id"), error)
 
 
 def to_document(changes: Fields) -> dict[str, object]:

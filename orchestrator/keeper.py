@@ -8,8 +8,6 @@ from loguru import logger
 from orchestrator.errors import InfrastructureError
 from orchestrator.services import Services
 
-_LOCK_FOR = 30.0
-
 
 class Keeper:
     """A thread that sweeps until the worker stops. An adopted task gets a thread of its own: its container runs already."""
@@ -29,8 +27,9 @@ class Keeper:
 
     def _run(self) -> None:
         pause = threading.Event()
+        lock_for = self._services.settings.lease_ttl / 2  # a worker that dies in a sweep must not hold up who takes its tasks
         while not pause.wait(self._services.settings.sweep_interval) and not self._stopping():
             try:
-                self._services.sweep(self.adopt).once(_LOCK_FOR)
+                self._services.sweep(self.adopt).once(lock_for)
             except InfrastructureError as error:
                 logger.warning("the sweep is put off: {}", error)

@@ -1,0 +1,110 @@
+"""Rows 1 (in the sweep, in mid-run), 3, 4 and 14: what happens around a worker that is killed, frozen, or not alone."""
+
+import signal
+import time
+
+import pytest
+
+from tests.support.fault_nursery import Child
+from tests.support.fault_programs import talker
+from tests.support.fault_proof import prove
+from tests.support.fault_report import note
+from tests.support.fault_site import Site
+from tests.support.worker_process import until
+
+RACERS = 10
+FROZEN_AT = {
+    "before the start": "job/engine.start#1",
+    "running": "job/engine.wait#1",
+    "collecting": "job/spool.seal#1",
+    "uploading": "job/logs.put#1",
+    "about to record the end": "job/store.advance#4",
+    "about to remove": "job/engine.remove#1",
+}
+
+
+def taken_by(site: Site, worker: Child, task_id: str, within: float = 40) -> float:
+    """Wait until the worker holds the task; the monotonic time."""
+    until(lambda: (site.document(task_id).get("lease") or {}).get("worker") == worker.name, within)
+    return time.monotonic()
+
+
+def test_a_worker_killed_while_it_sweeps_does_not_keep_others_from_sweeping(site: Site) -> None:
+    """The sweep's lock dies before any lease does, so a death in the sweep costs nobody time."""
+    site.worker("sweeper", at="sweep/store.active#1", QUEUE="nobody").dead()
+    heir = site.survivor()
+    victim = site.worker("victim", at="job/engine.wait#1", SWEEP_INTERVAL="1000")
+    task_id = site.submit(talker(2))
+    victim.dead()
+    recovered = taken_by(site, heir, task_id) - victim.points()[-1][0]
+    site.ended([task_id])
+    prove(site, task_id)
+    assert recovered < 15
+    note(
+        1,
+        "SIGKILL the worker process",
+        "another worker had just died while it held the sweep's lock",
+        [recovered],
+        "kill to claim",
+    )
+
+
+def test_ten_workers_race_for_one_task_that_is_delivered_twenty_times(site: Site) -> None:
+    """One of them creates and starts a container; the others return without touching the engine for it."""
+    workers = [site.worker(f"racer-{number}") for number in range(RACERS)]
+    for worker in workers:
+        worker.signal(signal.SIGSTOP)
+    task_id = site.submit(talker(2))
+    for _ in range(2 * RACERS - 1):
+        site.services.queue.enqueue(task_id)
+    for worker in workers:
+        worker.signal(signal.SIGCONT)
+    site.ended([task_id])
+    reached = [point for worker in workers for _, point in worker.points()]
+    assert sum("job/store.claim" in point for point in reached) >= RACERS
+    assert sum("job/engine.create" in point for point in reached) == 1
+    prove(site, task_id)
+    note(3, "20 deliveries of one task, ten workers race for it", "dequeue", [], "", runs=1)
+
+
+def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site) -> None:
+    """Its task was ended by another worker meanwhile; the late worker's writes are refused, wherever it was stopped."""
+    heir = site.survivor(CONCURRENCY="8")
+    frozen: dict[str, tuple[Child, str]] = {}
+    for number, (moment, point) in enumerate(FROZEN_AT.items()):
+        queue = f"{site.environment['QUEUE']}-{number}"
+        child = site.worker(f"frozen-{number}", point, "SIGSTOP", QUEUE=queue, SWEEP_INTERVAL="1000")
+        frozen[moment] = child, site.submit(talker(1), queue)
+    stopped_at = {}
+    for moment, (child, _) in frozen.items():
+        until(lambda child=child: child.stopped)
+        stopped_at[moment] = child.points()[-1][0]
+    tasks = [task_id for _, task_id in frozen.values()]
+    site.ended(tasks)
+    taken = [taken_by(site, heir, task_id) for moment, (_, task_id) in frozen.items() if moment != "about to remove"]
+    ends = {task_id: site.document(task_id)["history"] for task_id in tasks}
+    for child, _ in frozen.values():
+        child.signal(signal.SIGCONT)
+    for moment, (child, _) in frozen.items():
+        if moment != "about to remove":
+            child.says("let go")
+    assert {task_id: site.document(task_id)["history"] for task_id in tasks} == ends
+    prove(site, *tasks, slots=8, queue=f"{site.environment['QUEUE']}-survivor")
+    assert taken
+    note(4, "the worker is frozen past its lease and thawed", ", ".join(FROZEN_AT), [], "", runs=len(tasks))
+
+
+@pytest.mark.parametrize("point", ["main/rq._fetch#1", "main/rq._note_begin#1", "job/store.claim#1"])
+def test_a_task_taken_from_the_queue_and_not_claimed_is_delivered_again(site: Site, point: str) -> None:
+    """The next worker of the same queue finds it, within the lease's time."""
+    heir = site.worker("heir")
+    heir.signal(signal.SIGSTOP)
+    victim = site.worker("victim", at=point)
+    task_id = site.submit(talker(0.5))
+    victim.dead()
+    heir.signal(signal.SIGCONT)
+    recovered = taken_by(site, heir, task_id) - victim.points()[-1][0]
+    site.ended([task_id])
+    prove(site, task_id)
+    assert recovered < 15
+    note(14, "killed between dequeue and claim", f"before {point}", [recovered], "kill to claim")

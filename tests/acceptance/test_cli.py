@@ -62,6 +62,8 @@ def test_the_exit_code_says_whose_fault_it_was_and_stderr_says_why(
 def test_a_submitted_task_is_found_by_all_commands_that_look(up: Up) -> None:
     """submit, list, show and logs speak of the same task."""
     task_id = up("submit", "-l", "a=b", IMAGE, "echo", "hello").stdout.decode().strip()
+    with up.client() as client:
+        assert list(client.watch(task_id))[-1].status == "succeeded"
     followed = up("run", "--json", "--id", "after", IMAGE, "true")
     assert json.loads(followed.stdout)["status"] == "succeeded"
     listed = up("list").stdout.decode().splitlines()

@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterator
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
-from orchestrator.ports import Counted, Figure, Sample
+from orchestrator.ports import Sample
 
-SOURCE = "samples"
 _SILENCE = 10.0
 
 
@@ -45,19 +44,7 @@ def sample_of(reading: Reading) -> Sample | None:
     passed = now["system_cpu_usage"] - before["system_cpu_usage"]
     cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ())
     percent = used / passed * cpus * 100 if used > 0 and passed > 0 else 0.0
-    memory = _memory(reading["memory_stats"])
-    return Sample(percent, memory, Counted(SOURCE, _figures(reading, memory)))
-
-
-def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
-    """What is counted by the engine up to this reading; of peaks, what is there now."""
-    cpu = reading["cpu_stats"]
-    return {
-        Figure.CPU_TIME: cpu["cpu_usage"]["total_usage"] * 1e-9,
-        Figure.THROTTLED: (cpu.get("throttling_data") or {}).get("throttled_time", 0) * 1e-9,
-        Figure.MEMORY_PEAK: memory,
-        Figure.PIDS_PEAK: (reading.get("pids_stats") or {}).get("current", 0),
-    }
+    return Sample(percent, _memory(reading["memory_stats"]))
 
 
 def _memory(stats: Reading) -> int:

@@ -4,12 +4,12 @@ import base64
 import json
 import shlex
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TextIO
 
 from attrs import fields_dict
 from rich.console import Console, Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.quantity import format_size
@@ -19,7 +19,7 @@ from statemachine import State
 _STYLES = {State.SUCCEEDED: "green", State.FAILED: "red", State.TIMED_OUT: "yellow"}
 _WIDE = 10_000
 """Columns when nobody looks at a screen: lines are never wrapped."""
-_COMMAND_SHOWN = 60
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def console(stream: TextIO) -> Console:
@@ -80,7 +80,7 @@ def summary(task: Task) -> Text:
     line.append(f": {printable(task.message)}", "default")
     cut = [name for name, log in _streams(task) if log.truncated]
     line.append(f"; {' and '.join(cut)} cut" if cut else "", "yellow")
-    return line.append(f" ({task.id})", "dim")
+    return line.append(f" ({printable(task.id)})", "dim")
 
 
 def card(task: Task) -> Group:
@@ -93,15 +93,25 @@ def card(task: Task) -> Group:
 
 
 def table(tasks: Iterable[Task]) -> Table:
-    """A row for each task."""
-    rows = Table("ID", "STATUS", "CAUSE", "EXIT", "TIME", "MEMORY", "CREATED", "IMAGE", "COMMAND", box=None, pad_edge=False)
+    """A row for each task; where a line is too short, only image and command are cut."""
+    whole = [Column(name, no_wrap=True) for name in ("ID", "STATUS", "CAUSE", "EXIT", "AGE")]
+    rows = Table(*whole, "IMAGE", "COMMAND", box=None, pad_edge=False)
     for task in tasks:
         exit_code = "" if task.exit_code is None else str(task.exit_code)
-        image, created = str(task.request.get("image", "")), _time(task.created_at)
-        cells = [task.cause or "", exit_code, seconds(task), memory(task), created, image]
-        words = Text(command(task)[:_COMMAND_SHOWN], no_wrap=True, overflow="ellipsis")
-        rows.add_row(Text(task.id, no_wrap=True), coloured(task.status), *(Text(printable(cell)) for cell in cells), words)
+        own = [task.cause or "", exit_code, _age(task.created_at)]
+        asked = [printable(str(task.request.get("image", ""))), command(task)]
+        cut = [Text(text, no_wrap=True, overflow="ellipsis") for text in asked]
+        rows.add_row(printable(task.id), coloured(task.status), *own, *cut)
     return rows
+
+
+def _age(created_at: datetime | None) -> str:
+    """How long ago that was, in the largest unit of which there are two or more."""
+    if created_at is None:
+        return ""
+    age = max((datetime.now(UTC) - created_at).total_seconds(), 0)
+    size, unit = next((size, unit) for size, unit in _UNITS if age >= 2 * size or size == 1)
+    return f"{age // size:.0f} {unit}"
 
 
 def _facts(task: Task) -> Iterable[tuple[str, str | Text]]:
@@ -140,12 +150,12 @@ def _log(task: Task, log: LogObject) -> str:
 def _history(task: Task) -> Table:
     rows = Table("SEQ", "AT", "TRIGGER", "STATUS", box=None, pad_edge=False)
     if task.created_at:
-        rows.add_row("0", _time(task.created_at, "milliseconds"), "", State.QUEUED)
+        rows.add_row("0", _time(task.created_at), "", State.QUEUED)
     for entry in task.history:
-        rows.add_row(str(entry.seq), _time(entry.at, "milliseconds"), entry.trigger, entry.status)
+        rows.add_row(str(entry.seq), _time(entry.at), entry.trigger, entry.status)
     return rows
 
 
-def _time(at: datetime | None, precision: str = "seconds") -> str:
-    """The time of this host's zone, which the offset names."""
-    return at.astimezone().isoformat(" ", precision) if at else ""
+def _time(at: datetime) -> str:
+    """In the zone of this host, which the offset names."""
+    return at.astimezone().isoformat(" ", "milliseconds")

@@ -1,20 +1,15 @@
 """The embedded servers: found again, closed to strangers, gone without a trace, and dead with their parent."""
 
-import contextlib
 import json
-import os
 import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from pymongo.errors import OperationFailure
 from redis import AuthenticationError
 
@@ -23,10 +18,10 @@ from orchestrator.adapters.minio_logs import MinioLogStore
 from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.embedded import NAMES, Embedded, absent, home, running
-from orchestrator.embedded.ports import GRPC_OFFSET, choose_ports
-from orchestrator.embedded.process import Process, Server
+from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings
+from tests.support.worker_process import until
 
 TASK = {"_id": "t1", "status": "queued", "created_at": datetime(2030, 5, 17, tzinfo=UTC)}
 LISTENING = "0A"
@@ -39,14 +34,6 @@ with Embedded(Path(sys.argv[1])) as embedded:
     print(json.dumps(dict(embedded.environment)), flush=True)
     signal.pause()
 """
-
-
-def until(holds: Callable[[], object], within: float = 20.0) -> None:
-    """Return when the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def put_something(settings: Settings, folder: Path) -> None:
@@ -94,16 +81,6 @@ def test_only_servers_that_nobody_named_are_absent() -> None:
     assert absent({}) == NAMES
     assert set(absent({"MONGO_URI": "mongodb://db", "REDIS_URL": ""})) == {"valkey", "seaweedfs"}
     assert absent({"MONGO_URI": "x", "REDIS_URL": "x", "MINIO_ENDPOINT": "x"}) == ()
-
-
-def test_ports_are_free_apart_and_kept() -> None:
-    """With those above them that SeaweedFS adds; a port that was taken meanwhile is replaced."""
-    ports = choose_ports(7)
-    assert len({*ports, *(port + GRPC_OFFSET for port in ports)}) == 14
-    assert choose_ports(7, ports) == ports
-    for taken in (ports[3], ports[3] + GRPC_OFFSET):
-        with socket.create_server(("127.0.0.1", taken)):
-            assert ports[3] not in choose_ports(7, ports)
 
 
 def test_data_and_passwords_are_found_again(tmp_path: Path) -> None:
@@ -232,43 +209,6 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert not home.is_held(tmp_path)
 
 
-@pytest.fixture
-def lock(tmp_path: Path) -> Iterator[int]:
-    """A descriptor for processes to inherit."""
-    with (tmp_path / "lock").open("w") as file:
-        yield file.fileno()
-
-
-def python(code: str, *, ready: Callable[[], bool] = lambda: True, **fields: object) -> Server:
-    """A server that is a line of Python."""
-    return Server("python", (sys.executable, "-c", code), ready, **fields)
-
-
-@contextlib.contextmanager
-def started(server: Server, folder: Path, lock: int) -> Iterator[Process]:
-    """The process of a server for the length of a block."""
-    process = Process(server, folder / "python", lock)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop(grace=0)
-
-
-def test_a_server_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Path, lock: int) -> None:
-    """Whoever starts it sees why."""
-    server = python("raise SystemExit('no such luck')", ready=lambda: False)
-    with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="no such luck"):
-        process.await_ready(20)
-
-
-def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path, lock: int) -> None:
-    """After the patience of whoever waits."""
-    server = python("import signal; signal.pause()", ready=lambda: False)
-    with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="did not start"):
-        process.await_ready(0.1)
-
-
 def test_when_one_does_not_start_the_others_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the folder is free again."""
     monkeypatch.setattr("orchestrator.embedded.servers._once_listening", lambda *_: lambda: False)
@@ -277,56 +217,6 @@ def test_when_one_does_not_start_the_others_are_stopped(tmp_path: Path, monkeypa
         pass
     assert [process.pid for process in embedded.processes.values()] == [None, None]
     assert not home.is_held(tmp_path)
-
-
-def test_a_server_that_ignores_term_is_killed(tmp_path: Path, lock: int) -> None:
-    """Stopping takes no longer than the grace."""
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
-    log = tmp_path / "python.log"
-    with started(python(deaf), tmp_path, lock) as process:
-        until(lambda: "deaf" in log.read_text())
-        pid = process.pid
-        begun = time.monotonic()
-        process.stop(grace=0.1)
-        assert time.monotonic() - begun < 5
-        assert process.pid is None
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-def test_a_server_sees_little_of_its_parent(tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own environment, its own session (a Ctrl-C for the parent is not for it), and its secret on stdin."""
-    monkeypatch.setenv("AWS_PROFILE", "parent")
-    tell = "import json, os, sys; print(json.dumps([dict(os.environ), os.getsid(0), os.getpid(), sys.stdin.read()]))"
-    log = tmp_path / "python.log"
-    with started(python(tell, env={"OWN": "1"}, stdin="secret"), tmp_path, lock):
-        until(lambda: log.read_text().endswith("\n"))
-    environment, session, pid, stdin = json.loads(log.read_text())
-    assert environment.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "OWN"}
-    assert session == pid
-    assert stdin == "secret"
-
-
-def test_the_leash_does_not_run_for_a_parent_that_is_gone() -> None:
-    """The parent may die before the kernel was told to watch it."""
-    leash = Path(home.__file__).with_name("leash.py")
-    nobody = str(os.getpid() + 1)
-    ran = subprocess.run([sys.executable, "-I", leash, nobody, "echo", "ran"], capture_output=True, check=True)
-    assert ran.stdout == b""
-
-
-def test_a_new_folder_is_held_by_nobody(tmp_path: Path) -> None:
-    """Looking makes nothing."""
-    assert running(tmp_path / "none") == {}
-    assert not (tmp_path / "none").exists()
-
-
-def test_passwords_differ_and_stay(tmp_path: Path) -> None:
-    """One for each server, made once."""
-    state = home.load(tmp_path)
-    kept = evolve(state, passwords={"a": state.password("a")})
-    home.save(tmp_path, kept)
-    assert home.load(tmp_path).password("a") == kept.password("a") != kept.password("b")
 
 
 def test_a_signal_to_the_group_of_the_parent_spares_the_servers(tmp_path: Path) -> None:

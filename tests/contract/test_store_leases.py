@@ -1,0 +1,187 @@
+"""The TaskStore's contract: who holds a task, and where."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchestrator.errors import Superseded
+from orchestrator.ports import TaskStore
+from orchestrator.task import Task
+from statemachine import TERMINAL, State
+from tests.support.stored import EXPIRED, TTL, finished, move, queued, race, stored
+
+
+def test_a_claim_puts_the_lease_into_the_document(store: TaskStore) -> None:
+    """The document that a claim returns is the stored one."""
+    store.insert(queued())
+    claimed = store.claim("t1", "worker", "one", TTL)
+    assert claimed is not None
+    assert claimed == store.find("t1")
+    lease = Task.from_document(claimed).lease
+    assert lease is not None
+    assert (lease.worker, lease.token) == ("worker", "one")
+    assert abs(lease.expires_at - datetime.now(UTC) - timedelta(seconds=TTL)) < timedelta(seconds=TTL / 2)
+
+
+def test_a_held_task_is_not_to_be_had(store: TaskStore) -> None:
+    """Not even by a worker of the same name."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    assert store.claim("t1", "worker", "two", TTL) is None
+    assert stored(store).lease.token == "one"
+
+
+def test_a_claim_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
+    """The worker whose first claim was stored must not be told that somebody else has the task."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    again = store.claim("t1", "worker", "one", TTL)
+    assert again is not None
+    assert again["lease"]["token"] == "one"
+
+
+def test_names_of_workers_are_never_taken_for_expressions(store: TaskStore) -> None:
+    """A dollar sign in a name is a dollar sign."""
+    store.insert(queued())
+    claimed = store.claim("t1", "$status", "$$NOW", TTL)
+    assert claimed is not None
+    assert (claimed["lease"]["worker"], claimed["lease"]["token"]) == ("$status", "$$NOW")
+    assert store.claim("t1", "w", "$lease.token", TTL) is None
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_a_terminal_or_unknown_task_is_not_to_be_had(store: TaskStore, status: State) -> None:
+    """A late delivery of its queue entry changes nothing."""
+    store.insert(queued(status=status.value))
+    assert store.claim("t1", "worker", "one", TTL) is None
+    assert store.claim("nobody", "worker", "one", TTL) is None
+    assert store.find("t1") == queued(status=status.value)
+
+
+def test_a_finished_task_is_not_to_be_had_with_its_old_token(store: TaskStore) -> None:
+    """The token stays in the document, but it is no claim any more."""
+    finished(store)
+    assert store.claim("t1", "worker", "one", TTL) is None
+
+
+@pytest.mark.parametrize("lease", [None, {}, "x", [], ["y"], 5, {"token": None}, {"expires_at": None}], ids=repr)
+def test_a_lease_that_no_worker_wrote_holds_nothing(store: TaskStore, lease: object) -> None:
+    """A foreign document may have anything there."""
+    store.insert(queued(lease=lease))
+    claimed = store.claim("t1", "worker", "one", TTL)
+    assert claimed is not None
+    assert Task.from_document(claimed).lease.token == "one"
+
+
+def test_of_many_claims_at_once_one_wins(store: TaskStore) -> None:
+    """Sixteen deliveries of one task start it once."""
+    store.insert(queued())
+    claims = race(lambda number: store.claim("t1", f"w{number}", f"token{number}", TTL))
+    winners = [number for number, claim in enumerate(claims) if claim is not None]
+    assert len(winners) == 1
+    assert stored(store).lease.token == f"token{winners[0]}"
+
+
+def test_a_lease_expires_by_the_clock_of_the_database(store: TaskStore) -> None:
+    """Nobody has to give it back."""
+    ttl = 0.3
+    store.insert(queued())
+    store.claim("t1", "worker", "one", ttl)
+    begun = time.monotonic()
+    while store.claim("t1", "other", "two", TTL) is None:
+        assert time.monotonic() < begun + 10
+    assert time.monotonic() - begun > ttl / 2
+    assert store.renew({"t1": "one"}, TTL) == frozenset()
+    with pytest.raises(Superseded):
+        store.advance(move(token="one"))
+
+
+def test_of_many_claims_on_an_expired_lease_one_wins(store: TaskStore) -> None:
+    """All sweepers see the same lease run out."""
+    store.insert(queued())
+    store.claim("t1", "dead", "zero", EXPIRED)
+    claims = race(lambda number: store.claim("t1", f"w{number}", f"token{number}", TTL))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+def test_a_renewed_lease_holds_on(store: TaskStore) -> None:
+    """Renewing counts from now, not from the claim; an expired lease that nobody took is still held."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", EXPIRED)
+    assert store.renew({"t1": "one"}, TTL) == {"t1"}
+    assert store.claim("t1", "other", "two", TTL) is None
+    assert stored(store).lease.worker == "worker"
+
+
+def test_renewing_tells_which_leases_are_lost(store: TaskStore) -> None:
+    """One call for all of a worker's tasks; the tasks of others are left alone."""
+    for name in ("mine", "taken", "released", "other"):
+        store.insert(queued(name))
+        store.claim(name, "worker", f"{name} 1", EXPIRED if name == "taken" else TTL)
+    store.claim("taken", "thief", "taken 2", TTL)
+    store.let_go("released", "released 1")
+    before = {name: store.find(name) for name in ("taken", "released", "other")}
+    tokens = {"mine": "mine 1", "taken": "taken 1", "released": "released 1", "gone": "gone 1"}
+    assert store.renew(tokens, TTL) == {"mine"}
+    assert store.renew({}, TTL) == frozenset()
+    assert {name: store.find(name) for name in before} == before
+
+
+def test_a_released_task_can_be_claimed_at_once(store: TaskStore) -> None:
+    """Only its holder can release it."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    store.let_go("t1", "two")
+    assert store.claim("t1", "other", "two", TTL) is None
+    store.let_go("t1", "one")
+    store.let_go("t1", "one")
+    store.let_go("nobody", "one")
+    assert store.claim("t1", "other", "two", TTL) is not None
+
+
+def test_a_claim_binds_the_task_to_an_engine(store: TaskStore) -> None:
+    """Only there is its container; other engines' workers cannot have it, not even when it is free."""
+    store.insert(queued())
+    assert store.claim("t1", "worker", "one", TTL, "engine a")["engine"] == "engine a"
+    assert store.claim("t1", "worker", "one", TTL, "engine a") is not None
+    assert store.claim("t1", "worker", "one", TTL, "engine b") is None
+    store.let_go("t1", "one")
+    before = store.find("t1")
+    assert store.claim("t1", "other", "two", TTL, "engine b") is None
+    assert store.find("t1") == before
+    assert store.claim("t1", "other", "two", TTL, "engine a") is not None
+
+
+def test_a_claim_without_an_engine_takes_the_task_wherever_it_is(store: TaskStore) -> None:
+    """And leaves it there."""
+    store.insert(queued())
+    assert store.claim("t1", "worker", "one", EXPIRED).get("engine") is None
+    store.claim("t1", "worker", "two", EXPIRED, "$engine")
+    assert store.claim("t1", "worker", "three", TTL)["engine"] == "$engine"
+
+
+def test_a_task_is_freed_from_its_engine_when_nobody_holds_it(store: TaskStore) -> None:
+    """And only from the engine that was meant."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL, "engine a")
+    store.unbind("t1", "engine a")
+    assert stored(store).engine == "engine a"
+    store.let_go("t1", "one")
+    store.unbind("t1", "engine b")
+    assert stored(store).engine == "engine a"
+    store.unbind("t1", "engine a")
+    store.unbind("nobody", "engine a")
+    assert stored(store).engine is None
+    assert store.claim("t1", "other", "two", TTL, "engine b") is not None
+
+
+def test_an_expired_holder_does_not_keep_a_task_at_its_engine(store: TaskStore) -> None:
+    """Its engine is gone for good, perhaps."""
+    store.insert(queued())
+    store.claim("t1", "dead", "one", EXPIRED, "engine a")
+    store.unbind("t1", "engine a")
+    assert stored(store).engine is None
+    store.insert(queued("never bound"))
+    store.unbind("never bound", "engine a")
+    assert stored(store, "never bound").engine is None

@@ -1,0 +1,167 @@
+"""The TaskStore's contract: compare-and-set, lost replies and stale holders."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+
+from orchestrator.cause import Cause
+from orchestrator.errors import Superseded
+from orchestrator.ports import Move, TaskStore
+from orchestrator.task import ContainerRef, LogObject, Logs, Metrics, Task, Usage
+from statemachine import State
+from tests.support.stored import EXPIRED, NOON, THREADS, TTL, finished, move, queued, race, stored
+
+
+def test_a_move_stores_status_history_and_fields_together(store: TaskStore) -> None:
+    """What advance returns is what is stored, and Task reads it back as it was handed in."""
+    log = LogObject("t1/1/stdout.log", 5, "ab" * 32, truncated=False)
+    given = {
+        "started_at": NOON,
+        "attempt": 1,
+        "container": ContainerRef("c0ffee", "task-t1", "engine"),
+        "exit_code": -9,
+        "cause": Cause.OOM,
+        "message": "$status ŧ",
+        "evidence": {"$set": {"a.b": [1]}, "when": NOON},
+        "logs": Logs("bucket", log, log),
+        "metrics": Metrics(Usage(200.5, 1.25), None, 3, 0.5),
+    }
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    step = move(**given)
+    after = store.advance(step)
+    assert after == store.find("t1")
+    task = Task.from_document(after)
+    assert (task.status, task.seq, task.history) == (State.RUNNING, 1, (step.entry,))
+    assert {name: getattr(task, name) for name in given} == given
+    assert task.request == {"image": "busybox"}
+
+
+def test_moves_follow_each_other_to_the_end(store: TaskStore) -> None:
+    """The history has every row once, in order."""
+    finished(store)
+    task = stored(store)
+    assert task.status is State.SUCCEEDED
+    assert [entry.seq for entry in task.history] == [1, 2, 3, 4]
+    assert task.history == tuple(move(seq=seq).entry for seq in range(1, 5))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [move(seq=2), move(token="two"), evolve(move(), task_id="t2"), evolve(move(), entry=evolve(move().entry, seq=2))],
+    ids=["status", "token", "task", "seq"],
+)
+def test_a_move_from_another_place_changes_nothing(store: TaskStore, wrong: Move) -> None:
+    """Status, seq and token must all be as the holder last read them."""
+    store.insert(queued())
+    before = store.claim("t1", "worker", "one", TTL)
+    with pytest.raises(Superseded):
+        store.advance(wrong)
+    assert store.find("t1") == before
+
+
+def test_an_unclaimed_task_does_not_move(store: TaskStore) -> None:
+    """There is no way around the lease."""
+    store.insert(queued())
+    with pytest.raises(Superseded):
+        store.advance(move())
+    assert store.find("t1") == queued()
+
+
+def test_a_move_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
+    """It is applied once, and its holder is told so."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    step = evolve(move(message="hello"), entry=evolve(move().entry, at=NOON.replace(microsecond=123456)))
+    assert store.advance(step) == store.advance(step)
+    assert len(stored(store).history) == 1
+
+
+def test_a_last_move_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
+    """Also then the lease is free already."""
+    finished(store)
+    assert store.advance(move(seq=4)) == store.find("t1")
+    with pytest.raises(Superseded):
+        store.advance(move(seq=4, token="two"))
+
+
+def test_the_same_step_at_another_time_is_another_move(store: TaskStore) -> None:
+    """Two threads that both think that they hold the task cannot both be told yes."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    store.advance(move())
+    with pytest.raises(Superseded):
+        store.advance(evolve(move(), entry=evolve(move().entry, at=NOON)))
+
+
+def test_of_many_stale_holders_one_moves_the_task(store: TaskStore) -> None:
+    """Sixteen copies of the same worker, one transition."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL)
+    steps = [evolve(move(), entry=evolve(move().entry, at=NOON + timedelta(minutes=n))) for n in range(THREADS)]
+    results = race(lambda number: store.advance(steps[number]))
+    assert [type(result) for result in results].count(Superseded) == THREADS - 1
+    assert len(stored(store).history) == 1
+
+
+def test_a_holder_that_was_replaced_is_refused(store: TaskStore) -> None:
+    """Frozen past its lease and thawed, a worker writes nothing, though the task is where it left it."""
+    store.insert(queued())
+    store.claim("t1", "frozen", "one", EXPIRED)
+    before = store.claim("t1", "other", "two", TTL)
+    with pytest.raises(Superseded):
+        store.advance(move(token="one"))
+    store.let_go("t1", "one")
+    assert store.find("t1") == before
+    assert store.advance(move(token="two"))["status"] == "running"
+
+
+def test_an_expired_lease_that_nobody_took_still_moves(store: TaskStore) -> None:
+    """The token decides, not the clock: a late heartbeat alone costs nothing."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", EXPIRED)
+    assert store.advance(move())["status"] == "running"
+
+
+def test_a_terminal_task_is_free_of_its_lease(store: TaskStore) -> None:
+    """It has run out, so nobody waits for it; the token stays to tell a repeat from a stranger."""
+    finished(store)
+    lease = stored(store).lease
+    assert lease.token == "one"
+    assert lease.expires_at <= datetime.now(UTC) + timedelta(seconds=1)
+    before = store.find("t1")
+    store.let_go("t1", "one")
+    assert store.renew({"t1": "one"}, TTL) == {"t1"}
+    assert store.find("t1") == before
+
+
+@pytest.mark.parametrize("bare", [{}, {"seq": None, "history": None}, {"seq": "x", "history": 5}], ids=repr)
+def test_a_task_inserted_without_the_workers_fields_moves(store: TaskStore, bare: Mapping[str, object]) -> None:
+    """Other programs insert documents too, with nulls or nonsense where the worker will write."""
+    store.insert({"_id": "t1", "status": "queued", **bare})
+    store.claim("t1", "worker", "one", TTL)
+    task = Task.from_document(store.advance(move()))
+    assert (task.seq, len(task.history)) == (1, 1)
+
+
+def test_an_end_is_to_be_settled(store: TaskStore) -> None:
+    """Until somebody has published all of it and released what it used."""
+    finished(store)
+    assert not stored(store).settled
+    assert [document["_id"] for document in store.unsettled(10)] == ["t1"]
+    store.settle("t1", 4)
+    store.settle("t1", 4)
+    assert (stored(store).settled, stored(store).published) == (True, 4)
+    assert list(store.unsettled(10)) == []
+
+
+def test_only_ends_are_settled(store: TaskStore) -> None:
+    """A late call for a task that goes on changes nothing."""
+    store.insert(queued())
+    store.settle("t1", 4)
+    store.settle("nobody", 4)
+    assert store.find("t1") == queued()
+    assert store.find("nobody") is None
+    assert list(store.unsettled(10)) == []

@@ -1,7 +1,6 @@
 """Row 1: a worker is killed between every two adjacent calls that a task's run makes; another one ends the task."""
 
 import time
-from collections import Counter
 
 import pytest
 from attrs import frozen

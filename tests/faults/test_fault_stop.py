@@ -5,13 +5,13 @@ import signal
 import threading
 import time
 
+from tests.faults.test_fault_worker import taken_by
+from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
-from tests.support.fault_nursery import Child
 from tests.support.worker_process import until
-from tests.faults.test_fault_worker import taken_by
 
 GRACE = 2.0
 STUBBORN = Program("trap '' TERM; echo started; while :; do sleep 1; done", b"started\n", b"", None)

@@ -1,11 +1,8 @@
 """One installation for the fault suite: servers, an engine, worker processes with kill points, and tasks that are known."""
 
-import signal
-import threading
-import time
+import os
 import uuid
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +11,7 @@ import docker
 from attrs import evolve
 
 from orchestrator.adapters.clients import mongo_client
+from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.client import Client
 from orchestrator.connect import connect
 from orchestrator.services import Services
@@ -81,7 +79,7 @@ class Site:
         """Hand in a task for the workers of a queue, and follow it."""
         task_id = uuid.uuid4().hex
         self.programs[task_id] = program
-        client = self.client if queue is None else Client(self._with_queue(queue))
+        client = self.client if queue is None else Client(evolve(self.services, queue=self._queue(queue)))
         client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **request}, task_id)
         self.subscribers[task_id] = Subscriber(self.client, task_id)
         return task_id
@@ -110,10 +108,10 @@ class Site:
 
     def spooled(self) -> list[Path]:
         """Files that are left in the spool."""
-        return [path for path in Path(self.environment["SPOOL_DIR"]).rglob("*") if path.is_file()]
+        return [Path(folder, name) for folder, _, names in os.walk(self.environment["SPOOL_DIR"]) for name in names]
 
-    def _with_queue(self, queue: str) -> Services:
-        return connect(evolve(self.settings, queue=queue))
+    def _queue(self, name: str) -> RqQueue:
+        return RqQueue(evolve(self.settings, queue=name))
 
     def _remove(self, task_id: str) -> None:
         """What a failed test has left on the engine."""

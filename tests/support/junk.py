@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-NAMES = ["image", "command", "env", "stdin", "working_dir", "user", "network", "files", "limits", "retries", "labels"]
-LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp"]
+NAMES = ["image", "command", "env", "stdin", "working_dir", "user", "network", "files", "limits", "runtime", "retries", "labels"]
+LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp", "cpu_time"]
 
 text = st.text(st.characters(), max_size=20)  # lone surrogates and NUL included
 near = st.sampled_from(

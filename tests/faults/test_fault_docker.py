@@ -1,0 +1,213 @@
+"""Rows 5, 6, 7 and 18, and row 1 below the port: what the engine, or the way to it, does to a task that runs."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from attrs import evolve, frozen
+
+from tests.support.containers import WHERE
+from tests.support.fault_dockerd import Dockerd
+from tests.support.fault_nursery import Child
+from tests.support.fault_programs import Program, sleeper, talker
+from tests.support.fault_proof import prove
+from tests.support.fault_proxy import Proxy, http_error
+from tests.support.fault_report import long, note
+from tests.support.fault_site import Site
+from tests.support.servers import Corner
+from tests.support.worker_process import until
+
+CALLS = {
+    "inspect image": rb"^GET \S+/images/",
+    "create": rb"^POST \S+/containers/create",
+    "attach": rb"^POST \S+/attach",
+    "start": rb"^POST \S+/start",
+    "wait": rb"^POST \S+/wait",
+    "inspect": rb"^GET \S+/containers/[^/ ]+/json",
+    "stats": rb"^GET \S+/stats",
+    "kill": rb"^POST \S+/kill",
+    "archive": rb"^PUT \S+/archive",
+    "remove": rb"^DELETE \S+/containers/",
+    "remove volume": rb"^DELETE \S+/volumes/",
+}
+FAULTS: dict[str, dict[str, object]] = {
+    "loses the reply": {"lose_reply": True},
+    "resets": {"cut": True},
+    "answers 500": {"answer": http_error(500)},
+    "stalls for 5 s": {"stall_reply": 5.0},
+}
+STALL: dict[str, dict[str, object]] = {"stalls for 65 s": {"stall_reply": 65.0}}
+SHORT = {(call, "loses the reply") for call in CALLS} | {(call, "answers 500") for call in ("create", "start", "wait", "inspect")}
+
+
+@frozen
+class Lane:
+    """A worker that reaches the engine through a proxy of its own, and takes tasks from a queue of its own."""
+
+    proxy: Proxy
+    queue: str
+    worker: Child
+
+
+class Lanes:
+    """Makes lanes; their proxies end with the test."""
+
+    def __init__(self, site: Site, stack: ExitStack) -> None:
+        self._site, self._stack, self._count = site, stack, 0
+
+    def __call__(self, **environment: str) -> Lane:
+        """A new lane."""
+        self._count += 1
+        path = self._site.folder / f"{self._count}.sock"
+        proxy = self._stack.enter_context(Proxy(WHERE.removeprefix("unix://"), path))
+        queue = f"{self._site.environment['QUEUE']}-lane-{self._count}"
+        environment = {"DOCKER_HOST": f"unix://{path}", "QUEUE": queue, "SWEEP_INTERVAL": "2", **environment}
+        return Lane(proxy, queue, self._site.nursery.fork({**self._site.environment, **environment}, f"lane-{self._count}"))
+
+
+@pytest.fixture
+def lanes(site: Site) -> Iterator[Lanes]:
+    """Lanes to the host's engine."""
+    with ExitStack() as stack:
+        yield Lanes(site, stack)
+
+
+def test_every_call_to_the_engine_may_fail_twice(site: Site, lanes: Lanes) -> None:
+    """Reset, 500, silence, or a reply that is lost: the call is made again, the program runs once, its log is whole."""
+    faults = {**FAULTS, **STALL} if long() else FAULTS
+    chosen = [(call, fault) for call in CALLS for fault in faults if long() or (call, fault) in SHORT]
+    struck = {}
+    for call, fault in chosen:
+        lane = lanes()
+        struck[call, fault] = lane.proxy.add(CALLS[call], times=1 if "stall" in fault else 2, **faults[fault])
+        site.submit(*_asks_for(call), queue=lane.queue, files={"a": "b"}, limits={"timeout": 1.5 if call == "kill" else 120})
+    tasks = [*site.programs]
+    site.ended(tasks, 240)
+    until(lambda: all(rule.struck for rule in struck.values()), 30)
+    prove(site, *tasks)
+    for fault in dict.fromkeys(fault for _, fault in chosen):
+        calls = [call for call, each in chosen if each == fault]
+        note(6, f"the Docker socket {fault}", ", ".join(calls), [], "", runs=len(calls))
+
+
+def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lanes) -> None:
+    """The live stream ends in the middle, and so does the log that is read in its place."""
+    lane = lanes()
+    cuts = [lane.proxy.add(CALLS["attach"], cut_reply_after=300), lane.proxy.add(rb"^GET \S+/logs", cut_reply_after=200)]
+    task_id = site.submit(talker(3, pause=0.02), lane.queue)
+    site.ended([task_id])
+    assert [cut.struck for cut in cuts] == [1, 1]
+    prove(site, task_id)
+    note(6, "the Docker socket resets in the middle of a stream", "attach, logs", [], "", runs=1)
+
+
+def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site, lanes: Lanes) -> None:
+    """Below the port: every request of a run with files and stdin, to the engine, in order; the engine gets it all the same."""
+    program = evolve(talker(0.5), script=f"cat /task/a; cat; {talker(0.5).script}", stdout=b"bin" + talker(0.5).stdout)
+    request = {"files": {"a": "b"}, "stdin": "in"}
+    requests = _requests_of(site, lanes(SWEEP_INTERVAL="1000"), program, request)
+    heir = site.survivor(CONCURRENCY="8")
+    victims = []
+    for number, name in enumerate(requests):
+        lane = lanes(SWEEP_INTERVAL="1000")
+        lane.proxy.add(rb"^[A-Z]+ /", times=1, skip=number, do=lambda pid=lane.worker.pid: os.kill(pid, signal.SIGKILL))
+        victims.append((name, lane, site.submit(program, lane.queue, **request)))
+    for _, lane, _ in victims:
+        lane.worker.dead()
+    tasks = [task_id for _, _, task_id in victims]
+    site.ended(tasks)
+    prove(site, *tasks)
+    assert heir.alive
+    note(1, "SIGKILL the worker process", f"each of {len(requests)} requests to the engine on its way", [], "", runs=len(tasks))
+
+
+def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
+    """While it runs, and while its log is collected; what was read of the output is kept."""
+    site.worker("worker")
+    running = site.submit(Program(talker(20).script, talker(20).stdout, talker(20).stderr, "failed", "container_lost"))
+    site.reaches(running, "running")
+    until(lambda: b"line 5" in _logs(site, running))
+    _remove(site, running)
+    frozen = site.worker("frozen", "job/spool.seal#1", "SIGSTOP", QUEUE="collecting", LEASE_TTL="60")
+    collecting = site.submit(talker(0.5), "collecting")
+    until(lambda: frozen.stopped)
+    _remove(site, collecting)
+    frozen.signal(signal.SIGCONT)
+    site.ended([running, collecting])
+    assert site.document(running)["logs"]["stdout"]["bytes"] > len("started\n")
+    prove(site, running, collecting, slots=4)
+    note(7, "someone removes the container", "running, collecting", [], "", runs=2)
+
+
+def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) -> None:
+    """The stream that never says anything, and the one that ends early: both runs end in time, with fewer samples."""
+    silent, short = lanes(), lanes()
+    silent.proxy.add(CALLS["stats"], times=99, stall_reply=30.0)
+    short.proxy.add(CALLS["stats"], times=99, cut_reply_after=1)
+    tasks = [site.submit(talker(5), lane.queue) for lane in (silent, short)]
+    site.ended(tasks)
+    documents = [site.document(task_id) for task_id in tasks]
+    assert [document["metrics"]["samples"] for document in documents] == [0, 0]
+    took = [(document["finished_at"] - document["started_at"]).total_seconds() for document in documents]
+    assert max(took) < 15
+    prove(site, *tasks)
+    note(18, "the stats stream hangs or ends early", "running", [], "", runs=2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "how"),
+    [(("--live-restore",), signal.SIGTERM), ((), signal.SIGTERM), (("--live-restore",), signal.SIGKILL), ((), signal.SIGKILL)],
+    ids=["live-restore, TERM", "TERM", "live-restore, KILL", "KILL"],
+)
+def test_a_restart_of_the_engine_is_not_the_programs_failure(
+    corner: Corner, tmp_path: Path, flags: tuple[str, ...], how: signal.Signals
+) -> None:
+    """With live-restore the program lives and is carried on with; without it is started again as a new attempt."""
+    if not long() and how is signal.SIGKILL:
+        pytest.skip("only in the long form: make faults")
+    with Dockerd(tmp_path / "engine", *flags) as engine, Site({**corner.environment, "DOCKER_HOST": engine.host}, tmp_path) as site:
+        site.worker("worker")
+        tasks = [site.submit(talker(8)) for _ in range(2)]
+        for task_id in tasks:
+            site.reaches(task_id, "running")
+        time.sleep(1)
+        engine.stop(how)
+        time.sleep(2)
+        back = engine.start()
+        site.ended(tasks)
+        took = time.monotonic() - back
+        attempts = [site.document(task_id)["attempt"] for task_id in tasks]
+        assert attempts == ([1, 1] if flags else [2, 2])
+        prove(site, *tasks, slots=4)
+        kept = "with" if flags else "without"
+        note(5, f"the Docker daemon restarts {kept} live-restore ({how.name})", "running", [took], "engine back to all ended")
+
+
+def _asks_for(call: str) -> tuple[Program]:
+    """A program during which the call is made."""
+    return (Program(sleeper().script, b"started\n", b"", "timed_out", "timeout"),) if call == "kill" else (talker(2.5),)
+
+
+def _requests_of(site: Site, lane: Lane, program: Program, request: dict[str, object]) -> list[str]:
+    """The requests to the engine, in order, from the worker's start to the task's end."""
+    task_id = site.submit(program, lane.queue, **request)
+    site.ended([task_id])
+    until(lambda: site.document(task_id).get("settled"))
+    lane.worker.signal(signal.SIGKILL)
+    heads = [match for piece in lane.proxy.pieces if (match := re.match(rb"([A-Z]+) (\S+)", piece))]
+    return [head[0].decode() for head in heads]
+
+
+def _logs(site: Site, task_id: str) -> bytes:
+    (container,) = site.docker.containers.list(filters={"label": f"orchestrator.task={task_id}"})
+    return bytes(container.logs())
+
+
+def _remove(site: Site, task_id: str) -> None:
+    for container in site.docker.containers.list(all=True, filters={"label": f"orchestrator.task={task_id}"}):
+        container.remove(force=True)

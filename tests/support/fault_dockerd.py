@@ -1,0 +1,83 @@
+"""A Docker engine of the test's own, which may be stopped and killed; the host's engine, which others use, never is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import docker
+import requests
+from docker.errors import DockerException
+
+from orchestrator.embedded import leash
+from tests.support.containers import IMAGE, library
+from tests.support.worker_process import until
+
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+class Dockerd:
+    """Runs for the length of a block, with the image that tasks use; everything of it is in ``folder``."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self._folder, self._flags = folder, flags
+        self.socket = folder / "docker.sock"
+        self.host = f"unix://{self.socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True)
+        self.start()
+        with library() as theirs, closing(docker.DockerClient(base_url=self.host, version="1.41")) as ours:
+            ours.images.load(b"".join(theirs.images.get(IMAGE).save(named=True)))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.start()
+        with closing(docker.DockerClient(base_url=self.host, version="1.41")) as ours:
+            for container in ours.containers.list(all=True):
+                container.remove(force=True)
+        self.stop()
+        self._end_containerd()
+        subprocess.run(["umount", "-R", "-q", str(self._folder / "data"), str(self._folder / "exec")], check=False, capture_output=True)
+
+    def start(self) -> float:
+        """Start it unless it runs, and wait until it answers; the monotonic time then."""
+        if self._process is None:
+            where = [f"--{name}={self._folder / path}" for name, path in (("data-root", "data"), ("exec-root", "exec"), ("pidfile", "pid"))]
+            argv = ["dockerd", "-H", self.host, *where, "--bridge=none", "--iptables=false", "--ip6tables=false", *self._flags]
+            tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
+            with (self._folder / "log").open("ab") as log:
+                self._process = subprocess.Popen([*tied, *argv], stdout=log, stderr=log, env={**os.environ, "PATH": _PATH})
+            until(self._answers, 60)
+        return time.monotonic()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it by a signal and wait."""
+        if self._process:
+            self._process.send_signal(number)
+            self._process.wait(60)
+            self._process = None
+            (self._folder / "pid").unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
+        if not self.socket.exists():
+            return False
+        try:
+            with closing(docker.DockerClient(base_url=self.host, version="1.41", timeout=5)) as client:
+                return bool(client.ping())
+        except (DockerException, requests.RequestException):
+            return False
+
+    def _end_containerd(self) -> None:
+        """After a SIGKILL the containerd that the engine had started is left."""
+        file = self._folder / "exec/containerd/containerd.pid"
+        if file.exists() and Path(f"/proc/{file.read_text()}/comm").exists():
+            os.kill(int(file.read_text()), signal.SIGKILL)

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -13,14 +14,15 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
-from orchestrator.ports import Chunk, ContainerPlan, Engine, Phase, PullPolicy
-from orchestrator.request import Request, Rules, is_id
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Figure, Phase, PullPolicy
+from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
 from orchestrator.spool import Spool, spooling
 from orchestrator.task import ContainerRef, Fields, Outcome
-from orchestrator.verdict import lost, verdict
+from orchestrator.verdict import Facts, lost, unexplained, verdict
 
 _SETTLE = 5.0
+_CPU_LOOK, _CPU_SAMPLES = 0.1, 1.0
 _SURE_STDIN = 64 << 10
 
 
@@ -36,6 +38,7 @@ class Effects:
     stop_grace: float
     worker: str
     deployment: Callable[[], str]
+    runtime: str = ""
 
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
@@ -113,6 +116,7 @@ class Effects:
             files=request.files,
             limits=request.limits,
             labels=labels,
+            runtime=request.runtime or self.runtime or None,
         )
 
     @staticmethod
@@ -148,17 +152,59 @@ class Effects:
             self._watch(run, self.engine.read_log(run.container))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
-        state = self.engine.wait(run.container, self._remaining(run, request))
-        if state.phase is not Phase.EXITED:
-            self.end(run, Cause.TIMEOUT)
-            state = self.engine.wait(run.container, _SETTLE)
+        state = self._await_exit(run, request.limits)
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
         if run.deadline is None and state.ran_for >= request.limits.timeout:
             run.claim_end(Cause.TIMEOUT)
         self._settle(run)
         run.final = state
-        return verdict(state, run.ended_for, request.limits)
+        return self._judge(run, state, request.limits)
+
+    def _await_exit(self, run: Run, limits: Limits) -> ContainerState:
+        """Wait for the exit; when wall time or CPU time is up, end the program. The state then.
+
+        CPU time is looked at when it could be up at the earliest, and then each 0.1 s, or each second where only samples tell.
+        """
+        while True:
+            left, cpu_left = self._remaining(run, limits), self._cpu_lasts(run, limits)
+            state = self.engine.wait(run.container, min(left, cpu_left))
+            run.tally.add(state.counted)
+            out_of_cpu = self._used_up(run, limits)
+            if out_of_cpu and run.claim_end(Cause.TIMEOUT):
+                run.out_of_cpu = True
+            if state.phase is Phase.EXITED:
+                return state
+            if out_of_cpu or left <= cpu_left:
+                self.end(run, Cause.TIMEOUT)
+                return self.engine.wait(run.container, _SETTLE)
+
+    @staticmethod
+    def _cpu_lasts(run: Run, limits: Limits) -> float:
+        """Seconds until the CPU time can be up, or until it is worth a look."""
+        if limits.cpu_time is None:
+            return inf
+        used = run.tally.with_(run.meter.tally).get(Figure.CPU_TIME, 0)
+        return max((limits.cpu_time - used) / limits.cpus, _CPU_LOOK if run.tally.figures else _CPU_SAMPLES)
+
+    @staticmethod
+    def _used_up(run: Run, limits: Limits) -> bool:
+        used = run.tally.with_(run.meter.tally).get(Figure.CPU_TIME, 0)
+        return limits.cpu_time is not None and used >= limits.cpu_time
+
+    def _judge(self, run: Run, state: ContainerState, limits: Limits) -> Outcome:
+        """The verdict; the engine is asked who sent a signal only when that is not known."""
+        sent = self.engine.signals(run.container) if unexplained(state, run.ended_for) else ()
+        return verdict(
+            Facts(
+                state,
+                limits,
+                run.ended_for,
+                out_of_cpu=run.out_of_cpu and run.ended_for is Cause.TIMEOUT,
+                sent=sent,
+                tally=run.tally.with_(run.meter.tally),
+            )
+        )
 
     @staticmethod
     def _settle(run: Run) -> None:
@@ -168,8 +214,8 @@ class Effects:
             if run.spool.overflowed:
                 run.claim_end(Cause.OUTPUT_LIMIT)
 
-    def _remaining(self, run: Run, request: Request) -> float:
+    def _remaining(self, run: Run, limits: Limits) -> float:
         """Seconds to the deadline: by this process's monotonic clock, or after an adoption by the engine's clock."""
         if run.deadline is not None:
             return max(run.deadline - time.monotonic(), 0)
-        return max(request.limits.timeout - self.engine.inspect(run.container).ran_for, 0)
+        return max(limits.timeout - self.engine.inspect(run.container).ran_for, 0)

@@ -92,6 +92,7 @@ ID = word(
 )
 IMAGE = word("an image reference such as python:3.12-slim", _IMAGE, 512)
 USER = word("a numeric uid or uid:gid such as 1000:1000", r"[0-9]{1,10}(?::[0-9]{1,10})?", 21)
+RUNTIME = word("the name of a runtime of the engine such as runsc", r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", 64)
 FOLDER = word("an absolute path", r"/[^\n\u0000]*", _LONGEST_PATH)
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 TEXT = Kind("a string without NUL", text, pattern_schema(_ANY))

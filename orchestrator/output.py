@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.ports import Chunk, Engine, LogStore, Stream
+from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.request import Rules
 from orchestrator.run import Run
 from orchestrator.spool import Sealed, Spool, salvage, sealed, spooling
@@ -27,7 +27,9 @@ class Output:
     def collect(self, run: Run) -> Fields:
         """Complete the log files and sum up the metrics."""
         self._seal(run)
-        return {"metrics": run.meter.summary(self._duration(run))}
+        final = run.final or self._final(run)
+        run.tally.add(final.counted if final else None)
+        return {"metrics": run.meter.summary(final.ran_for if final else 0.0, run.tally.with_(run.meter.tally))}
 
     def upload(self, run: Run) -> Fields:
         """Put both log objects and check that they arrived whole. Raises InfrastructureError when they did not."""
@@ -35,11 +37,12 @@ class Output:
         stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
         return {"logs": Logs(self.logs.bucket, stdout, stderr)}
 
-    def _duration(self, run: Run) -> float:
+    def _final(self, run: Run) -> ContainerState | None:
+        """The container's state, where this process did not see it end."""
         try:
-            return (run.final or self.engine.inspect(run.container)).ran_for
+            return self.engine.inspect(run.container)
         except ContainerMissing:
-            return 0.0
+            return None
 
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
         """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""

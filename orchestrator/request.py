@@ -12,6 +12,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from orchestrator import kinds
 from orchestrator.errors import InvalidTask
+from orchestrator.images import allowed
 from orchestrator.kind import Kind, Refused, shown
 from orchestrator.quantity import format_size
 from orchestrator.task import Document
@@ -27,7 +28,10 @@ def _accepts(what: Kind[T], default: object = NOTHING, factory: Callable[[], T] 
 
 @frozen
 class Limits:
-    """What a task may use. memory, output (each stream) and tmp in bytes, timeout in seconds of wall time."""
+    """What a task may use. memory, output (each stream) and tmp in bytes, timeout in seconds of wall time.
+
+    ``cpu_time`` is in seconds of CPU over all processes together; None: as much as it gets in its wall time.
+    """
 
     cpus: float = _accepts(kinds.CPUS, 1.0)
     memory: int = _accepts(kinds.size(6 << 20), 256 << 20)
@@ -35,11 +39,15 @@ class Limits:
     timeout: float = _accepts(kinds.SECONDS, 60.0)
     output: int = _accepts(kinds.size(0), 10 << 20)
     tmp: int = _accepts(kinds.size(4096), 64 << 20)
+    cpu_time: float | None = _accepts(kinds.SECONDS, None)
 
 
 @frozen
 class Request:
-    """What to run. ``command`` None is the image's own; ``files`` appear read-only below /task."""
+    """What to run. ``command`` None is the image's own; ``files`` appear read-only below /task.
+
+    ``runtime`` names what the engine runs it with, such as runsc; None: what the worker is set to.
+    """
 
     image: str = _accepts(kinds.IMAGE)
     command: tuple[str, ...] | None = _accepts(kinds.COMMAND, None)
@@ -50,13 +58,18 @@ class Request:
     network: bool = _accepts(kinds.FLAG, default=False)
     files: dict[str, bytes] = _accepts(kinds.FILES, factory=dict)
     limits: Limits = field(factory=Limits, kw_only=True)
+    runtime: str | None = _accepts(kinds.RUNTIME, None)
     retries: int = _accepts(kinds.RETRIES, 0)
     labels: dict[str, str] = _accepts(kinds.LABELS, factory=dict)
 
 
 @frozen
 class Rules:
-    """What this worker grants: defaults for limits left out, ceilings for limits given (None: any), and permissions."""
+    """What this worker grants: defaults for limits left out, ceilings for limits given (None: any), and permissions.
+
+    ``images`` are patterns of which an image must match one, none meaning any image; ``runtimes`` those to choose from, None
+    meaning any.
+    """
 
     defaults: Limits = field(factory=Limits)
     ceilings: Limits | None = field(factory=Limits)
@@ -64,11 +77,20 @@ class Rules:
     root_allowed: bool = False
     retries_max: int = 10
     files_max: int = 4 << 20
+    images: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] | None = ()
 
     def waived(self) -> Self:
         """The same defaults and nothing refused: for a task that was granted what it asks for when it was started."""
         return evolve(
-            self, ceilings=None, network_allowed=True, root_allowed=True, retries_max=sys.maxsize, files_max=sys.maxsize
+            self,
+            ceilings=None,
+            network_allowed=True,
+            root_allowed=True,
+            retries_max=sys.maxsize,
+            files_max=sys.maxsize,
+            images=(),
+            runtimes=None,
         )
 
 
@@ -78,7 +100,7 @@ def parse_request(task_id: str, document: Document, rules: Rules) -> Request:
     given = _present(document, Request)
     limits = given.get("limits", {})
     if isinstance(limits, Mapping):
-        given["limits"] = asdict(rules.defaults) | _present(limits, Limits)
+        given["limits"] = _present({**asdict(rules.defaults), **_present(limits, Limits)}, Limits)
     try:
         request = _converter(rules).structure(given, Request)
     except cattrs.BaseValidationError as error:
@@ -134,17 +156,31 @@ def _hook(name: str, what: Kind[T], rules: Rules) -> Callable[[object, object], 
 def _refusal(name: str, value: object, rules: Rules) -> str | None:
     """Why the rules do not grant a well-formed value; None when they do."""
     match name, value:
-        case "network", True if not rules.network_allowed:
-            return "true is not allowed here; only false is"
-        case "user", str(user) if not rules.root_allowed and 0 in map(int, user.split(":")):
-            return f"{user!r} is root, which is not allowed here"
         case "files", dict(files) if (total := sum(map(len, files.values()))) > rules.files_max:
             return f"{format_size(total)} in all is above the ceiling of {format_size(rules.files_max)}"
         case "retries", int(count) if count > rules.retries_max:
             return f"{count} is above the ceiling of {rules.retries_max}"
-        case _, int(amount) | float(amount) if amount > (ceiling := getattr(rules.ceilings, name, inf)):
+        case _, int(amount) | float(amount) if amount > (ceiling := _ceiling(name, rules)):
             return f"{_amount(name, amount)} is above the ceiling of {_amount(name, ceiling)}"
+    return _forbidden(name, value, rules)
+
+
+def _forbidden(name: str, value: object, rules: Rules) -> str | None:
+    match name, value:
+        case "image", str(image) if rules.images and not allowed(image, rules.images):
+            return f"{image!r} is not allowed here; allowed are {', '.join(rules.images)}"
+        case "runtime", str(runtime) if rules.runtimes is not None and runtime not in rules.runtimes:
+            return f"{runtime!r} is not allowed here; allowed are {', '.join(rules.runtimes) or 'none but the default'}"
+        case "network", True if not rules.network_allowed:
+            return "true is not allowed here; only false is"
+        case "user", str(user) if not rules.root_allowed and 0 in map(int, user.split(":")):
+            return f"{user!r} is root, which is not allowed here"
     return None
+
+
+def _ceiling(name: str, rules: Rules) -> float:
+    ceiling = getattr(rules.ceilings, name, None)
+    return inf if ceiling is None else float(ceiling)
 
 
 def _amount(name: str, value: float) -> str:

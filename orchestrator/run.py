@@ -13,7 +13,7 @@ from orchestrator.ports import ContainerState
 from orchestrator.request import Request, Rules, parse_request
 from orchestrator.spool import Spool
 from orchestrator.task import Entry, Task
-from orchestrator.usage import Meter
+from orchestrator.usage import Meter, Tally
 from statemachine import INITIAL, State
 
 
@@ -23,7 +23,7 @@ class Run:
 
     ``container`` is its id. ``deadline`` is by the monotonic clock; None when this process did not start the program.
     ``doubtful`` says that the engine was away while the program ran, so that its output may have a hole; ``complete`` that all
-    of it was read; ``broken`` how the infrastructure broke the attempt.
+    of it was read; ``out_of_cpu`` that the time that ran out was CPU time; ``broken`` how the infrastructure broke the attempt.
     """
 
     task: Task
@@ -33,6 +33,7 @@ class Run:
     capture: Capture | None = None
     spool: Spool | None = None
     meter: Meter = field(factory=Meter)
+    tally: Tally = field(factory=Tally)
     deadline: float | None = None
     final: ContainerState | None = None
     container: str = ""
@@ -42,6 +43,7 @@ class Run:
     complete: bool = False
     ending: threading.Lock = field(factory=threading.Lock)
     cancelled: bool = False
+    out_of_cpu: bool = False
     broken: str = ""
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
@@ -76,9 +78,9 @@ class Run:
         """Forget the attempt that has ended; what belongs to the task itself stays."""
         if self.capture:
             self.capture.stop()
-        self.capture, self.spool, self.meter = None, None, Meter()
+        self.capture, self.spool, self.meter, self.tally = None, None, Meter(), Tally()
         self.deadline, self.final, self.container = None, None, ""
-        self.doubtful, self.complete, self._ended_for = False, False, None
+        self.doubtful, self.complete, self.out_of_cpu, self._ended_for = False, False, False, None
 
     def overdue(self, seconds: float) -> bool:
         """Whether the deadline was more than ``seconds`` ago, where this process knows it."""

@@ -49,6 +49,7 @@ class Services:
             stop_grace=settings.stop_grace,
             worker=settings.name,
             deployment=lambda: self.deployment,
+            runtime=settings.runtime,
         )
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir)
         ledger = Ledger(self.store, self.events, now, self.patience)

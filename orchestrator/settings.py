@@ -71,6 +71,11 @@ def _name(text: str) -> str:
     return text
 
 
+def _words(text: str) -> tuple[str, ...]:
+    """Words between commas or spaces, neither of which an image or runtime can have in its name."""
+    return tuple(text.replace(",", " ").split())
+
+
 def _policy(text: str) -> PullPolicy:
     try:
         return PullPolicy(text)
@@ -120,6 +125,11 @@ class Settings:
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
     spool_dir: Path = _setting(_SPOOL, Path, "folder for output until it is uploaded")
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, _policy, "when to pull images: missing, always or never")
+    images_allowed: tuple[str, ...] = _setting(
+        (), _words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
+    )
+    runtime: str = _setting("", str, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default")
+    runtimes_allowed: tuple[str, ...] = _setting((), _words, "further runtimes that tasks may choose")
     network_allowed: bool = _setting(False, _flag, "whether tasks may ask for a network")
     root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
     default_user: str = _setting("65534:65534", _user, "uid:gid of tasks that name no user")
@@ -176,7 +186,7 @@ class Settings:
         above = [
             f"DEFAULT_{limit.name.upper()}: {default} is above MAX_{limit.name.upper()}, which is {most}"
             for limit in fields(Limits)
-            if (default := getattr(self.rules.defaults, limit.name)) > (most := getattr(self.rules.ceilings, limit.name))
+            if (default := getattr(self, f"default_{limit.name}", 0)) > (most := getattr(self, f"max_{limit.name}", 0))
         ]
         rooted = not self.root_allowed and 0 in map(int, self.default_user.split(":"))
         return above + [f"DEFAULT_USER: {self.default_user!r} is root, and ROOT_ALLOWED is false"] * rooted
@@ -191,6 +201,8 @@ class Settings:
             root_allowed=self.root_allowed,
             retries_max=self.max_retries,
             files_max=self.files_max,
+            images=self.images_allowed,
+            runtimes=(*filter(None, [self.runtime]), *self.runtimes_allowed),
         )
 
     @property
@@ -199,7 +211,8 @@ class Settings:
         return self.worker_name or f"{socket.gethostname()}-{os.getpid()}"
 
     def _limits(self, prefix: str) -> Limits:
-        return Limits(**{limit.name: getattr(self, f"{prefix}_{limit.name}") for limit in fields(Limits)})
+        given: dict[str, Any] = {limit.name: getattr(self, f"{prefix}_{limit.name}", limit.default) for limit in fields(Limits)}
+        return Limits(**given)
 
 
 def options() -> "tuple[Attribute[Any], ...]":

@@ -1,9 +1,38 @@
-"""Sums up samples of CPU and memory while they come, in constant space."""
+"""Sums up what a program used: samples of CPU and memory while they come, in constant space, and what was counted."""
 
-from attrs import define
+from collections.abc import Callable
+from typing import Any
 
-from orchestrator.ports import Sample
+from attrs import define, field
+
+from orchestrator.ports import Counted, Figure, Sample
 from orchestrator.task import Metrics, Usage
+
+
+def _seconds(value: float) -> float:
+    return round(value, 3)
+
+
+@define
+class Tally:
+    """Each figure with the source that said most of it: none ever falls, so the largest is the last, or the top of a peak."""
+
+    figures: dict[Figure, tuple[float, str]] = field(factory=dict)
+
+    def add(self, counted: Counted | None) -> None:
+        """Take one more reading into account."""
+        for figure, value in (counted.figures if counted else {}).items():
+            if counted and value >= self.get(figure, 0):
+                self.figures[figure] = (value, counted.source)
+
+    def get(self, figure: Figure, unknown: float) -> float:
+        """The figure, or ``unknown`` when no source had it."""
+        return self.figures[figure][0] if figure in self.figures else unknown
+
+    def with_(self, other: "Tally") -> "Tally":
+        """Both together."""
+        theirs = {figure: said for figure, said in other.figures.copy().items() if said[0] > self.get(figure, -1)}
+        return Tally({**self.figures, **theirs})
 
 
 @define
@@ -15,6 +44,7 @@ class Meter:
     cpu_sum: float = 0.0
     memory_max: int = 0
     memory_sum: int = 0
+    tally: Tally = field(factory=Tally)
 
     def add(self, sample: Sample) -> None:
         """Take one more sample into account."""
@@ -22,12 +52,30 @@ class Meter:
         self.cpu_sum += sample.cpu_percent
         self.memory_max = max(self.memory_max, sample.memory_bytes)
         self.memory_sum += sample.memory_bytes
+        for counted in sample.counted:
+            self.tally.add(counted)
         self.samples += 1
 
-    def summary(self, duration: float) -> Metrics:
+    def summary(self, duration: float, tally: Tally) -> Metrics:
         """The metrics of a run of ``duration`` seconds; without a sample both usages are null, not invented zeros."""
-        if not self.samples:
-            return Metrics(None, None, 0, round(duration, 3))
-        cpu = Usage(round(self.cpu_max, 2), round(self.cpu_sum / self.samples, 2))
-        memory = Usage(self.memory_max, self.memory_sum // self.samples)
-        return Metrics(cpu, memory, self.samples, round(duration, 3))
+        cpu = Usage(round(self.cpu_max, 2), round(self.cpu_sum / self.samples, 2)) if self.samples else None
+        memory = Usage(self.memory_max, self.memory_sum // self.samples) if self.samples else None
+        sampled = dict.fromkeys(("cpu_percent", "memory_bytes"), "samples") if self.samples else {}
+        known = {figure: said for figure, said in tally.figures.items() if figure in _MEASURES}
+        measured: dict[str, Any] = {figure.value: _MEASURES[figure](value) for figure, (value, _) in known.items()}
+        return Metrics(
+            cpu,
+            memory,
+            self.samples,
+            round(duration, 3),
+            source={"duration_s": "engine", **sampled, **{figure.value: source for figure, (_, source) in known.items()}},
+            **measured,
+        )
+
+
+_MEASURES: dict[Figure, Callable[[float], float]] = {
+    Figure.CPU_TIME: _seconds,
+    Figure.THROTTLED: _seconds,
+    Figure.MEMORY_PEAK: int,
+    Figure.PIDS_PEAK: int,
+}

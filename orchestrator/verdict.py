@@ -1,29 +1,52 @@
-"""Decides what became of a program, from facts: the engine's state and who ended it. Pure."""
+"""Decides what became of a program, from facts: the engine's state, who ended it, and what was counted. Pure."""
 
 import signal
+from collections.abc import Sequence
+
+from attrs import field, frozen
 
 from orchestrator.cause import Cause
-from orchestrator.ports import ContainerState
+from orchestrator.ports import ContainerState, Figure
 from orchestrator.quantity import format_size
 from orchestrator.request import Limits
 from orchestrator.task import Outcome
+from orchestrator.usage import Tally
 
 _SIGNALS = {128 + number: number for number in signal.Signals}
+_MANY = 16
+"""More processes and threads than the start of a container has for a moment, which are not held to its limit."""
 
 
-def verdict(state: ContainerState, ended_for: Cause | None, limits: Limits) -> Outcome:
-    """The outcome of an exited container; ``ended_for`` says why the worker ended it, or None when it did not.
+@frozen
+class Facts:
+    """All that is known of an exited container.
+
+    ``ended_for`` says why the worker ended it, or None when it did not; ``out_of_cpu`` that its time was CPU time; ``sent`` the
+    signals that others sent to it through the engine.
+    """
+
+    state: ContainerState
+    limits: Limits
+    ended_for: Cause | None = None
+    out_of_cpu: bool = False
+    sent: Sequence[str] = ()
+    tally: Tally = field(factory=Tally)
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that the exit code stands for."""
+        number = _SIGNALS.get(self.state.exit_code)
+        return None if number is None else signal.Signals(number).name
+
+
+def verdict(facts: Facts) -> Outcome:
+    """The outcome of an exited container.
 
     The worker's own reason comes first, then the kernel's (oom), then the program's (signal, exit). A program that exits 0 has
     succeeded although a child of it was killed for memory; the evidence says so.
     """
-    evidence: dict[str, object] = {"oom_killed": state.oom_killed, "ran_for_s": round(state.ran_for, 3)}
-    if state.error:
-        evidence["engine_error"] = state.error
-    if state.exit_code in _SIGNALS:
-        evidence["signal"] = signal.Signals(_SIGNALS[state.exit_code]).name
-    cause = ended_for or _own_cause(state)
-    return Outcome(state.exit_code, cause, _sentence(cause, state, limits), evidence)
+    cause = facts.ended_for or _own_cause(facts)
+    return Outcome(facts.state.exit_code, cause, _sentence(cause, facts), _evidence(facts))
 
 
 def lost(name: str) -> Outcome:
@@ -31,30 +54,80 @@ def lost(name: str) -> Outcome:
     return Outcome(None, Cause.CONTAINER_LOST, f"the container {name} was removed while its task was running", {})
 
 
-def _own_cause(state: ContainerState) -> Cause | None:
-    if state.exit_code == 0:
+def unexplained(state: ContainerState, ended_for: Cause | None) -> bool:
+    """Whether a signal that anybody may have sent ended the program, and neither the worker nor the kernel says it was it."""
+    return ended_for is None and not state.oom_killed and _SIGNALS.get(state.exit_code) in {signal.SIGKILL, signal.SIGTERM}
+
+
+def _own_cause(facts: Facts) -> Cause | None:
+    if facts.state.exit_code == 0:
         return None
-    if state.oom_killed:
+    if facts.state.oom_killed:
         return Cause.OOM
-    return Cause.SIGNAL if state.exit_code in _SIGNALS else Cause.EXIT
+    return Cause.SIGNAL if facts.signal else Cause.EXIT
 
 
-def _sentence(cause: Cause | None, state: ContainerState, limits: Limits) -> str:
-    return _SENTENCES[cause].format(
-        code=state.exit_code,
-        signal=signal.Signals(_SIGNALS[state.exit_code]).name if state.exit_code in _SIGNALS else "",
+def _evidence(facts: Facts) -> dict[str, object]:
+    state = facts.state
+    evidence: dict[str, object] = {
+        "ended_by": _ended_by(facts),
+        "ended_for": "cpu_time" if facts.out_of_cpu else facts.ended_for and facts.ended_for.value,
+        "signal": facts.signal,
+        "oom_killed": state.oom_killed,
+        "ran_for_s": round(state.ran_for, 3),
+        "engine_error": state.error or None,
+        "engine_signals": list(facts.sent) or None,
+        "pids_limit": _pids(facts),
+        "counted": {figure.value: round(value, 3) for figure, (value, _) in facts.tally.figures.items()},
+    }
+    return {name: value for name, value in evidence.items() if value is not None}
+
+
+def _ended_by(facts: Facts) -> str:
+    """Who ended it: ``program`` by itself, ``worker``, ``kernel`` for memory, ``engine`` at the wish of another client of it.
+
+    ``unknown`` is a KILL that none of these tells of: the program's own, or that of somebody on the host.
+    """
+    killed = _SIGNALS.get(facts.state.exit_code) in {signal.SIGKILL, signal.SIGTERM}
+    if killed and facts.ended_for:
+        return "worker"
+    if killed and facts.state.oom_killed:
+        return "kernel"
+    if facts.signal and facts.signal in facts.sent:
+        return "engine"
+    return "unknown" if facts.signal == "SIGKILL" else "program"
+
+
+def _pids(facts: Facts) -> dict[str, object] | None:
+    """Whether the program met its limit of processes: the kernel counts what it refused, or the peak is the limit."""
+    refused = facts.tally.get(Figure.PIDS_REFUSED, 0)
+    if not refused and not facts.tally.get(Figure.PIDS_PEAK, 0) == facts.limits.pids > _MANY:
+        return None
+    return {"limit": facts.limits.pids, "refused": int(refused) or None}
+
+
+def _sentence(cause: Cause | None, facts: Facts) -> str:
+    limits = facts.limits
+    which = f"{cause}, cpu" if facts.out_of_cpu and cause is Cause.TIMEOUT else cause
+    which = f"{cause}, inside" if cause is Cause.OOM and facts.signal != "SIGKILL" else which
+    return _SENTENCES[which].format(
+        code=facts.state.exit_code,
+        signal=facts.signal,
         timeout=f"{limits.timeout:g}",
+        cpu_time=f"{limits.cpu_time or 0:g}",
         memory=format_size(limits.memory),
         output=format_size(limits.output),
     )
 
 
-_SENTENCES = {
+_SENTENCES: dict[str | None, str] = {
     None: "the program exited with status 0",
     Cause.EXIT: "the program exited with status {code}",
     Cause.SIGNAL: "the program was ended by {signal} (exit status {code})",
     Cause.OOM: "the kernel ended the program at its memory limit of {memory}",
+    f"{Cause.OOM}, inside": "the kernel ended a process of it at the memory limit of {memory}; the program exited with {code}",
     Cause.OUTPUT_LIMIT: "the program was ended because a stream passed its limit of {output}",
     Cause.TIMEOUT: "the program was ended after its time limit of {timeout} s",
+    f"{Cause.TIMEOUT}, cpu": "the program was ended after it had used its CPU time of {cpu_time} s",
     Cause.CANCELLED: "the program was ended because the task was cancelled",
 }

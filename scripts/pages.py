@@ -65,6 +65,8 @@ def _help(option: "Attribute[object]") -> str:
 def _default(option: "Attribute[object]") -> str:
     """The default as people write it: the shortest text that is read as the same value."""
     value = option.default
+    if isinstance(value, tuple):
+        return " ".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

@@ -38,6 +38,11 @@ class DockerClient:
             self._api = self._open()  # threads may race and open two; either serves
         return self._api
 
+    @property
+    def local(self) -> bool:
+        """Whether the engine is on this host, as far as the address tells."""
+        return self._url.startswith("unix:")
+
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""
         api, self._api = self._api, None

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 
-from orchestrator.adapters import docker_attach, docker_files, docker_logs, docker_stats
+from orchestrator.adapters import docker_attach, docker_files, docker_logs, docker_network, docker_state, docker_stats
+from orchestrator.adapters.cgroup import Cgroups
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_clock import EngineClock
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
+from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
 from orchestrator.adapters.docker_plan import container_config, files_name, plan_name
 from orchestrator.adapters.docker_state import container_state
@@ -30,6 +32,7 @@ class DockerEngine:
         self._clock = EngineClock(self._system_time)
         self._client = DockerClient(base_url, timeout, self._clock.heard)
         self._images = Images(self._client, pull_stall)
+        self._groups = Groups(self._client, Cgroups())
         self._timeout = timeout
         self._identity = ""
 
@@ -79,9 +82,8 @@ class DockerEngine:
 
     def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
-        with translated():
-            reading = self._client.api.inspect_container(container)
-        return container_state(reading, self._clock.now())
+        reading = self._read(container)
+        return container_state(reading, self._clock.now(), self._groups.count(reading))
 
     def wait(self, container: str, timeout: float) -> ContainerState:
         """See ports.Engine. What the engine answers to wait is not believed, be it an exit or a cut: the state decides."""
@@ -104,15 +106,21 @@ class DockerEngine:
             if self._kill(container, "SIGKILL") and self.wait(container, self._timeout).phase is Phase.RUNNING:
                 raise InfrastructureError(SERVICE, f"container {container} survives KILL")
 
+    def signals(self, container: str) -> Sequence[str]:
+        """See ports.Engine. It remembers its last 256 events of all containers."""
+        return docker_state.signals(self._client, container)
+
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
-        return docker_stats.samples(self._client, container)
+        described = cache(partial(self._read, container))
+        return docker_stats.samples(self._client, container, lambda: self._groups.count(described()))
 
     def remove(self, name: str) -> None:
         """See ports.Engine."""
         self._delete_container(name)
         self._delete_container(files_name(name))
         self._delete(lambda: self._client.api.remove_volume(files_name(name)))
+        self._groups.remove(name)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """See ports.Engine."""
@@ -125,11 +133,13 @@ class DockerEngine:
             ((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers
         ]
         found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
-        return [
+        labelled = [
             Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), now - made)
             for name, labels, made in found
             if TASK in labels and labels.get(ATTEMPT, "").isdigit()
         ]
+        known = {owned.name for owned in labelled}
+        return labelled + [owned for owned in self._groups.owned(deployment) if owned.name not in known]
 
     def _make_or_adopt(self, plan: ContainerPlan) -> Created:
         try:
@@ -138,7 +148,8 @@ class DockerEngine:
             return self._adopt(plan) or self._make(plan)
 
     def _make(self, plan: ContainerPlan) -> Created:
-        config = container_config(plan, self._images.volumes(plan.image))
+        network = docker_network.ours(self._client) if plan.network else ""
+        config = container_config(plan, self._images.volumes(plan.image), self._groups.parent(plan), network)
         with translated(wishes=True):
             answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
         return Created(answer["Id"], adopted=False)
@@ -207,6 +218,11 @@ class DockerEngine:
                 time.sleep(_PAUSE)
             else:
                 return
+
+    def _read(self, container: str) -> Reading:
+        with translated():
+            reading: Reading = self._client.api.inspect_container(container)
+        return reading
 
     def _info(self) -> Reading:
         with translated():

@@ -30,8 +30,12 @@ def plan_name(name: str) -> str:
     return name.removesuffix("-files")
 
 
-def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
-    """The body of the create call. ``image_volumes`` are the paths for which the image wants volumes; they become tmpfs."""
+def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = (), group: str = "", network: str = "") -> Config:
+    """The body of the create call. ``image_volumes`` are the paths for which the image wants volumes; they become tmpfs.
+
+    ``group`` is the control group that the container's own is made in, ``network`` the one that a plan with a network gets;
+    empty: the engine's choice.
+    """
     stdin = plan.stdin is not None
     return {
         "Image": plan.image,
@@ -45,8 +49,14 @@ def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> 
         "OpenStdin": stdin,
         "StdinOnce": stdin,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(plan, image_volumes),
+        "HostConfig": {**_host_config(plan, image_volumes), **_choices(group, network, plan.runtime)},
     }
+
+
+def _choices(group: str, network: str, runtime: str | None) -> Config:
+    """What is left to the engine unless something is chosen."""
+    chosen = {"CgroupParent": group, "NetworkMode": network, "Runtime": runtime}
+    return {name: value for name, value in chosen.items() if value}
 
 
 def loader_config(plan: ContainerPlan) -> Config:
@@ -72,7 +82,7 @@ def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
         "SecurityOpt": ["no-new-privileges"],
         "IpcMode": "private",
         "Init": True,
-        "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0)],
+        "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0), _ulimit("fsize", _largest_file(limits))],
         "Tmpfs": _tmpfs(plan, image_volumes),
         "Mounts": [_files_mount(plan, read_only=True)] if plan.files else [],
         "LogConfig": _log_config(limits),
@@ -106,6 +116,11 @@ def _log_config(limits: Limits) -> Config:
         "Type": "local",
         "Config": {"max-size": str(size), "max-file": str(_LOG_FILES), "compress": "false", "mode": "blocking"},
     }
+
+
+def _largest_file(limits: Limits) -> int:
+    """Beyond what any folder holds, so that a full folder is told as such, and only a file with holes can be refused by it."""
+    return 2 * max(limits.tmp, _SHM_SIZE)
 
 
 def _ulimit(name: str, value: int) -> Config:

@@ -1,12 +1,15 @@
 """Reads the engine's description of a container."""
 
+import json
+import signal
+import time
 from datetime import datetime
 
-from orchestrator.adapters.docker_client import Reading
-from orchestrator.ports import ContainerState, Phase
+from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.ports import ContainerState, Counted, Phase
 
 
-def container_state(reading: Reading, now: datetime) -> ContainerState:
+def container_state(reading: Reading, now: datetime, counted: Counted | None = None) -> ContainerState:
     """The state in an answer to inspect; ``now`` is the engine's time."""
     state = reading["State"]
     return ContainerState(
@@ -19,7 +22,16 @@ def container_state(reading: Reading, now: datetime) -> ContainerState:
         started_at=instant(state["StartedAt"]),
         finished_at=instant(state["FinishedAt"]),
         labels=reading["Config"]["Labels"] or {},
+        counted=counted,
     )
+
+
+def signals(client: DockerClient, container: str) -> list[str]:
+    """The signals that clients of the engine have sent to the container, by name, from the engine's memory of events."""
+    wanted = {"filters": json.dumps({"container": [container], "event": ["kill"]}), "since": "0", "until": str(time.time())}
+    with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
+        sent = [json.loads(line)["Actor"]["Attributes"].get("signal", "") for line in response.iter_lines() if line]
+    return [_NAMES.get(number, number) for number in sent]
 
 
 def instant(text: str) -> datetime | None:
@@ -34,3 +46,4 @@ _PHASES = {  # the others, removing and dead, do not run and never will
     "restarting": Phase.RUNNING,
     "exited": Phase.EXITED,
 }
+_NAMES = {str(number.value): number.name for number in signal.Signals}

@@ -1,23 +1,29 @@
 """Samples of what a container uses, from the engine's stream of readings."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from attrs import evolve
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
-from orchestrator.ports import Sample
+from orchestrator.ports import Counted, Figure, Sample
 
+SOURCE = "samples"
 _SILENCE = 10.0
 
 
-def samples(client: DockerClient, name: str) -> Iterator[Sample]:
+def samples(client: DockerClient, name: str, count: Callable[[], Counted | None] = lambda: None) -> Iterator[Sample]:
     """A sample about each second from the second reading on; nothing is opened before the first is asked for.
 
     Ends when the program has ended or the stream breaks. Raises ContainerMissing, InfrastructureError when it does not open.
+    ``count`` reads what the kernel has counted.
     """
     silence = min(_SILENCE, client.timeout)
     with client.stream("GET", f"/containers/{name}/stats", silence=silence, params={"stream": 1}) as response:
         try:
-            yield from _samples(response.iter_lines())
+            for sample in _samples(response.iter_lines()):
+                counted = count()
+                yield evolve(sample, counted=(*sample.counted, counted)) if counted else sample
         except (OSError, ValueError):
             return
 
@@ -44,7 +50,19 @@ def sample_of(reading: Reading) -> Sample | None:
     passed = now["system_cpu_usage"] - before["system_cpu_usage"]
     cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ())
     percent = used / passed * cpus * 100 if used > 0 and passed > 0 else 0.0
-    return Sample(percent, _memory(reading["memory_stats"]))
+    memory = _memory(reading["memory_stats"])
+    return Sample(percent, memory, (Counted(SOURCE, _figures(reading, memory)),))
+
+
+def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
+    """What is counted by the engine up to this reading; of peaks, what is there now, the init process left out."""
+    cpu = reading["cpu_stats"]
+    return {
+        Figure.CPU_TIME: cpu["cpu_usage"]["total_usage"] * 1e-9,
+        Figure.THROTTLED: (cpu.get("throttling_data") or {}).get("throttled_time", 0) * 1e-9,
+        Figure.MEMORY_PEAK: memory,
+        Figure.PIDS_PEAK: max((reading.get("pids_stats") or {}).get("current", 0) - 1, 0),
+    }
 
 
 def _memory(stats: Reading) -> int:

@@ -9,7 +9,19 @@ from attrs import define, evolve, field, frozen
 
 from orchestrator.errors import ContainerMissing, ImageUnavailable
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Owned, Phase, PullPolicy, Sample, Stream
+from orchestrator.ports import (
+    Chunk,
+    ContainerPlan,
+    ContainerState,
+    Counted,
+    Created,
+    Figure,
+    Owned,
+    Phase,
+    PullPolicy,
+    Sample,
+    Stream,
+)
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PATIENCE = 5.0
@@ -17,7 +29,10 @@ _PATIENCE = 5.0
 
 @frozen
 class Program:
-    """What a command does. It runs for ``seconds``, ``inf`` meaning until it is ended; one that ``floods`` never pauses."""
+    """What a command does. It runs for ``seconds``, ``inf`` meaning until it is ended; one that ``floods`` never pauses.
+
+    ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``signals`` what others send to it.
+    """
 
     stdout: bytes = b""
     stderr: bytes = b""
@@ -27,6 +42,9 @@ class Program:
     heeds_term: bool = True
     floods: bool = False
     samples: tuple[Sample, ...] = ()
+    busy: float = 0.0
+    counted: Mapping[Figure, float] = field(factory=dict)
+    signals: tuple[str, ...] = ()
 
 
 @define
@@ -109,7 +127,10 @@ class MemoryEngine:
     def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
         with self._lock:
-            return evolve(self._get(container).state, now=self._now)
+            found = self._get(container)
+            state = evolve(found.state, now=self._now)
+            figures = {**found.program.counted, Figure.CPU_TIME: found.program.busy * state.ran_for}
+            return evolve(state, counted=Counted("memory", figures))
 
     def wait(self, container: str, timeout: float) -> ContainerState:
         """See ports.Engine; moves the clock instead of waiting."""
@@ -136,6 +157,10 @@ class MemoryEngine:
                 gentle = grace > 0 and found.program.heeds_term
                 self._now += timedelta(seconds=0 if gentle else grace)
                 self._exit(found, 143 if gentle else 137)
+
+    def signals(self, container: str) -> Sequence[str]:
+        """See ports.Engine."""
+        return self._get(container).program.signals
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine."""

@@ -23,6 +23,7 @@ class Flags:
     memory: str | None = None
     pids_limit: str | None = None
     timeout: str | None = None
+    cpu_time: str | None = None
     output_limit: str | None = None
     tmp_size: str | None = None
     retries: str | None = None
@@ -33,6 +34,7 @@ class Flags:
     network: str | None = None
     mount_file: tuple[str, ...] = ()
     stdin: bool = False
+    runtime: str | None = None
     label: tuple[str, ...] = ()
     task_id: str | None = None
     source: str | None = None
@@ -48,6 +50,7 @@ class Flags:
             "memory": self.memory,
             "pids": _number(int, self.pids_limit),
             "timeout": self.timeout,
+            "cpu_time": self.cpu_time,
             "output": self.output_limit,
             "tmp": self.tmp_size,
         }
@@ -58,6 +61,7 @@ class Flags:
             "user": self.user,
             "working_dir": self.workdir,
             "network": None if self.network is None else self.network != "none",
+            "runtime": self.runtime,
             "retries": _number(int, self.retries),
             "limits": {name: value for name, value in limits.items() if value is not None},
             "files": dict(map(_mounted, self.mount_file)),
@@ -105,6 +109,7 @@ _PARAMETERS = (
     click.option("--memory", "-m", metavar="SIZE", help="Memory it may use, such as 128m; there is no swap."),
     click.option("--pids-limit", metavar="N", help="Processes and threads it may have at once."),
     click.option("--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
+    click.option("--cpu-time", metavar="TIME", help="CPU time that all its processes together may take, such as 10s."),
     click.option("--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
     click.option("--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
     click.option("--retries", metavar="N", help="Times it may be run again when it fails."),
@@ -113,6 +118,7 @@ _PARAMETERS = (
     click.option("--user", "-u", metavar="UID[:GID]", help="Numeric user to run as."),
     click.option("--workdir", "-w", metavar="PATH", help="Folder to start in."),
     click.option("--network", metavar="none|bridge", help="Anything but none asks for a network."),
+    click.option("--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),
     click.option("--mount-file", multiple=True, metavar="FILE[:NAME]", help="A file of yours to read at /task/NAME."),
     click.option("--stdin", "-i", is_flag=True, help="Read stdin to its end and hand it to the program."),
     click.option("--label", "-l", multiple=True, metavar="NAME[=VALUE]", help="A label to find the task by."),

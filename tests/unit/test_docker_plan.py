@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
@@ -67,6 +68,21 @@ def test_there_is_no_network_unless_the_plan_has_one() -> None:
     """Off is the default."""
     assert container_config(PLAN)["NetworkDisabled"] is True
     assert container_config(evolve(PLAN, network=True))["NetworkDisabled"] is False
+
+
+def test_what_is_chosen_reaches_the_engine_and_nothing_else_does() -> None:
+    """Group, network and runtime; without a choice the engine's own stand."""
+    chosen = container_config(evolve(PLAN, network=True, runtime="runsc"), (), "/group", "net")["HostConfig"]
+    assert isinstance(chosen, Mapping)
+    assert (chosen["CgroupParent"], chosen["NetworkMode"], chosen["Runtime"]) == ("/group", "net", "runsc")
+    assert not {"CgroupParent", "NetworkMode", "Runtime"} & _host(PLAN).keys()
+
+
+def test_a_file_can_be_larger_than_any_folder_but_not_without_end() -> None:
+    """A full folder is told as full; only a file with holes meets this limit."""
+    for tmp, largest in [(8 << 20, 128 << 20), (1 << 30, 2 << 30)]:
+        limits = _host(evolve(PLAN, limits=Limits(tmp=tmp)))["Ulimits"]
+        assert {"Name": "fsize", "Soft": largest, "Hard": largest} in limits
 
 
 def test_stdin_is_open_only_for_a_plan_that_has_some() -> None:

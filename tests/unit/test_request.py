@@ -11,8 +11,8 @@ from tests.support import junk
 
 MIB = 1 << 20
 RULES = Rules(
-    defaults=Limits(cpus=0.5, memory=64 * MIB, pids=10, timeout=5.0, output=1000, tmp=8 * MIB),
-    ceilings=Limits(cpus=2.0, memory=128 * MIB, pids=100, timeout=60.0, output=10 * MIB, tmp=16 * MIB),
+    defaults=Limits(cpus=0.5, memory=64 * MIB, pids=10, timeout=5.0, output=1000, tmp=8 * MIB, cpu_time=4.0),
+    ceilings=Limits(cpus=2.0, memory=128 * MIB, pids=100, timeout=60.0, output=10 * MIB, tmp=16 * MIB, cpu_time=60.0),
     files_max=100,
 )
 FULL = {
@@ -24,7 +24,7 @@ FULL = {
     "user": "1000:1000",
     "network": False,
     "files": {"in": "é"},
-    "limits": {"cpus": 1, "memory": "65m", "pids": 5, "timeout": "30s", "output": 0, "tmp": "4k"},
+    "limits": {"cpus": 1, "memory": "65m", "pids": 5, "timeout": "30s", "output": 0, "tmp": "4k", "cpu_time": "1m"},
     "retries": 2,
     "labels": {"team": "a"},
 }
@@ -50,7 +50,7 @@ def test_full_request_is_read() -> None:
         user="1000:1000",
         network=False,
         files={"in": "é".encode()},
-        limits=Limits(cpus=1.0, memory=65 * MIB, pids=5, timeout=30.0, output=0, tmp=4096),
+        limits=Limits(cpus=1.0, memory=65 * MIB, pids=5, timeout=30.0, output=0, tmp=4096, cpu_time=60.0),
         retries=2,
         labels={"team": "a"},
     )
@@ -102,7 +102,7 @@ def test_every_bad_field_is_named_at_once() -> None:
             "limits.timeout: 3600 is above the ceiling of 60",
             "limits.output: True is not a size of 0 bytes or more, such as 134217728 or '128m'",
             "limits.tmp: '1' is not a size of 4096 bytes or more, such as 134217728 or '128m'",
-            "limits: has unknown fields 'swap'; allowed are cpus, memory, pids, timeout, output, tmp",
+            "limits: has unknown fields 'swap'; allowed are cpus, memory, pids, timeout, output, tmp, cpu_time",
             "retries: 11 is above the ceiling of 10",
             "labels: [] is not a map of strings to strings",
             f"task: has unknown fields 'priority'; allowed are {', '.join(junk.NAMES)}",

@@ -1,0 +1,51 @@
+"""Which control group each container gets, where the engine is on this host and lets groups be plain folders."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from orchestrator.adapters.cgroup import Cgroups, group_name
+from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.adapters.docker_errors import translated
+from orchestrator.labels import DEPLOYMENT
+from orchestrator.ports import ContainerPlan, Counted, Owned
+
+_OURS = "orchestrator-"
+
+
+class Groups:
+    """A group above each container's own. Elsewhere, with systemd's driver or a remote engine, nothing is made or read."""
+
+    def __init__(self, client: DockerClient, cgroups: Cgroups) -> None:
+        self._client = client
+        self._cgroups = cgroups
+
+    @cached_property
+    def used(self) -> bool:
+        """Whether containers get groups. Raises InfrastructureError."""
+        with translated():
+            return self._client.local and self._client.api.info().get("CgroupDriver") == "cgroupfs" and self._cgroups.usable
+
+    def parent(self, plan: ContainerPlan) -> str:
+        """What the create call takes: empty for the engine's own choice."""
+        ours = plan.name.startswith(_OURS) and self.used
+        return f"/{group_name(plan.name, plan.labels.get(DEPLOYMENT))}" if ours else ""
+
+    def count(self, reading: Reading) -> Counted | None:
+        """What has been counted for the container of an answer to inspect; None where nothing can be read."""
+        parent = (reading.get("HostConfig") or {}).get("CgroupParent") or ""
+        group = parent.removeprefix("/")
+        ours = parent.startswith(f"/{_OURS}") and "/" not in group
+        return self._cgroups.count(group) if ours else None
+
+    def remove(self, name: str) -> None:
+        """Remove the group of the container of this name, which must be gone."""
+        if name.startswith(_OURS) and self.used:
+            for group in self._cgroups.of(name):
+                self._cgroups.remove(group)
+
+    def owned(self, deployment: str) -> Iterator[Owned]:
+        """The containers that have a group, be they there or not."""
+        for name, age in self._cgroups.owned(deployment, _OURS) if self.used else ():
+            task_id, _, attempt = name.removeprefix(_OURS).rpartition("-")
+            if task_id and attempt.isdecimal():
+                yield Owned(name, task_id, int(attempt), age)

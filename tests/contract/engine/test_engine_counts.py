@@ -1,0 +1,73 @@
+"""What the kernel counts of a container, on Docker; skipped where the engine's groups cannot be read."""
+
+import time
+
+import pytest
+
+from orchestrator.ports import Figure
+from orchestrator.request import Limits
+from tests.support.containers import PATIENCE, Bench, library
+
+MEBI = 1 << 20
+PEAK = "x=$(head -c 20000000 /dev/zero | tr '\\0' a); unset x"
+
+
+@pytest.fixture(autouse=True)
+def _readable(docker: Bench) -> None:
+    if not docker.engine._groups.used:
+        pytest.skip("the engine's control groups cannot be read here: be root beside an engine with the driver cgroupfs")
+
+
+def test_a_short_peak_of_memory_is_seen_after_the_exit(docker: Bench) -> None:
+    """Though it lasts for less than a sample."""
+    counted = docker.run(PEAK).state.counted
+    assert counted
+    assert 20 * MEBI < counted.figures[Figure.MEMORY_PEAK] < 200 * MEBI
+    quiet = docker.run("true").state.counted
+    assert quiet
+    assert quiet.figures[Figure.MEMORY_PEAK] < 15 * MEBI
+
+
+def test_cpu_time_is_counted_over_all_processes(docker: Bench) -> None:
+    """Two that are busy one after the other, and ended ones too."""
+    counted = docker.run("for i in 1 2; do timeout 1 sh -c 'while :; do :; done'; done").state.counted
+    assert counted
+    assert 0.3 < counted.figures[Figure.CPU_TIME] < 2.5
+
+
+def test_what_only_a_running_container_tells_is_read_while_it_runs(docker: Bench) -> None:
+    """How often it was refused a process, and for how long its CPU limit held it up."""
+    script = "(for i in $(seq 40); do sleep 9 & done) 2>/dev/null; while :; do :; done"
+    container = docker.start(script, limits=Limits(pids=20, cpus=0.1))
+    deadline = time.monotonic() + PATIENCE
+    figures: dict[Figure, float] = {}
+    while not (figures.get(Figure.PIDS_REFUSED) and figures.get(Figure.THROTTLED)) and time.monotonic() < deadline:
+        counted = docker.engine.wait(container, 0.2).counted
+        figures = dict(counted.figures) if counted else {}
+    assert figures[Figure.PIDS_REFUSED] >= 1
+    assert figures[Figure.THROTTLED] > 0
+    assert figures[Figure.PIDS_PEAK] == 20
+
+
+def test_the_group_goes_with_the_container(docker: Bench) -> None:
+    """Nothing is left on the host, be it that the container was removed by somebody else before."""
+    plan = docker.plan("true")
+    docker.run_plan(plan)
+    assert docker.engine._groups._cgroups.of(plan.name) == [plan.name]
+    with library() as client:
+        client.containers.get(plan.name).remove()
+    docker.engine.remove(plan.name)
+    assert docker.engine._groups._cgroups.of(plan.name) == []
+
+
+@pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
+def test_signals_of_other_clients_are_remembered_by_the_engine(docker: Bench, signal: str) -> None:
+    """So a kill by hand is told from the program's own."""
+    own = docker.start(f"kill -{signal.removeprefix('SIG')} $$")
+    container = docker.start("exec sleep 1000")
+    with library() as client:
+        client.containers.get(container).kill(signal)
+    docker.engine.wait(container, PATIENCE)
+    docker.engine.wait(own, PATIENCE)
+    assert docker.engine.signals(container) == [signal]
+    assert docker.engine.signals(own) == []

@@ -1,0 +1,111 @@
+"""Control groups read from files as the kernel writes them, of both versions."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.cgroup import Cgroups, group_name
+from orchestrator.ports import Counted, Figure
+
+GROUP = "orchestrator-t1-1"
+V1 = {
+    f"cpuacct/{GROUP}/cpuacct.usage": "1500000000\n",
+    f"cpu/{GROUP}/cpu.stat": "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n",
+    f"memory/{GROUP}/memory.max_usage_in_bytes": "121069568\n",
+    f"memory/{GROUP}/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+    f"pids/{GROUP}/pids.peak": "21\n",
+    f"pids/{GROUP}/pids.events": "max 0\n",
+}
+V1_INSIDE = {
+    f"cpuacct/{GROUP}/c1/cpuacct.usage": "1400000000\n",
+    f"cpu/{GROUP}/c1/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 250000000\n",
+    f"memory/{GROUP}/c1/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+    f"pids/{GROUP}/c1/pids.events": "max 7\n",
+}
+V2 = {
+    "cgroup.controllers": "cpu memory pids\n",
+    f"{GROUP}/cpu.stat": "usage_usec 1500000\nuser_usec 1\nsystem_usec 2\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n",
+    f"{GROUP}/memory.peak": "121069568\n",
+    f"{GROUP}/memory.events": "low 0\nhigh 0\nmax 8\noom 2\noom_kill 2\noom_group_kill 0\n",
+    f"{GROUP}/pids.peak": "21\n",
+    f"{GROUP}/pids.events": "max 7\n",
+}
+V2_INSIDE = {f"{GROUP}/c1/cpu.stat": "usage_usec 1500000\nnr_periods 9\nnr_throttled 3\nthrottled_usec 250000\n"}
+LASTING = {Figure.CPU_TIME: 1.5, Figure.MEMORY_PEAK: 121069568, Figure.PIDS_PEAK: 20}
+EVENTS = {Figure.OOM_KILLS: 2, Figure.PIDS_REFUSED: 7}
+
+
+def _tree(root: Path, *files: Mapping[str, str]) -> Cgroups:
+    for path, text in {name: text for each in files for name, text in each.items()}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+        if path.count("/") > 1 and not (root / "cgroup.controllers").exists():
+            (root / path.split("/")[0] / "tasks").touch()
+    return Cgroups(root)
+
+
+@pytest.mark.parametrize(
+    ("files", "source", "figures"),
+    [
+        ([V1], "cgroup v1", LASTING),
+        ([V1, V1_INSIDE], "cgroup v1", LASTING | EVENTS | {Figure.THROTTLED: 0.25}),
+        ([V2], "cgroup v2", LASTING | EVENTS),
+        ([V2, V2_INSIDE], "cgroup v2", LASTING | EVENTS | {Figure.THROTTLED: 0.25}),
+    ],
+    ids=["v1, ended", "v1, running", "v2, ended", "v2, running"],
+)
+def test_figures_are_read_in_our_units(
+    tmp_path: Path, files: list[Mapping[str, str]], source: str, figures: Mapping[Figure, float]
+) -> None:
+    """Of what only the container's own group knows, nothing is said once that is gone: a zero would be invented."""
+    assert _tree(tmp_path, *files).count(GROUP) == Counted(source, pytest.approx(figures))
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {f"cpuacct/{GROUP}/cpuacct.usage": "0\n"}, {f"cpuacct/{GROUP}/cpuacct.usage": "soon\n"}]
+)
+def test_a_group_in_which_nothing_ran_says_nothing(tmp_path: Path, changed: Mapping[str, str]) -> None:
+    """Every program uses some CPU: without any, the engine's groups are not those that this process sees."""
+    assert _tree(tmp_path, changed).count(GROUP) is None
+
+
+def test_an_older_kernel_has_fewer_figures(tmp_path: Path) -> None:
+    """What is not there is left out."""
+    files = {name: text for name, text in V1.items() if "peak" not in name}
+    counted = _tree(tmp_path, files).count(GROUP)
+    assert counted
+    assert Figure.PIDS_PEAK not in counted.figures
+
+
+def test_a_group_is_removed_from_every_controller(tmp_path: Path) -> None:
+    """Also what an engine that died left in it; and removing what is gone does nothing."""
+    groups = _tree(tmp_path, V1, V1_INSIDE)
+    for file in [*tmp_path.rglob("*.*")]:
+        if file.is_file():
+            file.unlink()  # the kernel's files go with their folder
+    (tmp_path / "cpu" / "another").mkdir()
+    groups.remove(GROUP)
+    groups.remove(GROUP)
+    assert [folder.name for folder in tmp_path.rglob("*") if folder.is_dir() and folder.parent != tmp_path] == ["another"]
+
+
+def test_groups_are_found_by_their_container(tmp_path: Path) -> None:
+    """Whoever owns them, and without those of containers with longer names."""
+    mine, theirs = group_name(GROUP, "mine"), group_name(GROUP, "theirs")
+    longer = [group_name(f"{GROUP}1", "mine"), group_name(f"{GROUP}.00000000-1", "mine"), f"{GROUP}.0000000g"]
+    for name in [GROUP, mine, theirs, *longer]:
+        (tmp_path / "pids" / name).mkdir(parents=True)
+    (tmp_path / "pids" / "tasks").touch()
+    assert sorted(Cgroups(tmp_path).of(GROUP)) == sorted([GROUP, mine, theirs])
+    assert [name for name, age in Cgroups(tmp_path).owned("theirs", "orchestrator-") if age < 60] == [GROUP]
+
+
+def test_groups_are_used_only_where_they_can_be_made_and_removed(tmp_path: Path) -> None:
+    """Trying leaves nothing behind."""
+    (tmp_path / "pids").mkdir()
+    assert not Cgroups(tmp_path).usable
+    (tmp_path / "pids" / "tasks").touch()
+    assert Cgroups(tmp_path).usable
+    assert not Cgroups(tmp_path / "nowhere").usable
+    assert [path.name for path in (tmp_path / "pids").iterdir()] == ["tasks"]

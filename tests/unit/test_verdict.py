@@ -1,0 +1,118 @@
+"""The verdict and its evidence, from facts alone."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.cause import Cause
+from orchestrator.ports import ContainerState, Counted, Figure, Phase
+from orchestrator.request import Limits
+from orchestrator.task import Outcome
+from orchestrator.usage import Tally
+from orchestrator.verdict import Facts, unexplained, verdict
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | None = None, **facts: Any) -> Outcome:
+    """The verdict on an exit code."""
+    figures = facts.pop("figures", {})
+    tally = Tally()
+    tally.add(Counted("cgroup v1", figures))
+    state = ContainerState("c1", Phase.EXITED, NOW, code, oom_killed=oom, error=error)
+    return verdict(Facts(state, limits or Limits(), tally=tally, **facts))
+
+
+@pytest.mark.parametrize(
+    ("given", "cause", "ended_by"),
+    [
+        ({"code": 0}, None, "program"),
+        ({"code": 3}, Cause.EXIT, "program"),
+        ({"code": 139}, Cause.SIGNAL, "program"),
+        ({"code": 137}, Cause.SIGNAL, "unknown"),
+        ({"code": 143}, Cause.SIGNAL, "program"),
+        ({"code": 137, "sent": ["SIGKILL"]}, Cause.SIGNAL, "engine"),
+        ({"code": 143, "sent": ["SIGTERM"]}, Cause.SIGNAL, "engine"),
+        ({"code": 139, "sent": ["SIGHUP"]}, Cause.SIGNAL, "program"),
+        ({"code": 137, "oom": True}, Cause.OOM, "kernel"),
+        ({"code": 1, "oom": True}, Cause.OOM, "program"),
+        ({"code": 0, "oom": True}, None, "program"),
+        ({"code": 137, "ended_for": Cause.TIMEOUT}, Cause.TIMEOUT, "worker"),
+        ({"code": 143, "ended_for": Cause.CANCELLED}, Cause.CANCELLED, "worker"),
+        ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT}, Cause.OUTPUT_LIMIT, "worker"),
+        ({"code": 0, "ended_for": Cause.TIMEOUT}, Cause.TIMEOUT, "program"),
+        ({"code": 137, "oom": True, "ended_for": Cause.TIMEOUT}, Cause.TIMEOUT, "worker"),
+        ({"code": 255}, Cause.EXIT, "program"),
+    ],
+)
+def test_cause_and_who_ended_it_follow_from_the_facts(given: dict[str, Any], cause: Cause | None, ended_by: str) -> None:
+    """Exit code 137 alone decides nothing; the exit code is reported as it is."""
+    outcome = judge(**given)
+    assert (outcome.cause, outcome.evidence["ended_by"], outcome.exit_code) == (cause, ended_by, given["code"])
+
+
+@pytest.mark.parametrize(("code", "name"), [(137, "SIGKILL"), (143, "SIGTERM"), (139, "SIGSEGV"), (153, "SIGXFSZ")])
+def test_the_signal_is_named(code: int, name: str) -> None:
+    """Also where the exit code says it only to those who can subtract."""
+    assert judge(code).evidence["signal"] == name
+    assert name in judge(code).message
+    assert "signal" not in judge(3).evidence
+
+
+def test_time_that_ran_out_says_which() -> None:
+    """CPU time and wall time have the same cause, and different evidence and sentences."""
+    cpu = judge(143, ended_for=Cause.TIMEOUT, out_of_cpu=True, limits=Limits(cpu_time=2.5))
+    wall = judge(143, ended_for=Cause.TIMEOUT, limits=Limits(timeout=9.0))
+    assert (cpu.evidence["ended_for"], wall.evidence["ended_for"]) == ("cpu_time", "timeout")
+    assert "CPU time of 2.5 s" in cpu.message
+    assert "time limit of 9 s" in wall.message
+
+
+@pytest.mark.parametrize(
+    ("limit", "figures", "expected"),
+    [
+        (20, {Figure.PIDS_REFUSED: 3, Figure.PIDS_PEAK: 20}, {"limit": 20, "refused": 3}),
+        (20, {Figure.PIDS_PEAK: 20}, {"limit": 20, "refused": None}),
+        (20, {Figure.PIDS_PEAK: 19}, None),
+        (20, {Figure.PIDS_REFUSED: 0, Figure.PIDS_PEAK: 5}, None),
+        (7, {Figure.PIDS_PEAK: 7}, None),
+    ],
+)
+def test_the_process_limit_is_evidence(limit: int, figures: dict[Figure, float], expected: object) -> None:
+    """What the kernel refused, or a peak at the limit; a small peak may be the start of the container."""
+    assert judge(1, limits=Limits(pids=limit), figures=figures).evidence.get("pids_limit") == expected
+
+
+def test_a_process_killed_for_memory_shows_however_the_program_exits() -> None:
+    """The sentence says that the program went on."""
+    outcome = judge(2, oom=True)
+    assert "exited with 2" in outcome.message
+    assert judge(0, oom=True).evidence["oom_killed"] is True
+
+
+@given(
+    st.integers(0, 255),
+    st.booleans(),
+    st.sampled_from([None, Cause.TIMEOUT, Cause.OUTPUT_LIMIT, Cause.CANCELLED]),
+    st.booleans(),
+    st.lists(st.sampled_from(["SIGTERM", "SIGKILL", "SIGHUP"]), max_size=2),
+)
+def test_every_combination_has_a_verdict(code: int, oom: bool, ended_for: Cause | None, cpu: bool, sent: list[str]) -> None:  # noqa: FBT001
+    """The worker's reason is never overruled, and success needs status 0."""
+    outcome = judge(code, oom=oom, ended_for=ended_for, out_of_cpu=cpu, sent=sent)
+    assert outcome.message
+    assert ended_for is None or outcome.cause is ended_for
+    assert (outcome.cause is None) == (code == 0 and ended_for is None)
+
+
+def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
+    """The engine is asked for signals when neither the worker nor the kernel accounts for one."""
+    states = {
+        (code, oom): ContainerState("c", Phase.EXITED, NOW, code, oom) for code in (0, 1, 137, 143) for oom in (True, False)
+    }
+    asked = {key for key, state in states.items() if unexplained(state, None)}
+    assert asked == {(137, False), (143, False)}
+    assert not any(unexplained(state, Cause.TIMEOUT) for state in states.values())

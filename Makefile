@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: demo test bench check format diagrams setup ready lock clean
+.PHONY: demo test faults bench check format diagrams setup ready lock clean
 
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
@@ -7,6 +7,12 @@ demo: ready # run real programs and watch them
 test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
+
+faults: ready # the fault suite in full, DURATION seconds for each random loop; makes docs/reliability.md
+	@mkdir -p .orchestrator && rm -f .orchestrator/faults.jsonl
+	FAULT_LONG=1 DURATION=$(or $(DURATION),300) FAULT_RESULTS=$(CURDIR)/.orchestrator/faults.jsonl \
+		.venv/bin/python -m pytest tests/faults $(ARGS)
+	.venv/bin/python -m scripts.reliability .orchestrator/faults.jsonl docs/reliability.md
 
 bench: ready # what the worker costs on top of the container, both sides measured in one run
 	.venv/bin/python -m scripts.bench

@@ -42,11 +42,9 @@ def recorded(site: Site, scenario: Scenario) -> list[str]:
     return [point for _, point in worker.points() if point.startswith(("job/", "main/rq."))]
 
 
-@pytest.mark.parametrize("scenario", [PLAIN, AGAIN], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [PLAIN, AGAIN] if long() else [PLAIN], ids=lambda scenario: scenario.name)
 def test_a_worker_killed_before_any_call_is_replaced(site: Site, scenario: Scenario) -> None:
     """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""
-    if scenario is AGAIN and not long():
-        pytest.skip("only in the long form: make faults")
     points = recorded(site, scenario)
     survivor = site.survivor(CONCURRENCY="8")
     victims = {point: _victim(site, number, point, scenario) for number, point in enumerate(points)}

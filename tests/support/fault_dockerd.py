@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import shutil
 import sys
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -22,16 +24,15 @@ _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", 
 
 
 class Dockerd:
-    """Runs for the length of a block, with the image that tasks use; everything of it is in ``folder``."""
+    """Runs for the length of a block, with the image that tasks use; everything of it is in a folder of its own."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self._folder, self._flags = folder, flags
+    def __init__(self, *flags: str) -> None:
+        self._folder, self._flags = Path(tempfile.mkdtemp(prefix="dockerd-")), flags  # short, for the sake of sockets in it
         self.socket = folder / "docker.sock"
         self.host = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
         self.start()
         with library() as theirs, closing(docker.DockerClient(base_url=self.host, version="1.41")) as ours:
             ours.images.load(b"".join(theirs.images.get(IMAGE).save(named=True)))
@@ -45,6 +46,7 @@ class Dockerd:
         self.stop()
         self._end_containerd()
         subprocess.run(["umount", "-R", "-q", str(self._folder / "data"), str(self._folder / "exec")], check=False, capture_output=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> float:
         """Start it unless it runs, and wait until it answers; the monotonic time then."""

@@ -74,11 +74,13 @@ class Nursery:
     children: list[Child] = field(factory=list)
 
     @classmethod
-    def start(cls, folder: Path) -> Self:
-        """Start the process that forks."""
+    def start(cls, folder: Path, environment: Mapping[str, str] | None = None) -> Self:
+        """Start the process that forks; ``environment`` is for what has to be there from its first moment."""
+        folder.mkdir(parents=True, exist_ok=True)
+        env = {**os.environ, **(environment or {})}
         tied = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()))
         argv = (*tied, sys.executable, "-m", "tests.support.fault_worker")
-        return cls(folder, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return cls(folder, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env))
 
     def fork(self, environment: Mapping[str, str], name: str, at: str = "", with_signal: str = "SIGKILL") -> Child:
         """A worker that gets a signal at a point; without one it lives on."""

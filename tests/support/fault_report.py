@@ -4,6 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 RESULTS = "FAULT_RESULTS"
 """The environment variable that names the file; without it nothing is written."""
@@ -11,16 +14,18 @@ RESULTS = "FAULT_RESULTS"
 
 def note(row: int, fault: str, moment: str, recovered: Sequence[float], since: str, runs: int | None = None) -> None:
     """Say that all invariants held ``runs`` times. ``recovered``: seconds to recover, counted as ``since`` says."""
-    where = os.environ.get(RESULTS)
-    line = {
-        "row": row,
-        "fault": fault,
-        "moment": moment,
-        "runs": len(recovered) if runs is None else runs,
-        "seconds": [round(each, 2) for each in recovered],
-        "since": since,
-    }
-    if where:
+    _write(row, fault, moment, len(recovered) if runs is None else runs, [round(each, 2) for each in recovered], since, "")
+
+
+def not_run(row: int, fault: str, reason: object) -> NoReturn:
+    """Say why a fault cannot be had on this machine, and skip the test."""
+    _write(row, fault, "", 0, [], "", str(reason).splitlines()[0])
+    pytest.skip(f"{fault}: {reason}")
+
+
+def _write(row: int, fault: str, moment: str, runs: int, seconds: list[float], since: str, reason: str) -> None:
+    line = {"row": row, "fault": fault, "moment": moment, "runs": runs, "seconds": seconds, "since": since, "reason": reason}
+    if where := os.environ.get(RESULTS):
         with Path(where).open("a") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -1,0 +1,55 @@
+"""Row 16: the worker's wall clock jumps while a task runs."""
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from scripts.packages import NotReady, read
+from tests.support.fault_nursery import Nursery
+from tests.support.fault_programs import talker
+from tests.support.fault_proof import prove
+from tests.support.fault_report import not_run, note
+from tests.support.fault_site import Site
+from tests.support.worker_process import until
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Debian's libfaketime, not installed."""
+    file = tmp_path / "libfaketime.so"
+    try:
+        file.write_bytes(read("libfaketime", f"./usr/lib/{sysconfig.get_config_var('MULTIARCH')}/faketime/libfaketime.so.1"))
+    except NotReady as reason:
+        not_run(16, "the clock jumps", reason)
+    return file
+
+
+@pytest.mark.parametrize("jump", ["+1h", "-1h"])
+def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(site: Site, library: Path, tmp_path: Path, jump: str) -> None:
+    """Time limits and leases are by other clocks; a second worker with the right time sees nothing to take over."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    faked = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    other = site.survivor()
+    with Nursery.start(tmp_path / "faked", faked) as nursery:
+        worker = nursery.fork(site.environment, "jumper")
+        worker.says("jobs at once")
+        tasks = [site.submit(talker(14), limits={"timeout": 60}) for _ in range(2)]
+        for task_id in tasks:
+            site.reaches(task_id, "running")
+        clock.write_text(jump)
+        until(lambda: all(site.status(task_id) not in {"queued", "running"} for task_id in tasks), 60)
+        clock.write_text("+0")
+        site.ended(tasks)
+        documents = [site.document(task_id) for task_id in tasks]
+        assert {document["worker"] for document in documents} == {"jumper"}
+        assert {document["lease"]["worker"] for document in documents} == {"jumper"}
+        prove(site, *tasks)
+        assert "adopt" not in other.said()
+    note(16, f"the clock jumps {jump}", "running", [], "", runs=2)

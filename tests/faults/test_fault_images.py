@@ -1,0 +1,81 @@
+"""Row 8: images that cannot be had, from a real registry, for good or for a while."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.packages import NotReady
+from tests.support.containers import IMAGE
+from tests.support.fault_programs import Program, talker
+from tests.support.fault_proof import prove
+from tests.support.fault_proxy import Proxy
+from tests.support.fault_registry import Registry
+from tests.support.fault_report import long, not_run, note
+from tests.support.fault_site import Site
+
+ABSENT = Program("", b"", b"", "failed", "image")
+DOWN = 30.0 if long() else 6.0
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """A registry of this test's own."""
+    registry = Registry(tmp_path / "registry")
+    try:
+        registry.__enter__()
+    except NotReady as reason:
+        not_run(8, "a registry in trouble", reason)
+    yield registry
+    registry.__exit__(None, None, None)
+
+
+@pytest.fixture
+def way(registry: Registry) -> Iterator[Proxy]:
+    """The way from the engine to the registry."""
+    with Proxy(("127.0.0.1", registry.port)) as proxy:
+        yield proxy
+
+
+def test_an_image_that_is_not_there_fails_the_task_at_once(site: Site, way: Proxy) -> None:
+    """The registry's 404 is for good: nothing is retried."""
+    site.worker("worker", PULL_POLICY="missing")
+    began = time.monotonic()
+    task_id = site.submit(ABSENT, image=f"127.0.0.1:{way.port}/nowhere:1")
+    site.ended([task_id])
+    took = time.monotonic() - began
+    prove(site, task_id, slots=4)
+    assert site.document(task_id)["attempt"] in {0, 1}
+    note(8, "the registry has no such image", "queued", [took], "submit to end")
+
+
+def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, way: Proxy) -> None:
+    """The pull is retried with backoff until the registry is back, within the budget."""
+    site.worker("worker", PULL_POLICY="missing")
+    image = registry.image(IMAGE, way.port)
+    registry.stop()
+    task_id = site.submit(talker(0.3), image=image)
+    time.sleep(DOWN)
+    assert site.status(task_id) == "queued"
+    registry.start()
+    back = time.monotonic()
+    site.ended([task_id])
+    note(8, f"the registry is down for {DOWN:.0f} s", "queued", [time.monotonic() - back], "registry back to end")
+    prove(site, task_id, slots=4)
+
+
+FAULTS = {"cuts the layer": {"times": 3, "cut_reply_after": 5000}, "stalls for 75 s": {"times": 1, "stall_reply": 75.0}}
+
+
+@pytest.mark.parametrize("fault", FAULTS if long() else [*FAULTS][:1])
+def test_a_pull_that_breaks_off_is_made_again(site: Site, registry: Registry, way: Proxy, fault: str) -> None:
+    """An error inside the stream, and silence: neither ends the task."""
+    site.worker("worker", PULL_POLICY="missing")
+    rule = way.add(rb"^GET \S+/blobs/", **FAULTS[fault])
+    began = time.monotonic()
+    task_id = site.submit(talker(0.3), image=registry.image(IMAGE, way.port))
+    site.ended([task_id], 240)
+    assert rule.struck
+    note(8, f"the registry {fault}", "queued", [time.monotonic() - began], "submit to end")
+    prove(site, task_id, slots=4)

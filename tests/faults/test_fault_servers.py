@@ -1,0 +1,166 @@
+"""Rows 11, 12 and 13: object storage, MongoDB and Redis go away, come back, stall, or lose a reply."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from orchestrator.embedded import Embedded
+from tests.support.fault_programs import flood, talker
+from tests.support.fault_proof import prove
+from tests.support.fault_detour import Detour, detoured
+from tests.support.fault_proxy import http_error
+from tests.support.fault_report import long, note
+from tests.support.fault_site import Site
+from tests.support.servers import Corner
+from tests.support.worker_process import until
+
+DOWN = 120.0 if long() else 8.0
+"""Seconds for which a server stays away."""
+SLOTS = 4
+
+
+@pytest.fixture
+def detour(corner: Corner, tmp_path: Path) -> Iterator[Detour]:
+    """Shared servers behind proxies of this test's own."""
+    with detoured(corner, tmp_path) as detour:
+        yield detour
+
+
+S3_FAULTS: Mapping[str, Mapping[str, object]] = {
+    "answers 503": {"answer": http_error(503), "times": 4},
+    "resets": {"cut": True, "times": 4},
+    "loses the reply": {"lose_reply": True, "times": 2},
+    "stalls": {"stall_reply": 20.0, "times": 1},
+}
+"""The client itself makes three tries, so more than three failures reach the worker's own patience."""
+
+
+@pytest.mark.parametrize("fault", S3_FAULTS if long() else [*S3_FAULTS][:3])
+def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Detour, fault: str) -> None:
+    """The log waits on disk; in the end there is one object for each stream, and it is whole."""
+    site = detour.site
+    site.worker("worker")
+    rule = detour.s3.add(rb"^PUT /\S+/stdout-", **S3_FAULTS[fault])
+    began = time.monotonic()
+    tasks = [site.submit(flood(300_000))]
+    site.ended(tasks, 120)
+    assert rule.struck
+    _one_object_each(site, tasks)
+    prove(site, *tasks, slots=SLOTS)
+    note(11, f"object storage {fault}", "uploading", [time.monotonic() - began], "submit to end")
+
+
+def test_object_storage_away_is_waited_for(detour: Detour) -> None:
+    """Tasks that ended meanwhile wait in uploading, and their containers' output waits on disk."""
+    site = detour.site
+    site.worker("worker")
+    tasks = [site.submit(talker(1)) for _ in range(SLOTS)]
+    site.reaches(tasks[0], "running")
+    detour.s3.go_down()
+    until(lambda: all(site.status(task_id) == "uploading" for task_id in tasks))
+    time.sleep(DOWN)
+    assert site.spooled()
+    detour.s3.come_up()
+    back = time.monotonic()
+    site.ended(tasks, 120)
+    recovered = time.monotonic() - back
+    _one_object_each(site, tasks)
+    prove(site, *tasks, slots=SLOTS)
+    note(11, f"object storage is down for {DOWN:.0f} s", "uploading", [recovered], "server back to all ended")
+
+
+def test_a_lost_reply_of_any_write_to_mongodb_applies_it_once(detour: Detour) -> None:
+    """The reply of each n-th update is lost, for every n of a run: each transition is there once."""
+    site = detour.site
+    worker = site.worker("worker", SWEEP_INTERVAL="1000")
+    lost = range(14 if long() else 8)
+    tasks = []
+    for number in lost:
+        detour.mongo.rules.clear()
+        rule = detour.mongo.add(rb"\x02update\x00", skip=number, lose_reply=True)
+        tasks.append(site.submit(talker(0.2)))
+        site.ended(tasks[-1:])
+        assert rule.struck or number > 6
+    assert worker.alive
+    detour.mongo.rules.clear()
+    site.worker("sweeper", QUEUE="nobody")
+    prove(site, *tasks, slots=SLOTS)
+    note(12, "MongoDB loses a reply after the commit", "each write of a run", [], "", runs=len(tasks))
+
+
+def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
+    """Containers run on; what was done is stored when it is back, once."""
+    site = detour.site
+    site.worker("worker")
+    recovered = []
+    for state in ("queued", "running", "collecting", "uploading") if long() else ("running", "uploading"):
+        tasks = [site.submit(talker(1.5)) for _ in range(SLOTS)]
+        if state != "queued":
+            until(lambda tasks=tasks, state=state: any(site.status(task_id) == state for task_id in tasks), 30)
+        detour.mongo.go_down()
+        time.sleep(12)  # more than the lease lasts
+        detour.mongo.come_up()
+        back = time.monotonic()
+        site.ended(tasks)
+        recovered.append(time.monotonic() - back)
+        prove(site, *tasks)
+    prove(site, *tasks, slots=SLOTS)
+    note(12, "MongoDB is down for 12 s, longer than the lease", "each state", recovered, "server back to all ended")
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["with its data", "empty"])
+def test_redis_away_while_tasks_run_and_wait(own_servers: Embedded, own_corner: Corner, tmp_path: Path, empty: bool) -> None:
+    """What runs ends; its events come afterwards; what waited in line is put in line again."""
+    with Site(own_corner.environment, tmp_path) as site:
+        site.worker("worker", CONCURRENCY="2")
+        tasks = [site.submit(talker(3)) for _ in range(2)]
+        for task_id in tasks:
+            site.reaches(task_id, "running")
+        waiting = [site.submit(talker(0.5)) for _ in range(3)]
+        redis = own_servers.processes["valkey"]
+        redis.stop(grace=0)
+        if empty:
+            shutil.rmtree(own_servers.folder / "valkey" / "appendonlydir")
+        site.ended(tasks)
+        time.sleep(DOWN)
+        redis.start()
+        redis.await_ready(30)
+        back = time.monotonic()
+        site.ended(waiting)
+        recovered = time.monotonic() - back
+        prove(site, *tasks, *waiting, slots=2)
+        data = "empty" if empty else "with its data"
+        note(13, f"Redis is killed and comes back {data} after {DOWN:.0f} s", "queued, running, publishing", [recovered], "server back to all ended")
+
+
+def test_servers_killed_one_after_the_other_lose_nothing(own_servers: Embedded, own_corner: Corner, tmp_path: Path) -> None:
+    """SIGKILL for each, restarted on its data, while tasks come in."""
+    with Site(own_corner.environment, tmp_path) as site:
+        site.worker("worker")
+        tasks, recovered = [], []
+        for name in ("secantusdb", "seaweedfs", "valkey") * (3 if long() else 1):
+            tasks += [site.submit(talker(2)) for _ in range(SLOTS)]
+            site.reaches(tasks[-1], "running")
+            server = own_servers.processes[name]
+            server.stop(grace=0)
+            time.sleep(3)
+            server.start()
+            server.await_ready(30)
+            back = time.monotonic()
+            site.ended(tasks)
+            recovered.append(time.monotonic() - back)
+        prove(site, *tasks, slots=SLOTS)
+        note(12, "MongoDB, S3, Redis are killed and restarted in turn", "running", recovered, "server back to all ended")
+
+
+def _one_object_each(site: Site, tasks: list[str]) -> None:
+    """No attempt to upload has left a second object."""
+    bucket = site.settings.minio_bucket
+    with_logs = site.services.logs._client()
+    for task_id in tasks:
+        keys = [found.object_name for found in with_logs.list_objects(bucket, prefix=f"{task_id}/", recursive=True)]
+        assert len(keys) == 2, keys
+
+

@@ -28,7 +28,10 @@ _SURE_STDIN = 64 << 10
 
 @frozen
 class Effects:
-    """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first."""
+    """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first.
+
+    ``confirm`` raises Superseded unless the lease with this token still holds the task.
+    """
 
     engine: Engine
     rules: Rules
@@ -38,24 +41,40 @@ class Effects:
     stop_grace: float
     worker: str
     deployment: Callable[[], str]
+    confirm: Callable[[str, str], None]
     runtime: str = ""
 
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
         request = run.granted(self.rules)
+        run.check_engine(self.engine.identity())
+        self._clear_the_way(run)
         self.engine.pull(request.image, self.pull_policy)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if created.adopted:
             self._adopt(request)
         else:
-            self._watch(run, self.engine.attach(created.id, request.stdin))
-            if run.cancelled:
-                raise CancelRequested(f"task {run.task.id} is to be cancelled")
-            self.engine.start(created.id)
-            run.deadline = time.monotonic() + request.limits.timeout
+            self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
         return {"worker": self.worker, "attempt": run.attempt, "container": container}
+
+    def _clear_the_way(self, run: Run) -> None:
+        """No earlier attempt may run beside this one, whatever its release left behind."""
+        for attempt in range(1, run.attempt):
+            self.engine.remove(container_name(run.task.id, attempt))
+
+    def _set_going(self, run: Run, request: Request) -> None:
+        """A stale holder starts nothing: ``confirm`` tells it, or whoever took the task over since replaces the container."""
+        try:
+            self._watch(run, self.engine.attach(run.container, request.stdin))
+            self.confirm(run.task.id, run.token)
+            if run.cancelled:
+                raise CancelRequested(f"task {run.task.id} is to be cancelled")
+            self.engine.start(run.container)
+        except ContainerMissing as error:
+            raise InfrastructureError("docker", f"it was removed before it was started: {error}") from error
+        run.deadline = time.monotonic() + request.limits.timeout
 
     def wait(self, run: Run) -> Fields:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
@@ -63,7 +82,7 @@ class Effects:
             outcome = self._await_end(run)
         except ContainerMissing:
             self._settle(run)
-            outcome = lost(run.name)
+            outcome = lost(run.name, run.ended_for)
         except InfrastructureError:
             run.doubtful = True
             raise
@@ -72,9 +91,11 @@ class Effects:
         return asdict(outcome, recurse=False)
 
     def retry(self, run: Run) -> Fields:
-        """Remove the container of the broken attempt: the next one must not run beside it. Raises InfrastructureError."""
-        self.engine.remove(run.name)
-        return {"cause": Cause.INFRASTRUCTURE, "message": run.broken}
+        """Bind the next attempt to this engine.
+
+        The broken one's container is removed once this is recorded, for only then is it sure that nobody else has the task.
+        """
+        return {"cause": Cause.INFRASTRUCTURE, "message": run.broken, "engine": self.engine.identity()}
 
     def release(self, run: Run) -> bool:
         """Remove what the ended attempt has on the engine and in the spool; False when something is left behind.

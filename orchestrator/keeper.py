@@ -21,9 +21,11 @@ class Keeper:
         """Begin to sweep."""
         self._thread.start()
 
-    def adopt(self, task_id: str) -> None:
-        """Run a task beside those from the queue."""
-        threading.Thread(target=self._services.runner.run, args=(task_id,), name=f"adopted {task_id}", daemon=True).start()
+    def adopt(self, task_id: str, engine: str) -> None:
+        """Run a task that is bound to ``engine`` beside those from the queue."""
+        threading.Thread(
+            target=self._services.runner.run, args=(task_id, engine), name=f"adopted {task_id}", daemon=True
+        ).start()
 
     def _run(self) -> None:
         pause = threading.Event()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from attrs import define
 from loguru import logger
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, Superseded
 from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
 from orchestrator.task import Document
@@ -61,6 +61,11 @@ class Leases:
             raise
         finally:
             self._drop(task_id, token)
+
+    def confirm(self, task_id: str, token: str) -> None:
+        """Extend the lease now, however long the store is away. Raises Superseded when somebody else has taken the task."""
+        if task_id not in self._patience.forever(self._store.renew, {task_id: token}, self._ttl):
+            raise Superseded(f"task {task_id} was taken over by another worker")
 
     def hand_over(self) -> None:
         """Free all leases, so that other workers take the tasks up at once: this process is about to leave them."""

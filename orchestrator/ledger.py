@@ -13,7 +13,7 @@ from orchestrator.patience import Patience
 from orchestrator.ports import EventBus, Move, TaskStore
 from orchestrator.run import Run
 from orchestrator.task import Entry, Fields, Task
-from statemachine import INITIAL, TERMINAL, Step, Trigger
+from statemachine import INITIAL, TERMINAL, State, Step, Trigger
 
 
 @frozen
@@ -28,12 +28,13 @@ class Ledger:
     def record(self, run: Run, step: Step, fields: Fields) -> None:
         """Store the step, however long the store is away: nothing can be decided about the task without it.
 
-        Raises Superseded when the task is not as this run last saw it, and CancelRequested when it is to be cancelled before it
-        has started, or has an outcome.
+        Raises Superseded when the task is not as this run last saw it, and CancelRequested when it is to be cancelled and has
+        no outcome yet.
         """
         entry = self._entry(run, step)
-        undecided = step.trigger is Trigger.START or (step.trigger is Trigger.WAIT and fields["cause"] is not Cause.CANCELLED)
-        move = Move(run.task.id, run.token, entry, self._fields(run, step, entry, fields), unless_cancelled=undecided)
+        decides = step.source in {INITIAL, State.RUNNING} and step.trigger is not Trigger.RETRY
+        undisputed = decides and fields.get("cause") is not Cause.CANCELLED
+        move = Move(run.task.id, run.token, entry, self._fields(run, step, entry, fields), unless_cancelled=undisputed)
         run.task = Task.from_document(self.patience.forever(self.store.advance, move))
 
     def _entry(self, run: Run, step: Step) -> Entry:

@@ -70,9 +70,9 @@ class Run:
         return spool_dir / self.name / self.token
 
     def check_engine(self, identity: str) -> None:
-        """Raise Interrupted for a task begun on another engine: it comes here only once that one is given up."""
-        if self.task.container and self.task.container.engine != identity:
-            raise Interrupted(f"its engine {self.task.container.engine} has not come back")
+        """Raise Interrupted for an attempt that is bound to another engine: it comes here only once that one is given up."""
+        if self.task.engine not in {None, identity}:
+            raise Interrupted(f"its engine {self.task.engine} has not come back")
 
     def begin_anew(self) -> None:
         """Forget the attempt that has ended; what belongs to the task itself stays."""

@@ -73,10 +73,13 @@ class Runner:
     patience: Patience
     budgets: Budgets
 
-    def run(self, task_id: str) -> Task | None:
-        """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run."""
+    def run(self, task_id: str, engine: str | None = None) -> Task | None:
+        """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run.
+
+        ``engine`` is the one that the task is bound to, when that is not this worker's own: then a new attempt is made here.
+        """
         with logger.contextualize(task=task_id):
-            engine = self.patience.forever(self.effects.engine.identity)
+            engine = engine or self.patience.forever(self.effects.engine.identity)
             with self.leases.hold(task_id, engine) as held:
                 if held is None:
                     logger.info("nothing to do: the task is unknown, finished or in other hands")
@@ -161,7 +164,10 @@ class Runner:
 
     def _fail(self, run: Run, failure: TaskFailure) -> None:
         evidence = {**run.task.evidence, **failure.evidence}
-        self.lifecycle.fail(run, {"cause": failure.cause, "message": failure.message, "evidence": evidence})
+        try:
+            self.lifecycle.fail(run, {"cause": failure.cause, "message": failure.message, "evidence": evidence})
+        except CancelRequested:
+            self._fail(run, TaskFailure(Cause.CANCELLED, f"the task was cancelled; {failure.message}", failure.evidence))
 
 
 _RETRIED = frozenset({Cause.EXIT, Cause.SIGNAL, Cause.OOM, Cause.TIMEOUT, Cause.OUTPUT_LIMIT})

@@ -40,6 +40,7 @@ class Services:
     def runner(self) -> Runner:
         """Runs tasks on these services."""
         settings = self.settings
+        leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
         effects = Effects(
             engine=self.engine,
             rules=settings.rules,
@@ -49,11 +50,11 @@ class Services:
             stop_grace=settings.stop_grace,
             worker=settings.name,
             deployment=lambda: self.deployment,
+            confirm=leases.confirm,
             runtime=settings.runtime,
         )
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir)
         ledger = Ledger(self.store, self.events, now, self.patience)
-        leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets)
 
@@ -62,7 +63,7 @@ class Services:
         """Where the output of this deployment's tasks waits until it is uploaded."""
         return self.settings.spool_dir / self.deployment
 
-    def sweep(self, adopt: Callable[[str], None]) -> Sweep:
+    def sweep(self, adopt: Callable[[str, str], None]) -> Sweep:
         """What finds and mends what is lost or left behind."""
         return Sweep(
             store=self.store,

@@ -26,7 +26,7 @@ class Kind(StrEnum):
     """What can be done about something."""
 
     ADOPT = "adopt"
-    UNBIND = "unbind"
+    TAKE_OVER = "take over"
     ENQUEUE = "enqueue"
     SETTLE = "settle"
     REMOVE = "remove"
@@ -52,7 +52,7 @@ class Graces:
 
 @frozen
 class Sweep:
-    """Plans what is to be done, and does it. ``adopt`` runs a task that was begun, beside those taken from the queue."""
+    """Plans what is to be done, and does it. ``adopt`` runs a task that is bound to an engine, beside those from the queue."""
 
     store: TaskStore
     queue: Queue
@@ -61,7 +61,7 @@ class Sweep:
     mutex: Mutex
     spool_dir: Path
     graces: Graces
-    adopt: Callable[[str], None]
+    adopt: Callable[[str, str], None]
 
     def once(self, ttl: float) -> list[Action]:
         """Sweep unless another worker of this engine is at it; what was done. Raises InfrastructureError."""
@@ -83,7 +83,7 @@ class Sweep:
             if late > 0 and task.engine in {None, here}:
                 yield Action(Kind.ADOPT, task.id, f"{task.status}, and its worker has not been heard of for {late:.0f} s")
             elif late > self.graces.engine:
-                yield Action(Kind.UNBIND, task.id, f"{task.status}, and its engine has had no worker for {late:.0f} s")
+                yield Action(Kind.TAKE_OVER, task.id, f"{task.status}, and its engine has had no worker for {late:.0f} s")
 
     def _waiting(self) -> Iterator[Action]:
         """Queued tasks that nobody holds and that are not in line."""
@@ -96,7 +96,7 @@ class Sweep:
             elif task.engine is None and task.id not in in_line:
                 yield Action(Kind.ENQUEUE, task.id, "queued, but not in line")
             elif task.engine is not None and _late(task, now) > self.graces.engine:
-                yield Action(Kind.UNBIND, task.id, "queued for an engine that has no worker")
+                yield Action(Kind.TAKE_OVER, task.id, "queued for an engine that has no worker")
 
     def _ended(self) -> Iterator[Action]:
         now, here = self.store.now(), self.engine.identity()
@@ -132,9 +132,9 @@ class Sweep:
             logger.info("sweep: {}, because it is {}", action.kind, action.why)
             match action.kind:
                 case Kind.ADOPT:
-                    self.adopt(action.subject)
-                case Kind.UNBIND:
-                    self._unbind(action.subject)
+                    self.adopt(action.subject, self.engine.identity())
+                case Kind.TAKE_OVER:
+                    self._take_over(action.subject)
                 case Kind.ENQUEUE:
                     self.queue.enqueue(action.subject)
                 case Kind.SETTLE:
@@ -144,10 +144,11 @@ class Sweep:
                 case Kind.DISCARD:
                     shutil.rmtree(self.spool_dir / action.subject, ignore_errors=True)
 
-    def _unbind(self, task_id: str) -> None:
+    def _take_over(self, task_id: str) -> None:
+        """Claimed as a task of its engine, which is given up with the attempt: the next one is made here."""
         document = self.store.find(task_id)
         if document and isinstance(engine := document.get("engine"), str):
-            self.store.unbind(task_id, engine)
+            self.adopt(task_id, engine)
 
     def _settle(self, task_id: str) -> None:
         """Do what its worker had left to do when it died: publish what is stored, and release."""

@@ -188,7 +188,7 @@ class Task:
         past = Attempt(
             max(ended.attempt, 1), ended.started_at, at, ended.exit_code, ended.cause, ended.message, ended.logs, ended.metrics
         )
-        return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": None}
+        return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
 
     @property
     def outcome(self) -> Outcome:

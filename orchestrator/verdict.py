@@ -49,9 +49,9 @@ def verdict(facts: Facts) -> Outcome:
     return Outcome(facts.state.exit_code, cause, _sentence(cause, facts), _evidence(facts))
 
 
-def lost(name: str) -> Outcome:
+def lost(name: str, ended_for: Cause | None) -> Outcome:
     """The outcome when the container is gone before the worker could ask for its exit code."""
-    return Outcome(None, Cause.CONTAINER_LOST, f"the container {name} was removed while its task was running", {})
+    return Outcome(None, ended_for or Cause.CONTAINER_LOST, f"the container {name} was removed while its task was running", {})
 
 
 def unexplained(state: ContainerState, ended_for: Cause | None) -> bool:

@@ -59,7 +59,7 @@ class Row:
 
 
 _UPLOAD = "put the log objects"
-_RETRY = "remove the container of the broken attempt"
+_RETRY = "bind the next attempt to this engine"
 _FAIL = "nothing: the cause is handed in"
 _ASIDE = frozenset({Trigger.RETRY, Trigger.FAIL})
 

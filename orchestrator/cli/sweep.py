@@ -15,6 +15,6 @@ def sweep_command(*, dry_run: bool) -> None:
     A task without a worker is put in line again, for a worker to adopt.
     """
     services = client().services
-    sweep = services.sweep(services.queue.enqueue)
+    sweep = services.sweep(lambda task_id, _: services.queue.enqueue(task_id))
     for action in sweep.plan() if dry_run else sweep.once(_LOCK_FOR):
         click.echo(f"{action.kind} {action.subject}: {action.why}")

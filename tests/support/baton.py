@@ -49,6 +49,12 @@ class Actor:
         self._go.release()
         self._await()
 
+    def until(self, call: str) -> "Actor":
+        """Let it go on until it stands before ``call`` or has ended."""
+        while self.call not in {call, None}:
+            self.step(How.MAKE)
+        return self
+
     def stop(self, call: str) -> How:
         """From the actor's own thread: stand before ``call`` until told what becomes of it."""
         self.call = call
@@ -75,7 +81,7 @@ class Puppet:
     """A worker process on strings: it implements ``faults.Process``. ``made`` is told of each call that has had its effect."""
 
     name: str
-    made: Callable[[Actor, str, tuple[object, ...]], None] = lambda actor, call, args: None
+    made: Callable[[Actor, str, tuple[object, ...]], None] = lambda *_: None
     actors: list[Actor] = field(factory=list)
     dead: bool = False
 

@@ -1,8 +1,10 @@
-"""Wraps a port so that a scripted call fails: an error before it, an error after it (a lost reply), or the death of the process."""
+"""Wraps a port so that a scripted call fails: an error before or after its effect, or the death of the process."""
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -38,14 +40,15 @@ class Process:
     dead: bool = False
     _lock: threading.Lock = field(factory=threading.Lock)
 
-    def call(self, name: str, function, args, kwargs):
+    def call(self, name: str, function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Make the call unless the process is dead or a fault is due."""
         with self._lock:
             if self.dead:
                 raise Killed
             self.calls[name] += 1
             self.log.append(name)
-            due = next((fault for fault in self.faults if (fault.method, fault.nth) == (name, self.calls[name])), None)
+            count = self.calls[name]
+            due = next((fault for fault in self.faults if (fault.method, fault.nth) == (name, count)), None)
         if due and due.when is When.BEFORE:
             self._strike(due)
         result = function(*args, **kwargs)
@@ -65,7 +68,7 @@ class Guarded:
         self._process = process
         self._port = port
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         value = getattr(self._port, name)
         if not callable(value):
             return value

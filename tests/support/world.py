@@ -86,7 +86,7 @@ class World:
     def sweep(self, process: Process | None = None, host: str | None = None) -> Sweep:
         """The sweep of a new worker process, which runs what it adopts at once."""
         services = self.process(process, "sweeper", host)
-        return services.sweep(lambda task_id: services.runner.run(task_id))
+        return services.sweep(services.runner.run)
 
     def expire_leases(self) -> None:
         """Let so much time pass that every lease has run out."""

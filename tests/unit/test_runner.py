@@ -109,7 +109,7 @@ def test_a_container_removed_by_somebody_else_is_lost_and_its_output_kept(tmp_pa
     """The outcome says so; what was read before is stored."""
     world = World(tmp_path, {PROGRAM: Program(stdout=b"so far", seconds=5)})
     task = world.client.submit(REQUEST)
-    world.engine.wait = lambda name, timeout: (world.engine.remove(name.partition("#")[0]), world.engine.inspect(name))[1]  # type: ignore[method-assign]
+    world.engine.wait = lambda name, _: (world.engine.remove(name.partition("#")[0]), world.engine.inspect(name))[1]
     ended = world.worker().run(task.id)
     assert ended
     assert (ended.status, ended.cause) == (State.FAILED, Cause.CONTAINER_LOST)

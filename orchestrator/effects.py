@@ -44,6 +44,13 @@ class Effects:
     confirm: Callable[[str, str], None]
     runtime: str = ""
 
+    def begun(self, run: Run) -> bool:
+        """Whether the program of a queued task was started, by a worker that died before it could say so."""
+        try:
+            return self.engine.inspect(run.name).phase is not Phase.CREATED
+        except ContainerMissing:
+            return False
+
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
         request = run.granted(self.rules)

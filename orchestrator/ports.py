@@ -274,11 +274,22 @@ class Owned:
     age: float
 
 
+@frozen
+class Host:
+    """The machine that an engine runs containers on: CPUs, and memory in bytes."""
+
+    cpus: float
+    memory: int
+
+
 class Engine(Protocol):
     """A container engine. We name containers, so that making one can be repeated after a lost reply; else ids are passed."""
 
     def identity(self) -> str:
         """An id of the engine that stays over its restarts."""
+
+    def host(self) -> Host:
+        """What its machine has."""
 
     def pull(self, image: str, policy: PullPolicy) -> None:
         """Make sure the image is there. Raises ImageUnavailable when it cannot be had; hiccups are InfrastructureError."""
@@ -308,7 +319,7 @@ class Engine(Protocol):
         """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing."""
 
     def inspect(self, container: str) -> ContainerState:
-        """The container as it is now. Raises ContainerMissing."""
+        """The container of this id or name as it is now. Raises ContainerMissing."""
 
     def wait(self, container: str, timeout: float) -> ContainerState:
         """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""

@@ -6,13 +6,16 @@ from functools import partial
 from attrs import frozen
 from loguru import logger
 
+from orchestrator.admission import Admission, Share
 from orchestrator.cause import Cause
 from orchestrator.effects import Effects
-from orchestrator.errors import CancelRequested, InfrastructureError, Interrupted, Superseded, TaskFailure
+from orchestrator.errors import CancelRequested, InfrastructureError, Interrupted, InvalidTask, Superseded, TaskFailure
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
+from orchestrator.quantity import format_size
+from orchestrator.request import Limits
 from orchestrator.run import Run
 from orchestrator.task import Fields, Task
 from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
@@ -72,6 +75,7 @@ class Runner:
     lifecycle: Lifecycle[Run, Fields]
     patience: Patience
     budgets: Budgets
+    admission: Admission
 
     def run(self, task_id: str, engine: str | None = None) -> Task | None:
         """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run.
@@ -109,21 +113,46 @@ class Runner:
 
     def _drive(self, run: Run) -> Task | None:
         try:
+            if run.state is State.RUNNING:
+                self._count(run)
             while (trigger := next_trigger(run.state)) is not None:
                 self._step(run, trigger)
+                if run.state is not State.RUNNING:
+                    self.admission.leave(run.token)
         except Superseded as error:
             logger.warning("let go: {}", error)
             return None
         finally:
+            self.admission.leave(run.token)
             if run.capture:
                 run.capture.stop()
         return run.task
 
+    def _count(self, run: Run) -> None:
+        """A program that was begun by another process takes its room, whether or not there is any."""
+        try:
+            self.admission.take(run.token, _share(run.granted(self.effects.rules).limits))
+        except (InvalidTask, InfrastructureError) as error:
+            logger.warning("runs uncounted: {}", error)
+
+    def _make_room(self, run: Run) -> None:
+        """Wait, queued, until what runs here leaves room for the task. Its lease may run out meanwhile, hence the question."""
+        share = _share(run.granted(self.effects.rules).limits)
+        room = run.cancelled or self.patience.within(self.budgets.work, self.admission.ask, run.token, share)
+        if not room and self.patience.within(self.budgets.work, self.effects.begun, run):
+            self.admission.take(run.token, share)
+        elif not room:
+            logger.info("waits until {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
+            self.admission.wait(run.token, lambda: run.cancelled)
+            self.leases.confirm(run.task.id, run.token)
+        if run.cancelled:
+            raise CancelRequested
+
     def _step(self, run: Run, trigger: Trigger) -> None:
         uploading = trigger is Trigger.UPLOAD
         try:
-            if run.cancelled and run.state is INITIAL:
-                raise CancelRequested  # noqa: TRY301  it is one of the ways in which a step comes to nothing
+            if run.state is INITIAL:
+                self._make_room(run)
             self.patience.within(self.budgets.upload if uploading else self.budgets.work, self.lifecycle.fire, run, trigger)
         except CancelRequested:
             self._cancel(run)
@@ -168,6 +197,10 @@ class Runner:
             self.lifecycle.fail(run, {"cause": failure.cause, "message": failure.message, "evidence": evidence})
         except CancelRequested:
             self._fail(run, TaskFailure(Cause.CANCELLED, f"the task was cancelled; {failure.message}", failure.evidence))
+
+
+def _share(limits: Limits) -> Share:
+    return Share(limits.cpus, limits.memory)
 
 
 _RETRIED = frozenset({Cause.EXIT, Cause.SIGNAL, Cause.OOM, Cause.TIMEOUT, Cause.OUTPUT_LIMIT})

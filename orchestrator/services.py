@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from orchestrator.admission import Admission, Capacity, Share
 from orchestrator.effects import Effects
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
@@ -56,7 +57,12 @@ class Services:
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir)
         ledger = Ledger(self.store, self.events, now, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
-        return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets)
+        admission = Admission(self._capacity)
+        return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets, admission)
+
+    def _capacity(self) -> Capacity:
+        host = self.engine.host()
+        return Capacity.of(Share(host.cpus, host.memory), self.settings.cpu_overcommit, self.settings.memory_budget)
 
     @property
     def spool_dir(self) -> Path:

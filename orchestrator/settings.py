@@ -26,13 +26,13 @@ def _flag(text: str) -> bool:
     raise ValueError("true or false")
 
 
-def _positive(parse: Callable[[str], T], phrase: str) -> Callable[[str], T]:
+def _positive(parse: Callable[[str], T], phrase: str, *, zero: bool = False) -> Callable[[str], T]:
     def checked(text: str) -> T:
         try:
             value = parse(text)
         except (ValueError, OverflowError):
             raise ValueError(phrase) from None
-        if not isinstance(value, int | float) or not 0 < value < 1 << 53:
+        if not isinstance(value, int | float) or (not (zero and value == 0) and not 0 < value < 1 << 53):
             raise ValueError(phrase)
         return value
 
@@ -93,6 +93,8 @@ def _docker_host(text: str) -> str:
 _COUNT = _positive(int, "a whole number of 1 or more")
 _SIZE = _positive(parse_size, "a size such as 128m")
 _SPOOL = Path("/var/tmp/orchestrator/spool")  # noqa: S108  made with mode 0700; /tmp would be emptied at boot
+_FACTOR = _positive(float, "a factor such as 4")
+_BUDGET = _positive(parse_size, "a size such as 16g, or 0", zero=True)
 _SECONDS = _positive(parse_duration, "a time such as 30s")
 
 
@@ -123,6 +125,12 @@ class Settings:
     queue: str = _setting("default", _name, "RQ queue that tasks wait in")
     concurrency: int = _setting(4, _COUNT, "tasks at once in one worker")
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
+    cpu_overcommit: float = _setting(
+        4.0, _FACTOR, "CPUs that the tasks of a worker may be granted together, in units of the CPUs of the engine's host"
+    )
+    memory_budget: int = _setting(
+        0, _BUDGET, "memory that the tasks of a worker may be granted together; 0: all of the engine's host"
+    )
     spool_dir: Path = _setting(_SPOOL, Path, "folder for output until it is uploaded")
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, _policy, "when to pull images: missing, always or never")
     images_allowed: tuple[str, ...] = _setting(

@@ -26,6 +26,7 @@ from statemachine import State
 IMAGE = "orchestrator-busybox:1"
 ROUNDS = 30
 WAITING = 50
+_SMALL = {"timeout": 900, "cpus": 0.1, "memory": "32m"}
 WHERE = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
@@ -98,7 +99,7 @@ def wait_together(client: Client, pid: int) -> None:
     """The worker's memory while it waits for many containers, against the same process before."""
     through(client)
     before = memory(pid)
-    ids = [client.submit({"image": IMAGE, "command": ["sleep", "600"], "limits": {"timeout": 900}}).id for _ in range(WAITING)]
+    ids = [client.submit({"image": IMAGE, "command": ["sleep", "600"], "limits": _SMALL}).id for _ in range(WAITING)]
     while len(client.list(State.RUNNING, WAITING)) < WAITING:
         time.sleep(0.5)
     time.sleep(3)

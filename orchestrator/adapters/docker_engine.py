@@ -17,7 +17,7 @@ from orchestrator.adapters.docker_plan import container_config, files_name, plan
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Owned, Phase, PullPolicy, Sample
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Host, Owned, Phase, PullPolicy, Sample
 
 _PAUSE = 0.1
 
@@ -44,6 +44,11 @@ class DockerEngine:
         """See ports.Engine."""
         self._identity = self._identity or str(self._info()["ID"])
         return self._identity
+
+    def host(self) -> Host:
+        """See ports.Engine."""
+        info = self._info()
+        return Host(info["NCPU"], info["MemTotal"])
 
     def pull(self, image: str, policy: PullPolicy) -> None:
         """See ports.Engine."""

@@ -16,6 +16,7 @@ from orchestrator.ports import (
     Counted,
     Created,
     Figure,
+    Host,
     Owned,
     Phase,
     PullPolicy,
@@ -71,6 +72,7 @@ class MemoryEngine:
     ) -> None:
         self.starts: dict[str, int] = {}
         self.age_of_owned = inf
+        self.machine = Host(64, 1 << 40)
         self._name = name
         self._programs = dict(programs or {})
         self._images = images
@@ -87,6 +89,10 @@ class MemoryEngine:
     def identity(self) -> str:
         """See ports.Engine."""
         return self._name
+
+    def host(self) -> Host:
+        """See ports.Engine."""
+        return self.machine
 
     def pull(self, image: str, policy: PullPolicy) -> None:
         """See ports.Engine."""
@@ -187,7 +193,7 @@ class MemoryEngine:
 
     def _get(self, container: str) -> _Container:
         for found in list(self._containers.values()):
-            if found.state.id == container:
+            if container in {found.state.id, found.plan.name}:
                 return found
         raise ContainerMissing(f"there is no container {container}")
 

@@ -1,0 +1,77 @@
+"""Every hostile program of the table, run as a task: its verdict is exact, nothing is left, the worker is as before."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from orchestrator.embedded import Embedded
+from tests.support import abuse_page
+from tests.support.abuse_bench import AT_ONCE, Bench
+from tests.support.abuse_endings import EXIT, MEMORY, SIGNALS, TIME
+from tests.support.abuse_input import INPUT
+from tests.support.abuse_program import GRACE, Program, Ran
+from tests.support.abuse_resources import FILES, OUTPUT, PROCESSES
+from tests.support.abuse_secrets import CANARY, LEAKS, SECRETS
+from tests.support.abuse_walls import NETWORK, PRIVILEGE
+from tests.support.installation import Installation
+from tests.support.servers import corners
+
+PROGRAMS = [
+    *EXIT, *SIGNALS, *TIME, *MEMORY, *PROCESSES, *OUTPUT, *FILES, *NETWORK, *PRIVILEGE, *SECRETS, *LEAKS, *INPUT,
+]  # fmt: skip
+FLAT = 24 << 20
+"""Bytes by which the worker's memory may differ from when it was warm, whatever runs."""
+PAGE = "ABUSE_PAGE"
+"""The environment variable that names the file for the table; without it nothing is written."""
+
+
+@pytest.fixture(scope="module")
+def bench(servers: Embedded, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """One worker for all programs, warm."""
+    folder = tmp_path_factory.mktemp("abuse")
+    corner = next(corners(servers.environment))
+    own = {"SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never", "CONCURRENCY": str(AT_ONCE), "STOP_GRACE": str(GRACE)}
+    installation = Installation({**corner.environment, **own, CANARY: f"SECRET-{uuid.uuid4().hex}"}, folder)
+    installation.start()
+    bench = Bench(installation)
+    try:
+        bench.warm_up([EXIT[0], *OUTPUT])
+        yield bench
+    finally:
+        bench.close()
+        installation.stop()
+    if os.environ.get(PAGE) and not request.session.testsfailed:
+        in_order = [bench.ran[program.name] for program in PROGRAMS if program.name in bench.ran]
+        abuse_page.write(Path(os.environ[PAGE]), in_order, bench.baseline, FLAT)
+    corner.wipe()
+
+
+@pytest.fixture(scope="module")
+def running(bench: Bench, request: pytest.FixtureRequest) -> dict[str, "Future[Ran]"]:
+    """All programs whose tests were selected, begun side by side."""
+    chosen = [getattr(item, "callspec", None) for item in request.session.items if item.fspath == request.fspath]
+    programs = [spec.params["program"] for spec in chosen if spec and "program" in spec.params]
+    return {program.name: bench.begin(program) for program in programs}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_a_hostile_program_is_held(bench: Bench, running: dict[str, "Future[Ran]"], program: Program) -> None:
+    """Its verdict is exact, nothing of it is left on the host, the next task runs, the worker's memory is flat."""
+    ran = running[program.name].result()
+    program.check(ran.seen)
+    assert not ran.left
+    assert not ran.next_saw
+    assert ran.after < bench.baseline + FLAT
+
+
+def test_the_worker_is_flat_after_all_of_them(bench: Bench, running: dict[str, "Future[Ran]"]) -> None:
+    """Its memory, and that it has logged no traceback."""
+    for future in running.values():
+        future.result()
+    assert abs(bench.memory - bench.baseline) < FLAT
+    log = (bench.installation.folder / "worker-0.log").read_text()
+    assert "Traceback" not in log

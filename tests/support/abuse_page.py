@@ -1,0 +1,69 @@
+"""Writes what the abuse suite found as a page of the documentation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.support.abuse_program import Ran
+
+_HEAD = """\
+<!-- Made by `make abuse`; edits here are lost. -->
+
+# Isolation
+
+Hostile programs, each run as a task through a real worker process on a real engine, side by side. After each one: nothing of
+it is left on the host (containers, volumes, processes, spool), the next task runs and finds nothing in `/tmp`, `/dev/shm`,
+message queues and shared memory, and the worker's memory (proportional set size) is at most {bound} MiB above what it was once
+warm ({baseline} MiB). All of it is asserted by `make test`; what is promised, and what is not, is in [security](security.md).
+
+{total} programs, {held} held.
+"""
+_COLUMNS = "| program | expected | got | evidence | s | worker MiB |\n|---|---|---|---|---|---|\n"
+_ROW = "| {does} | {expected} | {got} | {evidence} | {seconds:.1f} | {before} → {after} |\n"
+
+
+def write(path: Path, ran: Sequence[Ran], baseline: int, bound: int) -> None:
+    """One table for each group, and what is not exact."""
+    held = sum(not each.left and not each.next_saw for each in ran)
+    text = _HEAD.format(bound=bound >> 20, baseline=baseline >> 20, total=len(ran), held=held)
+    for group in dict.fromkeys(each.program.group for each in ran):
+        text += f"\n## {group.capitalize()}\n\n{_COLUMNS}"
+        text += "".join(_row(each) for each in ran if each.program.group == group)
+    inexact = dict.fromkeys((each.program.name, each.program.inexact) for each in ran if each.program.inexact)
+    text += "\n## Not exact\n\n" + "".join(f"- {name}: {words}.\n" for name, words in inexact) if inexact else ""
+    path.write_text(text, encoding="utf-8")
+
+
+def _row(ran: Ran) -> str:
+    program, document = ran.program, ran.seen.document
+    proof = program.proof(ran.seen)
+    facts = list(_facts(document["evidence"]))
+    return _ROW.format(
+        does=_cell(program.does + (" (*)" if program.inexact else "")),
+        expected=_cell("; ".join(filter(None, [_verdict(program.status, program.cause, program.code), program.must]))),
+        got=_verdict(document["status"], document["cause"], document["exit_code"]),
+        evidence=_cell("; ".join(filter(None, [proof, *facts]))),
+        seconds=ran.seconds,
+        before=ran.before >> 20,
+        after=ran.after >> 20,
+    )
+
+
+def _verdict(status: str, cause: str | None, code: int | None) -> str:
+    shown = "" if code is None or (code == 0 and status == "succeeded") else str(code)
+    return " ".join(filter(None, [status, cause, shown]))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _facts(evidence: Mapping[str, Any]) -> Iterator[str]:
+    if by := evidence.get("ended_by"):
+        yield f"ended by {by}"
+    for name, value in evidence.get("counted", {}).items():
+        if name in _COUNTED and value:
+            yield _COUNTED[name].format(value / (1 << 20) if name.endswith("bytes") else value)
+
+
+_COUNTED = {"memory_peak_bytes": "peak {:.0f} MiB", "pids_peak": "{:.0f} pids", "oom_kills": "{:.0f} oom kills"}

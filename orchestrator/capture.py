@@ -1,7 +1,6 @@
 """Watches one container from the side: pumps its output into the spool, samples its use, and stands behind its deadline."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -12,15 +11,13 @@ from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.ports import Chunk, Engine
+from orchestrator.ports import Chunk, Engine, Phase
 from orchestrator.spool import Spool
 from orchestrator.usage import Meter
 
 _FIRST_SAMPLE = 1.0
 _OVERDUE = 1.0
 _SETTLE = 0.5
-_EARLY = 0.1
-"""A stream that ended so many seconds before the exit was seen may have been cut: the output is checked again."""
 
 
 @frozen
@@ -42,7 +39,8 @@ class Capture:
         self._watched = watched
         self._chunks = chunks
         self._trouble = ""
-        self._ended_at = 0.0
+        self._heard = 0
+        self._whole = False
         self._over = threading.Event()
         self._writing = threading.Lock()
         self._detached = False
@@ -58,24 +56,35 @@ class Capture:
         """Take no more samples and attach no more; what is being read is read to its end."""
         self._over.set()
 
-    def finish(self, timeout: float) -> bool:
+    def finish(self, silence: float) -> bool:
         """Called once the program has ended: wait for the rest of its output; False when it is not known to be complete.
 
-        Afterwards nothing is written to the spool any more.
+        Given up after ``silence`` seconds without a word: how long the engine takes to hand over what it has buffered depends
+        on the program and on the machine. Afterwards nothing is written to the spool any more.
         """
-        now = time.monotonic()
         self.stop()
-        self._pumping.join(timeout)
+        heard = -1
+        while silence and self._pumping.is_alive() and heard != self._heard:
+            heard = self._heard
+            self._pumping.join(silence)
         with self._writing:
             self._detached = True
-        return not (self._pumping.is_alive() or self._trouble or self._ended_at < now - _EARLY)
+        return self._whole and not self._pumping.is_alive()
 
     def _pump(self) -> None:
         """Read to the end; if that comes while the program runs, the connection was cut: go on from the engine's log."""
         self._read(self._chunks)
-        while not self._over.wait(_SETTLE) and self._reread():
+        self._whole = not self._trouble and self._has_exited()
+        while not self._whole and not self._over.wait(_SETTLE) and self._reread():
             pass
         self._watched.spool.close()
+
+    def _has_exited(self) -> bool:
+        """Asked at the end of a stream, to tell the program's end from that of the connection."""
+        try:
+            return self._watched.engine.inspect(self._watched.container).phase is Phase.EXITED
+        except (ContainerMissing, InfrastructureError):
+            return False
 
     def _reread(self) -> bool:
         """Take the output once more; False when what was read has to do: a stream is full, or the container is gone."""
@@ -90,6 +99,7 @@ class Capture:
         else:
             self._watched.spool.rewind()
             self._read(chunks)
+            self._whole = not self._trouble
         return True
 
     def _read(self, chunks: Iterator[Chunk]) -> None:
@@ -97,6 +107,7 @@ class Capture:
         within = True
         try:
             for chunk in chunks:
+                self._heard += 1
                 if not self._keep(chunk) and within:
                     within = False
                     self._thread(self._watched.end, Cause.OUTPUT_LIMIT).start()
@@ -105,7 +116,6 @@ class Capture:
         except OSError as error:
             self._trouble = f"spool: {error}"
             self._drain(chunks)
-        self._ended_at = time.monotonic()
 
     def _keep(self, chunk: Chunk) -> bool:
         with self._writing:

@@ -1,12 +1,23 @@
 """What tests of every kind may ask for: real servers, started once and only when a test wants them."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from orchestrator.embedded import Embedded
 from orchestrator.settings import Settings
+from tests.support.faults import Killed
 from tests.support.servers import Corner, corners
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads_of_the_dead_are_silent() -> Iterator[None]:
+    """Threads of a process that a test has killed end without a word, as they would; pytest reports all others."""
+    report = threading.excepthook
+    threading.excepthook = lambda raised: None if raised.exc_type is Killed else report(raised)
+    yield
+    threading.excepthook = report
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,8 @@ and frozen by signals, servers are killed, and proxies stand on the way to each 
   over all containers with the attempt's labels; and the output holds the program's first line once.
 - **I4, nothing left.** The engine is asked for containers and volumes with the task's label, and the spool folder is listed:
   both come back empty.
-- **I5, whole log.** Each program writes bytes that are known beforehand. The object is read back from S3: its SHA-256 is that in
-  the document, that in its metadata and that of the known bytes. Of a program that was ended by force it is a beginning of
+- **I5, whole log.** Each program writes bytes that are known beforehand. The object is read back from S3: its SHA-256 is that
+  in the document, that in its metadata and that of the known bytes. Of a program that was ended by force it is a beginning of
   them; a log that is marked truncated is, too.
 - **I6, no slot lost.** As many new tasks as the worker has slots are handed in, and the history shows that all ran at the same
   time.
@@ -55,9 +55,9 @@ def main(results: Path, page: Path) -> None:
 
 def _row(line: dict[str, Any]) -> str:
     seconds = line["seconds"]
-    median, worst = (f"{statistics.median(seconds):.1f}", f"{max(seconds):.1f}") if seconds else ("–", "–")
+    median, worst = (f"{statistics.median(seconds):.1f}", f"{max(seconds):.1f}") if seconds else ("-", "-")
     runs = line["runs"] or f"not run: {line['reason']}"
-    return f"| {line['row']} | {line['fault']} | {line['moment']} | {runs} | {median} | {worst} | {line['since'] or '–'} |\n"
+    return f"| {line['row']} | {line['fault']} | {line['moment']} | {runs} | {median} | {worst} | {line['since'] or '-'} |\n"
 
 
 if __name__ == "__main__":

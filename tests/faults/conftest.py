@@ -6,8 +6,22 @@ from pathlib import Path
 import pytest
 
 from orchestrator.embedded import Embedded
+from tests.support.fault_report import long
 from tests.support.fault_site import Site
 from tests.support.servers import Corner, corners
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests of the long form have a mark."""
+    config.addinivalue_line("markers", "long: takes minutes; only in `make faults`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave them out of the short form."""
+    left_out = [] if long() else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def site(corner: Corner, tmp_path: Path, small: Path) -> Iterator[Site]:
         yield site
 
 
+@pytest.mark.long
 def test_a_log_that_never_fits_fails_the_task_and_says_why(site: Site) -> None:
     """Nothing corrupt is uploaded, every attempt says what was full, and the next task runs."""
     site.worker("worker", RETRY_BUDGET="1")

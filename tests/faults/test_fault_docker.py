@@ -42,7 +42,9 @@ FAULTS: dict[str, dict[str, object]] = {
     "stalls for 5 s": {"stall_reply": 5.0},
 }
 STALL: dict[str, dict[str, object]] = {"stalls for 65 s": {"stall_reply": 65.0}}
-SHORT = {(call, "loses the reply") for call in CALLS} | {(call, "answers 500") for call in ("create", "start", "wait", "inspect")}
+SHORT = {(call, "loses the reply") for call in CALLS} | {
+    (call, "answers 500") for call in ("create", "start", "wait", "inspect")
+}
 
 
 @frozen
@@ -95,6 +97,7 @@ def test_every_call_to_the_engine_may_fail_twice(site: Site, lanes: Lanes) -> No
         note(6, f"the Docker socket {fault}", ", ".join(calls), [], "", runs=len(calls))
 
 
+@pytest.mark.long
 def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lanes) -> None:
     """The live stream ends in the middle, and so does the log that is read in its place."""
     lane = lanes()
@@ -106,6 +109,7 @@ def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lane
     note(6, "the Docker socket resets in the middle of a stream", "attach, logs", [], "", runs=1)
 
 
+@pytest.mark.long
 def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site, lanes: Lanes) -> None:
     """Below the port: every request of a run with files and stdin, to the engine, in order; the engine gets it all the same."""
     program = evolve(talker(0.5), script=f"cat /task/a; cat; {talker(0.5).script}", stdout=b"bin" + talker(0.5).stdout)
@@ -146,6 +150,7 @@ def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     note(7, "someone removes the container", "running, collecting", [], "", runs=2)
 
 
+@pytest.mark.long
 def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) -> None:
     """The stream that never says anything, and the one that ends early: both runs end in time, with fewer samples."""
     silent, short = lanes(), lanes()
@@ -163,8 +168,9 @@ def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) ->
 
 @pytest.mark.parametrize(
     ("flags", "how"),
-    [(flags, how) for how in ([signal.SIGTERM, signal.SIGKILL] if long() else [signal.SIGTERM]) for flags in (("--live-restore",), ())],
+    [(flags, how) for how in (signal.SIGTERM, signal.SIGKILL) for flags in (("--live-restore",), ())],
 )
+@pytest.mark.long
 def test_a_restart_of_the_engine_is_not_the_programs_failure(
     corner: Corner, tmp_path: Path, flags: tuple[str, ...], how: signal.Signals
 ) -> None:

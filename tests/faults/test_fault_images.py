@@ -12,11 +12,11 @@ from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy
 from tests.support.fault_registry import Registry
-from tests.support.fault_report import long, not_run, note
+from tests.support.fault_report import not_run, note
 from tests.support.fault_site import Site
 
 ABSENT = Program("", b"", b"", "failed", "image")
-DOWN = 30.0 if long() else 6.0
+DOWN = 30.0
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_an_image_that_is_not_there_fails_the_task_at_once(site: Site, way: Prox
     note(8, "the registry has no such image", "queued", [took], "submit to end")
 
 
+@pytest.mark.long
 def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, way: Proxy) -> None:
     """The pull is retried with backoff until the registry is back, within the budget."""
     site.worker("worker", PULL_POLICY="missing")
@@ -68,7 +69,8 @@ def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, w
 FAULTS = {"cuts the layer": {"times": 3, "cut_reply_after": 5000}, "stalls for 75 s": {"times": 1, "stall_reply": 75.0}}
 
 
-@pytest.mark.parametrize("fault", FAULTS if long() else [*FAULTS][:1])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.long
 def test_a_pull_that_breaks_off_is_made_again(site: Site, registry: Registry, way: Proxy, fault: str) -> None:
     """An error inside the stream, and silence: neither ends the task."""
     site.worker("worker", PULL_POLICY="missing")

@@ -1,12 +1,15 @@
-"""Row 1: a worker is killed between every two adjacent calls that a task's run makes; another one ends the task."""
+"""Row 1: a worker is killed between every two adjacent calls that it makes; another one ends its tasks."""
 
+import inspect
 import time
 
 import pytest
 from attrs import frozen
 
+from orchestrator import ports
+from tests.support.fault_debris import cleaned, leave_debris, sweeper
 from tests.support.fault_nursery import Child
-from tests.support.fault_programs import Program, talker
+from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
@@ -14,11 +17,12 @@ from tests.support.worker_process import until
 
 TAKEN_OVER = 15.0
 """Seconds from the kill to another worker's claim, with default settings."""
+SLOTS = 8
 
 
 @frozen
 class Scenario:
-    """A happy path: what is run, and what else is asked for."""
+    """A run that nothing happens to."""
 
     name: str
     program: Program
@@ -27,10 +31,86 @@ class Scenario:
 
 PLAIN = Scenario("a program that succeeds", talker(1.5), {})
 AGAIN = Scenario("a program that fails and is tried again", talker(0.3, code=3), {"retries": 1})
+LATE = Scenario("a program that is ended at its deadline", sleeper(60, "timed_out", "timeout"), {"limits": {"timeout": 1}})
+ABSENT = Scenario("an image that is not there", Program("", b"", b"", "failed", "image"), {"image": "orchestrator-nowhere:9"})
+SCENARIOS = (PLAIN, AGAIN, LATE, ABSENT)
+
+PORTS = {
+    "store": ports.TaskStore,
+    "events": ports.EventBus,
+    "queue": ports.Queue,
+    "mutex": ports.Mutex,
+    "logs": ports.LogStore,
+    "engine": ports.Engine,
+}
+NOT_OF_A_RUN = {
+    "store.prepare": "a worker's start, before it has any task",
+    "logs.prepare": "the same",
+    "store.insert": "the client's",
+    "store.list": "the client's; it reads",
+    "store.request_cancel": "the client's",
+    "events.subscribe": "the client's; it reads",
+    "logs.get": "the client's; it reads",
+    "store.let_go": "made only when a worker hands over or a run raises: test_fault_stop.py",
+    "store.unbind": "made only for a task of an engine that is gone: tests of the sweep",
+    "engine.signals": "a look at what may be told; it reads",
+    "engine.host": "a look at the host; it reads",
+}
+"""Calls of a port that are no kill points, and why."""
 
 
-def recorded(site: Site, scenario: Scenario) -> list[str]:
-    """The points of the run, in order, from a run that nothing happens to."""
+@pytest.mark.parametrize("scenario", SCENARIOS if long() else [PLAIN], ids=lambda scenario: scenario.name)
+def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenario: Scenario) -> None:
+    """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""
+    points = [point for point in _recorded(site, scenario) if point.startswith(("job/", "main/rq."))]
+    survivor = site.survivor(CONCURRENCY=str(SLOTS))
+    victims = {point: _victim(site, number, point, scenario) for number, point in enumerate(points)}
+    died = {point: _death(child) for point, (child, _) in victims.items()}
+    assert [point for point in points if died[point] is None] == [], "points at which nobody died"
+    tasks = {point: task_id for point, (_, task_id) in victims.items()}
+    taken = _taken_over(site, survivor, {tasks[point]: at for point, at in died.items() if at})
+    site.ended(tasks.values())
+    prove(site, *tasks.values(), slots=SLOTS, queue=f"{site.environment['QUEUE']}-survivor")
+    assert max(taken.values()) <= TAKEN_OVER, {point: taken[task_id] for point, task_id in tasks.items()}
+    moment = f"{scenario.name}: before each of {len(points)} calls"
+    note(1, "SIGKILL the worker process", moment, [*taken.values()], "kill to claim")
+
+
+@pytest.mark.long
+def test_a_worker_killed_before_any_call_of_a_sweep_is_replaced(site: Site) -> None:
+    """The first of every kind of call, in a sweep that finds debris of all kinds and in the runs that it adopts."""
+    points = [point for point in _recorded_sweep(site) if point.endswith("#1")]
+    tasks = []
+    for number, point in enumerate(points):
+        debris = leave_debris(site)
+        victim = sweeper(site, f"victim-{number}", point)
+        assert _death(victim), f"nobody died at {point}"
+        heir = sweeper(site, f"heir-{number}")
+        cleaned(site, debris)
+        until(lambda: not site.spooled(), 30)
+        heir.signal(9)
+        heir.dead()
+        tasks += debris
+    sweeper(site, "last", "")
+    prove(site, *tasks)
+    note(1, "SIGKILL the worker process", f"it sweeps and adopts: before {len(points)} kinds of call", [], "", runs=len(tasks))
+
+
+def test_every_call_of_a_port_is_a_kill_point(site: Site) -> None:
+    """A call that is added to a port, and that no recorded run makes, is named here until a run makes it."""
+    reached = {point for scenario in SCENARIOS for point in _recorded(site, scenario)} | set(_recorded_sweep(site))
+    calls = {point.partition("/")[2].partition("#")[0] for point in reached}
+    declared = {f"{name}.{method}" for name, port in PORTS.items() for method in _methods(port)}
+    assert declared - calls - NOT_OF_A_RUN.keys() == set(), "calls that no run makes: give them one"
+    assert NOT_OF_A_RUN.keys() - declared == set(), "calls that are no more"
+
+
+def _methods(port: type) -> list[str]:
+    return [name for name, _ in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")]
+
+
+def _recorded(site: Site, scenario: Scenario) -> list[str]:
+    """The points of a run, in order."""
     queue = f"{site.environment['QUEUE']}-recorded"
     worker = site.worker("recorder", QUEUE=queue)
     task_id = site.submit(scenario.program, queue, **scenario.request)
@@ -39,29 +119,24 @@ def recorded(site: Site, scenario: Scenario) -> list[str]:
     until(lambda: any("handle_job_success" in point for _, point in worker.points()))
     worker.signal(9)
     worker.dead()
-    return [point for _, point in worker.points() if point.startswith(("job/", "main/rq."))]
+    return [point for _, point in worker.points()]
 
 
-@pytest.mark.parametrize("scenario", [PLAIN, AGAIN] if long() else [PLAIN], ids=lambda scenario: scenario.name)
-def test_a_worker_killed_before_any_call_is_replaced(site: Site, scenario: Scenario) -> None:
-    """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""
-    points = recorded(site, scenario)
-    survivor = site.survivor(CONCURRENCY="8")
-    victims = {point: _victim(site, number, point, scenario) for number, point in enumerate(points)}
-    died = {point: _death(child) for point, (child, _) in victims.items()}
-    assert [point for point in points if died[point] is None] == [], "points at which nobody died"
-    tasks = [task_id for _, task_id in victims.values()]
-    taken = _taken_over(site, survivor, {victims[point][1]: at for point, at in died.items() if at})
-    site.ended(tasks)
-    prove(site, *tasks, slots=8, queue=f"{site.environment['QUEUE']}-survivor")
-    assert max(taken.values()) <= TAKEN_OVER, {point: taken[task_id] for point, (_, task_id) in victims.items()}
-    note(
-        1,
-        "SIGKILL the worker process",
-        f"{scenario.name}: before each of {len(points)} calls",
-        [*taken.values()],
-        "kill to claim",
-    )
+def _recorded_sweep(site: Site) -> list[str]:
+    """The points of the first sweep over debris of all kinds, and of the runs that it adopted."""
+    debris = leave_debris(site)
+    worker = sweeper(site, "recorder")
+    cleaned(site, debris)
+    until(lambda: not site.spooled(), 30)
+    worker.signal(9)
+    worker.dead()
+    points = [point for _, point in worker.points()]
+    second = points.index("sweep/mutex.hold#2") if "sweep/mutex.hold#2" in points else len(points)
+    return [point for number, point in enumerate(points) if _is_swept(point, first=number < second)]
+
+
+def _is_swept(point: str, *, first: bool) -> bool:
+    return point.startswith("adopted/") or (first and point.startswith("sweep/"))
 
 
 def _victim(site: Site, number: int, point: str, scenario: Scenario) -> tuple[Child, str]:
@@ -73,7 +148,7 @@ def _victim(site: Site, number: int, point: str, scenario: Scenario) -> tuple[Ch
 def _death(child: Child) -> float | None:
     """When it died at its last point; None when it still lives."""
     try:
-        child.dead()
+        child.dead(40)
     except AssertionError:
         return None
     return child.points()[-1][0]

@@ -1,4 +1,5 @@
 """Rows 2 and 19: kills at random, and every fault at random, for as long as DURATION says."""
+# ruff: noqa: S311  chance need not be secure here
 
 import random
 import signal
@@ -36,7 +37,14 @@ def test_workers_killed_at_random_lose_no_task(site: Site) -> None:
     began = time.monotonic()
     site.ended(tasks, 300)
     prove(site, *tasks, slots=SLOTS)
-    note(2, f"SIGKILL in a loop, {kills} kills in {duration(15):.0f} s", "any", [time.monotonic() - began], "last kill to all ended", len(tasks))
+    note(
+        2,
+        f"SIGKILL in a loop, {kills} kills in {duration(15):.0f} s",
+        "any",
+        [time.monotonic() - began],
+        "last kill to all ended",
+        len(tasks),
+    )
 
 
 @define
@@ -50,7 +58,9 @@ class Chaos:
 
     def strike(self) -> None:
         """Any of them."""
-        fault = random.choice((self.kill, self.freeze, self.hand_over, self.outage, self.outage, self.lie, self.lie, self.remove, self.cancel))
+        fault = random.choice(
+            (self.kill, self.freeze, self.hand_over, self.outage, self.outage, self.lie, self.lie, self.remove, self.cancel)
+        )
         self.done.append(fault.__name__)
         fault()
 
@@ -126,6 +136,7 @@ def detour(corner: Corner, tmp_path: Path) -> Iterator[Detour]:
         yield detour
 
 
+@pytest.mark.long
 def test_every_fault_at_random_breaks_no_invariant_and_leaks_nothing(detour: Detour) -> None:
     """For DURATION seconds; one worker that nobody kills has as many threads and descriptors, and as much memory, as before."""
     site = detour.site

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from orchestrator.embedded import Embedded
+from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import flood, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_proxy import http_error
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
 from tests.support.servers import Corner
 from tests.support.worker_process import until
 
-DOWN = 120.0 if long() else 8.0
+DOWN = 120.0 if long() else 3.0
 """Seconds for which a server stays away."""
 SLOTS = 4
 
@@ -37,7 +38,8 @@ S3_FAULTS: Mapping[str, Mapping[str, object]] = {
 """The client itself makes three tries, so more than three failures reach the worker's own patience."""
 
 
-@pytest.mark.parametrize("fault", S3_FAULTS if long() else [*S3_FAULTS][:3])
+@pytest.mark.parametrize("fault", S3_FAULTS)
+@pytest.mark.long
 def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Detour, fault: str) -> None:
     """The log waits on disk; in the end there is one object for each stream, and it is whole."""
     site = detour.site
@@ -75,7 +77,7 @@ def test_a_lost_reply_of_any_write_to_mongodb_applies_it_once(detour: Detour) ->
     """The reply of each n-th update is lost, for every n of a run: each transition is there once."""
     site = detour.site
     worker = site.worker("worker", SWEEP_INTERVAL="1000")
-    lost = range(14 if long() else 8)
+    lost = range(14 if long() else 5)
     tasks = []
     for number in lost:
         detour.mongo.rules.clear()
@@ -95,7 +97,7 @@ def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
     site = detour.site
     site.worker("worker")
     recovered = []
-    for state in ("queued", "running", "collecting", "uploading") if long() else ("running", "uploading"):
+    for state in ("queued", "running", "collecting", "uploading") if long() else ("running",):
         tasks = [site.submit(talker(1.5)) for _ in range(SLOTS)]
         if state != "queued":
             until(lambda tasks=tasks, state=state: any(site.status(task_id) == state for task_id in tasks), 30)
@@ -110,8 +112,8 @@ def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
     note(12, "MongoDB is down for 12 s, longer than the lease", "each state", recovered, "server back to all ended")
 
 
-@pytest.mark.parametrize("empty", [False, True], ids=["with its data", "empty"])
-def test_redis_away_while_tasks_run_and_wait(own_servers: Embedded, own_corner: Corner, tmp_path: Path, empty: bool) -> None:
+@pytest.mark.parametrize("empty", [False, True] if long() else [True])
+def test_redis_away_while_tasks_run_and_wait(own_servers: Embedded, own_corner: Corner, tmp_path: Path, *, empty: bool) -> None:
     """What runs ends; its events come afterwards; what waited in line is put in line again."""
     with Site(own_corner.environment, tmp_path) as site:
         site.worker("worker", CONCURRENCY="2")
@@ -132,9 +134,16 @@ def test_redis_away_while_tasks_run_and_wait(own_servers: Embedded, own_corner: 
         recovered = time.monotonic() - back
         prove(site, *tasks, *waiting, slots=2)
         data = "empty" if empty else "with its data"
-        note(13, f"Redis is killed and comes back {data} after {DOWN:.0f} s", "queued, running, publishing", [recovered], "server back to all ended")
+        note(
+            13,
+            f"Redis is killed and comes back {data} after {DOWN:.0f} s",
+            "queued, running, publishing",
+            [recovered],
+            "server back to all ended",
+        )
 
 
+@pytest.mark.long
 def test_servers_killed_one_after_the_other_lose_nothing(own_servers: Embedded, own_corner: Corner, tmp_path: Path) -> None:
     """SIGKILL for each, restarted on its data, while tasks come in."""
     with Site(own_corner.environment, tmp_path) as site:
@@ -162,5 +171,3 @@ def _one_object_each(site: Site, tasks: list[str]) -> None:
     for task_id in tasks:
         keys = [found.object_name for found in with_logs.list_objects(bucket, prefix=f"{task_id}/", recursive=True)]
         assert len(keys) == 2, keys
-
-

@@ -1,15 +1,18 @@
 """Rows 9, 10 and 15: ending programs that do not want to end, races for the outcome, and stopping a worker."""
+# ruff: noqa: S311  chance need not be secure here
 
 import random
 import signal
 import threading
 import time
 
+import pytest
+
 from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, note
+from tests.support.fault_report import note
 from tests.support.fault_site import Site
 from tests.support.worker_process import until
 
@@ -20,6 +23,7 @@ FAMILY = Program(
 )
 
 
+@pytest.mark.long
 def test_sigterm_lets_what_runs_end(site: Site) -> None:
     """The worker takes no new task, ends the one that runs, and leaves."""
     worker = site.worker("drained")
@@ -80,10 +84,11 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     note(9, "the command ignores SIGTERM, has children", "deadline, cancel", [took], "cancel to end", runs=4)
 
 
+@pytest.mark.long
 def test_one_winner_of_cancel_deadline_and_natural_exit(site: Site) -> None:
-    """All at the same moment, again and again: cancelled only if asked before the outcome was stored, else the outcome stands."""
+    """All at the same moment, again and again: cancelled if asked before the outcome was stored, else the outcome stands."""
     site.worker("worker", CONCURRENCY="4")
-    rounds = 25 if long() else 2
+    rounds = 25
     outcomes = []
     for _ in range(rounds):
         tasks = [site.submit(talker(1.0), limits={"timeout": 1.15 + random.uniform(-0.1, 0.1)}) for _ in range(4)]

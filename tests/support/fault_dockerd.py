@@ -1,9 +1,9 @@
 """A Docker engine of the test's own, which may be stopped and killed; the host's engine, which others use, never is."""
 
 import os
+import shutil
 import signal
 import subprocess
-import shutil
 import sys
 import tempfile
 import time
@@ -28,7 +28,7 @@ class Dockerd:
 
     def __init__(self, *flags: str) -> None:
         self._folder, self._flags = Path(tempfile.mkdtemp(prefix="dockerd-")), flags  # short, for the sake of sockets in it
-        self.socket = folder / "docker.sock"
+        self.socket = self._folder / "docker.sock"
         self.host = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -45,13 +45,17 @@ class Dockerd:
                 container.remove(force=True)
         self.stop()
         self._end_containerd()
-        subprocess.run(["umount", "-R", "-q", str(self._folder / "data"), str(self._folder / "exec")], check=False, capture_output=True)
+        for mounted in ("data", "exec"):
+            subprocess.run(["umount", "-R", "-q", str(self._folder / mounted)], check=False, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> float:
         """Start it unless it runs, and wait until it answers; the monotonic time then."""
         if self._process is None:
-            where = [f"--{name}={self._folder / path}" for name, path in (("data-root", "data"), ("exec-root", "exec"), ("pidfile", "pid"))]
+            where = [
+                f"--{name}={self._folder / path}"
+                for name, path in (("data-root", "data"), ("exec-root", "exec"), ("pidfile", "pid"))
+            ]
             argv = ["dockerd", "-H", self.host, *where, "--bridge=none", "--iptables=false", "--ip6tables=false", *self._flags]
             tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
             with (self._folder / "log").open("ab") as log:

@@ -28,7 +28,7 @@ def prove(site: Site, *task_ids: str, slots: int = 0, queue: str | None = None) 
         events_are_whole(site, task_id)
         ran_once(site, task_id)
         log_is_whole(site, task_id)
-    nothing_is_left(site, *task_ids)
+    nothing_is_left(site, *task_ids, *site.orphans)
     slots_are_free(site, slots, queue)
     for task_id in task_ids:
         ended_once(before[task_id], site.document(task_id), site.programs[task_id])
@@ -46,8 +46,9 @@ def ended_once(before: Document, after: Document, program: Program) -> None:
 
 
 def events_are_whole(site: Site, task_id: str) -> None:
-    """I2: the rows in MongoDB are 1..n, each begins where the last one ended, and a subscriber that was there from the start
-    and one that comes now both get exactly these rows, in this order.
+    """I2: the rows in MongoDB are 1..n, each begins where the last one ended, and subscribers get exactly these, in this order.
+
+    One subscriber was there from the start, one comes now.
     """
     history = site.document(task_id)["history"]
     assert [row["seq"] for row in history] == list(range(1, len(history) + 1)), history
@@ -67,8 +68,9 @@ def ran_once(site: Site, task_id: str) -> None:
 
 
 def log_is_whole(site: Site, task_id: str) -> None:
-    """I5: the objects in S3, of every attempt, have the SHA-256 that is in the document and in their metadata, and are the
-    bytes that the program is known to write, from the first ``started`` on, or a beginning of them that is marked truncated.
+    """I5: the objects in S3, of every attempt, have the SHA-256 that is in the document and in their metadata.
+
+    They are the bytes that the program is known to write, or a beginning of them if it was ended or is marked truncated.
     """
     document, program = site.document(task_id), site.programs[task_id]
     complete = document["cause"] in {None, "exit"}

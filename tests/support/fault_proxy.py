@@ -55,7 +55,9 @@ class Rule:
 def http_error(status: int, message: str = "the proxy says no") -> bytes:
     """An HTTP answer as Docker gives it, after which the connection is closed."""
     body = f'{{"message": "{message}"}}'.encode()
-    head = f"HTTP/1.1 {status} Fault\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {status} Fault\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -145,15 +147,14 @@ class Proxy:
                 client, _ = self._door.accept()
             except OSError:
                 return
+            pair = _Pair(client, socket.socket(socket.AF_UNIX if isinstance(self.upstream, str) else socket.AF_INET))
             try:
                 if self.down:
                     raise ConnectionRefusedError
-                server = socket.socket(socket.AF_UNIX if isinstance(self.upstream, str) else socket.AF_INET)
-                server.connect(self.upstream)
+                pair.server.connect(self.upstream)
             except OSError:
-                client.close()
+                pair.close()
                 continue
-            pair = _Pair(client, server)
             with self._lock:
                 self._pairs.append(pair)
             self._thread(self._requests, pair)

@@ -36,6 +36,7 @@ class Site:
         self.folder = folder
         self.programs: dict[str, Program] = {}
         self.subscribers: dict[str, Subscriber] = {}
+        self.orphans: list[str] = []
 
     @property
     def settings(self) -> Settings:
@@ -58,7 +59,7 @@ class Site:
         for subscriber in self.subscribers.values():
             subscriber.close()
         self.starts.close()
-        for task_id in self.programs:
+        for task_id in [*self.programs, *self.orphans]:
             self._remove(task_id)
         self.docker.close()
         self.mongo.close()
@@ -71,9 +72,9 @@ class Site:
         child.says("jobs at once")
         return child
 
-    def survivor(self, name: str = "survivor", **environment: str) -> Child:
+    def survivor(self, name: str = "survivor", at: str = "", **environment: str) -> Child:
         """A worker that takes tasks from a queue that nobody fills, so it has only what others left."""
-        return self.worker(name, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
+        return self.worker(name, at, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
 
     def submit(self, program: Program, queue: str | None = None, **request: object) -> str:
         """Hand in a task for the workers of a queue, and follow it."""

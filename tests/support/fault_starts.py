@@ -3,7 +3,9 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import docker
 import requests
@@ -24,7 +26,7 @@ class Starts:
         self._seen: set[tuple[str, int]] = set()
         self._counts: Counter[tuple[str, int]] = Counter()
         self._closed = threading.Event()
-        self._stream: object = None
+        self._stream: Any = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -56,7 +58,7 @@ class Starts:
         finally:
             client.close()
 
-    def _note(self, event) -> None:
+    def _note(self, event: Mapping[str, Any]) -> None:
         key = event["Actor"]["ID"], event["timeNano"]
         if key not in self._seen:
             self._seen.add(key)

@@ -10,7 +10,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve
 
@@ -36,7 +38,8 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             _become_worker(wanted["environment"], wanted["log"])
-        print(pid, flush=True)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
 
 
 def _become_worker(environment: dict[str, str], log: str) -> None:
@@ -71,8 +74,8 @@ def _set_points(points: Points) -> None:
             setattr(kind, method, _method(points, f"{name}.{method}", getattr(kind, method)))
 
 
-def _method(points: Points, name: str, method):
-    def guarded(self, *args, **kwargs):
+def _method(points: Points, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: object, *args: object, **kwargs: object) -> Any:
         points.reach(name)
         return method(self, *args, **kwargs)
 

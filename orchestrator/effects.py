@@ -4,25 +4,24 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from math import inf
 from pathlib import Path
 
 from attrs import asdict, frozen
 from loguru import logger
 
+from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Figure, Phase, PullPolicy
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
-from orchestrator.spool import Spool, spooling
+from orchestrator.spool import spooling
 from orchestrator.task import ContainerRef, Fields, Outcome
 from orchestrator.verdict import Facts, lost, unexplained, verdict
 
 _SETTLE = 5.0
-_CPU_LOOK, _CPU_SAMPLES = 0.1, 1.0
 _SURE_STDIN = 64 << 10
 
 
@@ -157,7 +156,7 @@ class Effects:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
         if run.capture:
             run.capture.finish(0)
-        run.spool = Spool(run.folder(self.spool_dir()), run.granted(self.rules).limits.output)
+        run.spool = run.new_spool(self.spool_dir(), self.rules)
         with spooling():
             run.spool.open()
         end = partial(self.end_quietly, run)
@@ -195,10 +194,10 @@ class Effects:
         CPU time is looked at when it could be up at the earliest, and then each 0.1 s, or each second where only samples tell.
         """
         while True:
-            left, cpu_left = self._remaining(run, limits), self._cpu_lasts(run, limits)
+            left, cpu_left = self._remaining(run, limits), cpu_time.lasts(limits, run.tally, run.meter.tally)
             state = self.engine.wait(run.container, min(left, cpu_left))
             run.tally.add(state.counted)
-            out_of_cpu = self._used_up(run, limits)
+            out_of_cpu = cpu_time.used_up(limits, run.tally, run.meter.tally)
             if out_of_cpu and run.claim_end(Cause.TIMEOUT):
                 run.out_of_cpu = True
             if state.phase is Phase.EXITED:
@@ -206,19 +205,6 @@ class Effects:
             if out_of_cpu or left <= cpu_left:
                 self.end(run, Cause.TIMEOUT)
                 return self.engine.wait(run.container, _SETTLE)
-
-    @staticmethod
-    def _cpu_lasts(run: Run, limits: Limits) -> float:
-        """Seconds until the CPU time can be up, or until it is worth a look."""
-        if limits.cpu_time is None:
-            return inf
-        used = run.tally.with_(run.meter.tally).get(Figure.CPU_TIME, 0)
-        return max((limits.cpu_time - used) / limits.cpus, _CPU_LOOK if run.tally.figures else _CPU_SAMPLES)
-
-    @staticmethod
-    def _used_up(run: Run, limits: Limits) -> bool:
-        used = run.tally.with_(run.meter.tally).get(Figure.CPU_TIME, 0)
-        return limits.cpu_time is not None and used >= limits.cpu_time
 
     def _judge(self, run: Run, state: ContainerState, limits: Limits) -> Outcome:
         """The verdict; the engine is asked who sent a signal only when that is not known."""
@@ -239,7 +225,7 @@ class Effects:
         """Read the rest of the output before judging: who passed a limit and then exited has passed it all the same."""
         if run.capture and run.spool:
             run.complete = run.capture.finish(_SETTLE) and not run.doubtful
-            if run.spool.overflowed:
+            if run.spool.exceeded:
                 run.claim_end(Cause.OUTPUT_LIMIT)
 
     def _remaining(self, run: Run, limits: Limits) -> float:

@@ -39,6 +39,12 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _overflow(value: object) -> str:
+    if value not in (END, DROP_MIDDLE):
+        raise ValueError
+    return str(value)
+
+
 def _content(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
@@ -75,6 +81,7 @@ def _files(value: object) -> dict[str, bytes]:
     return files
 
 
+END, DROP_MIDDLE = "end", "drop_middle"
 _LONGEST_PATH = 512
 _LONGEST_NAME = 255
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
@@ -96,6 +103,7 @@ RUNTIME = word("the name of a runtime of the engine such as runsc", r"[a-zA-Z0-9
 FOLDER = word("an absolute path", r"/[^\n\u0000]*", _LONGEST_PATH)
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 TEXT = Kind("a string without NUL", text, pattern_schema(_ANY))
+OVERFLOW = Kind(f"{END!r} or {DROP_MIDDLE!r}", _overflow, {"enum": [END, DROP_MIDDLE]})
 COMMAND = Kind(
     "a list of one or more strings, or one string for sh -c",
     _command,

@@ -9,7 +9,7 @@ from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.request import Rules
 from orchestrator.run import Run
-from orchestrator.spool import Sealed, Spool, salvage, sealed, spooling
+from orchestrator.spool import Sealed, salvage, sealed, spooling
 from orchestrator.task import Fields, LogObject, Logs
 
 _KEY_DIGITS = 16
@@ -47,7 +47,7 @@ class Output:
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
         """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
         run.check_engine(self.engine.identity())
-        spool = run.spool = run.spool or Spool(run.folder(self.spool_dir()), run.granted(self.rules).limits.output)
+        spool = run.spool = run.spool or run.new_spool(self.spool_dir(), self.rules)
         with spooling():
             try:
                 if not run.complete and not spool.overflowed:

@@ -46,7 +46,8 @@ class Limits:
 class Request:
     """What to run. ``command`` None is the image's own; ``files`` appear read-only below /task.
 
-    ``runtime`` names what the engine runs it with, such as runsc; None: what the worker is set to.
+    ``on_output_limit`` says what happens when a stream passes ``limits.output``: the program is ended, or it goes on and of the
+    stream both ends are kept. ``runtime`` names what the engine runs it with, such as runsc; None: what the worker is set to.
     """
 
     image: str = _accepts(kinds.IMAGE)
@@ -59,6 +60,7 @@ class Request:
     files: dict[str, bytes] = _accepts(kinds.FILES, factory=dict)
     limits: Limits = field(factory=Limits, kw_only=True)
     runtime: str | None = _accepts(kinds.RUNTIME, None)
+    on_output_limit: str = _accepts(kinds.OVERFLOW, kinds.END)
     retries: int = _accepts(kinds.RETRIES, 0)
     labels: dict[str, str] = _accepts(kinds.LABELS, factory=dict)
 

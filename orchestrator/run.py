@@ -9,6 +9,7 @@ from attrs import define, field
 from orchestrator.capture import Capture
 from orchestrator.cause import Cause
 from orchestrator.errors import Interrupted
+from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState
 from orchestrator.request import Request, Rules, parse_request
 from orchestrator.spool import Spool
@@ -68,6 +69,12 @@ class Run:
     def folder(self, spool_dir: Path) -> Path:
         """Where this run spools. The token keeps holders apart: a stale one never writes where the present one reads."""
         return spool_dir / self.name / self.token
+
+    def new_spool(self, spool_dir: Path, rules: Rules) -> Spool:
+        """A spool as the task wants it; where the middle may be dropped, half of it is for the end of each stream."""
+        request = self.granted(rules)
+        cap = request.limits.output
+        return Spool(self.folder(spool_dir), cap, cap // 2 if request.on_output_limit == DROP_MIDDLE else 0)
 
     def check_engine(self, identity: str) -> None:
         """Raise Interrupted for an attempt that is bound to another engine: it comes here only once that one is given up."""

@@ -19,7 +19,7 @@ _BLOCK = 1 << 16
 
 @frozen
 class Sealed:
-    """A finished stream: ``bytes`` and ``sha256`` of the file, ``dropped`` bytes that came after the cap.
+    """A finished stream: ``bytes`` and ``sha256`` of the file, ``dropped`` bytes that are not in it.
 
     ``complete`` is false when the container was lost before all of its output was read.
     """
@@ -36,11 +36,16 @@ class Sealed:
 
 
 class Spool:
-    """The two files of one container, each holding the first ``cap`` bytes of a stream. One thread writes at a time."""
+    """The two files of one container, each holding the first ``cap`` bytes of a stream. One thread writes at a time.
 
-    def __init__(self, folder: Path, cap: int) -> None:
+    Of these, ``tail`` bytes are kept for the end of the stream: what lies between is dropped, and a line says how much.
+    """
+
+    def __init__(self, folder: Path, cap: int, tail: int = 0) -> None:
         self._folder = folder
         self._cap = cap
+        self._head = cap - tail
+        self._tails = {stream: Tail(folder / f"{stream}.tail", tail) for stream in Stream} if tail else {}
         self._files: dict[Stream, BinaryIO] = {}
         self._seen = dict.fromkeys(Stream, 0)
         self._skip = dict.fromkeys(Stream, 0)
@@ -57,21 +62,25 @@ class Spool:
         for stream in Stream:
             file = self._files[stream] = self.path(stream).open("ab", buffering=0)
             file.truncate(self._kept(stream))
+        for tail in self._tails.values():
+            tail.open()
 
     def rewind(self) -> None:
         """From now on the output comes from its beginning again: what was seen of it before is skipped."""
         self._skip = dict(self._seen)
 
     def write(self, stream: Stream, data: bytes) -> bool:
-        """Keep what fits below the cap; False once more than the cap has been seen. Raises OSError when the disk is full."""
+        """Keep what fits; False once more has been seen than may be. Raises OSError when the disk is full."""
         skipped = min(self._skip[stream], len(data))
         self._skip[stream] -= skipped
         new = memoryview(data)[skipped:]
-        kept = new[: max(self._cap - self._seen[stream], 0)]
+        kept = new[: max(self._head - self._seen[stream], 0)]
         _write_all(self._files[stream], kept)
         self._hashes[stream].update(kept)
+        if self._tails:
+            self._tails[stream].write(new[len(kept) :])
         self._seen[stream] += len(new)
-        return self._seen[stream] <= self._cap
+        return not self.exceeded
 
     def catch_up(self, chunks: Iterable[Chunk]) -> None:
         """Take from ``chunks``, the whole output once more, what was not seen yet."""
@@ -84,11 +93,18 @@ class Spool:
         """Close the files; the sums stay."""
         for file in self._files.values():
             file.close()
+        for tail in self._tails.values():
+            tail.close()
 
     @property
     def overflowed(self) -> bool:
         """Whether a stream passed the cap."""
         return any(seen > self._cap for seen in self._seen.values())
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether a stream passed the cap and its program is to be ended for it."""
+        return self.overflowed and not self._tails
 
     def seal(self, *, complete: bool) -> dict[Stream, Sealed]:
         """Close the files and note their sums beside them, so that another process can go on from here. Raises OSError."""
@@ -101,10 +117,74 @@ class Spool:
 
     def _sum(self, stream: Stream, *, complete: bool) -> Sealed:
         kept = self._kept(stream)
-        return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete)
+        if not self._tails:
+            return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete)
+        tail, digest = self._tails[stream], self._hashes[stream].copy()
+        with self.path(stream).open("r+b", buffering=0) as file:
+            file.truncate(kept)
+            file.seek(kept)
+            for part in (marker(tail.dropped), *tail.parts()):
+                _write_all(file, memoryview(part))
+                digest.update(part)
+            return Sealed(file.tell(), digest.hexdigest(), tail.dropped, complete)
 
     def _kept(self, stream: Stream) -> int:
-        return min(self._seen[stream], self._cap)
+        return min(self._seen[stream], self._head)
+
+
+class Tail:
+    """A file of ``size`` bytes that is written round and round, so that it holds the last of what was written."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._seen = 0
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Make the file, or go on with it. Raises OSError."""
+        self.close()
+        self._path.touch(mode=0o600)
+        self._file = self._path.open("r+b", buffering=0)
+
+    def write(self, data: memoryview) -> None:
+        """Take what follows. Raises OSError."""
+        last = data[max(len(data) - self._size, 0) :]
+        at = self._seen + len(data) - len(last)
+        self._seen += len(data)
+        while last and self._file:
+            self._file.seek(at % self._size)
+            part = last[: self._size - at % self._size]
+            _write_all(self._file, part)
+            at, last = at + len(part), last[len(part) :]
+
+    @property
+    def dropped(self) -> int:
+        """Bytes that were written over."""
+        return max(self._seen - self._size, 0)
+
+    def parts(self) -> Iterator[bytes]:
+        """What it holds, from the oldest byte on. Raises OSError."""
+        with self._path.open("rb") as file:
+            turn = self._seen % self._size if self.dropped else 0
+            file.seek(turn)
+            yield from iter(partial(file.read, _BLOCK), b"")
+            file.seek(0)
+            left = turn
+            while left and (part := file.read(min(left, _BLOCK))):
+                left -= len(part)
+                yield part
+
+    def close(self) -> None:
+        """Close the file; what it holds stays."""
+        if self._file:
+            self._file.close()
+        self._file = None
+
+
+def marker(dropped: int) -> bytes:
+    """The line that stands in a file for what was dropped there; nothing when nothing was."""
+    return f"\n[{dropped} bytes dropped here]\n".encode() if dropped else b""
 
 
 def sealed(folder: Path) -> dict[Stream, Sealed] | None:

@@ -78,9 +78,13 @@ def _evidence(facts: Facts) -> dict[str, object]:
         "engine_error": state.error or None,
         "engine_signals": list(facts.sent) or None,
         "pids_limit": _pids(facts),
-        "counted": {figure.value: round(value, 3) for figure, (value, _) in facts.tally.figures.items()},
+        "counted": {figure.value: _plain(value) for figure, (value, _) in facts.tally.figures.items()},
     }
     return {name: value for name, value in evidence.items() if value is not None}
+
+
+def _plain(value: float) -> float:
+    return int(value) if value == int(value) else round(value, 3)
 
 
 def _ended_by(facts: Facts) -> str:

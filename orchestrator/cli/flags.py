@@ -25,6 +25,7 @@ class Flags:
     timeout: str | None = None
     cpu_time: str | None = None
     output_limit: str | None = None
+    on_output_limit: str | None = None
     tmp_size: str | None = None
     retries: str | None = None
     env: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class Flags:
             "working_dir": self.workdir,
             "network": None if self.network is None else self.network != "none",
             "runtime": self.runtime,
+            "on_output_limit": self.on_output_limit,
             "retries": _number(int, self.retries),
             "limits": {name: value for name, value in limits.items() if value is not None},
             "files": dict(map(_mounted, self.mount_file)),
@@ -111,6 +113,11 @@ _PARAMETERS = (
     click.option("--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
     click.option("--cpu-time", metavar="TIME", help="CPU time that all its processes together may take, such as 10s."),
     click.option("--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
+    click.option(
+        "--on-output-limit",
+        metavar="end|drop_middle",
+        help="What happens then: it is ended, or it goes on and both ends of the stream are kept.",
+    ),
     click.option("--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
     click.option("--retries", metavar="N", help="Times it may be run again when it fails."),
     click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, that of this shell."),

@@ -26,9 +26,9 @@ class Cgroups:
 
     @property
     def usable(self) -> bool:
-        """Whether this process sees the groups and may remove them."""
+        """Whether this process sees the groups of the whole host, not only those of its own container, and may remove them."""
         probe = f"orchestrator-probe-{time.monotonic_ns()}"
-        folders = [top / probe for top in self._tops()]
+        folders = [top / probe for top in self._tops()] if self._whole else []
         try:
             for folder in folders:
                 folder.mkdir()
@@ -81,6 +81,13 @@ class Cgroups:
         values = [value for value in found if value is not None]
         known = values and (inside or any(values) or key is None)
         return max(values) * unit if known else None
+
+    @property
+    def _whole(self) -> bool:
+        """The topmost group of a host has what none below it has, and the other way round."""
+        if self._unified:
+            return not (self.root / "cgroup.type").exists()
+        return all((top / "release_agent").exists() for top in self._tops() if (top / "tasks").exists())
 
     @property
     def _unified(self) -> bool:

@@ -1,5 +1,6 @@
 """Which control group each container gets, where the engine is on this host and lets groups be plain folders."""
 
+import socket
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -21,9 +22,14 @@ class Groups:
 
     @cached_property
     def used(self) -> bool:
-        """Whether containers get groups. Raises InfrastructureError."""
+        """Whether containers get groups. Raises InfrastructureError.
+
+        A socket may lead to another host, and what is made there could not be removed from here.
+        """
         with translated():
-            return self._client.local and self._client.api.info().get("CgroupDriver") == "cgroupfs" and self._cgroups.usable
+            info = self._client.api.info() if self._client.local else {}
+        here = info.get("Name") == socket.gethostname()
+        return here and info.get("CgroupDriver") == "cgroupfs" and self._cgroups.usable
 
     def parent(self, plan: ContainerPlan) -> str:
         """What the create call takes: empty for the engine's own choice."""

@@ -106,6 +106,16 @@ def test_groups_are_used_only_where_they_can_be_made_and_removed(tmp_path: Path)
     (tmp_path / "pids").mkdir()
     assert not Cgroups(tmp_path).usable
     (tmp_path / "pids" / "tasks").touch()
+    assert not Cgroups(tmp_path).usable  # these are a container's own
+    (tmp_path / "pids" / "release_agent").touch()
     assert Cgroups(tmp_path).usable
     assert not Cgroups(tmp_path / "nowhere").usable
-    assert [path.name for path in (tmp_path / "pids").iterdir()] == ["tasks"]
+    assert sorted(path.name for path in (tmp_path / "pids").iterdir()) == ["release_agent", "tasks"]
+
+
+def test_the_groups_of_a_container_are_not_those_of_its_host(tmp_path: Path) -> None:
+    """On version 2 only the topmost group of the host has no type."""
+    (tmp_path / "cgroup.controllers").touch()
+    assert Cgroups(tmp_path).usable
+    (tmp_path / "cgroup.type").touch()
+    assert not Cgroups(tmp_path).usable

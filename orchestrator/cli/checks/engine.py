@@ -1,6 +1,5 @@
 """Checks the Docker engine: whether it answers, can hold a task to its limits, and runs one."""
 
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,10 +9,11 @@ from docker.errors import DockerException
 from requests import RequestException
 
 from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.admission import Capacity, Share
+from orchestrator.cli.checks import isolation
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.errors import ImageUnavailable
-from orchestrator.labels import TASK
-from orchestrator.ports import ContainerPlan, Engine, Phase, PullPolicy
+from orchestrator.ports import Engine, PullPolicy
 from orchestrator.quantity import format_size
 from orchestrator.settings import Settings
 
@@ -39,10 +39,18 @@ def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
         "engine limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(info)
     )
     yield look("isolation", "use the engine with runc, docker-init and its default seccomp profile", lambda: _isolation(info))
-    yield look("room", "lower DEFAULT_CPUS and DEFAULT_MEMORY, or CONCURRENCY", lambda: _room(info, settings))
+    yield look(
+        "room",
+        "lower DEFAULT_CPUS or DEFAULT_MEMORY, or raise MEMORY_BUDGET",
+        lambda: _room(info, settings),
+    )
     yield clock("Docker", lambda: datetime.fromisoformat(_ask(where)["SystemTime"]), *_FAILURES)
-    advice = f"name an image that the engine has with --image; see what this says: docker run --rm --init {image or IMAGE} true"
-    yield look("container", advice, lambda: _probe(settings, image))
+    yield look(
+        "runtimes",
+        "add them to the engine's daemon.json, or change RUNTIME and RUNTIMES_ALLOWED",
+        lambda: _runtimes(info, settings),
+    )
+    yield from _probes(settings, image)
 
 
 def _ask(where: str) -> Info:
@@ -77,47 +85,37 @@ def _isolation(info: Info) -> str:
 
 
 def _room(info: Info, settings: Settings) -> str:
-    """The engine refuses more CPUs than it has; memory is not reserved, so it must do for all tasks at once."""
-    needed = settings.concurrency * settings.default_memory
-    found = f"{info['NCPU']} CPUs, {format_size(info['MemTotal'])}; {settings.concurrency} tasks may use {format_size(needed)}"
-    if settings.default_cpus > info["NCPU"] or needed > info["MemTotal"]:
-        raise Unfit(f"{found} and {settings.default_cpus:g} CPUs each")
-    return found
+    """How many tasks that name no limits may run at once; others wait. Raises InvalidTask when not even one may."""
+    default = Share(settings.default_cpus, settings.default_memory)
+    capacity = Capacity.of(Share(info["NCPU"], info["MemTotal"]), settings.cpu_overcommit, settings.memory_budget)
+    capacity.check(default)
+    fit = min(capacity.budget.cpus // default.cpus, capacity.budget.memory // default.memory)
+    return f"{info['NCPU']} CPUs, {format_size(info['MemTotal'])}: room for {fit:.0f} tasks that name no limits"
 
 
-def _probe(settings: Settings, image: str | None) -> str:
+def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
+    """What containers find from inside; one finding when there is no image for them."""
     engine = DockerEngine(settings.docker_host)
+    advice = f"name an image that the engine has with --image, or get one: docker pull {image or IMAGE}"
+    there = look("image", advice, lambda: _image(engine, image))
+    yield there
+    if there.ok and there.found == (image or IMAGE):
+        yield from isolation.check(engine, image or IMAGE, settings)
+
+
+def _image(engine: Engine, image: str | None) -> str:
     try:
         engine.pull(image or IMAGE, PullPolicy.NEVER)
     except ImageUnavailable:
         if image:
             raise
-        return f"not tried: the engine has no {IMAGE}; name another image with --image"
-    return _run(engine, image or IMAGE, settings)
+        return f"no container is tried: the engine has no {IMAGE}; name another image with --image"
+    return image or IMAGE
 
 
-def _run(engine: Engine, image: str, settings: Settings) -> str:
-    """Run `true` as a task would run it. Raises Unfit, TaskFailure, InfrastructureError."""
-    name = f"orchestrator-doctor-{uuid.uuid4().hex[:8]}"
-    plan = ContainerPlan(
-        name=name,
-        image=image,
-        command=("true",),
-        env={},
-        working_dir=None,
-        user=settings.default_user,
-        network=False,
-        stdin=None,
-        files={},
-        limits=settings.rules.defaults,
-        labels={TASK: name},
-    )
-    try:
-        engine.create(plan)
-        engine.start(name)
-        state = engine.wait(name, _PATIENCE)
-    finally:
-        engine.remove(name)
-    if state.phase is not Phase.EXITED or state.exit_code:
-        raise Unfit(f"`true` in {image} ended with {state.exit_code} {state.error}".rstrip())
-    return f"ran `true` in {image} in {state.ran_for:.2f} s"
+def _runtimes(info: Info, settings: Settings) -> str:
+    names = {*filter(None, [settings.runtime]), *settings.runtimes_allowed}
+    if missing := names - set(info.get("Runtimes", {})):
+        raise Unfit(f"the engine does not know {', '.join(sorted(missing))}")
+    own = settings.runtime or info.get("DefaultRuntime", "the default")
+    return f"{own}; tasks may choose {', '.join(sorted(names)) or 'no other'}"

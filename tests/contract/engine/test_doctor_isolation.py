@@ -1,0 +1,73 @@
+"""The doctor's probes, on Docker: all is well as tasks are run, and each thing that is taken away is missed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters import docker_engine
+from orchestrator.cli.checks import isolation
+from orchestrator.cli.checks.finding import Unfit
+from orchestrator.settings import Settings
+from tests.support.containers import IMAGE, Bench, library
+
+LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
+    "capabilities": ({"CapDrop": []}, isolation._privileges),
+    "no-new-privileges": ({"SecurityOpt": []}, isolation._privileges),
+    "seccomp": ({"SecurityOpt": ["no-new-privileges", "seccomp=unconfined"]}, isolation._privileges),
+    "read-only root": ({"ReadonlyRootfs": False}, isolation._files),
+    "a folder of the host": ({"Binds": ["/etc:/host:ro"]}, isolation._files),
+    "the engine's socket": ({"Binds": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}, isolation._files),
+    "bounded /tmp": ({"Tmpfs": {"/tmp": "rw,mode=1777"}}, isolation._scratch),  # noqa: S108
+    "masked paths": ({"MaskedPaths": [], "ReadonlyPaths": []}, isolation._masked),
+    "ulimits": ({"Ulimits": []}, isolation._ulimits),
+    "network": ({"NetworkDisabled": False}, isolation._network),
+    "user": ({"User": "0:0"}, isolation._user),
+    "environment": ({"Env": ["MONGO_URI=mongodb://me:secret@db"]}, isolation._variables),
+    "process limit": ({"PidsLimit": 100}, isolation._processes),
+    "CPU limit": ({"NanoCpus": 10**9}, isolation._ending),
+}  # fmt: skip
+OUTSIDE = {"NetworkDisabled", "User", "Env"}
+
+
+def _loosen(monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, object]) -> None:
+    tight = docker_engine.container_config
+
+    def loose(*arguments: Any) -> dict[str, Any]:
+        config = dict(tight(*arguments))
+        inner = {name: value for name, value in changes.items() if name not in OUTSIDE}
+        outer = {name: value for name, value in changes.items() if name in OUTSIDE}
+        return {**config, **outer, "HostConfig": {**config["HostConfig"], **inner}}
+
+    monkeypatch.setattr(docker_engine, "container_config", loose)
+
+
+def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench) -> None:
+    """On this engine, with the default settings."""
+    findings = list(isolation.check(docker.engine, IMAGE, Settings()))
+    assert [finding for finding in findings if not finding.ok] == []
+    assert len(findings) == 1 + len(isolation._PROPERTIES) + len(isolation._LIMITS)
+    with library() as client:
+        assert client.containers.list(all=True, filters={"name": "orchestrator-doctor"}) == []
+
+
+@pytest.mark.parametrize("what", LOOSENED)
+def test_what_is_taken_away_is_missed(docker: Bench, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Each check fails for its own reason."""
+    changes, judge = LOOSENED[what]
+    _loosen(monkeypatch, changes)
+    probe = isolation.Probe(docker.engine, IMAGE, Settings())
+    if judge in {run for _, _, run in isolation._LIMITS}:
+        with pytest.raises(Unfit):
+            judge(probe)
+        return
+    report = isolation.read_report(probe.run(isolation._REPORT)[1], Settings().rules.defaults)
+    with pytest.raises(Unfit):
+        judge(report)
+
+
+def test_an_image_without_a_shell_is_said_to_be_none(docker: Bench) -> None:
+    """One finding, with what to do."""
+    (finding,) = isolation.check(docker.engine, "no-such-image:1", Settings())
+    assert not finding.ok
+    assert "--image" in finding.advice

@@ -24,7 +24,7 @@ TASKS, SLOTS, WORKERS = 20, 4, 3
 
 def test_workers_killed_at_random_lose_no_task(site: Site) -> None:
     """SIGKILL every 1 to 7 s for DURATION seconds, with three workers and twenty tasks in hand."""
-    until, kills = time.monotonic() + duration(15), 0
+    until, kills = time.monotonic() + duration(8), 0
     tasks, workers = [], [site.worker(f"w{number}") for number in range(WORKERS)]
     while time.monotonic() < until:
         tasks += _refill(site, tasks, TASKS)
@@ -39,7 +39,7 @@ def test_workers_killed_at_random_lose_no_task(site: Site) -> None:
     prove(site, *tasks, slots=SLOTS)
     note(
         2,
-        f"SIGKILL in a loop, {kills} kills in {duration(15):.0f} s",
+        f"SIGKILL in a loop, {kills} kills in {duration(8):.0f} s",
         "any",
         [time.monotonic() - began],
         "last kill to all ended",
@@ -145,7 +145,7 @@ def test_every_fault_at_random_breaks_no_invariant_and_leaks_nothing(detour: Det
     warm = [site.submit(talker(0.5)) for _ in range(SLOTS)]
     site.ended(warm)
     before = _held(steady)
-    until = time.monotonic() + duration(20)
+    until = time.monotonic() + duration(10)
     while time.monotonic() < until:
         chaos.tasks += _refill(site, chaos.tasks, 2 * SLOTS)
         chaos.strike()
@@ -165,7 +165,7 @@ def test_every_fault_at_random_breaks_no_invariant_and_leaks_nothing(detour: Det
     assert after["threads"] <= before["threads"] + 8, (before, after)
     assert after["descriptors"] <= before["descriptors"] + 16, (before, after)
     assert after["kilobytes"] <= before["kilobytes"] + 40_000, (before, after)
-    what = f"{len(chaos.tasks)} tasks, {len(chaos.done)} faults in {duration(20):.0f} s; {_told(before)} before, {_told(after)} after"
+    what = f"{len(chaos.tasks)} tasks, {len(chaos.done)} faults in {duration(10):.0f} s; {_told(before)}, then {_told(after)}"
     note(19, "faults 1-18 at random", what, [took], "last fault to all ended", len(chaos.tasks))
 
 

@@ -20,9 +20,11 @@ class TaskFailure(OrchestratorError):
 
 
 class InvalidTask(TaskFailure):
-    """The task document breaks its contract; ``problems`` has one sentence for each bad field."""
+    """The task document breaks its contract; ``problems`` has one sentence for each bad field, up to a hundred."""
 
     def __init__(self, problems: Sequence[str]) -> None:
+        if len(problems) > _MOST_PROBLEMS:
+            problems = [*problems[:_MOST_PROBLEMS], f"and {len(problems) - _MOST_PROBLEMS} more"]
         super().__init__(Cause.INVALID, "; ".join(problems), {"problems": list(problems)})
         self.problems = tuple(problems)
 
@@ -68,3 +70,6 @@ class DuplicateTask(OrchestratorError):
 
 class SettingsError(OrchestratorError):
     """One or more settings have a bad value; the message names each."""
+
+
+_MOST_PROBLEMS = 100

@@ -8,6 +8,7 @@ from typing import Self
 from attrs import asdict, frozen
 
 from orchestrator.cause import Cause
+from orchestrator.kind import shown
 from orchestrator.task import Entry, Task
 from statemachine import TERMINAL, State, Trigger
 
@@ -38,12 +39,12 @@ class Event:
     def of(cls, task: Task, entry: Entry) -> Self:
         """The event for one row of the task's history."""
         last = (task.exit_code, task.cause, task.message) if entry.status in TERMINAL else (None, None, None)
-        return cls(task.id, entry.seq, entry.trigger, entry.source, entry.status, entry.at, *last)
+        return cls(_told(task.id), entry.seq, entry.trigger, entry.source, entry.status, entry.at, *last)
 
     @classmethod
     def all_of(cls, task: Task) -> list[Self]:
         """Every event of the task so far, made from what is stored; the first is the enqueueing."""
-        first = [cls.queued(task.id, task.created_at)] if task.created_at else []
+        first = [cls.queued(_told(task.id), task.created_at)] if task.created_at else []
         return first + [cls.of(task, entry) for entry in task.history]
 
     @property
@@ -74,6 +75,11 @@ class Event:
             cause=None if fields.get("cause") is None else Cause(fields["cause"]),
             message=fields.get("message"),
         )
+
+
+def _told(task_id: object) -> str:
+    """An id that is no string becomes one that no task can have."""
+    return task_id if isinstance(task_id, str) else f"{type(task_id).__name__}:{shown(task_id)}"
 
 
 _LAST_ONLY = frozenset({"exit_code", "cause", "message"})

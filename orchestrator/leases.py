@@ -67,6 +67,10 @@ class Leases:
         if task_id not in self._patience.forever(self._store.renew, {task_id: token}, self._ttl):
             raise Superseded(f"task {task_id} was taken over by another worker")
 
+    def reset(self, task_id: str) -> None:
+        """Strip a document that cannot be read or moved of all but its id, however long the store is away."""
+        self._patience.forever(self._store.reset, task_id)
+
     def hand_over(self) -> None:
         """Free all leases, so that other workers take the tasks up at once: this process is about to leave them."""
         for task_id, held in self._all().items():

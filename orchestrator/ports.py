@@ -54,6 +54,7 @@ class TaskStore(Protocol):
         With ``engine`` the attempt is bound to that engine, and one that is bound to another is not to be had.
         Returns the document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by
         another token. Repeating it with the same token returns the document again, so a lost reply is harmless.
+        Raises InvalidTask for a queued document that leaves no room for what the worker writes; then it is not held.
         """
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
@@ -67,7 +68,13 @@ class TaskStore(Protocol):
 
         Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects, and CancelRequested
         when only ``unless_cancelled`` stands against it. A repeat of a move that is already stored returns the document. A
-        terminal status frees the lease and marks the task as not settled.
+        terminal status frees the lease and marks the task as not settled. Raises InvalidTask when it would be too large.
+        """
+
+    def reset(self, task_id: str) -> None:
+        """Leave nothing of a document that cannot be read or is too large but its id and ``created_at``, queued.
+
+        Nothing when somebody holds it, or when it is terminal.
         """
 
     def settle(self, task_id: str, seq: int) -> None:

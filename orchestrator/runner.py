@@ -1,6 +1,7 @@
 """Carries one task from where it is stored to its end."""
 
 import threading
+from collections.abc import Hashable
 from functools import partial
 
 from attrs import frozen
@@ -10,6 +11,7 @@ from orchestrator.admission import Admission, Share
 from orchestrator.cause import Cause
 from orchestrator.effects import Effects
 from orchestrator.errors import CancelRequested, InfrastructureError, Interrupted, InvalidTask, Superseded, TaskFailure
+from orchestrator.kind import shown
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
 from orchestrator.output import Output
@@ -82,13 +84,30 @@ class Runner:
 
         ``engine`` is the one that the task is bound to, when that is not this worker's own: then a new attempt is made here.
         """
+        if not isinstance(task_id, Hashable):
+            logger.error("_id: {} is not an id", shown(task_id))
+            return None
         with logger.contextualize(task=task_id):
             engine = engine or self.patience.forever(self.effects.engine.identity)
-            with self.leases.hold(task_id, engine) as held:
-                if held is None:
-                    logger.info("nothing to do: the task is unknown, finished or in other hands")
-                    return None
-                return self._drive(self._run(held))
+            try:
+                with self.leases.hold(task_id, engine) as held:
+                    if held is None:
+                        logger.info("nothing to do: the task is unknown, finished or in other hands")
+                        return None
+                    return self._drive(self._run(held))
+            except InvalidTask as refusal:
+                return self._condemn(task_id, engine, refusal)
+
+    def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
+        """End a task that can be neither read nor moved. A death in between leaves one without an image: invalid, too."""
+        logger.error("the document is given up: {}", refusal)
+        self.leases.reset(task_id)
+        with self.leases.hold(task_id, engine) as held:
+            if held is None:
+                return None
+            run = self._run(held)
+            self._fail(run, refusal)
+            return run.task
 
     def cancel(self, task_id: str) -> None:
         """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""
@@ -97,7 +116,7 @@ class Runner:
                 self._cancel(run)
 
     def _run(self, held: Held) -> Run:
-        """The run as the document says. Raises InvalidTask for one that no worker wrote, which then stays as it is."""
+        """The run as the document says. Raises InvalidTask for one that no worker wrote."""
         task = Task.from_document(held.document)
         run = Run(task, held.token, task.status, published=task.published)
         run.container = task.container.id if task.container else ""

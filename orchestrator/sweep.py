@@ -2,20 +2,22 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from math import inf
 from pathlib import Path
+from typing import cast
 
 from attrs import frozen
 from loguru import logger
 
 from orchestrator.event import Event
+from orchestrator.kind import shown
 from orchestrator.ports import Engine, EventBus, Mutex, Queue, TaskStore
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
-from orchestrator.task import Task, readable
+from orchestrator.task import Document, Task, readable
 from statemachine import TERMINAL
 
 _LOOKED_AT = 200
@@ -78,7 +80,9 @@ class Sweep:
     def _tasks(self) -> Iterator[Action]:
         """Tasks that were begun and that nobody holds."""
         now, here = self.store.now(), self.engine.identity()
-        for task in readable(self.store.active()):
+        documents = self.store.active()
+        yield from _foreign(documents, here)
+        for task in readable(documents):
             late = _late(task, now)
             if late > 0 and task.engine in {None, here}:
                 yield Action(Kind.ADOPT, task.id, f"{task.status}, and its worker has not been heard of for {late:.0f} s")
@@ -88,7 +92,9 @@ class Sweep:
     def _waiting(self) -> Iterator[Action]:
         """Queued tasks that nobody holds and that are not in line."""
         now, here = self.store.now(), self.engine.identity()
-        free = [task for task in readable(self.store.waiting(_LOOKED_AT)) if _late(task, now) > 0]
+        documents = self.store.waiting(_LOOKED_AT)
+        yield from _foreign(documents, here)
+        free = [task for task in readable(documents) if _late(task, now) > 0]
         in_line = self.queue.first(_LINE) if free else frozenset()
         for task in free:
             if task.engine == here:
@@ -122,7 +128,7 @@ class Sweep:
         document = self.store.find(task_id)
         if document is None:
             return "its task is unknown"
-        if document.get("status") in TERMINAL:
+        if document.get("status") in [*TERMINAL]:  # a status may be anything, also what cannot be hashed
             return "its task has ended"
         current = document.get("attempt") or 1
         return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
@@ -161,6 +167,19 @@ class Sweep:
                 self.engine.remove(name)
                 shutil.rmtree(self.spool_dir / name, ignore_errors=True)
             self.store.settle(task.id, task.seq)
+
+
+def _foreign(documents: Iterable[Document], here: str) -> Iterator[Action]:
+    """What no worker wrote is ended like any task that nobody holds; its runner finds out what is wrong with it.
+
+    Of a document whose id is a document itself there is no more than the line in the log.
+    """
+    for document in documents:
+        task_id, engine = document["_id"], document.get("engine")
+        if isinstance(task_id, Hashable) and not any(readable([document])):
+            elsewhere = isinstance(engine, str) and engine not in {"", here}
+            kind = Kind.TAKE_OVER if elsewhere else Kind.ADOPT
+            yield Action(kind, cast("str", task_id), f"{shown(document.get('status'))}, but it cannot be read")
 
 
 def _late(task: Task, now: datetime) -> float:

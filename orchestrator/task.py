@@ -1,6 +1,6 @@
 """The task document: what is stored about a task, as one frozen value. It knows no database and no container."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
@@ -131,7 +131,10 @@ class Attempt:
 
 @frozen
 class Task:
-    """A task as stored. ``request`` holds the fields its owner wrote, unchecked; all others are the worker's."""
+    """A task as stored. ``request`` holds the fields its owner wrote, unchecked; all others are the worker's.
+
+    Whoever inserted it may have given it an ``id`` that is no string: it is refused like any bad id, once it is to start.
+    """
 
     id: str
     status: State
@@ -163,6 +166,8 @@ class Task:
 
         Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
         """
+        if not isinstance(document["_id"], Hashable):
+            raise InvalidTask([f"_id: {shown(document['_id'])} is not an id"])
         fresh = document.get("status") == INITIAL and not document.get("history")
         owned = _BEFORE_FIRST if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}
@@ -171,10 +176,14 @@ class Task:
             own = {name: value for name, value in own.items() if _fits(name, value)}
         request = {name: value for name, value in document.items() if name not in _OWN}
         try:
-            task = _codec().structure({**own, "id": document["_id"], "request": request}, cls)
+            task = _codec().structure({**own, "id": "", "request": request}, cls)
         except cattrs.BaseValidationError as error:
-            raise InvalidTask(cattrs.transform_error(error, path="task")) from error
-        return evolve(task, request={name: value for name, value in request.items() if name != "_id"})
+            lines = cattrs.transform_error(error, path="", format_exception=_reason)
+            raise InvalidTask([_path_first(line) for line in lines]) from error
+        if below := [name for name in _COUNTS if getattr(task, name) < 0]:
+            raise InvalidTask([f"{name}: {getattr(task, name)} is below 0" for name in below])
+        own_request = {name: value for name, value in request.items() if name != "_id"}
+        return evolve(task, id=cast("str", document["_id"]), request=own_request)
 
     @classmethod
     def blank(cls) -> Fields:
@@ -227,6 +236,15 @@ def _codec() -> cattrs.Converter:
     return codec
 
 
+def _reason(error: BaseException, _: type | None) -> str:
+    return "is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _path_first(line: str) -> str:
+    reason, _, path = line.rpartition(" @ ")
+    return f"{path.lstrip('.') or 'task'}: {reason}"
+
+
 def _exactly(value: object, kind: type[T]) -> T:
     """No coercion: a task read as something else than what is stored could never be compared and set."""
     if not isinstance(value, kind):
@@ -265,4 +283,5 @@ def _rows(kind: type[T], value: object, _: object) -> tuple[T, ...]:
 
 
 _OWN = frozenset(attribute.name for attribute in fields(Task)) - {"id", "request"}
+_COUNTS = ("seq", "attempt", "published")
 _BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at"})

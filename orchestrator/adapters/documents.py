@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from orchestrator.errors import InvalidTask
 from orchestrator.ports import Move
 from orchestrator.task import Document, to_document
 from statemachine import INITIAL, TERMINAL, State
 
 FINAL = sorted(str(state) for state in TERMINAL)
 ACTIVE = sorted(str(state) for state in {*State} - TERMINAL - {INITIAL})
+LARGEST = 16 << 20
+"""Bytes of BSON that MongoDB takes."""
+ROOM = 1 << 20
+"""Bytes of it that are left for what the worker writes."""
 BULKY = ("files", "stdin")
 """What ``list`` leaves out."""
 
@@ -31,15 +36,25 @@ def is_applied(document: Document, move: Move) -> bool:
 
 def is_cancelled_before(document: Document, move: Move) -> bool:
     """Whether the move would apply, had nobody asked for the task to be cancelled."""
-    before = (move.entry.source, move.entry.seq - 1, move.token)
-    same = (document.get("status"), seq_of(document), _token(document)) == before
-    return same and move.unless_cancelled and document.get("cancel_requested_at") is not None
+    same = (document.get("status"), _token(document)) == (move.entry.source, move.token)
+    would = same and has_moved(document, move.entry.seq - 1)
+    return would and move.unless_cancelled and document.get("cancel_requested_at") is not None
 
 
-def seq_of(document: Document) -> int:
-    """How often the task has moved; whatever no worker wrote counts as 0."""
-    seq = document.get("seq")
-    return seq if isinstance(seq, int) and seq >= 1 else 0
+def has_moved(document: Document, times: int) -> bool:
+    """Whether the task has moved so often. A first row in the history says so, not a number that a foreign hand may write."""
+    history = document.get("history")
+    return document.get("seq") == times if times > 0 else not (isinstance(history, list) and history)
+
+
+def too_large(size: int) -> InvalidTask:
+    """The refusal of a document of ``size`` bytes."""
+    return InvalidTask([f"task: has {size} bytes; above {LARGEST - ROOM} there is no room for what the worker writes"])
+
+
+def leaves_no_room(document: Document, size: int) -> bool:
+    """Whether a task that has not moved has to be refused for its size; one that has moved was found small enough then."""
+    return size > LARGEST - ROOM and document.get("status") == INITIAL and has_moved(document, 0)
 
 
 def row(move: Move) -> dict[str, object]:

@@ -12,15 +12,19 @@ from bson.errors import BSONError
 from orchestrator.adapters.documents import (
     ACTIVE,
     BULKY,
+    FINAL,
+    LARGEST,
     age,
     changes,
+    has_moved,
     has_token,
     is_applied,
     is_cancelled_before,
     is_held,
     lease_of,
+    leaves_no_room,
     row,
-    seq_of,
+    too_large,
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
 from orchestrator.ports import Move
@@ -28,7 +32,6 @@ from orchestrator.task import Document
 from statemachine import INITIAL, TERMINAL
 
 Changed = dict[str, Any]
-_LARGEST = 16 << 20
 _ZONED: CodecOptions[Changed] = CodecOptions(dict, tz_aware=True)
 
 
@@ -37,7 +40,7 @@ class MemoryTaskStore:
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
-        self._documents: dict[str, bytes] = {}
+        self._documents: dict[bytes, bytes] = {}
         self._lock = threading.RLock()
 
     def prepare(self) -> None:
@@ -46,7 +49,7 @@ class MemoryTaskStore:
     def insert(self, document: Document) -> None:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
         with self._lock:
-            if document["_id"] in self._documents:
+            if _key(document["_id"]) in self._documents:
                 raise DuplicateTask("a task with this id exists already")
             self._save(document)
 
@@ -56,17 +59,20 @@ class MemoryTaskStore:
 
     def list(self, status: str | None, limit: int) -> Sequence[Document]:
         """The newest tasks, without their files and stdin."""
-        found = self._some(lambda document: status in {None, document.get("status")})
+        found = self._some(lambda document: status is None or document.get("status") == status)
         return found[::-1][: max(limit, 0)]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
         with self._lock:
             document = self._load(task_id)
-            if document is None or document.get("status") in TERMINAL or not self._is_free(document, token):
+            if document is None or document.get("status") in FINAL or not self._is_free(document, token):
                 return None
-            if engine is not None and (document.get("engine") or engine) != engine:
+            bound = document.get("engine")
+            if engine is not None and isinstance(bound, str) and bound not in {"", engine}:
                 return None
+            if leaves_no_room(document, size := len(bson.encode(document))):
+                raise too_large(size)
             document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl)}
             document["engine"] = engine or document.get("engine")
             return self._save(document)
@@ -94,14 +100,23 @@ class MemoryTaskStore:
                 raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
             return document
 
+    def reset(self, task_id: str) -> None:
+        """In place."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is not None and document.get("status") not in FINAL and self._is_free(document, token=""):
+                created = document.get("created_at")
+                dated = created if isinstance(created, datetime) else None
+                self._save({"_id": document["_id"], "status": str(INITIAL), "created_at": dated})
+
     def settle(self, task_id: str, seq: int) -> None:
         """Set ``published`` and ``settled``."""
-        self._change(task_id, {"published": seq, "settled": True}, lambda document: document.get("status") in TERMINAL)
+        self._change(task_id, {"published": seq, "settled": True}, lambda document: document.get("status") in FINAL)
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time once."""
         now = {"cancel_requested_at": self._clock()}
-        self._change(task_id, now, lambda document: document.get("status") not in TERMINAL and not _is_cancelled(document))
+        self._change(task_id, now, lambda document: document.get("status") not in FINAL and not _is_cancelled(document))
         return self._load(task_id)
 
     def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
@@ -146,7 +161,7 @@ class MemoryTaskStore:
                 self._save({**document, **changes})
 
     def _is_stranded(self, document: Document, engine: str) -> bool:
-        bound = document.get("engine") == engine and document.get("status") not in TERMINAL
+        bound = document.get("engine") == engine and document.get("status") not in FINAL
         return bound and self._is_free(document, token="")
 
     def _is_free(self, document: Document, token: str) -> bool:
@@ -165,8 +180,8 @@ class MemoryTaskStore:
 
     @staticmethod
     def _is_expected(document: Document, move: Move) -> bool:
-        before = (move.entry.source, move.entry.seq - 1, move.token)
-        return (document.get("status"), seq_of(document), lease_of(document).get("token")) == before
+        same = (document.get("status"), lease_of(document).get("token")) == (move.entry.source, move.token)
+        return same and has_moved(document, move.entry.seq - 1)
 
     def _apply(self, document: Changed, move: Move) -> None:
         history = document.get("history")
@@ -180,18 +195,23 @@ class MemoryTaskStore:
         return self._clock() + timedelta(seconds=ttl)
 
     def _load(self, task_id: str) -> Changed | None:
-        stored = self._documents.get(task_id)
+        stored = self._documents.get(_key(task_id))
         return None if stored is None else bson.decode(stored, _ZONED)
 
     def _save(self, document: Document) -> Changed:
         try:
             stored = bson.encode(document)
-        except (BSONError, OverflowError, UnicodeEncodeError) as error:
+        except (BSONError, OverflowError, UnicodeEncodeError, RecursionError) as error:
             raise InvalidTask([f"the document cannot be stored: {error}"]) from error
-        if len(stored) > _LARGEST:
-            raise InvalidTask([f"the document cannot be stored: it has {len(stored)} bytes, and {_LARGEST} is the most"])
-        self._documents[str(document["_id"])] = stored
+        if len(stored) > LARGEST:
+            raise too_large(len(stored))
+        self._documents[_key(document["_id"])] = stored
         return bson.decode(stored, _ZONED)
+
+
+def _key(task_id: object) -> bytes:
+    """Ids of any type that the database takes are told apart, as it does."""
+    return bson.encode({"_id": task_id})
 
 
 def _is_cancelled(document: Document) -> bool:

@@ -11,22 +11,26 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
+import bson
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
 from orchestrator.adapters.clients import PerProcess, mongo_client
 from orchestrator.adapters.documents import (
     ACTIVE,
     BULKY,
     FINAL,
+    LARGEST,
     changes,
     has_token,
     is_applied,
     is_cancelled_before,
     is_held,
+    leaves_no_room,
     row,
+    too_large,
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InfrastructureError, InvalidTask, Superseded
 from orchestrator.ports import Move
@@ -37,12 +41,12 @@ from statemachine import INITIAL, TERMINAL
 Stage = dict[str, Any]
 _ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
-_NEVER_MOVED = {"$not": {"$gte": 1}}
+_NEVER_MOVED = {"history.0": {"$exists": False}}
 _NEWEST_FIRST = ("created_at", -1)
 # as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
 _EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
 _EXPIRED = {"$lte": [_EXPIRY_MS, {"$toLong": "$$NOW"}]}
-_ENGINE = {"$ifNull": ["$engine", ""]}
+_ENGINE = {"$cond": [{"$eq": [{"$type": "$engine"}, "string"]}, "$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
 
 
@@ -93,6 +97,11 @@ class MongoTaskStore:
         document = self.find(task_id)
         if document is None or not is_held(document, token) or engine not in (None, document.get("engine")):
             return None
+        with _errors():
+            size = len(bson.encode(document))
+        if leaves_no_room(document, size):
+            self.let_go(task_id, token)
+            raise too_large(size)
         return document
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
@@ -115,8 +124,8 @@ class MongoTaskStore:
         expected: Stage = {
             "_id": move.task_id,
             "status": str(move.entry.source),
-            "seq": before or _NEVER_MOVED,
             "lease.token": move.token,
+            **({"seq": before} if before > 0 else _NEVER_MOVED),
         }
         if move.unless_cancelled:
             expected["cancel_requested_at"] = None
@@ -132,6 +141,15 @@ class MongoTaskStore:
         if document is None or not is_applied(document, move):
             raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
         return document
+
+    def reset(self, task_id: str) -> None:
+        """In one write, judged by the server's clock."""
+        dated = {"$cond": [{"$eq": [{"$type": "$created_at"}, "date"]}, "$created_at", None]}
+        bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated}
+        with _errors():
+            self._tasks.update_one(
+                {"_id": task_id, "status": _ALIVE}, [{"$replaceWith": {"$cond": [_EXPIRED, bare, "$$ROOT"]}}]
+            )
 
     def settle(self, task_id: str, seq: int) -> None:
         """Set ``published`` and ``settled``."""
@@ -196,6 +214,9 @@ class MongoTaskStore:
         return self._client()[self._database]["tasks"]
 
 
+_TOO_LARGE = frozenset({10334, 17419, 17420})
+
+
 def _expiry(field: str, ttl: float) -> Stage:
     return {field: {"$add": ["$$NOW", round(ttl * 1000)]}}
 
@@ -210,7 +231,11 @@ def _errors() -> Iterator[None]:
         yield
     except DuplicateKeyError:
         raise DuplicateTask("a task with this id exists already") from None
+    except DocumentTooLarge as error:
+        raise InvalidTask([f"task: {error}"]) from error
     except PyMongoError as error:
+        if isinstance(error, OperationFailure) and error.code in _TOO_LARGE:
+            raise too_large(LARGEST) from error
         raise InfrastructureError("mongodb", str(error).partition(", Timeout:")[0]) from error
-    except (BSONError, OverflowError, UnicodeEncodeError) as error:
+    except (BSONError, OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidTask([f"the document cannot be stored: {error}"]) from error

@@ -1,0 +1,53 @@
+"""A document that cannot be read or moved is stripped, so that its task can end; nobody's work is disturbed by it."""
+
+import pytest
+
+from orchestrator.errors import InvalidTask
+from orchestrator.ports import TaskStore
+from tests.support.stored import NOON, TTL, queued
+
+FULL = 16 << 20
+
+
+@pytest.mark.parametrize("lease", [None, 5, {}, {"token": "t"}, {"token": "t", "expires_at": "soon"}])
+def test_a_document_that_nobody_holds_keeps_only_its_id_and_date(store: TaskStore, lease: object) -> None:
+    """Whatever it has for a lease; a date of the wrong type goes, too."""
+    junk = {"a.b": 1, "$x": 1, "history": 5, "status": "running", "lease": lease}
+    store.insert({"_id": "t1", "created_at": NOON, **junk})
+    store.insert({"_id": "t2", "created_at": "noon", **junk})
+    for task_id in ("t1", "t2", "unknown"):
+        store.reset(task_id)
+    assert store.find("t1") == {"_id": "t1", "status": "queued", "created_at": NOON}
+    assert store.find("t2") == {"_id": "t2", "status": "queued", "created_at": None}
+    assert store.find("unknown") is None
+
+
+def test_a_task_that_is_held_or_has_ended_stays_as_it_is(store: TaskStore) -> None:
+    """Its holder or its owner may still need it."""
+    store.insert(queued())
+    store.claim("t1", "worker", "token", TTL)
+    store.insert({"_id": "t2", "status": "failed", "message": "kept"})
+    before = [store.find(task_id) for task_id in ("t1", "t2")]
+    for task_id in ("t1", "t2"):
+        store.reset(task_id)
+    assert [store.find(task_id) for task_id in ("t1", "t2")] == before
+
+
+@pytest.mark.parametrize("short", [60, 200, 500_000])
+def test_a_document_without_room_cannot_be_claimed_until_it_is_reset(store: TaskStore, short: int) -> None:
+    """Even when the lease alone would be too much."""
+    store.insert({"_id": "t1", "status": "queued", "stdin": "x" * (FULL - 100 - short)})
+    for _ in range(2):
+        with pytest.raises(InvalidTask, match="bytes"):
+            store.claim("t1", "worker", "token", TTL)
+    store.reset("t1")
+    assert store.claim("t1", "worker", "token", TTL)
+
+
+def test_an_engine_that_is_no_name_binds_nothing(store: TaskStore) -> None:
+    """A foreign hand wrote it, and no worker could ever have it."""
+    for number, engine in enumerate((5, {}, [], "", True)):
+        store.insert({"_id": f"t{number}", "status": "queued", "engine": engine})
+        document = store.claim(f"t{number}", "worker", "token", TTL, "here")
+        assert document
+        assert document["engine"] == "here"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from loguru import logger
 
 from orchestrator import cpu_time
@@ -19,7 +19,7 @@ from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
 from orchestrator.spool import spooling
 from orchestrator.task import ContainerRef, Fields, Outcome
-from orchestrator.verdict import Facts, lost, unexplained, verdict
+from orchestrator.verdict import Facts, lost, verdict
 
 _SETTLE = 5.0
 _SURE_STDIN = 64 << 10
@@ -208,17 +208,9 @@ class Effects:
 
     def _judge(self, run: Run, state: ContainerState, limits: Limits) -> Outcome:
         """The verdict; the engine is asked who sent a signal only when that is not known."""
-        sent = self.engine.signals(run.container) if unexplained(state, run.ended_for) else ()
-        return verdict(
-            Facts(
-                state,
-                limits,
-                run.ended_for,
-                out_of_cpu=run.out_of_cpu and run.ended_for is Cause.TIMEOUT,
-                sent=sent,
-                tally=run.tally.with_(run.meter.tally),
-            )
-        )
+        out_of_cpu = run.out_of_cpu and run.ended_for is Cause.TIMEOUT
+        facts = Facts(state, limits, run.ended_for, out_of_cpu=out_of_cpu, tally=run.tally.with_(run.meter.tally))
+        return verdict(evolve(facts, sent=self.engine.signals(run.container)) if facts.unexplained else facts)
 
     @staticmethod
     def _settle(run: Run) -> None:

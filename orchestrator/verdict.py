@@ -13,6 +13,8 @@ from orchestrator.task import Outcome
 from orchestrator.usage import Tally
 
 _SIGNALS = {128 + number: number for number in signal.Signals}
+_ANYBODYS = frozenset({"SIGKILL", "SIGTERM"})
+_PAGES = 1 << 20
 _MANY = 16
 """More processes and threads than the start of a container has for a moment, which are not held to its limit."""
 
@@ -38,6 +40,20 @@ class Facts:
         number = _SIGNALS.get(self.state.exit_code)
         return None if number is None else signal.Signals(number).name
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed a process of it at its limit: the engine says so, or the count of kills and the peak do.
+
+        With version 2 of control groups engines are known to miss it.
+        """
+        at_limit = self.tally.get(Figure.MEMORY_PEAK, 0) >= self.limits.memory - _PAGES
+        return self.state.oom_killed or (at_limit and self.tally.get(Figure.OOM_KILLS, 0) > 0)
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether a signal that anybody may send ended it, and neither the worker nor the kernel is known to have done so."""
+        return self.ended_for is None and not self.out_of_memory and self.signal in _ANYBODYS
+
 
 def verdict(facts: Facts) -> Outcome:
     """The outcome of an exited container.
@@ -54,15 +70,10 @@ def lost(name: str, ended_for: Cause | None) -> Outcome:
     return Outcome(None, ended_for or Cause.CONTAINER_LOST, f"the container {name} was removed while its task was running", {})
 
 
-def unexplained(state: ContainerState, ended_for: Cause | None) -> bool:
-    """Whether a signal that anybody may have sent ended the program, and neither the worker nor the kernel says it was it."""
-    return ended_for is None and not state.oom_killed and _SIGNALS.get(state.exit_code) in {signal.SIGKILL, signal.SIGTERM}
-
-
 def _own_cause(facts: Facts) -> Cause | None:
     if facts.state.exit_code == 0:
         return None
-    if facts.state.oom_killed:
+    if facts.out_of_memory:
         return Cause.OOM
     return Cause.SIGNAL if facts.signal else Cause.EXIT
 
@@ -73,7 +84,7 @@ def _evidence(facts: Facts) -> dict[str, object]:
         "ended_by": _ended_by(facts),
         "ended_for": "cpu_time" if facts.out_of_cpu else facts.ended_for and facts.ended_for.value,
         "signal": facts.signal,
-        "oom_killed": state.oom_killed,
+        "oom_killed": facts.out_of_memory,
         "ran_for_s": round(state.ran_for, 3),
         "engine_error": state.error or None,
         "engine_signals": list(facts.sent) or None,
@@ -92,10 +103,9 @@ def _ended_by(facts: Facts) -> str:
 
     ``unknown`` is a KILL that none of these tells of: the program's own, or that of somebody on the host.
     """
-    killed = _SIGNALS.get(facts.state.exit_code) in {signal.SIGKILL, signal.SIGTERM}
-    if killed and facts.ended_for:
+    if facts.ended_for and facts.signal in _ANYBODYS:
         return "worker"
-    if killed and facts.state.oom_killed:
+    if facts.out_of_memory and facts.signal == "SIGKILL":
         return "kernel"
     if facts.signal and facts.signal in facts.sent:
         return "engine"

@@ -1,6 +1,7 @@
 """The verdict and its evidence, from facts alone."""
 
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from orchestrator.ports import ContainerState, Counted, Figure, Phase
 from orchestrator.request import Limits
 from orchestrator.task import Outcome
 from orchestrator.usage import Tally
-from orchestrator.verdict import Facts, unexplained, verdict
+from orchestrator.verdict import Facts, verdict
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -108,11 +109,17 @@ def test_every_combination_has_a_verdict(code: int, oom: bool, ended_for: Cause 
     assert (outcome.cause is None) == (code == 0 and ended_for is None)
 
 
+@pytest.mark.parametrize(("kills", "peak", "oom"), [(1, 100 << 20, True), (1, 50 << 20, False), (0, 100 << 20, False)])
+def test_a_kill_that_the_engine_missed_is_counted_by_the_kernel(kills: int, peak: int, *, oom: bool) -> None:
+    """At its limit it is its own; below it, it is the host that ran out of memory."""
+    figures = {Figure.OOM_KILLS: kills, Figure.MEMORY_PEAK: peak}
+    outcome = judge(137, limits=Limits(memory=100 << 20), figures=figures)
+    assert (outcome.cause is Cause.OOM, outcome.evidence["oom_killed"]) == (oom, oom)
+
+
 def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
     """The engine is asked for signals when neither the worker nor the kernel accounts for one."""
-    states = {
-        (code, oom): ContainerState("c", Phase.EXITED, NOW, code, oom) for code in (0, 1, 137, 143) for oom in (True, False)
-    }
-    asked = {key for key, state in states.items() if unexplained(state, None)}
-    assert asked == {(137, False), (143, False)}
-    assert not any(unexplained(state, Cause.TIMEOUT) for state in states.values())
+    every = product((0, 1, 137, 143), (True, False))
+    states = {(code, oom): ContainerState("c", Phase.EXITED, NOW, code, oom) for code, oom in every}
+    assert {key for key, state in states.items() if Facts(state, Limits()).unexplained} == {(137, False), (143, False)}
+    assert not any(Facts(state, Limits(), Cause.TIMEOUT).unexplained for state in states.values())

@@ -1,0 +1,156 @@
+"""Whole tasks on the real engine, all other services in memory: the verdict, its evidence and the metrics."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from attrs import define
+
+from orchestrator.adapters.memory_events import MemoryEventBus
+from orchestrator.adapters.memory_logs import MemoryLogStore
+from orchestrator.adapters.memory_mutex import MemoryMutex
+from orchestrator.adapters.memory_queue import MemoryQueue
+from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.cause import Cause
+from orchestrator.client import Client
+from orchestrator.ports import Host, Stream
+from orchestrator.services import Services
+from orchestrator.settings import Settings
+from orchestrator.spool import marker
+from orchestrator.task import Task
+from statemachine import State
+from tests.support.containers import IMAGE, Bench, library
+from tests.support.worker_process import until
+
+MEBI = 1 << 20
+
+
+@define
+class Place:
+    """A worker's services."""
+
+    services: Services
+    client: Client
+    counts: bool
+
+    def run(self, script: str, **request: Any) -> Task:
+        """A shell script as a task, to its end."""
+        task = self.client.submit({"image": IMAGE, "command": script, **request})
+        ended = self.services.runner.run(task.id)
+        assert ended is not None
+        return ended
+
+    def output(self, task: Task) -> bytes:
+        """What it wrote to stdout."""
+        return b"".join(self.client.logs(task.id, Stream.STDOUT))
+
+
+@pytest.fixture
+def place(docker: Bench, tmp_path: Path) -> Iterator[Place]:
+    """Fresh services on the engine; afterwards nothing is left of any task."""
+    services = Services(
+        Settings(spool_dir=tmp_path, stop_grace=0.5),
+        MemoryTaskStore(lambda: datetime.now(UTC)),
+        MemoryEventBus(),
+        MemoryQueue(),
+        MemoryLogStore(),
+        docker.engine,
+        MemoryMutex(),
+    )
+    client = Client(services)
+    yield Place(services, client, docker.engine._groups.used)
+    assert docker.engine.owned(services.deployment) == []
+
+
+def test_cpu_time_is_limited_apart_from_wall_time(place: Place) -> None:
+    """Ended soon after it has used it, by two processes together."""
+    task = place.run("(while :; do :; done) & while :; do :; done", limits={"cpu_time": 0.6, "cpus": 1, "timeout": 30})
+    assert (task.status, task.cause, task.evidence["ended_for"]) == (State.TIMED_OUT, Cause.TIMEOUT, "cpu_time")
+    assert task.metrics
+    if place.counts:
+        assert task.metrics.cpu_time_s is not None
+        assert 0.6 <= task.metrics.cpu_time_s < 1.5
+
+
+def test_a_peak_of_a_moment_is_in_the_metrics(place: Place) -> None:
+    """Though there is no sample."""
+    task = place.run("x=$(head -c 20000000 /dev/zero | tr '\\0' a); unset x")
+    assert (task.status, task.metrics is not None) == (State.SUCCEEDED, True)
+    if place.counts:
+        assert task.metrics
+        assert task.metrics.memory_peak_bytes is not None
+        assert task.metrics.memory_peak_bytes > 20 * MEBI
+        assert task.metrics.source["memory_peak_bytes"].startswith("cgroup v")
+
+
+def test_a_child_killed_for_memory_does_not_fail_a_program_that_exits_0(place: Place) -> None:
+    """The evidence says that it was."""
+    task = place.run("sh -c 'tail /dev/zero'; exit 0", limits={"memory": "32m"})
+    assert (task.status, task.evidence["oom_killed"], task.evidence["ended_by"]) == (State.SUCCEEDED, True, "program")
+
+
+def test_the_limit_of_processes_is_evidence(place: Place) -> None:
+    """However the program ends."""
+    task = place.run("for i in $(seq 60); do sleep 1 & done 2>/dev/null; true", limits={"pids": 20})
+    if place.counts:
+        assert task.evidence["pids_limit"] == {"limit": 20, "refused": None} or task.evidence["pids_limit"]["refused"] > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "ended_by"), [("kill -9 $$", "unknown"), ("kill -11 $$", "program"), ("tail /dev/zero", "kernel")]
+)
+def test_who_ended_it_is_evidence(place: Place, script: str, ended_by: str) -> None:
+    """The program itself or the kernel."""
+    task = place.run(script, limits={"memory": "32m"})
+    assert (task.status, task.evidence["ended_by"]) == (State.FAILED, ended_by)
+
+
+def test_a_kill_by_another_client_of_the_engine_is_told_from_the_programs_own(place: Place) -> None:
+    """The exit code is the same."""
+    task = place.client.submit({"image": IMAGE, "command": "sleep 60"})
+    running = Thread(target=place.services.runner.run, args=(task.id,))
+    running.start()
+    until(lambda: place.client.get(task.id).status is State.RUNNING, 30)
+    with library() as client:
+        client.containers.get(place.client.get(task.id).container.id).kill("SIGKILL")
+    running.join(30)
+    ended = place.client.get(task.id)
+    assert (ended.cause, ended.exit_code, ended.evidence["ended_by"]) == (Cause.SIGNAL, 137, "engine")
+    assert ended.evidence["engine_signals"] == ["SIGKILL"]
+
+
+def test_both_ends_of_a_flood_are_kept_by_choice(place: Place) -> None:
+    """The program goes on to its own end."""
+    whole = b"".join(b"%d\n" % number for number in range(1, 200001))
+    task = place.run("seq 1 200000", limits={"output": 1000}, on_output_limit="drop_middle")
+    assert task.logs
+    assert (task.status, task.logs.stdout.dropped) == (State.SUCCEEDED, len(whole) - 1000)
+    assert place.output(task) == whole[:500] + marker(len(whole) - 1000) + whole[-500:]
+
+
+@pytest.mark.parametrize("limits", [{"cpus": 63}, {"memory": "4g"}], ids=["CPUs", "memory"])
+def test_more_than_the_host_has_is_refused(place: Place, limits: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made, with cause invalid."""
+    monkeypatch.setattr(place.services.engine, "host", lambda: Host(2, 1 << 30))
+    task = place.run("true", limits=limits)
+    assert (task.status, task.cause) == (State.FAILED, Cause.INVALID)
+    assert "the engine's host has" in task.message
+
+
+def test_a_group_that_a_dead_worker_left_is_found_and_removed(place: Place, docker: Bench) -> None:
+    """Its container is gone, so only its name tells whose it was."""
+    if not place.counts:
+        pytest.skip("the engine's control groups cannot be read here: be root beside an engine with the driver cgroupfs")
+    labels = {"orchestrator.task": "t-9", "orchestrator.task.attempt": "2", "orchestrator.deployment": "elsewhere"}
+    plan = docker.plan("true", name="orchestrator-t-9-2", labels=labels)
+    docker.run_plan(plan)
+    with library() as client:
+        client.containers.get(plan.name).remove()
+    (left,) = docker.engine.owned("elsewhere")
+    assert (left.name, left.task_id, left.attempt) == (plan.name, "t-9", 2)
+    assert docker.engine.owned("another") == []
+    docker.engine.remove(plan.name)
+    assert docker.engine.owned("elsewhere") == []

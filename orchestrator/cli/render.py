@@ -69,8 +69,12 @@ def seconds(task: Task) -> str:
 
 
 def memory(task: Task) -> str:
-    """The most memory that a sample saw; empty when there is none."""
-    return format_size(task.metrics.memory_bytes.max) if task.metrics and task.metrics.memory_bytes else ""
+    """The most memory that was counted, or that a sample saw; empty when nothing is known."""
+    if task.metrics is None:
+        return ""
+    sampled = task.metrics.memory_bytes.max if task.metrics.memory_bytes else 0
+    most = task.metrics.memory_peak_bytes or sampled
+    return format_size(most) if most else ""
 
 
 def summary(task: Task) -> Text:
@@ -136,6 +140,12 @@ def _use(task: Task) -> Iterable[tuple[str, str]]:
         yield "CPU", f"{cpu.max:.0f} % at most, {cpu.avg:.0f} % on average, of one core"
     if used := task.metrics.memory_bytes:
         yield "memory", f"{format_size(used.max)} at most, {format_size(used.avg)} on average"
+    if task.metrics.cpu_time_s is not None:
+        held = f", held up for {task.metrics.throttled_s:.2f} s" if task.metrics.throttled_s else ""
+        yield "CPU time", f"{task.metrics.cpu_time_s:.2f} s{held}"
+    if task.metrics.memory_peak_bytes:
+        processes = f", {task.metrics.pids_peak} processes and threads" if task.metrics.pids_peak else ""
+        yield "peaks", f"{format_size(task.metrics.memory_peak_bytes)}{processes}"
 
 
 def _streams(task: Task) -> list[tuple[str, LogObject]]:

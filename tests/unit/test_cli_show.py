@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.adapters.memory_engine import Program
-from orchestrator.cli.render import card, console
+from orchestrator.cli.render import card, console, memory
 from orchestrator.task import Metrics, Usage
 from tests.support.command_line import CommandLine
 from tests.support.tasks import finished
@@ -48,6 +48,17 @@ def test_use_of_the_machine_is_shown_in_units_for_people() -> None:
     console(shown).print(card(task))
     for words in ("1.50 s, 2 samples", "100 % at most, 75 % on average", "3 MiB at most, 2 MiB on average"):
         assert words in shown.getvalue()
+
+
+def test_what_was_counted_is_shown_beside_the_samples() -> None:
+    """Also of a program that was too short for any sample."""
+    metrics = Metrics(None, None, 0, 0.2, cpu_time_s=0.15, throttled_s=0.5, memory_peak_bytes=21 << 20, pids_peak=3)
+    task = evolve(finished(), metrics=metrics)
+    shown = StringIO()
+    console(shown).print(card(task))
+    for words in ("0.15 s, held up for 0.50 s", "21 MiB, 3 processes and threads"):
+        assert words in shown.getvalue()
+    assert memory(task) == "21 MiB"
 
 
 def test_nothing_in_a_task_can_speak_to_the_terminal(call: CommandLine) -> None:

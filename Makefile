@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: demo test faults bench check format diagrams setup ready lock clean
+.PHONY: demo test faults abuse bench check format diagrams setup ready lock clean
 
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
@@ -7,6 +7,10 @@ demo: ready # run real programs and watch them
 test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
+
+abuse: ready # every hostile program; makes docs/isolation.md
+	.venv/bin/python -m scripts.image python
+	ABUSE_PAGE=$(CURDIR)/docs/isolation.md .venv/bin/python -m pytest tests/abuse $(ARGS)
 
 faults: ready # the fault suite in full, DURATION seconds for each random loop; makes docs/reliability.md
 	@mkdir -p .orchestrator && rm -f .orchestrator/faults.jsonl

@@ -187,7 +187,7 @@ def test_a_restart_of_the_engine_is_not_the_programs_failure(
         site.ended(tasks)
         took = time.monotonic() - back
         attempts = [site.document(task_id)["attempt"] for task_id in tasks]
-        assert attempts == ([1, 1] if flags else [2, 2])
+        assert attempts == ([1, 1] if flags else [2, 2]), [site.document(task_id)["message"] for task_id in tasks]
         prove(site, *tasks, slots=4)
         kept = "with" if flags else "without"
         note(5, f"the Docker daemon restarts {kept} live-restore ({how.name})", "running", [took], "engine back to all ended")

@@ -21,6 +21,7 @@ from tests.support.installation import Installation
 
 AT_ONCE = 6
 PATIENCE = 120.0
+CGROUPS = Path("/sys/fs/cgroup")
 _PAUSE = 0.05
 
 
@@ -42,12 +43,12 @@ def memory_of(process: int) -> int:
 
 
 class Bench:
-    """One installation, and connections of its own to it. ``baseline`` is the worker's memory once it is warm."""
+    """One installation, and connections of its own to it. ``baseline`` is the worker's memory once it is warm, ``final`` at the end."""
 
     def __init__(self, installation: Installation) -> None:
         settings = installation.settings
         self.installation = installation
-        self.baseline = 0
+        self.baseline = self.final = 0
         self.ran: dict[str, Ran] = {}
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._mongo: MongoClient[dict[str, Any]] = mongo_client(settings)
@@ -108,8 +109,9 @@ class Bench:
         with library() as client:
             things = [*client.containers.list(all=True, filters=wanted), *client.volumes.list(filters=wanted)]
             left = [thing.name for thing in things]
-        spool = self.installation.settings.spool_dir
-        left += [str(path) for path in spool.glob(f"*/{container_name(document['_id'], 1)}") if "/" not in document["_id"]]
+        if document["container"]:
+            name, spool = container_name(document["_id"], 1), self.installation.settings.spool_dir
+            left += map(str, [*spool.glob(f"*/{name}"), *CGROUPS.glob(f"{name}*"), *CGROUPS.glob(f"*/{name}*")])
         return left + (_processes(document["container"]["id"]) if document["container"] else [])
 
 

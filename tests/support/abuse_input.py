@@ -36,6 +36,8 @@ def _limits(does: str, value: object, *fields: str) -> Program:
     return _refused(f"limits of {does}", {"limits": dict.fromkeys(LIMITS, value)}, *(f"limits.{name}" for name in fields))
 
 
+NEARLY = (16 << 20) - 300
+_JUNK = {"lease": [5], "engine": {"$ne": 1}, "history": [], "seq": 7, "worker": 5, "published": -1, "metrics": "x"}
 INPUT = [
     _limits("0", 0, "cpus", "memory", "pids", "timeout", "cpu_time", "tmp"),
     _limits("-1", -1, *LIMITS),
@@ -53,4 +55,12 @@ INPUT = [
     _refused("root, and a network", {"user": "0", "network": True}, "user", "network"),
     _refused("an id with a slash", {"_id": "../task/1"}, "_id"),
     _refused("an id with a colon and a space", {"_id": "tasks: all"}, "_id"),
+    _refused("an id that is a number", {"_id": 4711}, "_id"),
+    _refused("keys with dollars and dots", {"$where": "1", "a.b": 1, "env": {"A": {"$gt": ""}}}, "task", "env"),
+    _refused("nearly 16 MB of stdin", {"stdin": "x" * NEARLY}, "task"),
+    _refused("nearly 16 MB below a key with a dollar", {"$x": "x" * NEARLY}, "task"),
+    _refused("a status that is a number", {"status": 5}, "status"),
+    _refused("running, with a history that is a number", {"status": "running", "history": 5, "seq": 3}, "history"),
+    _refused("running, with counts of wrong types", {"status": "running", "seq": "x", "attempt": []}, "seq", "attempt"),
+    _refused("junk for lease, engine and history, and no image", {"image": None, **_JUNK}, "image"),
 ]

@@ -13,8 +13,9 @@ _HEAD = """\
 
 Hostile programs, each run as a task through a real worker process on a real engine, side by side. After each one: nothing of
 it is left on the host (containers, volumes, processes, spool), the next task runs and finds nothing in `/tmp`, `/dev/shm`,
-message queues and shared memory, and the worker's memory (proportional set size) is at most {bound} MiB above what it was once
-warm ({baseline} MiB). All of it is asserted by `make test`; what is promised, and what is not, is in [security](security.md).
+message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB above what it was once
+warm, others flooding it at the same time; after all of them it differs by at most {flat} MiB: {warm} MiB before, {final} MiB after.
+All of it is asserted by `make test`. What is promised, and what is not, is in [security](security.md).
 
 {total} programs, {held} held.
 """
@@ -22,10 +23,11 @@ _COLUMNS = "| program | expected | got | evidence | s | worker MiB |\n|---|---|-
 _ROW = "| {does} | {expected} | {got} | {evidence} | {seconds:.1f} | {before} → {after} |\n"
 
 
-def write(path: Path, ran: Sequence[Ran], baseline: int, bound: int) -> None:
+def write(path: Path, ran: Sequence[Ran], memory: tuple[int, int], bounds: tuple[int, int]) -> None:
     """One table for each group, and what is not exact."""
     held = sum(not each.left and not each.next_saw for each in ran)
-    text = _HEAD.format(bound=bound >> 20, baseline=baseline >> 20, total=len(ran), held=held)
+    (warm, final), (room, flat) = memory, bounds
+    text = _HEAD.format(warm=warm >> 20, final=final >> 20, room=room >> 20, flat=flat >> 20, total=len(ran), held=held)
     for group in dict.fromkeys(each.program.group for each in ran):
         text += f"\n## {group.capitalize()}\n\n{_COLUMNS}"
         text += "".join(_row(each) for each in ran if each.program.group == group)

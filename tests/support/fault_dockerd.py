@@ -13,10 +13,9 @@ from types import TracebackType
 from typing import Self
 
 import docker
-import requests
-from docker.errors import DockerException
 
 from orchestrator.embedded import leash
+from scripts.engine import answers
 from tests.support.containers import IMAGE, library
 from tests.support.worker_process import until
 
@@ -74,13 +73,7 @@ class Dockerd:
     def _answers(self) -> bool:
         assert self._process
         assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
-        if not self.socket.exists():
-            return False
-        try:
-            with closing(docker.DockerClient(base_url=self.host, version="1.41", timeout=5)) as client:
-                return bool(client.ping())
-        except (DockerException, requests.RequestException):
-            return False
+        return answers(self.host) is not None
 
     def _end_containerd(self) -> None:
         """After a SIGKILL the containerd that the engine had started is left."""

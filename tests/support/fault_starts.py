@@ -13,6 +13,7 @@ from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from scripts.engine import answers
 
 _PAUSE = 0.2
 
@@ -49,6 +50,8 @@ class Starts:
             self._closed.wait(_PAUSE)
 
     def _listen(self) -> None:
+        if answers(self._host) is None:  # the library leaks a socket for each connection that is refused
+            return
         client = docker.APIClient(base_url=self._host, version="1.41", timeout=60)
         wanted = {"type": "container", "event": "start", "label": f"{DEPLOYMENT}={self._deployment}"}
         try:

@@ -22,6 +22,9 @@ from orchestrator.task import ContainerRef, Fields, Outcome
 from orchestrator.verdict import Facts, lost, verdict
 
 _SETTLE = 5.0
+_SECOND_LOOK = 1.0
+_KILLED = frozenset({137, 143})
+"""Exit codes of a program that got KILL or TERM."""
 _SURE_STDIN = 64 << 10
 
 
@@ -86,6 +89,8 @@ class Effects:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
+            if outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
+                self._look_again(run)
         except ContainerMissing:
             self._settle(run)
             outcome = lost(run.name, run.ended_for)
@@ -187,6 +192,14 @@ class Effects:
         self._settle(run)
         run.final = state
         return self._judge(run, state, request.limits)
+
+    def _look_again(self, run: Run) -> None:
+        """A kill from outside may be the first sign of more: that the container is being removed, or that its engine stops.
+
+        Raises ContainerMissing and InfrastructureError.
+        """
+        time.sleep(_SECOND_LOOK)
+        self.engine.inspect(run.container)
 
     def _await_exit(self, run: Run, limits: Limits) -> ContainerState:
         """Wait for the exit; when wall time or CPU time is up, end the program. The state then.

@@ -12,6 +12,7 @@ from attrs import asdict, frozen
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Chunk, Stream
+from orchestrator.tail import Tail, marker, write_all
 
 _MANIFEST = "sealed.json"
 _BLOCK = 1 << 16
@@ -75,7 +76,7 @@ class Spool:
         self._skip[stream] -= skipped
         new = memoryview(data)[skipped:]
         kept = new[: max(self._head - self._seen[stream], 0)]
-        _write_all(self._files[stream], kept)
+        write_all(self._files[stream], kept)
         self._hashes[stream].update(kept)
         if self._tails:
             self._tails[stream].write(new[len(kept) :])
@@ -124,67 +125,12 @@ class Spool:
             file.truncate(kept)
             file.seek(kept)
             for part in (marker(tail.dropped), *tail.parts()):
-                _write_all(file, memoryview(part))
+                write_all(file, memoryview(part))
                 digest.update(part)
             return Sealed(file.tell(), digest.hexdigest(), tail.dropped, complete)
 
     def _kept(self, stream: Stream) -> int:
         return min(self._seen[stream], self._head)
-
-
-class Tail:
-    """A file of ``size`` bytes that is written round and round, so that it holds the last of what was written."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
-        self._size = size
-        self._seen = 0
-        self._file: BinaryIO | None = None
-
-    def open(self) -> None:
-        """Make the file, or go on with it. Raises OSError."""
-        self.close()
-        self._path.touch(mode=0o600)
-        self._file = self._path.open("r+b", buffering=0)
-
-    def write(self, data: memoryview) -> None:
-        """Take what follows. Raises OSError."""
-        last = data[max(len(data) - self._size, 0) :]
-        at = self._seen + len(data) - len(last)
-        self._seen += len(data)
-        while last and self._file:
-            self._file.seek(at % self._size)
-            part = last[: self._size - at % self._size]
-            _write_all(self._file, part)
-            at, last = at + len(part), last[len(part) :]
-
-    @property
-    def dropped(self) -> int:
-        """Bytes that were written over."""
-        return max(self._seen - self._size, 0)
-
-    def parts(self) -> Iterator[bytes]:
-        """What it holds, from the oldest byte on. Raises OSError."""
-        with self._path.open("rb") as file:
-            turn = self._seen % self._size if self.dropped else 0
-            file.seek(turn)
-            yield from iter(partial(file.read, _BLOCK), b"")
-            file.seek(0)
-            left = turn
-            while left and (part := file.read(min(left, _BLOCK))):
-                left -= len(part)
-                yield part
-
-    def close(self) -> None:
-        """Close the file; what it holds stays."""
-        if self._file:
-            self._file.close()
-        self._file = None
-
-
-def marker(dropped: int) -> bytes:
-    """The line that stands in a file for what was dropped there; nothing when nothing was."""
-    return f"\n[{dropped} bytes dropped here]\n".encode() if dropped else b""
 
 
 def sealed(folder: Path) -> dict[Stream, Sealed] | None:
@@ -218,8 +164,3 @@ def spooling() -> Iterator[None]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_all(file: BinaryIO, data: memoryview) -> None:
-    while data:
-        data = data[file.write(data) :]

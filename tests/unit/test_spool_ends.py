@@ -11,7 +11,8 @@ from orchestrator.adapters.memory_engine import Program
 from orchestrator.errors import InvalidTask
 from orchestrator.ports import Stream
 from orchestrator.request import Rules, parse_request
-from orchestrator.spool import Spool, marker, sealed
+from orchestrator.spool import Spool, sealed
+from orchestrator.tail import marker
 from statemachine import State
 from tests.support.world import World
 

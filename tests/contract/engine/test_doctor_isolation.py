@@ -21,7 +21,7 @@ LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
     "bounded /tmp": ({"Tmpfs": {"/tmp": "rw,mode=1777"}}, isolation._scratch),  # noqa: S108
     "masked paths": ({"MaskedPaths": [], "ReadonlyPaths": []}, isolation._masked),
     "ulimits": ({"Ulimits": []}, isolation._ulimits),
-    "network": ({"NetworkDisabled": False}, isolation._network),
+    "network": ({"NetworkDisabled": False, "NetworkMode": "host"}, isolation._network),
     "user": ({"User": "0:0"}, isolation._user),
     "environment": ({"Env": ["MONGO_URI=mongodb://me:secret@db"]}, isolation._variables),
     "process limit": ({"PidsLimit": 100}, isolation._processes),

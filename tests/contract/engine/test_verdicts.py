@@ -19,7 +19,7 @@ from orchestrator.client import Client
 from orchestrator.ports import Host, Stream
 from orchestrator.services import Services
 from orchestrator.settings import Settings
-from orchestrator.spool import marker
+from orchestrator.tail import marker
 from orchestrator.task import Task
 from statemachine import State
 from tests.support.containers import IMAGE, Bench, library

@@ -1,0 +1,69 @@
+"""The last bytes of a stream that is too long, in a file of fixed size. Knows no spool."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+_BLOCK = 1 << 16
+
+
+class Tail:
+    """A file of ``size`` bytes that is written round and round, so that it holds the last of what was written."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._seen = 0
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Make the file, or go on with it. Raises OSError."""
+        self.close()
+        self._path.touch(mode=0o600)
+        self._file = self._path.open("r+b", buffering=0)
+
+    def write(self, data: memoryview) -> None:
+        """Take what follows. Raises OSError."""
+        last = data[max(len(data) - self._size, 0) :]
+        at = self._seen + len(data) - len(last)
+        self._seen += len(data)
+        while last and self._file:
+            self._file.seek(at % self._size)
+            part = last[: self._size - at % self._size]
+            write_all(self._file, part)
+            at, last = at + len(part), last[len(part) :]
+
+    @property
+    def dropped(self) -> int:
+        """Bytes that were written over."""
+        return max(self._seen - self._size, 0)
+
+    def parts(self) -> Iterator[bytes]:
+        """What it holds, from the oldest byte on. Raises OSError."""
+        with self._path.open("rb") as file:
+            turn = self._seen % self._size if self.dropped else 0
+            file.seek(turn)
+            yield from iter(partial(file.read, _BLOCK), b"")
+            file.seek(0)
+            left = turn
+            while left and (part := file.read(min(left, _BLOCK))):
+                left -= len(part)
+                yield part
+
+    def close(self) -> None:
+        """Close the file; what it holds stays."""
+        if self._file:
+            self._file.close()
+        self._file = None
+
+
+def marker(dropped: int) -> bytes:
+    """The line that stands in a file for what was dropped there; nothing when nothing was."""
+    return f"\n[{dropped} bytes dropped here]\n".encode() if dropped else b""
+
+
+def write_all(file: BinaryIO, data: memoryview) -> None:
+    """Write to an unbuffered file, which may take less at a time. Raises OSError."""
+    while data:
+        data = data[file.write(data) :]

@@ -12,7 +12,7 @@ from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import not_run, note
 from tests.support.fault_site import Site
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
 _SLEEP = """import select, time
 time.sleep = lambda seconds: select.select((), (), (), seconds)
@@ -55,7 +55,7 @@ def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
         for task_id in tasks:
             site.reaches(task_id, "running")
         clock.write_text(jump)
-        until(lambda: all(site.status(task_id) not in {"queued", "running"} for task_id in tasks), 60)
+        until(lambda: all(site.status(task_id) not in {"queued", "running"} for task_id in tasks))
         clock.write_text("+0")
         site.ended(tasks)
         documents = [site.document(task_id) for task_id in tasks]

@@ -19,8 +19,8 @@ from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy, http_error
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
+from tests.support.fault_wait import until
 from tests.support.servers import Corner
-from tests.support.worker_process import until
 
 CALLS = {
     "inspect image": rb"^GET \S+/images/",
@@ -90,7 +90,7 @@ def test_every_call_to_the_engine_may_fail_twice(site: Site, lanes: Lanes) -> No
         site.submit(*_asks_for(call), queue=lane.queue, files={"a": "b"}, limits={"timeout": 1.5 if call == "kill" else 120})
     tasks = [*site.programs]
     site.ended(tasks, 240)
-    until(lambda: all(rule.struck for rule in struck.values()), 30)
+    until(lambda: all(rule.struck for rule in struck.values()))
     prove(site, *tasks)
     for fault in dict.fromkeys(fault for _, fault in chosen):
         calls = [call for call, each in chosen if each == fault]

@@ -14,7 +14,7 @@ from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
 TAKEN_OVER = 15.0
 """Seconds from the kill to another worker's claim, with default settings."""
@@ -88,7 +88,7 @@ def test_a_worker_killed_before_any_call_of_a_sweep_is_replaced(site: Site) -> N
         assert _death(victim), f"nobody died at {point}"
         heir = sweeper(site, f"heir-{number}")
         cleaned(site, debris)
-        until(lambda: not site.spooled(), 30)
+        until(lambda: not site.spooled())
         heir.signal(9)
         heir.dead()
         tasks += debris
@@ -133,7 +133,7 @@ def _recorded_sweep(site: Site) -> list[str]:
     debris = leave_debris(site)
     worker = sweeper(site, "recorder")
     cleaned(site, debris)
-    until(lambda: not site.spooled(), 30)
+    until(lambda: not site.spooled())
     worker.signal(9)
     worker.dead()
     points = [point for _, point in worker.points()]
@@ -154,7 +154,7 @@ def _victim(site: Site, number: int, point: str, scenario: Scenario) -> tuple[Ch
 def _death(child: Child) -> float | None:
     """When it died at its last point; None when it still lives."""
     try:
-        child.dead(40)
+        child.dead()
     except AssertionError:
         return None
     return child.points()[-1][0]

@@ -14,8 +14,8 @@ from tests.support.fault_proof import prove
 from tests.support.fault_proxy import http_error
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
+from tests.support.fault_wait import until
 from tests.support.servers import Corner
-from tests.support.worker_process import until
 
 DOWN = 120.0 if long() else 3.0
 """Seconds for which a server stays away."""
@@ -47,7 +47,7 @@ def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Deto
     rule = detour.s3.add(rb"^PUT /\S+/stdout-", **S3_FAULTS[fault])
     began = time.monotonic()
     tasks = [site.submit(flood(300_000))]
-    site.ended(tasks, 120)
+    site.ended(tasks)
     assert rule.struck
     _one_object_each(site, tasks)
     prove(site, *tasks, slots=SLOTS)
@@ -66,7 +66,7 @@ def test_object_storage_away_is_waited_for(detour: Detour) -> None:
     assert site.spooled()
     detour.s3.come_up()
     back = time.monotonic()
-    site.ended(tasks, 120)
+    site.ended(tasks)
     recovered = time.monotonic() - back
     _one_object_each(site, tasks)
     prove(site, *tasks, slots=SLOTS)
@@ -100,7 +100,7 @@ def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
     for state in ("queued", "running", "collecting", "uploading") if long() else ("running",):
         tasks = [site.submit(talker(1.5)) for _ in range(SLOTS)]
         if state != "queued":
-            until(lambda tasks=tasks, state=state: any(site.status(task_id) == state for task_id in tasks), 30)
+            until(lambda tasks=tasks, state=state: any(site.status(task_id) == state for task_id in tasks))
         detour.mongo.go_down()
         time.sleep(lease + 2)
         detour.mongo.come_up()

@@ -14,7 +14,7 @@ from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import note
 from tests.support.fault_site import Site
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
 GRACE = 2.0
 STUBBORN = Program("trap '' TERM; echo started; while :; do sleep 1; done", b"started\n", b"", None)

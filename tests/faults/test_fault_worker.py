@@ -10,7 +10,7 @@ from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
-from tests.support.worker_process import until
+from tests.support.fault_wait import PATIENCE, until
 
 RACERS = 10
 FROZEN_AT = {
@@ -23,7 +23,7 @@ FROZEN_AT = {
 }
 
 
-def taken_by(site: Site, worker: Child, task_id: str, within: float = 40) -> float:
+def taken_by(site: Site, worker: Child, task_id: str, within: float = PATIENCE) -> float:
     """Wait until the worker holds the task; the monotonic time."""
     until(lambda: (site.document(task_id).get("lease") or {}).get("worker") == worker.name, within)
     return time.monotonic()

@@ -1,5 +1,6 @@
 """Runs hostile programs side by side through one worker process, and looks at what each leaves behind."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable
@@ -43,7 +44,7 @@ def memory_of(process: int) -> int:
 
 
 class Bench:
-    """One installation, and connections of its own to it. ``baseline`` is the worker's memory once it is warm, ``final`` at the end."""
+    """One installation, and connections to it. ``baseline`` is the worker's memory once it is warm, ``final`` at the end."""
 
     def __init__(self, installation: Installation) -> None:
         settings = installation.settings
@@ -81,7 +82,8 @@ class Bench:
         before, began = self.memory, time.monotonic()
         document = self._ended(program.request)
         seconds = time.monotonic() - began
-        seen = Seen(document, self._output(document, "stdout"), self._output(document, "stderr"))
+        crowd = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
+        seen = Seen(document, self._output(document, "stdout"), self._output(document, "stderr"), crowd)
         left = self._left(document)
         following = self._ended({"image": IMAGE, "command": LOOK})
         saw = self._output(following, "stdout") if following["status"] == "succeeded" else following["message"].encode()

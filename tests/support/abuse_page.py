@@ -12,12 +12,19 @@ _HEAD = """\
 # Isolation
 
 Hostile programs, each run as a task through a real worker process on a real engine, side by side. After each one: nothing of
-it is left on the host (containers, volumes, processes, spool), the next task runs and finds nothing in `/tmp`, `/dev/shm`,
-message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB above what it was once
-warm, others flooding it at the same time; after all of them it differs by at most {flat} MiB: {warm} MiB before, {final} MiB after.
-All of it is asserted by `make test`. What is promised, and what is not, is in [security](security.md).
+it is left on the host (containers, volumes, processes, control groups, spool), the next task runs and finds nothing in `/tmp`,
+`/dev/shm`, message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB above what it
+was once warm, others flooding it at the same time; after all of them it differs by at most {flat} MiB: {warm} MiB before,
+{final} MiB after. All of it is asserted by `make test`. What is promised, and what is not, is in [security](security.md).
 
 {total} programs, {held} held.
+"""
+_INEXACT = """
+## Not exact
+
+- Peaks are those of the container: its start is in them, some 4 MiB and up to 8 threads for a moment.
+- Seconds are from insert to settled, beside five others on the machine that made this page; "at most" is for one whose processes
+  need not wait for a CPU.
 """
 _COLUMNS = "| program | expected | got | evidence | s | worker MiB |\n|---|---|---|---|---|---|\n"
 _ROW = "| {does} | {expected} | {got} | {evidence} | {seconds:.1f} | {before} → {after} |\n"
@@ -32,7 +39,7 @@ def write(path: Path, ran: Sequence[Ran], memory: tuple[int, int], bounds: tuple
         text += f"\n## {group.capitalize()}\n\n{_COLUMNS}"
         text += "".join(_row(each) for each in ran if each.program.group == group)
     inexact = dict.fromkeys((each.program.name, each.program.inexact) for each in ran if each.program.inexact)
-    text += "\n## Not exact\n\n" + "".join(f"- {name}: {words}.\n" for name, words in inexact) if inexact else ""
+    text += _INEXACT + "".join(f"- {name}: {words}.\n" for name, words in inexact)
     path.write_text(text, encoding="utf-8")
 
 

@@ -11,16 +11,20 @@ from tests.support.containers import IMAGE
 PYTHON = "orchestrator-python:1"
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108  inside the container
 GRACE = 2.0
-"""Seconds between TERM and KILL in the worker of the suite; one more is allowed for the kill itself."""
+"""Seconds between TERM and KILL in the worker of the suite; one more is allowed, and one for each that waits for a CPU."""
 
 
 @frozen
 class Seen:
-    """What is left of a task when it has ended: its document and its output."""
+    """What is left of a task when it has ended: its document and its output.
+
+    ``crowd`` is how many processes wanted each CPU of the host then, 1 when none had to wait.
+    """
 
     document: Mapping[str, Any]
     stdout: bytes
     stderr: bytes
+    crowd: float = 1.0
 
     @property
     def lines(self) -> list[str]:

@@ -9,7 +9,7 @@ from tests.support.containers import IMAGE
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_site import Site
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
 HASTY = {"LEASE_TTL": "2", "SWEEP_INTERVAL": "0.5", "ORPHAN_GRACE": "1"}
 LEFT_AT = (

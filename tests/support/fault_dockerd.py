@@ -17,7 +17,7 @@ import docker
 from orchestrator.embedded import leash
 from scripts.engine import answers
 from tests.support.containers import IMAGE, library
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
@@ -59,7 +59,7 @@ class Dockerd:
             tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
             with (self._folder / "log").open("ab") as log:
                 self._process = subprocess.Popen([*tied, *argv], stdout=log, stderr=log, env={**os.environ, "PATH": _PATH})
-            until(self._answers, 60)
+            until(self._answers)
         return time.monotonic()
 
     def stop(self, number: int = signal.SIGTERM) -> None:

@@ -15,7 +15,7 @@ from typing import Self
 from attrs import field, frozen
 
 from orchestrator.embedded import leash
-from tests.support.worker_process import until
+from tests.support.fault_wait import PATIENCE, until
 
 
 @frozen
@@ -52,11 +52,11 @@ class Child:
             os.kill(self.pid, number)
         return time.monotonic()
 
-    def dead(self, within: float = 60) -> None:
+    def dead(self, within: float = PATIENCE) -> None:
         """Wait until the process is gone."""
         until(lambda: not self.alive, within)
 
-    def says(self, words: str, within: float = 60) -> None:
+    def says(self, words: str, within: float = PATIENCE) -> None:
         """Wait until a line of its log has these words."""
         until(lambda: words in self.said(), within)
 

@@ -9,9 +9,9 @@ from orchestrator.adapters.clients import minio_client
 from orchestrator.errors import InfrastructureError
 from tests.support.fault_programs import ENDED, Program, sleeper
 from tests.support.fault_site import Site
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
-SETTLES = 45.0
+SETTLES = 90.0
 """Seconds within which everything that belongs to an ended task must be gone: the orphan grace, and a few sweeps."""
 _MEANS_THE_END = ("status", "seq", "history", "exit_code", "cause", "message", "logs", "metrics", "attempts", "finished_at")
 

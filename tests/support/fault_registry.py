@@ -15,7 +15,7 @@ from typing import Self
 from orchestrator.embedded import leash
 from scripts.packages import read
 from tests.support.containers import library
-from tests.support.worker_process import until
+from tests.support.fault_wait import until
 
 _CONFIG = """version: 0.1
 log: {{level: warn, accesslog: {{disabled: true}}}}

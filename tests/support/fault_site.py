@@ -21,7 +21,7 @@ from tests.support.fault_nursery import Child, Nursery
 from tests.support.fault_programs import ENDED, Program
 from tests.support.fault_starts import Starts
 from tests.support.fault_subscriber import Subscriber
-from tests.support.worker_process import until
+from tests.support.fault_wait import PATIENCE, until
 
 Document = Mapping[str, Any]
 
@@ -93,11 +93,11 @@ class Site:
         """Its status as stored."""
         return str(self.document(task_id)["status"])
 
-    def reaches(self, task_id: str, *states: str, within: float = 60) -> None:
+    def reaches(self, task_id: str, *states: str, within: float = PATIENCE) -> None:
         """Wait until the task is in one of the states."""
         until(lambda: self.status(task_id) in states, within)
 
-    def ended(self, task_ids: Iterable[str], within: float = 90) -> None:
+    def ended(self, task_ids: Iterable[str], within: float = PATIENCE) -> None:
         """Wait until all have ended."""
         until(lambda: all(self.status(task_id) in ENDED for task_id in task_ids), within)
 

@@ -1,0 +1,12 @@
+"""Waiting for something to come about, on a machine that may be crowded: the deadline only ends what would hang."""
+
+from collections.abc import Callable
+
+from tests.support.worker_process import until as _until
+
+PATIENCE = 180.0
+
+
+def until(holds: Callable[[], object], within: float = PATIENCE) -> None:
+    """Return when the condition holds; fail when it does not within so many seconds."""
+    _until(holds, within)

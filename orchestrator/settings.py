@@ -197,6 +197,8 @@ class Settings:
             if (default := getattr(self, f"default_{limit.name}", 0)) > (most := getattr(self, f"max_{limit.name}", 0))
         ]
         rooted = not self.root_allowed and 0 in map(int, self.default_user.split(":"))
+        short = 0 < self.memory_budget < self.default_memory
+        above += [f"DEFAULT_MEMORY: {self.default_memory} is above MEMORY_BUDGET, which is {self.memory_budget}"] * short
         return above + [f"DEFAULT_USER: {self.default_user!r} is root, and ROOT_ALLOWED is false"] * rooted
 
     @property

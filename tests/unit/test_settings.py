@@ -132,6 +132,21 @@ def test_settings_that_contradict_each_other_are_named() -> None:
     ]
 
 
+def test_a_budget_below_one_task_is_a_contradiction() -> None:
+    """No task that names no limits could ever begin; 0 is no budget."""
+    assert complaints({"MEMORY_BUDGET": "100m"}) == ["DEFAULT_MEMORY: 268435456 is above MEMORY_BUDGET, which is 104857600"]
+    assert complaints({"MEMORY_BUDGET": "100m", "DEFAULT_MEMORY": "100m"}) == []
+    assert complaints({"MEMORY_BUDGET": "0"}) == []
+    assert complaints({"MEMORY_BUDGET": "-1"}) == ["MEMORY_BUDGET: '-1' is not a size such as 16g, or 0"]
+
+
+def test_lists_are_words() -> None:
+    """Between commas or spaces."""
+    settings = Settings.load({"IMAGES_ALLOWED": "python:3.*, busybox", "RUNTIMES_ALLOWED": "runsc kata", "RUNTIME": "crun"})
+    assert settings.rules.images == ("python:3.*", "busybox")
+    assert settings.rules.runtimes == ("crun", "runsc", "kata")
+
+
 @pytest.mark.parametrize("name", SECRET)
 def test_secret_is_in_no_text(name: str) -> None:
     """Neither in what the settings print as, nor in the message about a bad value."""

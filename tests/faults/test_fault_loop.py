@@ -12,7 +12,7 @@ from attrs import define, field
 
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_nursery import Child
-from tests.support.fault_programs import ENDED, Program, flood, sleeper, talker
+from tests.support.fault_programs import Program, flood, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import http_error
 from tests.support.fault_report import duration, note
@@ -33,9 +33,9 @@ def test_workers_killed_at_random_lose_no_task(site: Site) -> None:
         victim.signal(signal.SIGKILL)
         victim.dead()
         kills += 1
-        workers.append(site.worker(f"w{WORKERS + kills}"))
+        workers.append(site.nursery.fork(site.environment, f"w{WORKERS + kills}"))
     began = time.monotonic()
-    site.ended(tasks, 300)
+    site.ended(tasks)
     prove(site, *tasks, slots=SLOTS)
     note(
         2,
@@ -151,7 +151,7 @@ def test_every_fault_at_random_breaks_no_invariant_and_leaks_nothing(detour: Det
         chaos.strike()
     chaos.calm()
     began = time.monotonic()
-    site.ended(chaos.tasks, 300)
+    site.ended(chaos.tasks)
     took = time.monotonic() - began
     for task_id in chaos.tasks:
         program = site.programs[task_id]
@@ -171,8 +171,7 @@ def test_every_fault_at_random_breaks_no_invariant_and_leaks_nothing(detour: Det
 
 def _refill(site: Site, tasks: list[str], wanted: int) -> list[str]:
     """New tasks, so that so many are in hand."""
-    open_ = sum(site.status(task_id) not in ENDED for task_id in tasks[-3 * wanted :])
-    return [_any_task(site) for _ in range(max(wanted - open_, 0))]
+    return [_any_task(site) for _ in range(max(wanted - site.count_open(tasks), 0))]
 
 
 def _any_task(site: Site) -> str:

@@ -23,7 +23,7 @@ from tests.support.installation import Installation
 AT_ONCE = 6
 PATIENCE = 120.0
 CGROUPS = Path("/sys/fs/cgroup")
-_PAUSE = 0.05
+_PAUSE = 0.2
 
 
 def wait_for(holds: Callable[[], Any], within: float = PATIENCE) -> Any:

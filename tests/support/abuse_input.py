@@ -57,7 +57,6 @@ INPUT = [
     _refused("an id with a colon and a space", {"_id": "tasks: all"}, "_id"),
     _refused("an id that is a number", {"_id": 4711}, "_id"),
     _refused("keys with dollars and dots", {"$where": "1", "a.b": 1, "env": {"A": {"$gt": ""}}}, "task", "env"),
-    _refused("nearly 16 MB of stdin", {"stdin": "x" * NEARLY}, "task"),
     _refused("nearly 16 MB below a key with a dollar", {"$x": "x" * NEARLY}, "task"),
     _refused("a status that is a number", {"status": 5}, "status"),
     _refused("running, with a history that is a number", {"status": "running", "history": 5, "seq": 3}, "history"),

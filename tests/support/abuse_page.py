@@ -12,9 +12,9 @@ _HEAD = """\
 # Isolation
 
 Hostile programs, each run as a task through a real worker process on a real engine, side by side. After each one: nothing of
-it is left on the host (containers, volumes, processes, control groups, spool), the next task runs and finds nothing in `/tmp`,
-`/dev/shm`, message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB above what it
-was once warm, others flooding it at the same time; after all of them it differs by at most {flat} MiB: {warm} MiB before,
+it is left on the host (containers, volumes, processes, control groups, spool), the next task runs and finds nothing in
+`/tmp`, `/dev/shm`, message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB above
+what it was once warm, others flooding it at the same time; after all of them it differs by at most {flat} MiB: {warm} MiB before,
 {final} MiB after. All of it is asserted by `make test`. What is promised, and what is not, is in [security](security.md).
 
 {total} programs, {held} held.
@@ -23,8 +23,8 @@ _INEXACT = """
 ## Not exact
 
 - Peaks are those of the container: its start is in them, some 4 MiB and up to 8 threads for a moment.
-- Seconds are from insert to settled, beside five others on the machine that made this page; "at most" is for one whose processes
-  need not wait for a CPU.
+- Seconds are from insert to settled, beside five others on the machine that made this page; "at most" is for a machine on which
+  no process waits for a CPU.
 """
 _COLUMNS = "| program | expected | got | evidence | s | worker MiB |\n|---|---|---|---|---|---|\n"
 _ROW = "| {does} | {expected} | {got} | {evidence} | {seconds:.1f} | {before} → {after} |\n"

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -97,9 +97,14 @@ class Site:
         """Wait until the task is in one of the states."""
         until(lambda: self.status(task_id) in states, within)
 
+    def count_open(self, task_ids: Sequence[str]) -> int:
+        """How many of the tasks have not ended."""
+        query = {"_id": {"$in": [*task_ids]}, "status": {"$nin": [*ENDED]}}
+        return self.mongo[self.settings.mongo_db_name]["tasks"].count_documents(query)
+
     def ended(self, task_ids: Iterable[str], within: float = PATIENCE) -> None:
         """Wait until all have ended."""
-        until(lambda: all(self.status(task_id) in ENDED for task_id in task_ids), within)
+        until(lambda: not self.count_open([*task_ids]), within)
 
     def containers(self, task_id: str) -> list[str]:
         """Containers and volumes that the engine has of a task."""

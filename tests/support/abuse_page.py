@@ -13,9 +13,10 @@ _HEAD = """\
 
 Hostile programs, each run as a task through a real worker process on a real engine, side by side. After each one: nothing of
 it is left on the host (containers, volumes, processes, control groups, spool), the next task runs and finds nothing in
-`/tmp`, `/dev/shm`, message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB above
-what it was once warm, others flooding it at the same time; after all of them it differs by at most {flat} MiB: {warm} MiB before,
-{final} MiB after. All of it is asserted by `make test`. What is promised, and what is not, is in [security](security.md).
+`/tmp`, `/dev/shm`, message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB
+above what it was once warm, others flooding it at the same time. After all of them it differs by at most {flat} MiB:
+{warm} MiB before, {final} MiB after. All of it is asserted by `make test`. What is promised, and what is not, is in
+[security](security.md).
 
 {total} programs, {held} held.
 """

@@ -1,0 +1,124 @@
+"""Workers that lack one guard each; the model must find out."""
+
+from attrs import evolve, frozen
+
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.ledger import Ledger
+from orchestrator.ports import ContainerPlan, Created, Move
+from orchestrator.run import Run
+from orchestrator.sweep import Kind, Sweep
+from orchestrator.task import Document
+from tests.model.site import PacedLeases, Parts
+from tests.support.baton import How
+
+
+class AnyToken(MemoryTaskStore):
+    """A store that lets whoever once held the task move it."""
+
+    def advance(self, move: Move) -> Document:
+        """As whoever holds it."""
+        lease = (self.find(move.task_id) or {}).get("lease") or {}
+        return super().advance(evolve(move, token=lease.get("token", move.token)))
+
+
+class AnySeq(MemoryTaskStore):
+    """A store that compares the token, but neither status nor seq."""
+
+    @staticmethod
+    def _is_expected(document: Document, move: Move) -> bool:
+        return (document.get("lease") or {}).get("token") == move.token
+
+
+class DeafToCancel(MemoryTaskStore):
+    """A store that takes no notice of ``unless_cancelled``."""
+
+    def advance(self, move: Move) -> Document:
+        """Unconditionally."""
+        return super().advance(evolve(move, unless_cancelled=False))
+
+
+class AlwaysNew(MemoryEngine):
+    """An engine on which a container of the same name is never adopted."""
+
+    def create(self, plan: ContainerPlan) -> Created:
+        """Make another one."""
+        self.remove(plan.name)
+        return super().create(plan)
+
+
+class SettlesUnpublished(Ledger):
+    """A ledger that takes an end for settled although not all of it was published."""
+
+    def settle(self, run: Run) -> None:
+        """Whatever was published."""
+        self.store.settle(run.task.id, run.task.seq)
+
+
+class PublishesNothingTwice(Ledger):
+    """A ledger that forgets what it could not publish."""
+
+    def announce(self, run: Run, step) -> None:  # noqa: ANN001
+        """And goes on behind it."""
+        super().announce(run, step)
+        run.published = run.task.seq
+
+
+@frozen
+class NeverAdopts(Sweep):
+    """A sweep that leaves tasks to workers that may be dead."""
+
+    def plan(self):  # noqa: ANN201
+        """All but adoptions."""
+        return [action for action in super().plan() if action.kind is not Kind.ADOPT]
+
+
+@frozen
+class NeverEnqueues(Sweep):
+    """A sweep that trusts the queue."""
+
+    def plan(self):  # noqa: ANN201
+        """All but the queue."""
+        return [action for action in super().plan() if action.kind is not Kind.ENQUEUE]
+
+
+@frozen
+class NeverSettles(Sweep):
+    """A sweep that leaves ends to workers that may be dead."""
+
+    def plan(self):  # noqa: ANN201
+        """All but ends."""
+        return [action for action in super().plan() if action.kind is not Kind.SETTLE]
+
+
+@frozen
+class NeverRemoves(Sweep):
+    """A sweep that leaves containers alone."""
+
+    def plan(self):  # noqa: ANN201
+        """All but containers."""
+        return [action for action in super().plan() if action.kind is not Kind.REMOVE]
+
+
+class NeverConfirms(PacedLeases):
+    """Leases that a worker does not look at before it starts a container."""
+
+    def confirm(self, task_id: str, token: str) -> None:
+        """Take it for granted."""
+
+
+DEATHS = (How.DIE_BEFORE, How.DIE_AFTER)
+BROKEN = {
+    "fencing token": Parts(store=AnyToken, calls=("advance",), faults=(How.MAKE,)),
+    "status and seq": Parts(store=AnySeq, calls=("advance",), faults=(How.LOSE_REPLY,)),
+    "unless cancelled": Parts(store=DeafToCancel, calls=("wait",), repeats=1, faults=(How.MAKE,)),
+    "adopt by name": Parts(engine=AlwaysNew, calls=("start", "advance")),
+    "outbox settle": Parts(ledger=SettlesUnpublished, calls=("publish",), faults=(How.FAIL,)),
+    "outbox mark": Parts(ledger=PublishesNothingTwice, calls=("publish",), faults=(How.FAIL,)),
+    "sweep adopts": Parts(sweep=NeverAdopts),
+    "sweep enqueues": Parts(sweep=NeverEnqueues),
+    "sweep settles": Parts(sweep=NeverSettles, calls=("publish", "remove", "settle"), faults=DEATHS),
+    "sweep removes": Parts(sweep=NeverRemoves),
+    "confirm before start": Parts(leases=NeverConfirms, calls=("pull", "create", "start")),
+}
+"""By the guard that is missing; the calls and faults are those that bring it out soon."""

@@ -1,0 +1,34 @@
+"""The protocol between workers holds whatever happens in whatever order, and every guard in it is needed."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from loguru import logger
+
+from tests.model.broken import BROKEN
+from tests.model.protocol import protocol
+
+BOUNDED = settings(stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Thousands of faults have nothing to tell."""
+    logger.disable("orchestrator")
+    yield
+    logger.enable("orchestrator")
+
+
+def test_the_protocol_holds() -> None:
+    """Kills, freezes, lost replies, duplicates, cancellations and outages, at any call, of several workers on two engines."""
+    run_state_machine_as_test(protocol(), settings=settings(BOUNDED, max_examples=40))
+
+
+@pytest.mark.parametrize("guard", BROKEN)
+def test_every_guard_is_needed(guard: str) -> None:
+    """Without it the model finds a way to break an invariant."""
+    found = settings(BOUNDED, max_examples=600, phases=[Phase.generate], print_blob=False)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(seed(0)(protocol(BROKEN[guard])), settings=found)

@@ -93,13 +93,13 @@ class TaskStore(Protocol):
         """The database's clock."""
 
     def active(self) -> Sequence[Document]:
-        """The tasks that are running, collecting or uploading, without their files and stdin."""
+        """The tasks that are running, collecting or uploading; of each what a sweep looks at, nothing that may be large."""
 
     def waiting(self, limit: int) -> Sequence[Document]:
-        """The queued tasks that were created first, without their files and stdin."""
+        """The queued tasks that were created first, likewise."""
 
     def unsettled(self, limit: int) -> Sequence[Document]:
-        """Terminal tasks that are not settled, without their files and stdin."""
+        """Terminal tasks that are not settled, likewise."""
 
     def deployment(self) -> str:
         """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""
@@ -122,7 +122,7 @@ class Queue(Protocol):
         """Put the task in line. Enqueueing an id twice is allowed: the claim sorts it out."""
 
     def first(self, limit: int) -> frozenset[str]:
-        """The ids of the first ``limit`` entries in line, and of all that were taken out and not finished."""
+        """The ids of the first ``limit`` entries in line, and of all that are on their way to a worker."""
 
 
 class Mutex(Protocol):

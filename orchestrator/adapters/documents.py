@@ -18,6 +18,13 @@ BULKY = ("files", "stdin")
 """What ``list`` leaves out."""
 
 
+SWEPT = (
+    "status", "seq", "attempt", "history", "published", "settled", "created_at", "container", "engine", "lease",
+    "cancel_requested_at",
+)  # fmt: skip
+"""What a sweep looks at. All else may be as large as its owner likes, times the number of tasks that are waiting."""
+
+
 def is_held(document: Document, token: str) -> bool:
     """Whether ``token`` is that of the lease and the task is not terminal; the lease may have expired."""
     return document.get("status") not in FINAL and has_token(document, token)

@@ -14,6 +14,7 @@ from orchestrator.adapters.documents import (
     BULKY,
     FINAL,
     LARGEST,
+    SWEPT,
     age,
     changes,
     has_moved,
@@ -133,15 +134,15 @@ class MemoryTaskStore:
 
     def active(self) -> Sequence[Document]:
         """By status."""
-        return self._some(lambda document: document.get("status") in ACTIVE)
+        return _swept(self._some(lambda document: document.get("status") in ACTIVE))
 
     def waiting(self, limit: int) -> Sequence[Document]:
         """By status, oldest first."""
-        return self._some(lambda document: document.get("status") == INITIAL)[:limit]
+        return _swept(self._some(lambda document: document.get("status") == INITIAL)[:limit])
 
     def unsettled(self, limit: int) -> Sequence[Document]:
         """By the mark."""
-        return self._some(lambda document: document.get("settled") is False)[:limit]
+        return _swept(self._some(lambda document: document.get("settled") is False)[:limit])
 
     def deployment(self) -> str:
         """One for each store."""
@@ -207,6 +208,10 @@ class MemoryTaskStore:
             raise too_large(len(stored))
         self._documents[_key(document["_id"])] = stored
         return bson.decode(stored, _ZONED)
+
+
+def _swept(documents: Sequence[Document]) -> Sequence[Document]:
+    return [{name: document[name] for name in ("_id", *SWEPT) if name in document} for document in documents]
 
 
 def _key(task_id: object) -> bytes:

@@ -23,6 +23,7 @@ from orchestrator.adapters.documents import (
     BULKY,
     FINAL,
     LARGEST,
+    SWEPT,
     changes,
     has_token,
     is_applied,
@@ -203,7 +204,7 @@ class MongoTaskStore:
 
     def _some(self, query: Stage, limit: int) -> Sequence[Document]:
         with _errors():
-            return [*self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[("created_at", 1)], limit=limit)]
+            return [*self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=[("created_at", 1)], limit=limit)]
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""

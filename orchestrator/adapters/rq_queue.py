@@ -30,13 +30,15 @@ class RqQueue:
             self._queue.enqueue_call(RUN_TASK, args=(task_id,), timeout=-1, result_ttl=0, failure_ttl=_KEEP_FAILED)
 
     def first(self, limit: int) -> frozenset[str]:
-        """From the line, from what is on its way to a worker, and from what workers have begun."""
+        """From the line, and from what is on its way to a worker.
+
+        What RQ calls begun does not count: its worker has the task's lease by now, or has died.
+        """
         queue, redis = self._queue, self._queue.connection
         with redis_errors():
             on_the_way = cast("list[bytes]", redis.lrange(queue.intermediate_queue_key, 0, -1))
-            begun = queue.started_job_registry.get_job_ids(cleanup=False)
             with redis.pipeline(transaction=False) as pipeline:
-                for job_id in [*queue.get_job_ids(0, limit), *map(bytes.decode, on_the_way), *begun]:
+                for job_id in [*queue.get_job_ids(0, limit), *map(bytes.decode, on_the_way)]:
                     pipeline.hget(Job.key_for(job_id), "data")
                 calls = cast("list[bytes | None]", pipeline.execute())
         return frozenset(task_id for call in calls if call for task_id in _task_ids(Job(connection=redis), call))

@@ -93,7 +93,7 @@ def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site
 
 
 @pytest.mark.parametrize(
-    "point", ["main/rq._fetch#1", "main/rq._note_begin#1", "job/store.claim#1"] if long() else ["main/rq._fetch#1"]
+    "point", ["main/rq._fetch#1", "main/rq._note_begin#1", "job/store.claim#1"] if long() else ["job/store.claim#1"]
 )
 def test_a_task_taken_from_the_queue_and_not_claimed_is_delivered_again(site: Site, point: str) -> None:
     """The next worker of the same queue finds it, within the lease's time."""

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 from rq import Queue
 
-from orchestrator.adapters.clients import mongo_client, redis_client
+from orchestrator.adapters.clients import redis_client
 from orchestrator.run import container_name
 from statemachine import TERMINAL
 from tests.support.abuse_program import Program, Ran, Seen
@@ -52,7 +52,7 @@ class Bench:
         self.baseline = self.final = 0
         self.ran: dict[str, Ran] = {}
         self._pool = ThreadPoolExecutor(AT_ONCE)
-        self._mongo: MongoClient[dict[str, Any]] = mongo_client(settings)
+        self._mongo: MongoClient[dict[str, Any]] = MongoClient(settings.mongo_uri, tz_aware=True)  # waits as long as it takes
         self._tasks = self._mongo[settings.mongo_db_name]["tasks"]
         self._redis = redis_client(settings)
         self._queue = Queue(settings.queue, connection=self._redis)

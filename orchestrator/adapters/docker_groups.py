@@ -1,16 +1,19 @@
 """Which control group each container gets, where the engine is on this host and lets groups be plain folders."""
 
 import socket
+import time
 from collections.abc import Iterator
 from functools import cached_property
 
 from orchestrator.adapters.cgroup import Cgroups, group_name
 from orchestrator.adapters.docker_client import DockerClient, Reading
-from orchestrator.adapters.docker_errors import translated
+from orchestrator.adapters.docker_errors import SERVICE, translated
+from orchestrator.errors import InfrastructureError
 from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import ContainerPlan, Counted, Owned
 
 _OURS = "orchestrator-"
+_SETTLE, _PAUSE = 2.0, 0.05
 
 
 class Groups:
@@ -44,10 +47,18 @@ class Groups:
         return self._cgroups.count(group) if ours else None
 
     def remove(self, name: str) -> None:
-        """Remove the group of the container of this name, which must be gone."""
-        if name.startswith(_OURS) and self.used:
-            for group in self._cgroups.of(name):
+        """Remove the group of the container of this name, which must be gone; what died a moment ago may hold it for a while.
+
+        Raises InfrastructureError when it stays in use.
+        """
+        deadline = time.monotonic() + _SETTLE
+        while name.startswith(_OURS) and self.used and (groups := self._cgroups.of(name)):
+            for group in groups:
                 self._cgroups.remove(group)
+            if time.monotonic() > deadline:
+                raise InfrastructureError(SERVICE, f"the control group of {name} is still in use")
+            if self._cgroups.of(name):
+                time.sleep(_PAUSE)
 
     def owned(self, deployment: str) -> Iterator[Owned]:
         """The containers that have a group, be they there or not."""

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.cli.checks.finding import Unfit
-from orchestrator.cli.checks.isolation import read_report
+from orchestrator.cli.checks.report import read_report
 from orchestrator.request import Limits
 
 

@@ -6,24 +6,24 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters import docker_engine
-from orchestrator.cli.checks import isolation
+from orchestrator.cli.checks import isolation, report
 from orchestrator.cli.checks.finding import Unfit
 from orchestrator.settings import Settings
 from tests.support.containers import IMAGE, Bench, library
 
 LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
-    "capabilities": ({"CapDrop": []}, isolation._privileges),
-    "no-new-privileges": ({"SecurityOpt": []}, isolation._privileges),
-    "seccomp": ({"SecurityOpt": ["no-new-privileges", "seccomp=unconfined"]}, isolation._privileges),
-    "read-only root": ({"ReadonlyRootfs": False}, isolation._files),
-    "a folder of the host": ({"Binds": ["/etc:/host:ro"]}, isolation._files),
-    "the engine's socket": ({"Binds": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}, isolation._files),
-    "bounded /tmp": ({"Tmpfs": {"/tmp": "rw,mode=1777"}}, isolation._scratch),  # noqa: S108
-    "masked paths": ({"MaskedPaths": [], "ReadonlyPaths": []}, isolation._masked),
-    "ulimits": ({"Ulimits": []}, isolation._ulimits),
-    "network": ({"NetworkDisabled": False, "NetworkMode": "host"}, isolation._network),
-    "user": ({"User": "0:0"}, isolation._user),
-    "environment": ({"Env": ["MONGO_URI=mongodb://me:secret@db"]}, isolation._variables),
+    "capabilities": ({"CapDrop": []}, report._privileges),
+    "no-new-privileges": ({"SecurityOpt": []}, report._privileges),
+    "seccomp": ({"SecurityOpt": ["no-new-privileges", "seccomp=unconfined"]}, report._privileges),
+    "read-only root": ({"ReadonlyRootfs": False}, report._files),
+    "a folder of the host": ({"Binds": ["/etc:/host:ro"]}, report._files),
+    "the engine's socket": ({"Binds": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}, report._files),
+    "bounded /tmp": ({"Tmpfs": {"/tmp": "rw,mode=1777"}}, report._scratch),  # noqa: S108
+    "masked paths": ({"MaskedPaths": [], "ReadonlyPaths": []}, report._masked),
+    "ulimits": ({"Ulimits": []}, report._ulimits),
+    "network": ({"NetworkDisabled": False, "NetworkMode": "host"}, report._network),
+    "user": ({"User": "0:0"}, report._user),
+    "environment": ({"Env": ["MONGO_URI=mongodb://me:secret@db"]}, report._variables),
     "process limit": ({"PidsLimit": 100}, isolation._processes),
     "CPU limit": ({"NanoCpus": 10**9}, isolation._ending),
 }  # fmt: skip
@@ -46,7 +46,7 @@ def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench
     """On this engine, with the default settings."""
     findings = list(isolation.check(docker.engine, IMAGE, Settings()))
     assert [finding for finding in findings if not finding.ok] == []
-    assert len(findings) == 1 + len(isolation._PROPERTIES) + len(isolation._LIMITS)
+    assert len(findings) == 1 + len(report.PROPERTIES) + len(isolation._LIMITS)
     with library() as client:
         assert client.containers.list(all=True, filters={"name": "orchestrator-doctor"}) == []
 
@@ -61,9 +61,9 @@ def test_what_is_taken_away_is_missed(docker: Bench, monkeypatch: pytest.MonkeyP
         with pytest.raises(Unfit):
             judge(probe)
         return
-    report = isolation.read_report(probe.run(isolation._REPORT)[1], Settings().rules.defaults)
+    told = report.read_report(probe.run(report.SCRIPT)[1], Settings().rules.defaults)
     with pytest.raises(Unfit):
-        judge(report)
+        judge(told)
 
 
 def test_an_image_without_a_shell_is_said_to_be_none(docker: Bench) -> None:

@@ -393,7 +393,6 @@ def still(parts: Parts) -> Iterator[None]:
         patch("orchestrator.services.Sweep", parts.sweep),
         patch("orchestrator.runner.threading", acting),
         patch("orchestrator.effects.time", stopped),
-        patch("orchestrator.capture.time", stopped),
         patch("orchestrator.capture._SETTLE", _NEVER),
         patch("orchestrator.capture._FIRST_SAMPLE", _NEVER),
     ):

@@ -10,7 +10,7 @@ from orchestrator.errors import InfrastructureError
 from tests.support.faults import Killed
 
 _STUCK = 20.0
-_LOCAL = frozenset({"identity", "deployment", "now", "bucket"})
+_LOCAL = frozenset({"identity", "deployment", "now", "bucket", "host"})
 """Calls that only read what never changes, or the clock: nothing is gained from stopping there."""
 
 
@@ -98,7 +98,7 @@ class Puppet:
         how = How.MAKE if actor is None or name in _LOCAL else actor.stop(name)
         self.dead = self.dead or how is How.DIE_BEFORE
         if self.dead:
-            raise Killed
+            raise Killed if actor else SystemExit  # which a thread ends with in silence
         if how is How.FAIL:
             raise InfrastructureError("service", f"{name} failed")
         result = function(*args, **kwargs)

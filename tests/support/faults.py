@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 
 class Killed(SystemExit):
-    """The process died here; nothing of it may do anything afterwards. Its threads end without a word, as they would."""
+    """The process died here; nothing of it may do anything afterwards."""
 
 
 class When(Enum):
@@ -44,7 +44,7 @@ class Process:
         """Make the call unless the process is dead or a fault is due."""
         with self._lock:
             if self.dead:
-                raise Killed
+                raise Killed if threading.current_thread() is threading.main_thread() else SystemExit
             self.calls[name] += 1
             self.log.append(name)
             count = self.calls[name]

@@ -1,0 +1,110 @@
+"""Cancelling: one rule decides every race. Stored before the outcome is, it ends the task; afterwards the outcome stands."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.cause import Cause
+from orchestrator.errors import UnknownTask
+from orchestrator.ports import Stream
+from statemachine import TERMINAL, State
+from tests.support.baton import How, Puppet
+from tests.support.world import World
+
+PROGRAM = ("program",)
+REQUEST = {"image": "busybox", "command": ["program"]}
+END = (State.FAILED, Cause.CANCELLED)
+
+
+def world_with(folder: Path, program: Program) -> World:
+    """A world with one task in it."""
+    world = World(folder, {PROGRAM: program})
+    world.client.submit(REQUEST, "t")
+    return world
+
+
+def test_a_queued_task_never_starts(tmp_path: Path) -> None:
+    """It ends at once, and its queue entry finds it finished."""
+    world = world_with(tmp_path, Program())
+    task = world.client.cancel("t")
+    assert (task.status, task.cause) == END
+    assert world.worker().run("t") is None
+    assert not world.engine.starts
+    assert [entry.status for entry in task.history] == [State.FAILED]
+
+
+def test_cancelling_is_idempotent_in_every_state(tmp_path: Path) -> None:
+    """However often and whenever it is asked for."""
+    world = world_with(tmp_path, Program())
+    first = world.client.cancel("t")
+    assert world.client.cancel("t") == first
+    with pytest.raises(UnknownTask):
+        world.client.cancel("nobody")
+
+
+@pytest.mark.parametrize("program", [FOREVER, Program(stdout=b"out", exit_code=3), Program(stdout=b"out")])
+def test_at_any_call_the_rule_decides(tmp_path: Path, program: Program) -> None:
+    """Asked before the outcome is stored, it is cancelled; from then on the outcome stands."""
+    steps = 0
+    ends = []
+    while True:
+        world = world_with(tmp_path / str(steps), program)
+        puppet = Puppet("worker")
+        actor = puppet.act("run", lambda world=world, puppet=puppet: world.worker(puppet).run("t"))
+        for _ in range(steps):
+            if actor.call is not None:
+                actor.step(How.MAKE)
+        if actor.call is None:
+            break
+        before = world.client.get("t").status
+        world.client.cancel("t")
+        actor.until("nothing")
+        task = world.client.get("t")
+        assert task.status in TERMINAL
+        assert ((task.status, task.cause) == END) == (before in {State.QUEUED, State.RUNNING}), (before, task)
+        assert set(world.engine.starts.values()) <= {1}
+        assert not world.engine.containers
+        ends.append(task.cause)
+        steps += 1
+    assert Cause.CANCELLED in ends
+    assert len(set(ends)) == 2
+
+
+def test_a_running_program_is_ended_and_its_output_kept(tmp_path: Path) -> None:
+    """The heartbeat hears of it while the worker waits."""
+    world = world_with(tmp_path, Program(stdout=b"so far", seconds=59))
+    puppet = Puppet("worker")
+    runner = world.worker(puppet)
+    actor = puppet.act("run", lambda: runner.run("t")).until("wait")
+    world.client.cancel("t")
+    actor.until("nothing")
+    task = world.client.get("t")
+    assert (task.status, task.cause) == END
+    assert world.output(task, Stream.STDOUT) == b"so far"
+
+
+def test_a_cancelled_task_whose_container_is_gone_ends(tmp_path: Path) -> None:
+    """The wish was there first, and there is nothing left to wait for."""
+    world = world_with(tmp_path, FOREVER)
+    puppet = Puppet("worker")
+    actor = puppet.act("run", lambda: world.worker(puppet).run("t")).until("wait")
+    for name in world.engine.containers:
+        world.engine.remove(name)
+    world.client.cancel("t")
+    actor.until("nothing")
+    task = world.client.get("t")
+    assert (task.status, task.cause) == END
+
+
+def test_a_failure_that_comes_after_the_wish_does_not_stand_over_it(tmp_path: Path) -> None:
+    """Whatever else went wrong before there was an outcome."""
+    world = World(tmp_path, images=frozenset({"busybox"}))
+    world.client.submit({"image": "nothing:1"}, "t")
+    puppet = Puppet("worker")
+    actor = puppet.act("run", lambda: world.worker(puppet).run("t")).until("advance")
+    world.client.cancel("t")
+    actor.until("nothing")
+    task = world.client.get("t")
+    assert (task.status, task.cause) == END
+    assert "nothing:1" in task.message

@@ -38,8 +38,9 @@ def test_sigterm_lets_what_runs_end(site: Site) -> None:
     assert site.status(late) == "queued"
     site.worker("next")
     site.ended([late])
+    took = time.monotonic() - asked
     prove(site, task_id, late, slots=4)
-    note(15, "SIGTERM once", "running", [time.monotonic() - asked], "signal to all ended")
+    note(15, "SIGTERM once", "running", [took], "signal to all ended")
 
 
 def test_a_second_sigterm_hands_over_what_runs(site: Site) -> None:

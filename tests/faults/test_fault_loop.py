@@ -20,6 +20,8 @@ from tests.support.fault_site import Site
 from tests.support.servers import Corner
 
 TASKS, SLOTS, WORKERS = 20, 4, 3
+POOLS = 60
+"""Idle connections that the libraries keep for later, once so many were needed at once."""
 
 
 def test_workers_killed_at_random_lose_no_task(site: Site) -> None:
@@ -163,7 +165,7 @@ def test_every_fault_at_random_breaks_no_invariant_and_leaks_nothing(detour: Det
     prove(site, *warm, slots=SLOTS)
     after = _held(steady)
     assert after["threads"] <= before["threads"] + 8, (before, after)
-    assert after["descriptors"] <= before["descriptors"] + 16, (before, after)
+    assert after["descriptors"] <= before["descriptors"] + POOLS, (before, after)
     assert after["kilobytes"] <= before["kilobytes"] + 40_000, (before, after)
     what = f"{len(chaos.tasks)} tasks, {len(chaos.done)} faults in {duration(10):.0f} s; {_told(before)}, then {_told(after)}"
     note(19, "faults 1-18 at random", what, [took], "last fault to all ended", len(chaos.tasks))

@@ -7,7 +7,7 @@ from enum import Enum
 from attrs import define, field
 
 from orchestrator.errors import InfrastructureError
-from tests.support.faults import Killed
+from tests.support.faults import AWAY, Killed
 
 _STUCK = 20.0
 _LOCAL = frozenset({"identity", "deployment", "now", "bucket", "host"})
@@ -98,7 +98,7 @@ class Puppet:
         how = How.MAKE if actor is None or name in _LOCAL else actor.stop(name)
         self.dead = self.dead or how is How.DIE_BEFORE
         if self.dead:
-            raise Killed if actor else SystemExit  # which a thread ends with in silence
+            raise Killed if actor else AWAY
         if how is How.FAIL:
             raise InfrastructureError("service", f"{name} failed")
         result = function(*args, **kwargs)

@@ -8,9 +8,15 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from orchestrator.errors import InfrastructureError
+
 
 class Killed(SystemExit):
     """The process died here; nothing of it may do anything afterwards."""
+
+
+AWAY = InfrastructureError("process", "dead")
+"""What the threads beside a task get to see, which they pass over in silence until they are told to end."""
 
 
 class When(Enum):
@@ -44,7 +50,7 @@ class Process:
         """Make the call unless the process is dead or a fault is due."""
         with self._lock:
             if self.dead:
-                raise Killed if threading.current_thread() is threading.main_thread() else SystemExit
+                raise Killed if threading.current_thread() is threading.main_thread() else AWAY
             self.calls[name] += 1
             self.log.append(name)
             count = self.calls[name]

@@ -28,7 +28,7 @@ PROGRAMS = [
 ]  # fmt: skip
 ROOM = 40 << 20
 """Bytes by which the worker's memory may be above what it was when warm, while others flood it at the same time."""
-FLAT = 24 << 20
+FLAT = 40 << 20
 """Bytes by which it may differ once all is over."""
 PAGE = "ABUSE_PAGE"
 """The environment variable that names the file for the table; without it nothing is written."""

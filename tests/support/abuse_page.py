@@ -26,6 +26,7 @@ _INEXACT = """
 - Peaks are those of the container: its start is in them, some 4 MiB and up to 8 threads for a moment.
 - Seconds are from insert to settled, beside five others on the machine that made this page; "at most" is for a machine on which
   no process waits for a CPU.
+- After a document of nearly 16 MB the worker's allocator may keep some 26 MiB for the next one.
 """
 _COLUMNS = "| program | expected | got | evidence | s | worker MiB |\n|---|---|---|---|---|---|\n"
 _ROW = "| {does} | {expected} | {got} | {evidence} | {seconds:.1f} | {before} → {after} |\n"

@@ -1,0 +1,117 @@
+"""Claims are kept alive by one heartbeat, given back in trouble, and lost without harm."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.leases import Leases
+from orchestrator.task import Task
+from tests.support.faults import Fault, Process, When
+from tests.support.world import World
+
+REQUEST = {"image": "busybox"}
+
+
+class Paced(Leases):
+    """Leases whose heart beats when the test says so."""
+
+    def _beat(self) -> None:
+        pass
+
+    def beat_now(self) -> None:
+        """Whenever the last beat was."""
+        self._renewed_at = float("-inf")
+        self.beat()
+
+
+def made(folder: Path, *ids: str, process: Process | None = None) -> tuple[World, Paced]:
+    """A world with these tasks, and the leases of one worker in it."""
+    world = World(folder)
+    for task_id in ids:
+        world.client.submit(REQUEST, task_id)
+    services = world.process(process)
+    return world, Paced(services.store, "worker", 10.0, services.patience)
+
+
+def test_one_heartbeat_renews_all_that_is_held(tmp_path: Path) -> None:
+    """However many tasks there are, it is one call."""
+    process = Process()
+    world, leases = made(tmp_path, "a", "b", process=process)
+    with leases.hold("a", "e"), leases.hold("b", "e"):
+        assert leases.count == 2
+        world.clock.advance(9)
+        leases.beat_now()
+        world.clock.advance(9)
+        assert all(world.services.store.claim(name, "other", "x", 10.0, "e") is None for name in ("a", "b"))
+    assert process.calls["renew"] == 1
+    assert leases.count == 0
+
+
+def test_a_lease_that_was_renewed_of_late_is_left_alone(tmp_path: Path) -> None:
+    """A third of its time is soon enough."""
+    process = Process()
+    _, leases = made(tmp_path, "a", process=process)
+    with leases.hold("a", "e"):
+        leases.beat_now()
+        leases.beat()
+        assert process.calls["renew"] == 1
+        assert process.calls["cancelled"] == 2
+
+
+def test_a_task_that_is_held_is_not_to_be_had(tmp_path: Path) -> None:
+    """Not even by the same worker."""
+    _, leases = made(tmp_path, "a")
+    with leases.hold("a", "e") as first, leases.hold("a", "e") as second:
+        assert first is not None
+        assert second is None
+
+
+def test_a_lost_lease_is_no_longer_renewed(tmp_path: Path) -> None:
+    """Another worker has the task, so nothing of it is touched."""
+    world, leases = made(tmp_path, "a")
+    with leases.hold("a", "e"):
+        world.expire_leases()
+        world.services.store.claim("a", "other", "x", 10.0, "e")
+        leases.beat_now()
+        assert leases.count == 0
+    assert Task.from_document(world.services.store.find("a") or {}).lease.token == "x"
+
+
+def test_trouble_gives_the_lease_back_at_once(tmp_path: Path) -> None:
+    """Nobody has to wait for it to run out."""
+    world, leases = made(tmp_path, "a")
+    with pytest.raises(ZeroDivisionError), leases.hold("a", "e"):
+        raise ZeroDivisionError
+    assert world.services.store.claim("a", "other", "x", 10.0, "e") is not None
+
+
+def test_handing_over_frees_everything(tmp_path: Path) -> None:
+    """The next worker goes on at once; the one that leaves renews nothing any more."""
+    world, leases = made(tmp_path, "a", "b")
+    with leases.hold("a", "e"), leases.hold("b", "e"):
+        leases.hand_over()
+        leases.beat_now()
+        assert leases.count == 0
+        assert all(world.services.store.claim(name, "other", name, 10.0, "e") for name in ("a", "b"))
+
+
+def test_whoever_is_to_be_cancelled_is_told(tmp_path: Path) -> None:
+    """By the next heartbeat, and nobody else is."""
+    world, leases = made(tmp_path, "a", "b")
+    told: list[str] = []
+    with leases.hold("a", "e") as a, leases.hold("b", "e") as b:
+        assert a is not None
+        assert b is not None
+        a.on_cancel, b.on_cancel = lambda: told.append("a"), lambda: told.append("b")
+        world.services.store.request_cancel("b")
+        leases.beat_now()
+    assert told == ["b"]
+
+
+def test_a_lost_reply_to_a_claim_is_asked_for_again(tmp_path: Path) -> None:
+    """The task must not be thought of as somebody else's."""
+    process = Process([Fault("claim", 1, When.AFTER, InfrastructureError("mongodb", "reset"))])
+    _, leases = made(tmp_path, "a", process=process)
+    with leases.hold("a", "e") as held:
+        assert held is not None

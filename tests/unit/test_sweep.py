@@ -1,0 +1,157 @@
+"""The sweep finds what is lost or left behind, in both directions, and touches nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.event import Event
+from orchestrator.sweep import Kind
+from statemachine import State
+from tests.support.baton import Puppet
+from tests.support.faults import Fault, Killed, Process, When
+from tests.support.world import World
+
+PROGRAM = ("program",)
+REQUEST = {"image": "busybox", "command": ["program"]}
+
+
+def died(folder: Path, method: str, nth: int, when: When = When.BEFORE, program: Program | None = None) -> World:
+    """A world whose worker died at a call of its only task, whose lease has run out and whose queue is empty."""
+    world = World(folder, {PROGRAM: program or Program(stdout=b"out")})
+    world.client.submit(REQUEST, "t")
+    world.queue.take()
+    with pytest.raises(Killed):
+        world.worker(Process([Fault(method, nth, when, Killed())])).run("t")
+    world.expire_leases()
+    return world
+
+
+def kinds(world: World) -> list[Kind]:
+    """What a sweep would do."""
+    return [action.kind for action in world.sweep().plan()]
+
+
+@pytest.mark.parametrize(("method", "nth"), [("start", 1), ("advance", 1), ("wait", 1), ("put", 1), ("advance", 4)])
+def test_a_task_whose_worker_died_is_adopted(tmp_path: Path, method: str, nth: int) -> None:
+    """Wherever it died, and the command runs once."""
+    world = died(tmp_path, method, nth)
+    assert Kind.ADOPT in kinds(world)
+    world.sweep().once(30)
+    assert world.client.get("t").status is State.SUCCEEDED
+    assert list(world.engine.starts.values()) == [1]
+    assert kinds(world) == []
+
+
+def test_a_task_with_a_living_worker_is_left_alone(tmp_path: Path) -> None:
+    """Its lease has not run out."""
+    world = World(tmp_path, {PROGRAM: FOREVER})
+    world.client.submit(REQUEST, "t")
+    world.queue.take()
+    puppet = Puppet("worker")
+    puppet.act("run", lambda: world.worker(puppet).run("t")).until("wait")
+    assert kinds(world) == []
+    puppet.die()
+
+
+def test_a_queued_task_that_is_not_in_line_is_put_there(tmp_path: Path) -> None:
+    """Redis came back empty, or the client died before it could enqueue; but the client gets a moment to do so."""
+    world = World(tmp_path)
+    at = world.clock()
+    world.services.store.insert({"_id": "t", "status": "queued", "seq": 0, "image": "busybox", "created_at": at})
+    assert kinds(world) == []
+    world.clock.advance(60)
+    assert kinds(world) == [Kind.ENQUEUE]
+    world.sweep().once(30)
+    assert world.queue.first(10) == {"t"}
+    assert kinds(world) == []
+
+
+def test_a_task_in_line_waits_there(tmp_path: Path) -> None:
+    """However long the line is."""
+    world = World(tmp_path)
+    world.client.submit(REQUEST, "t")
+    world.clock.advance(3600)
+    assert kinds(world) == []
+
+
+@pytest.mark.parametrize(("method", "nth"), [("publish", 4), ("remove", 1), ("settle", 1)])
+def test_an_end_whose_worker_died_is_published_and_released(tmp_path: Path, method: str, nth: int) -> None:
+    """The outbox is repaired in order, and nothing of the task is left."""
+    world = died(tmp_path, method, nth)
+    assert Kind.SETTLE in kinds(world)
+    world.sweep().once(30)
+    task = world.client.get("t")
+    assert task.settled
+    assert list(dict.fromkeys(world.published)) == Event.all_of(task)
+    assert not world.engine.containers
+    assert kinds(world) == []
+
+
+def test_what_belongs_to_no_task_is_removed_and_strangers_are_not_touched(tmp_path: Path) -> None:
+    """Only what has our labels is ours; a folder is ours by its name."""
+    world = died(tmp_path, "wait", 1, program=FOREVER)
+    world.services.store._documents.clear()
+    (world.settings.spool_dir / "memory" / world.services.deployment / "strange").mkdir()
+    stranger = Puppet("stranger")
+    other = World(tmp_path / "other", {PROGRAM: FOREVER})
+    other.engine._containers = world.engine._containers
+    other.client.submit(REQUEST, "s")
+    stranger.act("run", lambda: other.worker(stranger).run("s")).until("wait")
+    assert sorted(kinds(world)) == [Kind.DISCARD, Kind.REMOVE]
+    world.sweep().once(30)
+    assert world.engine.containers == {"orchestrator-s-1"}
+    assert kinds(world) == []
+    stranger.die()
+
+
+def test_what_is_young_is_left_alone(tmp_path: Path) -> None:
+    """Its task may be about to be known."""
+    world = died(tmp_path, "wait", 1, program=FOREVER)
+    world.services.store._documents.clear()
+    world.engine.age_of_owned = -2.0
+    assert Kind.REMOVE not in kinds(world)
+
+
+def test_one_worker_sweeps_at_a_time(tmp_path: Path) -> None:
+    """The others have nothing to do."""
+    world = died(tmp_path, "wait", 1)
+    sweep = world.sweep()
+    name = f"sweep:{world.services.deployment}:{world.engine.identity()}"
+    with world.services.mutex.hold(name, 30):
+        assert sweep.once(30) == []
+    assert sweep.once(30) != []
+
+
+def test_planning_does_nothing(tmp_path: Path) -> None:
+    """A dry run only tells."""
+    world = died(tmp_path, "wait", 1)
+    before = world.services.store.find("t")
+    assert kinds(world) == kinds(world) != []
+    assert world.services.store.find("t") == before
+
+
+def test_an_engine_without_workers_is_waited_for_and_then_given_up(tmp_path: Path) -> None:
+    """Its containers cannot be adopted elsewhere, so a new attempt is made there."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"out")}, hosts=("a", "b"))
+    world.client.submit(REQUEST, "t")
+    world.queue.take()
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())]), host="a").run("t")
+    world.expire_leases()
+    assert world.sweep(host="b").plan() == []
+    assert [action.kind for action in world.sweep(host="a").plan()] == [Kind.ADOPT]
+    world.clock.advance(world.settings.engine_patience)
+    assert [action.kind for action in world.sweep(host="b").plan()] == [Kind.TAKE_OVER]
+    world.sweep(host="b").once(30)
+    assert world.client.get("t").status is State.SUCCEEDED
+    world.sweep(host="a").once(30)
+    assert not world.engines["a"].containers
+
+
+def test_a_document_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
+    """The others are seen to all the same."""
+    world = died(tmp_path, "wait", 1)
+    world.services.store.insert({"_id": "bad", "status": "running", "seq": "many", "history": 5})
+    world.sweep().once(30)
+    assert world.client.get("t").status is State.SUCCEEDED

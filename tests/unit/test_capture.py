@@ -1,0 +1,192 @@
+"""The output is read to its end, however often the connection is cut, and reading never holds up the program."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator import capture
+from orchestrator.capture import Capture, Watched
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.ports import Chunk, ContainerState, Phase, Sample, Stream
+from orchestrator.spool import Spool
+from orchestrator.usage import Meter
+from tests.support.world import Clock
+
+WHOLE = [(Stream.STDOUT, b"one "), (Stream.STDERR, b"err"), (Stream.STDOUT, b"two")]
+LONG = 20.0
+
+
+class Scripted:
+    """An engine whose log is WHOLE; each ``read_log`` raises as told, or brings so many chunks and is cut."""
+
+    def __init__(self, *reads: Exception | int, exits: bool = False) -> None:
+        self.reads = list(reads)
+        self.exited = threading.Event()
+        self.stopped: list[Cause] = []
+        self.samples: list[Sample] = []
+        if exits:
+            self.exited.set()
+
+    def inspect(self, _: str) -> ContainerState:
+        """Running until told."""
+        phase = Phase.EXITED if self.exited.is_set() else Phase.RUNNING
+        return ContainerState("c", phase, Clock()())
+
+    def read_log(self, _: str) -> Iterator[Chunk]:
+        """As scripted; the whole of it once the script is over."""
+        read = self.reads.pop(0) if self.reads else None
+        if isinstance(read, Exception):
+            raise read
+        return self._chunks(read)
+
+    def _chunks(self, count: int | None) -> Iterator[Chunk]:
+        yield from WHOLE[:count]
+        if count is not None:
+            raise InfrastructureError("docker", "cut")
+        self.exited.wait(LONG)
+
+    def stats(self, _: str) -> Iterator[Sample]:
+        """As scripted."""
+        yield from self.samples
+        self.exited.wait(LONG)
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pauses worth a test's time."""
+    monkeypatch.setattr(capture, "_SETTLE", 0.01)
+    monkeypatch.setattr(capture, "_FIRST_SAMPLE", 0.01)
+
+
+def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int = 100) -> tuple[Capture, Spool]:
+    """A capture that has begun."""
+    spool = Spool(folder, cap)
+    spool.open()
+    watched = Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False)
+    begun = Capture(watched, chunks)
+    begun.begin()
+    return begun, spool
+
+
+def kept(spool: Spool) -> tuple[bytes, bytes]:
+    """Both files."""
+    return spool.path(Stream.STDOUT).read_bytes(), spool.path(Stream.STDERR).read_bytes()
+
+
+def until(condition) -> None:  # noqa: ANN001
+    """Wait for something that comes about in another thread."""
+    pause = threading.Event()
+    for _ in range(2000):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not come about")
+
+
+def test_a_stream_that_ends_with_the_program_is_whole(tmp_path: Path) -> None:
+    """Nothing is read twice."""
+    engine = Scripted(exits=True)
+    begun, spool = watching(tmp_path, engine, iter(WHOLE))
+    assert begun.finish(LONG)
+    assert kept(spool) == (b"one two", b"err")
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [(), (1,), (2, 0, 1), (InfrastructureError("docker", "away"),), (InfrastructureError("docker", "away"), 1)],
+    ids=["end", "cut", "cuts", "away", "both"],
+)
+def test_what_a_cut_has_cost_is_read_from_the_log(tmp_path: Path, reads: tuple[Exception | int, ...]) -> None:
+    """Each byte once, after any number of cuts; a cut may look like an end."""
+    engine = Scripted(*reads)
+    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]))
+    until(lambda: kept(spool) == (b"one two", b"err"))
+    engine.exited.set()
+    assert begun.finish(LONG)
+    assert kept(spool) == (b"one two", b"err")
+
+
+def test_output_with_a_hole_is_told_from_whole_output(tmp_path: Path) -> None:
+    """When the container is gone before the rest could be read."""
+    engine = Scripted(ContainerMissing("c"))
+    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]))
+    assert not begun.finish(LONG)
+    assert kept(spool) == (b"one ", b"")
+
+
+def test_a_stream_past_its_cap_ends_the_program_and_is_read_on(tmp_path: Path) -> None:
+    """Once, and the program is never blocked by a reader that has stopped."""
+    engine = Scripted(exits=True)
+    taken = []
+
+    def flood() -> Iterator[Chunk]:
+        for number in range(50):
+            taken.append(number)
+            yield Stream.STDOUT, b"x" * 10
+
+    begun, spool = watching(tmp_path, engine, flood(), cap=15)
+    begun.finish(LONG)
+    until(lambda: engine.stopped)
+    assert engine.stopped == [Cause.OUTPUT_LIMIT]
+    assert len(taken) == 50
+    assert kept(spool)[0] == b"x" * 15
+
+
+def test_a_disk_that_is_full_does_not_block_the_program(tmp_path: Path) -> None:
+    """The rest is drained, and the output is known to have a hole."""
+    engine = Scripted(exits=True)
+    taken = []
+
+    def chunks() -> Iterator[Chunk]:
+        for chunk in WHOLE:
+            taken.append(chunk)
+            yield chunk
+
+    spool = Spool(tmp_path, 100)
+    spool.open()
+    spool.write = _full
+    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False), chunks())
+    begun.begin()
+    assert not begun.finish(LONG)
+    assert taken == WHOLE
+
+
+def _full(*_: object) -> bool:
+    raise OSError(28, "No space left on device")
+
+
+def test_after_the_finish_nothing_is_written(tmp_path: Path) -> None:
+    """A reader that is stuck may wake up at any time."""
+    engine, gate = Scripted(), threading.Event()
+
+    def stuck() -> Iterator[Chunk]:
+        yield WHOLE[0]
+        gate.wait(LONG)
+        yield WHOLE[2]
+
+    begun, spool = watching(tmp_path, engine, stuck())
+    until(lambda: kept(spool)[0] == b"one ")
+    assert not begun.finish(0)
+    gate.set()
+    begun._pumping.join(LONG)
+    assert kept(spool) == (b"one ", b"")
+
+
+def test_samples_are_taken_and_the_deadline_is_enforced(tmp_path: Path) -> None:
+    """Also while the task's own thread is held up by a database that is away."""
+    engine = Scripted()
+    engine.samples = [Sample(50.0, 1000)]
+    spool = Spool(tmp_path, 100)
+    spool.open()
+    meter = Meter()
+    begun = Capture(Watched(engine, "c", spool, meter, engine.stopped.append, lambda _: True), iter([]))
+    begun.begin()
+    until(lambda: engine.stopped)
+    engine.exited.set()
+    begun.finish(LONG)
+    begun._sampling.join(LONG)
+    assert meter.samples >= 1
+    assert engine.stopped[0] is Cause.TIMEOUT

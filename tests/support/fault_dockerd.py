@@ -20,6 +20,8 @@ from tests.support.containers import IMAGE, library
 from tests.support.fault_wait import until
 
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+_ALONE = ("unshare", "--net")
+"""In a network of its own: an engine without a bridge removes docker0, which is the host's engine's."""
 
 
 class Dockerd:
@@ -55,7 +57,17 @@ class Dockerd:
                 f"--{name}={self._folder / path}"
                 for name, path in (("data-root", "data"), ("exec-root", "exec"), ("pidfile", "pid"))
             ]
-            argv = ["dockerd", "-H", self.host, *where, "--bridge=none", "--iptables=false", "--ip6tables=false", *self._flags]
+            argv = [
+                *_ALONE,
+                "dockerd",
+                "-H",
+                self.host,
+                *where,
+                "--bridge=none",
+                "--iptables=false",
+                "--ip6tables=false",
+                *self._flags,
+            ]
             tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
             with (self._folder / "log").open("ab") as log:
                 self._process = subprocess.Popen([*tied, *argv], stdout=log, stderr=log, env={**os.environ, "PATH": _PATH})

@@ -57,7 +57,7 @@ class Leases:
         try:
             yield held
         except BaseException:
-            self._let_go(task_id, token)
+            self.let_go(task_id, token)
             raise
         finally:
             self._drop(task_id, token)
@@ -74,7 +74,7 @@ class Leases:
     def hand_over(self) -> None:
         """Free all leases, so that other workers take the tasks up at once: this process is about to leave them."""
         for task_id, held in self._all().items():
-            self._let_go(task_id, held.token)
+            self.let_go(task_id, held.token)
             self._drop(task_id, held.token)
 
     def beat(self) -> None:
@@ -107,7 +107,8 @@ class Leases:
         with self._lock:
             return dict(self._held)
 
-    def _let_go(self, task_id: str, token: str) -> None:
+    def let_go(self, task_id: str, token: str) -> None:
+        """Free one lease; when the store is away it is left to expire."""
         try:
             self._store.let_go(task_id, token)
         except InfrastructureError as error:

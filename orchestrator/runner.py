@@ -112,8 +112,12 @@ class Runner:
     def cancel(self, task_id: str) -> None:
         """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""
         with logger.contextualize(task=task_id), self.leases.hold(task_id, None) as held:
-            if held and (run := self._run(held)).state is INITIAL:
+            if held is None:
+                return
+            if (run := self._run(held)).state is INITIAL:
                 self._cancel(run)
+            else:
+                self.leases.let_go(task_id, held.token)
 
     def _run(self, held: Held) -> Run:
         """The run as the document says. Raises InvalidTask for one that no worker wrote."""

@@ -77,7 +77,7 @@ def test_output_is_kept_byte_for_byte_and_apart(installation: Installation) -> N
 
 def test_stdin_environment_user_and_folder_reach_the_program(installation: Installation) -> None:
     """What a task asks for is what its program sees."""
-    asked = {"stdin": "from stdin\n", "env": {"NAME": "a b"}, "user": "1234:5678", "working_dir": "/tmp"}
+    asked = {"stdin": "from stdin\n", "env": {"NAME": "a b"}, "user": "1234:5678", "working_dir": "/tmp"}  # noqa: S108
     document = installation.ended(installation.submit('cat; echo "$NAME"; id -u; id -g; pwd', **asked))
     assert installation.object(document, "stdout")[0] == b"from stdin\na b\n1234\n5678\n/tmp\n"
 

@@ -1,5 +1,6 @@
 """Cancelling: one rule decides every race. Stored before the outcome is, it ends the task; afterwards the outcome stands."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream
 from statemachine import TERMINAL, State
 from tests.support.baton import How, Puppet
+from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
 
 PROGRAM = ("program",)
@@ -108,3 +110,17 @@ def test_a_failure_that_comes_after_the_wish_does_not_stand_over_it(tmp_path: Pa
     task = world.client.get("t")
     assert (task.status, task.cause) == END
     assert "nothing:1" in task.message
+
+
+def test_a_cancel_that_finds_the_task_begun_frees_it_at_once(tmp_path: Path) -> None:
+    """Its worker has died since: the next one need not wait for the claim of whoever cancels to run out."""
+    world = World(tmp_path, {PROGRAM: FOREVER})
+    world.client.submit(REQUEST, "t")
+    with contextlib.suppress(Killed):
+        world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run("t")
+    world.expire_leases()
+    world.services.store.request_cancel("t")
+    world.services.runner.cancel("t")
+    ended = world.worker().run("t")
+    assert ended is not None
+    assert (ended.status, ended.cause) == END

@@ -40,7 +40,7 @@ the code is a kill point from its first day. A call of a port that no run of the
 
 ## The table
 
-Seconds to recover: from what to what is said in the last column; a dash where there is nothing to wait for.
+Seconds to recover: measured from what to what is said in the last column; a dash where there is nothing to wait for.
 
 | # | fault | moment | runs | median s | worst s | counted from |
 |---|---|---|---|---|---|---|

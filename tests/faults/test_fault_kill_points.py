@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import signal
 import time
 
 import pytest
@@ -67,13 +66,14 @@ def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenar
     """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""
     points = [point for point in _recorded(site, scenario) if point.startswith(("job/", "main/rq."))]
     survivor = site.survivor(CONCURRENCY=str(SLOTS))
-    survivor.signal(signal.SIGSTOP)  # or it would take what a slow victim has not begun yet
-    victims = {point: _victim(site, number, point, scenario) for number, point in enumerate(points)}
+    children = [_victim(site, number, point) for number, point in enumerate(points)]
+    for child in children:
+        child.says("jobs at once")  # or the survivor would take what a slow victim has not begun yet
+    victims = {point: (child, _hand(site, child, scenario)) for point, child in zip(points, children, strict=True)}
     died = {point: _death(child) for point, (child, _) in victims.items()}
     assert [point for point in points if died[point] is None] == [], "points at which nobody died"
-    awake = survivor.signal(signal.SIGCONT)
     tasks = {point: task_id for point, (_, task_id) in victims.items()}
-    taken = _taken_over(site, survivor, {tasks[point]: max(at, awake) for point, at in died.items() if at})
+    taken = _taken_over(site, survivor, {tasks[point]: at for point, at in died.items() if at})
     site.ended(tasks.values())
     prove(site, *tasks.values(), slots=SLOTS, queue=f"{site.environment['QUEUE']}-survivor")
     assert max(taken.values()) <= TAKEN_OVER * _crowding(), {point: taken[task_id] for point, task_id in tasks.items()}
@@ -149,10 +149,18 @@ def _is_swept(point: str, *, first: bool) -> bool:
     return point.startswith("adopted/") or (first and point.startswith("sweep/"))
 
 
-def _victim(site: Site, number: int, point: str, scenario: Scenario) -> tuple[Child, str]:
-    queue = f"{site.environment['QUEUE']}-{number}"
-    child = site.nursery.fork({**site.environment, "QUEUE": queue, "SWEEP_INTERVAL": "1000"}, f"victim-{number}", point)
-    return child, site.submit(scenario.program, queue, **scenario.request)
+def _victim(site: Site, number: int, point: str) -> Child:
+    """A worker with a queue of its own that dies at the point."""
+    name = f"victim-{number}"
+    return site.nursery.fork({**site.environment, "QUEUE": _queue(site, name), "SWEEP_INTERVAL": "1000"}, name, point)
+
+
+def _hand(site: Site, child: Child, scenario: Scenario) -> str:
+    return site.submit(scenario.program, _queue(site, child.name), **scenario.request)
+
+
+def _queue(site: Site, name: str) -> str:
+    return f"{site.environment['QUEUE']}-{name}"
 
 
 def _death(child: Child) -> float | None:

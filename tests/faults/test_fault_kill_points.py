@@ -1,7 +1,6 @@
 """Row 1: a worker is killed between every two adjacent calls that it makes; another one ends its tasks."""
 
 import inspect
-import os
 import time
 
 import pytest
@@ -14,7 +13,7 @@ from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
-from tests.support.fault_wait import until
+from tests.support.fault_wait import crowding, until
 
 TAKEN_OVER = 15.0
 """Seconds from the kill to another worker's claim, with default settings."""
@@ -76,7 +75,7 @@ def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenar
     taken = _taken_over(site, survivor, {tasks[point]: at for point, at in died.items() if at})
     site.ended(tasks.values())
     prove(site, *tasks.values(), slots=SLOTS, queue=f"{site.environment['QUEUE']}-survivor")
-    assert max(taken.values()) <= TAKEN_OVER * _crowding(), {point: taken[task_id] for point, task_id in tasks.items()}
+    assert max(taken.values()) <= TAKEN_OVER * crowding(), {point: taken[task_id] for point, task_id in tasks.items()}
     moment = f"{scenario.name}: before each of {len(points)} calls"
     note(1, "SIGKILL the worker process", moment, [*taken.values()], "kill to claim")
 
@@ -108,11 +107,6 @@ def test_every_call_of_a_port_is_a_kill_point(site: Site) -> None:
     declared = {f"{name}.{method}" for name, port in PORTS.items() for method in _methods(port)}
     assert declared - calls - NOT_OF_A_RUN.keys() == set(), "calls that no run makes: give them one"
     assert NOT_OF_A_RUN.keys() - declared == set(), "calls that are no more"
-
-
-def _crowding() -> float:
-    """How much longer everything takes because other programs want the machine's processors, too."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2)
 
 
 def _methods(port: type) -> list[str]:

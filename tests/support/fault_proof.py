@@ -9,7 +9,7 @@ from orchestrator.adapters.clients import minio_client
 from orchestrator.errors import InfrastructureError
 from tests.support.fault_programs import ENDED, Program, sleeper
 from tests.support.fault_site import Site
-from tests.support.fault_wait import until
+from tests.support.fault_wait import crowding, until
 
 SETTLES = 90.0
 """Seconds within which everything that belongs to an ended task must be gone: the orphan grace, and a few sweeps."""
@@ -115,7 +115,7 @@ def nothing_is_left(site: Site, *task_ids: str) -> None:
 
 def slots_are_free(site: Site, slots: int, queue: str | None) -> None:
     """I6: as many new tasks as the worker has slots run at the same time, and succeed."""
-    fresh = [site.submit(sleeper(3, "succeeded"), queue) for _ in range(slots)]
+    fresh = [site.submit(sleeper(round(3 * crowding()), "succeeded"), queue) for _ in range(slots)]
     site.ended(fresh)
     documents = [site.document(task_id) for task_id in fresh]
     assert [document["status"] for document in documents] == ["succeeded"] * slots

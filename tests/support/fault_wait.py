@@ -1,5 +1,6 @@
 """Waiting for something to come about, on a machine that may be crowded: the deadline only ends what would hang."""
 
+import os
 from collections.abc import Callable
 
 from tests.support.worker_process import until as _until
@@ -10,3 +11,8 @@ PATIENCE = 180.0
 def until(holds: Callable[[], object], within: float = PATIENCE) -> None:
     """Return when the condition holds; fail when it does not within so many seconds."""
     _until(holds, within)
+
+
+def crowding() -> float:
+    """How much longer everything takes because other programs want the machine's processors, too; 1 or more."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2)

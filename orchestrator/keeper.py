@@ -35,3 +35,5 @@ class Keeper:
                 self._services.sweep(self.adopt).once(lock_for)
             except InfrastructureError as error:
                 logger.warning("the sweep is put off: {}", error)
+            except Exception:  # noqa: BLE001  a fault of ours in one sweep must not be the end of all sweeps
+                logger.exception("the sweep has a fault")

@@ -18,13 +18,14 @@ LONG = 20.0
 
 
 def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Path) -> None:
-    """An outage in between puts the sweep off, no more."""
+    """An outage in between puts the sweep off, and so does a fault of our own, no more."""
     world = World(tmp_path, {PROGRAM: Program(stdout=b"out")})
     world.client.submit({"image": "busybox", "command": ["program"]}, "t")
     with pytest.raises(Killed):
         world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run("t")
     world.expire_leases()
-    process = Process([Fault("active", 1, When.BEFORE, InfrastructureError("mongodb", "away"))])
+    troubles = [InfrastructureError("mongodb", "away"), TypeError("a fault of ours")]
+    process = Process([Fault("active", nth, When.BEFORE, trouble) for nth, trouble in enumerate(troubles, 1)])
     services = world.process(process, "keeper")
     services.settings = evolve(services.settings, sweep_interval=0.01)
     stopping = threading.Event()
@@ -39,5 +40,5 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
     keeper._thread.join(LONG)
     assert not keeper._thread.is_alive()
     assert world.client.get("t").status is State.SUCCEEDED
-    assert process.calls["active"] > 1
+    assert process.calls["active"] > len(troubles)
     assert list(world.engine.starts.values()) == [1]

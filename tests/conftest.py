@@ -1,5 +1,6 @@
 """What tests of every kind may ask for: real servers, started once and only when a test wants them."""
 
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -9,6 +10,11 @@ from orchestrator.embedded import Embedded
 from orchestrator.settings import Settings
 from tests.support.faults import Killed
 from tests.support.servers import Corner, corners
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them ignore SIGINT, and their children with them: undo it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ from tests.support.containers import IMAGE, WHERE, Bench
 
 PROGRAMS = {
     scripts.SPEAK: Program(stdout=b"out\n", stderr=b"err\n", exit_code=3),
-    scripts.SLEEP: FOREVER,
+    scripts.SLEEP: Program(stdout=b"asleep\n", seconds=FOREVER.seconds),
     scripts.STUBBORN: Program(seconds=FOREVER.seconds, heeds_term=False),
     scripts.NAP: Program(stdout=b"out\n", seconds=0.2),
     scripts.BUSY: Program(seconds=0.05, samples=(Sample(100.0, 1 << 20),)),

@@ -6,7 +6,7 @@ def _shell(script: str) -> tuple[str, ...]:
 
 
 SPEAK = _shell("echo out; echo err >&2; exit 3")
-SLEEP = _shell("exec sleep 1000")
+SLEEP = _shell("echo asleep; exec sleep 1000")
 STUBBORN = _shell("trap '' TERM; echo ready; while :; do sleep 1; done")
 NAP = _shell("echo out; sleep 0.2")
 BUSY = _shell("timeout 4 sh -c 'while :; do :; done'")

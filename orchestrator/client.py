@@ -1,10 +1,11 @@
-"""What a program that hands in tasks needs: submit, look, follow, read the output."""
+"""What a program that hands in tasks needs: submit, look, follow, read the output and the artifacts."""
 
 import builtins
 import uuid
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
+from orchestrator.artifact import Artifact
 from orchestrator.errors import UnknownTask
 from orchestrator.event import Event
 from orchestrator.ports import Stream
@@ -82,3 +83,14 @@ class Client:
         if task.logs is None:
             raise UnknownTask(f"task {task_id!r} has no stored log")
         return self.services.logs.get((task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)
+
+    def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
+        """The files that are kept of an ended task's /out. Raises UnknownTask."""
+        return self.get(task_id).artifacts_stored
+
+    def artifact(self, task_id: str, path: str) -> Iterator[bytes]:
+        """The bytes of one of them, by its path below /out. Raises UnknownTask when none of this name is kept."""
+        for artifact in self.artifacts(task_id):
+            if artifact.path == path:
+                return self.services.logs.get(artifact.key)
+        raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")

@@ -149,6 +149,7 @@ class Effects:
             limits=request.limits,
             labels=labels,
             runtime=request.runtime or self.runtime or None,
+            out=bool(request.artifacts),
         )
 
     @staticmethod

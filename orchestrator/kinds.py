@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 
+from orchestrator.artifact import WHOLE
 from orchestrator.kind import (
     TOO_MUCH,
     Kind,
@@ -81,6 +82,16 @@ def _files(value: object) -> dict[str, bytes]:
     return files
 
 
+def _paths(value: object) -> tuple[str, ...]:
+    """Each once."""
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    paths = tuple(each if each == WHOLE else _file_name(each) for each in value)
+    if twice := sorted({path for path in paths if paths.count(path) > 1}):
+        raise Refused(f"{shown(twice[0])} is given twice")
+    return paths
+
+
 END, DROP_MIDDLE = "end", "drop_middle"
 _LONGEST_PATH = 512
 _LONGEST_NAME = 255
@@ -127,6 +138,11 @@ CONTENT = Kind(
 )
 FILE_NAME = Kind("a relative path without empty, '.' or '..' parts", _file_name, pattern_schema(_FILE, _LONGEST_PATH))
 FILES = Kind("a map of relative paths to text or {base64: …}", _files, mapping_schema(FILE_NAME, CONTENT), private=True)
+PATHS = Kind(
+    f"a list of relative paths without empty, '.' or '..' parts, or {WHOLE!r} for all",
+    _paths,
+    {"type": "array", "items": {"oneOf": [{"const": WHOLE}, FILE_NAME.schema]}, "uniqueItems": True},
+)
 VARIABLE = Kind("a name without '='", matching(r"[^=]+", 1 << 15), pattern_schema(r"[^=\u0000]+", 1 << 15))
 ENV = Kind("a map of names to strings", mapping(VARIABLE, TEXT), mapping_schema(VARIABLE, TEXT), private=True)
 LABELS = Kind("a map of strings to strings", mapping(TEXT, TEXT), mapping_schema(TEXT, TEXT))

@@ -1,11 +1,15 @@
 """The units of work on the program's output: collect and upload. Both may be repeated, also by another process."""
 
+import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from attrs import frozen
 
+from orchestrator.artifact import Artifact
 from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.gather import Bounds, File, Gathered, gather, nothing
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.request import Rules
 from orchestrator.run import Run
@@ -13,6 +17,8 @@ from orchestrator.spool import Sealed, salvage, sealed, spooling
 from orchestrator.task import Fields, LogObject, Logs
 
 _KEY_DIGITS = 16
+_ARTIFACTS = "artifacts"
+_GATHERING = 60.0
 
 
 @frozen
@@ -25,17 +31,24 @@ class Output:
     spool_dir: Callable[[], Path]
 
     def collect(self, run: Run) -> Fields:
-        """Complete the log files and sum up the metrics."""
+        """Complete the log files, take the artifacts, and sum up the metrics."""
         self._seal(run)
+        run.gathered = self._gather(run)
         final = run.final or self._final(run)
         run.tally.add(final.counted if final else None)
         return {"metrics": run.meter.summary(final.ran_for if final else 0.0, run.tally.with_(run.meter.tally))}
 
     def upload(self, run: Run) -> Fields:
-        """Put both log objects and check that they arrived whole. Raises InfrastructureError when they did not."""
+        """Put both log objects and the artifacts; check that they arrived whole. Raises InfrastructureError when not."""
         sums = sealed(run.folder(self.spool_dir())) or self._seal(run)
         stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
-        return {"logs": Logs(self.logs.bucket, stdout, stderr)}
+        gathered = run.gathered or self._gather(run)
+        kept = tuple(self._put_artifact(run, file) for file in gathered.files)
+        return {
+            "logs": Logs(self.logs.bucket, stdout, stderr),
+            "artifacts_stored": kept,
+            "artifacts_refused": gathered.refused,
+        }
 
     def _final(self, run: Run) -> ContainerState | None:
         """The container's state, where this process did not see it end."""
@@ -60,11 +73,35 @@ class Output:
     def _left_behind(self, run: Run) -> Iterator[Chunk]:
         """What the longest spool of this attempt holds: the container is gone, and whoever read it may have died."""
         siblings = run.folder(self.spool_dir()).parent.iterdir()
-        yield from salvage(max(siblings, key=lambda each: sum(file.stat().st_size for file in each.iterdir())))
+        yield from salvage(
+            max(siblings, key=lambda each: sum(file.stat().st_size for file in each.iterdir() if file.is_file()))
+        )
+
+    def _gather(self, run: Run) -> Gathered:
+        """Take what the task asked for out of its /out, anew; that /out is gone is told, and is no failure of the task."""
+        request = run.granted(self.rules)
+        if not request.artifacts:
+            return Gathered((), ())
+        bounds = Bounds(request.limits.artifacts, self.rules.artifact_files, _GATHERING)
+        try:
+            with spooling(), closing(self.engine.archive(run.name)) as chunks:
+                return gather(chunks, request.artifacts, bounds, run.folder(self.spool_dir()) / _ARTIFACTS)
+        except ContainerMissing as error:
+            return nothing(request.artifacts, f"it is lost: {error}")
 
     def _put(self, run: Run, stream: Stream, sums: Sealed) -> LogObject:
         key = f"{run.task.id}/{run.attempt}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log"
-        self.logs.put(key, run.folder(self.spool_dir()) / stream, sums.sha256)
-        if self.logs.stat(key) != (sums.bytes, sums.sha256):
-            raise InfrastructureError("minio", f"object {key} is not what was put")
+        self._put_whole(key, run.folder(self.spool_dir()) / stream, sums.bytes, sums.sha256)
         return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
+
+    def _put_artifact(self, run: Run, file: File) -> Artifact:
+        """The program chose the path, so the key has only a digest of it: the same path has the same one."""
+        name = hashlib.sha256(file.path.encode()).hexdigest()[:_KEY_DIGITS]
+        key = f"{run.task.id}/{run.attempt}/{_ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
+        self._put_whole(key, file.at, file.bytes, file.sha256)
+        return Artifact(file.path, key, file.bytes, file.sha256)
+
+    def _put_whole(self, key: str, path: Path, size: int, sha256: str) -> None:
+        self.logs.put(key, path, sha256)
+        if self.logs.stat(key) != (size, sha256):
+            raise InfrastructureError("minio", f"object {key} is not what was put")

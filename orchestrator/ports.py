@@ -4,7 +4,7 @@ All calls block; all are safe to call from many threads and safe to repeat. Any 
 service is away or does not do its part. Times are seconds.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -164,6 +164,7 @@ class PullPolicy(StrEnum):
 class ContainerPlan:
     """Everything that makes a task's container. ``command`` None means the image's own; ``stdin`` None means closed.
 
+    ``out`` gives it a folder /out to write to, of at most ``limits.artifacts`` bytes, that can be read when it has exited.
     ``network`` connects it to a bridge on which containers do not reach each other; ``runtime`` None is the engine's default.
     """
 
@@ -179,6 +180,7 @@ class ContainerPlan:
     limits: Limits
     labels: Mapping[str, str]
     runtime: str | None = None
+    out: bool = False
 
 
 class Phase(StrEnum):
@@ -339,6 +341,13 @@ class Engine(Protocol):
 
     def stats(self, container: str) -> Iterator[Sample]:
         """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""
+
+    def archive(self, name: str) -> Generator[bytes]:
+        """The folder /out of the exited container of this name, made with ``out``, as a tar of ``out`` and what is below it.
+
+        The program made what is in it: an enemy's archive. It may be closed before its end. Raises ContainerMissing when the
+        folder is gone, which it is once the engine was restarted; a cut raises InfrastructureError.
+        """
 
     def remove(self, name: str) -> None:
         """Remove the container of this name, running or not, and its volumes; nothing when they are gone."""

@@ -28,7 +28,7 @@ def _accepts(what: Kind[T], default: object = NOTHING, factory: Callable[[], T] 
 
 @frozen
 class Limits:
-    """What a task may use. memory, output (each stream) and tmp in bytes, timeout in seconds of wall time.
+    """What a task may use. memory, output (each stream), tmp and artifacts (/out) in bytes, timeout in seconds of wall time.
 
     ``cpu_time`` is in seconds of CPU over all processes together; None: as much as it gets in its wall time.
     """
@@ -40,11 +40,14 @@ class Limits:
     output: int = _accepts(kinds.size(0), 10 << 20)
     tmp: int = _accepts(kinds.size(4096), 64 << 20)
     cpu_time: float | None = _accepts(kinds.SECONDS, None)
+    artifacts: int = _accepts(kinds.size(4096), 64 << 20)
 
 
 @frozen
 class Request:
     """What to run. ``command`` None is the image's own; ``files`` appear read-only below /task.
+
+    ``artifacts`` are paths below /out that are kept; with any, /out is there and can be written to.
 
     ``on_output_limit`` says what happens when a stream passes ``limits.output``: the program is ended, or it goes on and of the
     stream both ends are kept. ``runtime`` names what the engine runs it with, such as runsc; None: what the worker is set to.
@@ -58,6 +61,7 @@ class Request:
     user: str | None = _accepts(kinds.USER, None)
     network: bool = _accepts(kinds.FLAG, default=False)
     files: dict[str, bytes] = _accepts(kinds.FILES, factory=dict)
+    artifacts: tuple[str, ...] = _accepts(kinds.PATHS, ())
     limits: Limits = field(factory=Limits, kw_only=True)
     runtime: str | None = _accepts(kinds.RUNTIME, None)
     on_output_limit: str = _accepts(kinds.OVERFLOW, kinds.END)
@@ -79,6 +83,7 @@ class Rules:
     root_allowed: bool = False
     retries_max: int = 10
     files_max: int = 4 << 20
+    artifact_files: int = 256
     images: tuple[str, ...] = ()
     runtimes: tuple[str, ...] | None = ()
 
@@ -91,6 +96,7 @@ class Rules:
             root_allowed=True,
             retries_max=sys.maxsize,
             files_max=sys.maxsize,
+            artifact_files=sys.maxsize,
             images=(),
             runtimes=None,
         )
@@ -160,6 +166,8 @@ def _refusal(name: str, value: object, rules: Rules) -> str | None:
     match name, value:
         case "files", dict(files) if (total := sum(map(len, files.values()))) > rules.files_max:
             return f"{format_size(total)} in all is above the ceiling of {format_size(rules.files_max)}"
+        case "artifacts", tuple(paths) if len(paths) > rules.artifact_files:
+            return f"{len(paths)} paths are above the ceiling of {rules.artifact_files}"
         case "retries", int(count) if count > rules.retries_max:
             return f"{count} is above the ceiling of {rules.retries_max}"
         case _, int(amount) | float(amount) if amount > (ceiling := _ceiling(name, rules)):
@@ -186,7 +194,7 @@ def _ceiling(name: str, rules: Rules) -> float:
 
 
 def _amount(name: str, value: float) -> str:
-    return format_size(value) if name in {"memory", "output", "tmp"} else f"{value:.15g}"
+    return format_size(value) if name in {"memory", "output", "tmp", "artifacts"} else f"{value:.15g}"
 
 
 def _reason(error: BaseException, _: type | None) -> str:

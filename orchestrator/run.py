@@ -9,6 +9,7 @@ from attrs import define, field
 from orchestrator.capture import Capture
 from orchestrator.cause import Cause
 from orchestrator.errors import Interrupted
+from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState
 from orchestrator.request import Request, Rules, parse_request
@@ -24,7 +25,8 @@ class Run:
 
     ``container`` is its id. ``deadline`` is by the monotonic clock; None when this process did not start the program.
     ``doubtful`` says that the engine was away while the program ran, so that its output may have a hole; ``complete`` that all
-    of it was read; ``out_of_cpu`` that the time that ran out was CPU time; ``broken`` how the infrastructure broke the attempt.
+    of it was read; ``out_of_cpu`` that the time that ran out was CPU time; ``broken`` how the infrastructure broke the attempt;
+    ``gathered`` what it left in /out, once that is in the spool.
     """
 
     task: Task
@@ -46,6 +48,7 @@ class Run:
     cancelled: bool = False
     out_of_cpu: bool = False
     broken: str = ""
+    gathered: Gathered | None = None
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -86,7 +89,7 @@ class Run:
         if self.capture:
             self.capture.stop()
         self.capture, self.spool, self.meter, self.tally = None, None, Meter(), Tally()
-        self.deadline, self.final, self.container = None, None, ""
+        self.deadline, self.final, self.container, self.gathered = None, None, "", None
         self.doubtful, self.complete, self.out_of_cpu, self._ended_for = False, False, False, None
 
     def overdue(self, seconds: float) -> bool:

@@ -142,6 +142,7 @@ class Settings:
     root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
     default_user: str = _setting("65534:65534", _user, "uid:gid of tasks that name no user")
     files_max: int = _setting(4 << 20, _SIZE, "most bytes in a task's files together")
+    artifact_files: int = _setting(256, _COUNT, "most files that are kept as a task's artifacts, and most paths it may name")
     max_retries: int = _setting(10, _COUNT, "most retries that a task may ask for")
     max_attempts: int = _setting(3, _COUNT, "attempts at a task whose container the infrastructure broke")
     stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
@@ -167,12 +168,14 @@ class Settings:
         10 << 20, _limit("output", parse_size), "bytes kept of each stream for a task that names none"
     )
     default_tmp: int = _setting(64 << 20, _limit("tmp", parse_size), "size of /tmp of a task that names none")
+    default_artifacts: int = _setting(64 << 20, _limit("artifacts", parse_size), "size of /out of a task that names none")
     max_cpus: float = _setting(64.0, _limit("cpus", float), "most CPUs that a task may ask for")
     max_memory: int = _setting(4 << 30, _limit("memory", parse_size), "most memory that a task may ask for")
     max_pids: int = _setting(4096, _limit("pids", int), "most processes and threads that a task may ask for")
     max_timeout: float = _setting(3600.0, _limit("timeout", parse_duration), "longest wall time that a task may ask for")
     max_output: int = _setting(100 << 20, _limit("output", parse_size), "most bytes of each stream that a task may ask for")
     max_tmp: int = _setting(1 << 30, _limit("tmp", parse_size), "largest /tmp that a task may ask for")
+    max_artifacts: int = _setting(1 << 30, _limit("artifacts", parse_size), "largest /out that a task may ask for")
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -211,6 +214,7 @@ class Settings:
             root_allowed=self.root_allowed,
             retries_max=self.max_retries,
             files_max=self.files_max,
+            artifact_files=self.artifact_files,
             images=self.images_allowed,
             runtimes=(*filter(None, [self.runtime]), *self.runtimes_allowed),
         )

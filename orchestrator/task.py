@@ -11,6 +11,7 @@ import cattrs
 from attrs import asdict, evolve, field, fields, frozen
 from loguru import logger
 
+from orchestrator.artifact import Artifact, Refusal
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
 from orchestrator.kind import shown
@@ -127,6 +128,7 @@ class Attempt:
     message: str
     logs: Logs | None
     metrics: Metrics | None
+    artifacts_stored: tuple[Artifact, ...] = ()
 
 
 @frozen
@@ -154,6 +156,8 @@ class Task:
     evidence: Mapping[str, object] = field(factory=dict)
     logs: Logs | None = None
     metrics: Metrics | None = None
+    artifacts_stored: tuple[Artifact, ...] = ()
+    artifacts_refused: tuple[Refusal, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     engine: str | None = None
     cancel_requested_at: datetime | None = None
@@ -194,9 +198,8 @@ class Task:
     def again(self, at: datetime, fields: Fields) -> Fields:
         """The fields of this task for its next attempt; ``fields`` are the last of the present one, which is kept aside."""
         ended = evolve(self, **cast("dict[str, Any]", fields))
-        past = Attempt(
-            max(ended.attempt, 1), ended.started_at, at, ended.exit_code, ended.cause, ended.message, ended.logs, ended.metrics
-        )
+        number, verdict = max(ended.attempt, 1), (ended.exit_code, ended.cause, ended.message)
+        past = Attempt(number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored)
         return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
 
     @property
@@ -229,7 +232,7 @@ def _codec() -> cattrs.Converter:
     for choice in (State, Trigger, Cause):
         codec.register_structure_hook(choice, lambda value, kind: kind(value))
     codec.register_structure_hook_func(lambda kind: kind == Document, lambda value, _: _exactly(value, dict))
-    for row in (Entry, Attempt):
+    for row in (Entry, Attempt, Artifact, Refusal):
         codec.register_structure_hook_func(partial(eq, tuple[row, ...]), partial(_rows, row))  # type: ignore[valid-type]
     codec.register_unstructure_hook(datetime, lambda value: value)
     codec.register_unstructure_hook(StrEnum, lambda value: value.value)

@@ -1,19 +1,27 @@
 """The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 
-from orchestrator.adapters import docker_attach, docker_files, docker_logs, docker_network, docker_state, docker_stats
+from orchestrator.adapters import (
+    docker_attach,
+    docker_files,
+    docker_logs,
+    docker_network,
+    docker_out,
+    docker_state,
+    docker_stats,
+)
 from orchestrator.adapters.cgroup import Cgroups
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_clock import EngineClock
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_plan import container_config, files_name, plan_name
+from orchestrator.adapters.docker_plan import container_config, files_name, out_name, plan_name
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
@@ -56,13 +64,13 @@ class DockerEngine:
 
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
-        if not plan.files:
-            return self._make_or_adopt(plan)
-        created = self._adopt(plan)  # its files are complete then, and writing them again could disturb its program
+        created = self._adopt(plan) if plan.files or plan.out else None  # what it needs is complete then, and may be in use
         if created is None:
             docker_files.fill(self._client, plan)
+            docker_out.hold(self._client, plan)
             created = self._make_or_adopt(plan)
-        self._delete_container(files_name(plan.name))
+        if plan.files:
+            self._delete_container(files_name(plan.name))
         return created
 
     def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
@@ -120,11 +128,16 @@ class DockerEngine:
         described = cache(partial(self._read, container))
         return docker_stats.samples(self._client, container, lambda: self._groups.count(described()))
 
+    def archive(self, name: str) -> Generator[bytes]:
+        """See ports.Engine."""
+        return docker_out.read(self._client, name)
+
     def remove(self, name: str) -> None:
         """See ports.Engine."""
         self._delete_container(name)
-        self._delete_container(files_name(name))
-        self._delete(lambda: self._client.api.remove_volume(files_name(name)))
+        for beside in (files_name(name), out_name(name)):
+            self._delete_container(beside)
+            self._delete(partial(self._client.api.remove_volume, beside))
         self._groups.remove(name)
 
     def owned(self, deployment: str) -> Sequence[Owned]:

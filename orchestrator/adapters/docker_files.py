@@ -14,10 +14,12 @@ _MADE = 946_684_800  # the year 2000: zip archives know no earlier files than 19
 
 
 def fill(client: DockerClient, plan: ContainerPlan) -> None:
-    """Make the volume, or go on with one that was begun, so that it holds the plan's files.
+    """Make the volume, or go on with one that was begun, so that it holds the plan's files, if there are any.
 
     Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses the plan.
     """
+    if not plan.files:
+        return
     loader = files_name(plan.name)
     try:
         with translated(wishes=True):

@@ -9,7 +9,10 @@ from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
 
 Config = Mapping[str, object]
-FILES = "/task"
+FILES, OUT = "/task", "/out"
+HOLDER = "/orchestrator-holder"
+_FILES_SUFFIX, _OUT_SUFFIX = "-files", "-out"
+_LEAST_MEMORY = 6 << 20
 _TMP, _SHM = "/tmp", "/dev/shm"  # noqa: S108
 _SHM_SIZE = 64 << 20
 _OPEN_FILES = 4096
@@ -22,12 +25,17 @@ _LOG_SLACK = 1 << 16
 
 def files_name(name: str) -> str:
     """The name of both the volume with the files of container ``name`` and the container that fills it."""
-    return f"{name}-files"
+    return f"{name}{_FILES_SUFFIX}"
+
+
+def out_name(name: str) -> str:
+    """The name of both the volume that is /out of container ``name`` and the container that holds it."""
+    return f"{name}{_OUT_SUFFIX}"
 
 
 def plan_name(name: str) -> str:
-    """The inverse of ``files_name``; other names stay as they are."""
-    return name.removesuffix("-files")
+    """The inverse of ``files_name`` and ``out_name``; other names stay as they are."""
+    return name.removesuffix(_FILES_SUFFIX).removesuffix(_OUT_SUFFIX)
 
 
 def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = (), group: str = "", network: str = "") -> Config:
@@ -70,6 +78,34 @@ def loader_config(plan: ContainerPlan) -> Config:
     }
 
 
+def holder_config(plan: ContainerPlan) -> Config:
+    """A container that keeps /out: a tmpfs is gone with the last running container that mounts it. It can do nothing else.
+
+    Its memory is as little as engines allow. KILL ends it, for as the first process it would not heed TERM.
+    """
+    return {
+        "Image": plan.image,
+        "Entrypoint": [HOLDER],
+        "Cmd": [],
+        "Env": [],
+        "User": plan.user,
+        "WorkingDir": "/",
+        "Labels": dict(plan.labels),
+        "NetworkDisabled": True,
+        "StopSignal": "SIGKILL",
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "Memory": _LEAST_MEMORY,
+            "MemorySwap": _LEAST_MEMORY,
+            "PidsLimit": 1,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Mounts": [_out_mount(plan)],
+            "LogConfig": {"Type": "none"},
+        },
+    }
+
+
 def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
     limits = plan.limits
     return {
@@ -84,7 +120,7 @@ def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
         "Init": True,
         "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0), _ulimit("fsize", _largest_file(limits))],
         "Tmpfs": _tmpfs(plan, image_volumes),
-        "Mounts": [_files_mount(plan, read_only=True)] if plan.files else [],
+        "Mounts": [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out,
         "LogConfig": _log_config(limits),
     }
 
@@ -98,7 +134,8 @@ def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str]) -> dict[str, str]:
     limits, owner = plan.limits, plan.user.partition(":")[0]
     scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={owner},{_bounds(limits.tmp)}"
     shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(_SHM_SIZE, limits.memory))}"
-    return dict.fromkeys(image_volumes, scratch) | {_TMP: scratch, _SHM: shared}
+    others = [path for path in image_volumes if not (path == FILES and plan.files) and not (path == OUT and plan.out)]
+    return dict.fromkeys(others, scratch) | {_TMP: scratch, _SHM: shared}
 
 
 def _bounds(size: int) -> str:
@@ -120,7 +157,7 @@ def _log_config(limits: Limits) -> Config:
 
 def _largest_file(limits: Limits) -> int:
     """Beyond what any folder holds, so that a full folder is told as such, and only a file with holes can be refused by it."""
-    return 2 * max(limits.tmp, _SHM_SIZE)
+    return 2 * max(limits.tmp, limits.artifacts, _SHM_SIZE)
 
 
 def _ulimit(name: str, value: int) -> Config:
@@ -134,4 +171,20 @@ def _files_mount(plan: ContainerPlan, *, read_only: bool) -> Config:
         "Target": FILES,
         "ReadOnly": read_only,
         "VolumeOptions": {"NoCopy": True, "Labels": dict(plan.labels)},
+    }
+
+
+def _out_mount(plan: ContainerPlan) -> Config:
+    """A volume of memory, bounded like /tmp; its pages count as those of the task, which writes them."""
+    owner = plan.user.partition(":")[0]
+    options = f"nosuid,nodev,mode=1777,uid={owner},{_bounds(plan.limits.artifacts)}"
+    return {
+        "Type": "volume",
+        "Source": out_name(plan.name),
+        "Target": OUT,
+        "VolumeOptions": {
+            "NoCopy": True,
+            "Labels": dict(plan.labels),
+            "DriverConfig": {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": options}},
+        },
     }

@@ -1,7 +1,7 @@
 """A container engine in memory: scripted programs on a clock that only waiting moves, so a run takes no real time."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -26,13 +26,15 @@ from orchestrator.ports import (
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PATIENCE = 5.0
+_PIECE = 700
 
 
 @frozen
 class Program:
     """What a command does. It runs for ``seconds``, ``inf`` meaning until it is ended; one that ``floods`` never pauses.
 
-    ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``signals`` what others send to it.
+    ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``signals`` what others send to it;
+    ``out`` is the archive of what it leaves in /out.
     """
 
     stdout: bytes = b""
@@ -46,6 +48,7 @@ class Program:
     busy: float = 0.0
     counted: Mapping[Figure, float] = field(factory=dict)
     signals: tuple[str, ...] = ()
+    out: bytes = bytes(1024)
 
 
 @define
@@ -173,6 +176,14 @@ class MemoryEngine:
         found = self._get(container)
         yield from found.program.samples
         found.exited.wait(_PATIENCE)
+
+    def archive(self, name: str) -> Generator[bytes]:
+        """See ports.Engine; in pieces that fit nothing in particular."""
+        found = self._get(name)
+        if not found.plan.out:
+            raise ContainerMissing(f"{name} has no /out")
+        out = found.program.out
+        yield from (out[at : at + _PIECE] for at in range(0, len(out), _PIECE))
 
     def remove(self, name: str) -> None:
         """See ports.Engine."""

@@ -14,6 +14,7 @@ COMMANDS = {
     "show": ("show", "Show a task."),
     "list": ("show", "List the newest tasks."),
     "logs": ("show", "Print what the program of a finished task printed."),
+    "artifacts": ("artifacts", "List, print or fetch the files that a task has left in /out."),
     "cancel": ("cancel", "Ask for a task to be cancelled."),
     "worker": ("worker", "Work on tasks from the queue until told to stop."),
     "doctor": ("doctor", "Check settings, servers and engine; say what to do."),

@@ -27,6 +27,7 @@ class Flags:
     output_limit: str | None = None
     on_output_limit: str | None = None
     tmp_size: str | None = None
+    artifacts_size: str | None = None
     retries: str | None = None
     env: tuple[str, ...] = ()
     env_file: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Flags:
     workdir: str | None = None
     network: str | None = None
     mount_file: tuple[str, ...] = ()
+    artifact: tuple[str, ...] = ()
     stdin: bool = False
     runtime: str | None = None
     label: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ class Flags:
             "cpu_time": self.cpu_time,
             "output": self.output_limit,
             "tmp": self.tmp_size,
+            "artifacts": self.artifacts_size,
         }
         request: dict[str, object] = {
             "image": self.image,
@@ -67,6 +70,7 @@ class Flags:
             "retries": _number(int, self.retries),
             "limits": {name: value for name, value in limits.items() if value is not None},
             "files": dict(map(_mounted, self.mount_file)),
+            "artifacts": list(self.artifact),
             "labels": dict(map(_label, self.label)),
             "stdin": content_of(sys.stdin.buffer.read()) if self.stdin else None,
         }
@@ -127,6 +131,8 @@ _PARAMETERS = (
     click.option("--network", metavar="none|bridge", help="Anything but none asks for a network."),
     click.option("--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),
     click.option("--mount-file", multiple=True, metavar="FILE[:NAME]", help="A file of yours to read at /task/NAME."),
+    click.option("--artifact", multiple=True, metavar="PATH", help="A file or folder below /out to keep; '.' for all of it."),
+    click.option("--artifacts-size", metavar="SIZE", help="Size of /out; it counts into the memory."),
     click.option("--stdin", "-i", is_flag=True, help="Read stdin to its end and hand it to the program."),
     click.option("--label", "-l", multiple=True, metavar="NAME[=VALUE]", help="A label to find the task by."),
     click.option("--id", "task_id", metavar="ID", help="Id of the task; by default a new one."),

@@ -109,6 +109,16 @@ def table(tasks: Iterable[Task]) -> Table:
     return rows
 
 
+def artifacts_table(task: Task) -> Table:
+    """A row for each artifact, then what was refused, and why."""
+    rows = Table("PATH", "SIZE", "SHA256", box=None, pad_edge=False)
+    for kept in task.artifacts_stored:
+        rows.add_row(Text(printable(kept.path)), format_size(kept.bytes), kept.sha256)
+    for refused in task.artifacts_refused:
+        rows.add_row(Text(printable(refused.path)), Text("refused", "yellow"), Text(printable(refused.why)))
+    return rows
+
+
 def _age(created_at: datetime | None) -> str:
     """How long ago that was, in the largest unit of which there are two or more."""
     if created_at is None:
@@ -130,6 +140,10 @@ def _facts(task: Task) -> Iterable[tuple[str, str | Text]]:
     yield "container", f"{task.container.name} {task.container.id[:12]}" if task.container else ""
     yield from _use(task)
     yield from ((name, _log(task, log)) for name, log in _streams(task))
+    yield from (
+        ("artifact", f"{kept.path}, {format_size(kept.bytes)}, sha256 {kept.sha256[:12]}…") for kept in task.artifacts_stored
+    )
+    yield from (("refused", f"{refused.path}: {refused.why}") for refused in task.artifacts_refused)
 
 
 def _use(task: Task) -> Iterable[tuple[str, str]]:

@@ -13,6 +13,7 @@ from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.run import named
 from scripts.engine import answers
 
 _PAUSE = 0.2
@@ -66,4 +67,5 @@ class Starts:
         if key not in self._seen:
             self._seen.add(key)
             labels = event["Actor"]["Attributes"]
-            self._counts[labels[TASK], int(labels[ATTEMPT])] += 1
+            if named(labels["name"]):  # the container that holds its folder /out runs nothing of the task's
+                self._counts[labels[TASK], int(labels[ATTEMPT])] += 1

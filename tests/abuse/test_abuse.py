@@ -13,6 +13,7 @@ from orchestrator.connect import connect
 from orchestrator.embedded import Embedded
 from orchestrator.errors import InvalidTask
 from tests.support import abuse_page
+from tests.support.abuse_artifacts import ARTIFACTS
 from tests.support.abuse_bench import AT_ONCE, Bench, wait_for
 from tests.support.abuse_endings import EXIT, MEMORY, SIGNALS, TIME
 from tests.support.abuse_input import INPUT
@@ -24,7 +25,7 @@ from tests.support.installation import Installation
 from tests.support.servers import corners
 
 PROGRAMS = [
-    *EXIT, *SIGNALS, *TIME, *MEMORY, *PROCESSES, *OUTPUT, *FILES, *NETWORK, *PRIVILEGE, *SECRETS, *LEAKS, *INPUT,
+    *EXIT, *SIGNALS, *TIME, *MEMORY, *PROCESSES, *OUTPUT, *FILES, *ARTIFACTS, *NETWORK, *PRIVILEGE, *SECRETS, *LEAKS, *INPUT,
 ]  # fmt: skip
 ROOM = 40 << 20
 """Bytes by which the worker's memory may be above what it was when warm, while others flood it at the same time."""

@@ -9,7 +9,7 @@ from attrs import frozen
 from orchestrator import ports
 from tests.support.fault_debris import cleaned, leave_debris, sweeper
 from tests.support.fault_nursery import Child
-from tests.support.fault_programs import Program, sleeper, talker
+from tests.support.fault_programs import Program, keeper, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_site import Site
@@ -33,7 +33,8 @@ PLAIN = Scenario("a program that succeeds", talker(1.5), {})
 AGAIN = Scenario("a program that fails and is tried again", talker(0.3, code=3), {"retries": 1})
 LATE = Scenario("a program that is ended at its deadline", sleeper(60, "timed_out", "timeout"), {"limits": {"timeout": 1}})
 ABSENT = Scenario("an image that is not there", Program("", b"", b"", "failed", "image"), {"image": "orchestrator-nowhere:9"})
-SCENARIOS = (PLAIN, AGAIN, LATE, ABSENT)
+KEEPING = Scenario("a program whose files are kept", keeper(1.5), {"artifacts": ["."]})
+SCENARIOS = (PLAIN, KEEPING, AGAIN, LATE, ABSENT)
 
 PORTS = {
     "store": ports.TaskStore,
@@ -60,7 +61,7 @@ NOT_OF_A_RUN = {
 """Calls of a port that are no kill points, and why."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS if long() else [PLAIN], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", SCENARIOS if long() else [KEEPING], ids=lambda scenario: scenario.name)
 def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenario: Scenario) -> None:
     """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""
     points = [point for point in _recorded(site, scenario) if point.startswith(("job/", "main/rq."))]

@@ -1,6 +1,8 @@
 """Programs whose every byte is known beforehand, so that what was stored of them can be compared."""
 
-from attrs import frozen
+from collections.abc import Mapping
+
+from attrs import evolve, field, frozen
 
 from statemachine import State
 
@@ -9,7 +11,7 @@ from statemachine import State
 class Program:
     """A shell script, what it writes to each stream from its first byte, and how its task is to end.
 
-    ``status`` and ``cause`` None: any ending will do.
+    ``status`` and ``cause`` None: any ending will do. ``out`` is what it leaves in /out, by path.
     """
 
     script: str
@@ -17,6 +19,7 @@ class Program:
     stderr: bytes = b""
     status: str | None = "succeeded"
     cause: str | None = None
+    out: Mapping[str, bytes] = field(factory=dict)
 
 
 def talker(seconds: float = 1.5, code: int = 0, pause: float = 0.1) -> Program:
@@ -28,6 +31,13 @@ def talker(seconds: float = 1.5, code: int = 0, pause: float = 0.1) -> Program:
     if code:
         return Program(script, said.encode(), b"trouble\n", "failed", "exit")
     return Program(script, said.encode(), b"trouble\n")
+
+
+def keeper(seconds: float = 1.5) -> Program:
+    """As ``talker``, and leaves files in /out: one from its beginning, one from its end."""
+    program = talker(seconds)
+    script = f"mkdir /out/d; echo early >/out/d/early; {program.script.removesuffix('; exit 0')}; echo late >/out/late"
+    return evolve(program, script=script, out={"d/early": b"early\n", "late": b"late\n"})
 
 
 def sleeper(seconds: float = 60.0, status: str | None = None, cause: str | None = None) -> Program:

@@ -28,6 +28,7 @@ def prove(site: Site, *task_ids: str, slots: int = 0, queue: str | None = None) 
         events_are_whole(site, task_id)
         ran_once(site, task_id)
         log_is_whole(site, task_id)
+        artifacts_are_whole(site, task_id)
     nothing_is_left(site, *task_ids, *site.orphans)
     slots_are_free(site, slots, queue)
     for task_id in task_ids:
@@ -95,6 +96,13 @@ def _object_is(site: Site, logs: Document, stream: str, written: bytes, *, compl
     if complete and not entry["truncated"]:
         assert hashlib.sha256(written).hexdigest() == entry["sha256"], f"{stream}: {len(stored)} of {len(written)} bytes"
     assert written.startswith(stored), f"{stream} holds what the program did not write"
+
+
+def artifacts_are_whole(site: Site, task_id: str) -> None:
+    """I5 for files: of a program that has ended by itself each file is in object storage, with the bytes that it wrote."""
+    if site.document(task_id)["cause"] in {None, "exit"}:
+        kept = {each.path: b"".join(site.client.artifact(task_id, each.path)) for each in site.client.artifacts(task_id)}
+        assert kept == site.programs[task_id].out, site.document(task_id)["artifacts_refused"]
 
 
 def nothing_is_left(site: Site, *task_ids: str) -> None:

@@ -14,10 +14,11 @@ from orchestrator.ports import Stream
 from orchestrator.task import Task
 from statemachine import TERMINAL, State
 from tests.support.faults import Fault, Killed, Process, When
+from tests.support.tars import out
 from tests.support.world import World
 
 PROGRAM = ("program",)
-REQUEST = {"image": "busybox", "command": ["program"]}
+REQUEST = {"image": "busybox", "command": ["program"], "artifacts": ["kept"]}
 CALLS = [
     "claim",
     "pull",
@@ -26,6 +27,7 @@ CALLS = [
     "start",
     "identity",
     "wait",
+    "archive",
     "put",
     "stat",
     "advance",
@@ -33,7 +35,7 @@ CALLS = [
     "settle",
     "remove",
 ]
-PROGRAMS = [Program(stdout=b"out", stderr=b"err"), Program(exit_code=3, stdout=b"out"), FOREVER]
+PROGRAMS = [Program(stdout=b"out", stderr=b"err", out=out(kept=b"kept")), Program(exit_code=3, stdout=b"out"), FOREVER]
 
 
 def errors() -> st.SearchStrategy[BaseException]:
@@ -103,5 +105,6 @@ def test_a_death_at_any_call_is_resumed(tmp_path: Path) -> None:
             task = world.client.get("t")
             assert task.status is State.SUCCEEDED, (name, when)
             assert world.output(task, Stream.STDOUT) == b"out"
+            assert b"".join(world.client.artifact("t", "kept")) == b"kept"
             stored = index > last_write or (index == last_write and when is When.AFTER)
             assert not world.engine.containers or stored, (name, when)

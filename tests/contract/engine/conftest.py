@@ -1,6 +1,7 @@
 """Engines to test: the one in memory with scripted programs, and Docker."""
 
 from collections.abc import Iterator
+from tarfile import DIRTYPE
 
 import pytest
 
@@ -10,12 +11,22 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Sample
 from tests.contract.engine import scripts
 from tests.support.containers import IMAGE, WHERE, Bench
+from tests.support.tars import entry, packed
 
+LEFT = packed(
+    [
+        entry("out", kind=DIRTYPE),
+        entry("out/a", b"kept\n"),
+        entry("out/d", kind=DIRTYPE),
+        entry("out/d/b", b"x"),
+    ]
+)
 PROGRAMS = {
     scripts.SPEAK: Program(stdout=b"out\n", stderr=b"err\n", exit_code=3),
     scripts.SLEEP: Program(stdout=b"asleep\n", seconds=FOREVER.seconds),
     scripts.STUBBORN: Program(seconds=FOREVER.seconds, heeds_term=False),
     scripts.NAP: Program(stdout=b"out\n", seconds=0.2),
+    scripts.LEAVE: Program(out=LEFT, exit_code=3),
     scripts.BUSY: Program(seconds=0.05, samples=(Sample(100.0, 1 << 20),)),
 }
 

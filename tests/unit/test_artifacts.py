@@ -1,0 +1,143 @@
+"""Artifacts of whole tasks, on services in memory: kept on every ending, found again by whoever takes over."""
+
+import hashlib
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.errors import InfrastructureError, InvalidTask, UnknownTask
+from orchestrator.task import Task
+from statemachine import State
+from tests.support.faults import Fault, Killed, Process, When
+from tests.support.tars import entry, out, packed
+from tests.support.world import World
+
+PROGRAM = ("program",)
+REQUEST = {"image": "busybox", "command": ["program"], "artifacts": ["."]}
+LEFT = out(a=b"first", b=b"")
+
+
+def run(folder: Path, program: Program, process: Process | None = None, **request: object) -> tuple[World, Task]:
+    """Run one program through a fresh installation."""
+    world = World(folder, {PROGRAM: program})
+    world.client.submit(REQUEST | request, "t")
+    ended = world.worker(process).run("t")
+    assert ended is not None
+    return world, ended
+
+
+def kept(world: World) -> dict[str, bytes]:
+    """What can be read back, by path."""
+    return {each.path: b"".join(world.client.artifact("t", each.path)) for each in world.client.artifacts("t")}
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        (Program(out=LEFT), State.SUCCEEDED),
+        (Program(out=LEFT, exit_code=3), State.FAILED),
+        (Program(out=LEFT, seconds=FOREVER.seconds), State.TIMED_OUT),
+    ],
+)
+def test_artifacts_are_kept_on_every_ending(tmp_path: Path, program: Program, status: State) -> None:
+    """Their paths, sizes and sums are in the document; nothing stays in the spool."""
+    world, task = run(tmp_path, program)
+    assert task.status is status
+    assert kept(world) == {"a": b"first", "b": b""}
+    for each in task.artifacts_stored:
+        assert world.services.logs.stat(each.key) == (each.bytes, each.sha256)
+        assert each.key.startswith("t/1/")
+    assert task.artifacts_stored[0].sha256 == hashlib.sha256(b"first").hexdigest()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_is_refused_is_in_the_document(tmp_path: Path) -> None:
+    """And the task succeeds all the same: its program did."""
+    archive = packed([entry("out/l", kind=tarfile.SYMTYPE, link="/etc/passwd"), entry("out/a", b"a")])
+    world, task = run(tmp_path, Program(out=archive), artifacts=["l", "a", "none"])
+    assert task.status is State.SUCCEEDED
+    assert kept(world) == {"a": b"a"}
+    refused = {each.path: each.why for each in task.artifacts_refused}
+    assert refused == {"l": "it is a symbolic link", "none": "there is nothing of this name"}
+
+
+def test_nothing_is_asked_of_the_engine_for_a_task_without_artifacts(tmp_path: Path) -> None:
+    """No folder, no holder, no archive."""
+    process = Process()
+    _, task = run(tmp_path, Program(out=LEFT), process, artifacts=[])
+    assert (task.artifacts_stored, task.artifacts_refused) == ((), ())
+    assert "archive" not in process.calls
+
+
+def test_an_attempt_that_is_tried_again_keeps_its_artifacts(tmp_path: Path) -> None:
+    """Under keys of its own."""
+    _, task = run(tmp_path, Program(out=LEFT, exit_code=1), retries=1)
+    keys = [each.key for attempt in task.attempts for each in attempt.artifacts_stored]
+    assert len(keys) == 2
+    assert not {*keys} & {each.key for each in task.artifacts_stored}
+
+
+@pytest.mark.parametrize("call", ["archive", "put", "stat", "advance"])
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_a_death_or_a_hiccup_at_any_call_loses_none(tmp_path: Path, call: str, when: When, nth: int) -> None:
+    """Whoever goes on takes them anew from what holds them."""
+    for error in (Killed(), InfrastructureError("service", "hiccup")):
+        world = World(tmp_path / type(error).__name__, {PROGRAM: Program(out=LEFT)})
+        world.client.submit(REQUEST, "t")
+        try:
+            world.worker(Process([Fault(call, nth, when, error)])).run("t")
+        except Killed:
+            world.expire_leases()
+            world.worker().run("t")
+        assert world.client.get("t").status is State.SUCCEEDED
+        assert kept(world) == {"a": b"first", "b": b""}
+
+
+def test_artifacts_whose_holder_is_gone_are_told_as_lost(tmp_path: Path) -> None:
+    """The program's ending stands; a worker died before it had them, and then the engine was restarted."""
+    world = World(tmp_path, {PROGRAM: Program(out=LEFT)})
+    world.client.submit(REQUEST | {"artifacts": ["a", "b"]}, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("archive", 1, When.BEFORE, Killed())])).run("t")
+    for name in world.engine.containers:
+        world.engine.remove(name)
+    world.expire_leases()
+    task = world.worker().run("t")
+    assert task
+    assert task.artifacts_stored == ()
+    assert [each.path for each in task.artifacts_refused] == ["a", "b"]
+    assert all("lost" in each.why for each in task.artifacts_refused)
+
+
+def test_what_is_not_kept_cannot_be_read(tmp_path: Path) -> None:
+    """The error names task and path."""
+    world, _ = run(tmp_path, Program(out=LEFT))
+    with pytest.raises(UnknownTask, match=r"no stored artifact '\.\./a'"):
+        world.client.artifact("t", "../a")
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "words"),
+    [
+        ("a", "a list of relative paths"),
+        (["/etc"], "a list of relative paths"),
+        (["a/../b"], "a list of relative paths"),
+        ([""], "a list of relative paths"),
+        ([5], "a list of relative paths"),
+        (["a", "a"], "'a' is given twice"),
+        ([str(number) for number in range(257)], "257 paths are above the ceiling of 256"),
+    ],
+)
+def test_a_bad_list_is_refused(tmp_path: Path, artifacts: object, words: str) -> None:
+    """With the field's name."""
+    with pytest.raises(InvalidTask, match=f"artifacts: .*{words}"):
+        World(tmp_path).client.submit(REQUEST | {"artifacts": artifacts})
+
+
+def test_the_folder_has_a_ceiling(tmp_path: Path) -> None:
+    """Like every limit."""
+    with pytest.raises(InvalidTask, match=r"limits.artifacts: 2 GiB is above the ceiling of 1 GiB"):
+        World(tmp_path).client.submit(REQUEST | {"limits": {"artifacts": "2g"}})

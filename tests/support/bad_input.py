@@ -45,10 +45,17 @@ CORPUS: tuple[Bad, ...] = (
     *_each("network", 0, 1, "true", "host", [], {}),
     *_each("files", [], "x", {"/etc/passwd": ""}, {"../x": ""}, {"a/../b": ""}, {"a//b": ""}, {"": ""}, {".": ""}, {"a": 5}),
     *_each("files", {"a": "", "a/b": ""}, {"x" * 300: ""}, {"a": {"base64": "?"}}, {"a": "x" * (5 << 20)}),
+    *_each(
+        "artifacts", "a", {}, 5, True, [5], [None], [""], ["/a"], ["../a"], ["a/.."], ["a//b"], ["a\0"], ["x" * 600], ["a", "a"]
+    ),
     *_each("retries", -1, 11, 0.5, "1", nan, inf, True, []),
     *_each("labels", [], "x", {"a": 1}, {"a": "\0"}, {"a": {}}),
     *_each("limits", [], "x", 5, True, {"swap": 1}, {"": 1}, {"$gt": 1}),
-    *(bad for name in ("cpus", "memory", "pids", "timeout", "cpu_time", "output", "tmp") for bad in _limits(name, *NUMBERS)),
+    *(
+        bad
+        for name in ("cpus", "memory", "pids", "timeout", "cpu_time", "output", "tmp", "artifacts")
+        for bad in _limits(name, *NUMBERS)
+    ),
     *_limits("memory", 0, 1, "5m", "1t", "5 gigs"),
     *_limits("cpus", 0, 0.001, 65, "1"),
     *(Bad({name: 1}, ("task",)) for name in ("priority", "$where", "a.b", "$set", "", " ", "privileged", "__proto__", "Image")),
@@ -70,6 +77,8 @@ FOREIGN: tuple[Bad, ...] = (
         *_each("message", 5, []),
         *_each("evidence", 5, [], "x"),
         *_each("logs", {}, [], "x"),
+        *_each("artifacts_stored", 5, "x", [5], [{}], {}),
+        *_each("artifacts_refused", 5, "x", [5], [{"path": 1, "why": ""}]),
         *_each("metrics", {}, {"samples": 1, "duration_s": "2"}),
     )),
 )  # fmt: skip

@@ -4,8 +4,23 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-NAMES = ["image", "command", "env", "stdin", "working_dir", "user", "network", "files", "limits", "runtime", "on_output_limit", "retries", "labels"]
-LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp", "cpu_time"]
+NAMES = [
+    "image",
+    "command",
+    "env",
+    "stdin",
+    "working_dir",
+    "user",
+    "network",
+    "files",
+    "artifacts",
+    "limits",
+    "runtime",
+    "on_output_limit",
+    "retries",
+    "labels",
+]
+LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp", "cpu_time", "artifacts"]
 
 text = st.text(st.characters(), max_size=20)  # lone surrogates and NUL included
 near = st.sampled_from(

@@ -69,7 +69,10 @@ _NAMES = r"""
 _ODD = dict.fromkeys(["-rf", "...", "new\nline", "\x1b[2J", "back\\slash", "$(reboot)", "n" * 255], 0)
 _DEEP = ("d" * 200 + "/") * 3
 _BAD_NAMES = {"\\xff\\xfe": "not UTF-8", _DEEP[:512]: "relative path", (_DEEP + "x")[:512]: "relative path"}
-_HOLES = "truncate -s 1099511627776 /out/huge || echo refused; i=0; while [ $i -lt 900 ]; do truncate -s 104857600 /out/$i; i=$((i+1)); done"
+_HOLES = """
+    truncate -s 1099511627776 /out/huge || echo refused
+    i=0; while [ $i -lt 900 ]; do truncate -s 104857600 /out/$i; i=$((i+1)); done
+"""
 _LINKS = "ln -s /etc/passwd /out/l; ln -s / /out/d; ln /etc/passwd /out/h; true"
 ARTIFACTS = [
     Program(

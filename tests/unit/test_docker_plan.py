@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.docker_files import archive
-from orchestrator.adapters.docker_plan import container_config, loader_config
+from orchestrator.adapters.docker_plan import container_config, holder_config, loader_config
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
 
@@ -137,3 +137,25 @@ def test_the_archive_holds_files_and_the_folders_above_them() -> None:
     assert [member.name for member in members if member.isdir()] == ["d", "d/e"]
     assert {(member.uid, member.gid, member.mode) for member in members} == {(0, 0, 0o555)}
     assert min(member.mtime for member in members) > 315_532_800
+
+
+def test_only_a_plan_that_wants_it_has_a_folder_for_artifacts() -> None:
+    """Of memory, bounded in bytes and inodes, the user's own; an image that wants a volume there gets this one."""
+    limits = evolve(PLAN.limits, artifacts=8 << 20)
+    host = _host(evolve(PLAN, out=True, limits=limits), "/out", "/data")
+    (mount,) = host["Mounts"]
+    assert (mount["Source"], mount["Target"]) == ("orchestrator-t1-1-out", "/out")
+    options = mount["VolumeOptions"]["DriverConfig"]["Options"]
+    assert (options["type"], options["o"]) == ("tmpfs", "nosuid,nodev,mode=1777,uid=1000,size=8388608,nr_inodes=2048")
+    assert {"/data", "/out"} & host["Tmpfs"].keys() == {"/data"}
+    assert _host(PLAN)["Mounts"] == []
+
+
+def test_the_holder_of_a_folder_is_held_tighter_than_the_program() -> None:
+    """It has the same mount and labels, and nothing that would loosen it."""
+    config: dict[str, Any] = dict(holder_config(evolve(PLAN, out=True)))
+    host = config["HostConfig"]
+    assert not LOOSE & host.keys()
+    assert (host["CapDrop"], host["SecurityOpt"], host["PidsLimit"]) == (["ALL"], ["no-new-privileges"], 1)
+    assert (config["Labels"], config["User"], config["NetworkDisabled"]) == ({"task": "t1"}, "1000:1001", True)
+    assert host["Mounts"] == _host(evolve(PLAN, out=True))["Mounts"]

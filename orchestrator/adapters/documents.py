@@ -10,6 +10,8 @@ from statemachine import INITIAL, TERMINAL, State
 
 FINAL = sorted(str(state) for state in TERMINAL)
 ACTIVE = sorted(str(state) for state in {*State} - TERMINAL - {INITIAL})
+BOUND = [*ACTIVE, str(INITIAL)]
+"""The statuses in which a task may be bound to an engine; any other was written by a foreign hand, as its engine was."""
 LARGEST = 16 << 20
 """Bytes of BSON that MongoDB takes."""
 ROOM = 1 << 20

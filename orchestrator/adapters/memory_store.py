@@ -11,6 +11,7 @@ from bson.errors import BSONError
 
 from orchestrator.adapters.documents import (
     ACTIVE,
+    BOUND,
     BULKY,
     FINAL,
     LARGEST,
@@ -70,7 +71,8 @@ class MemoryTaskStore:
             if document is None or document.get("status") in FINAL or not self._is_free(document, token):
                 return None
             bound = document.get("engine")
-            if engine is not None and isinstance(bound, str) and bound not in {"", engine}:
+            binds = document.get("status") in BOUND and isinstance(bound, str)
+            if engine is not None and binds and bound not in {"", engine}:
                 return None
             if leaves_no_room(document, size := len(bson.encode(document))):
                 raise too_large(size)

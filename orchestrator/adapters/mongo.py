@@ -20,6 +20,7 @@ from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 from orchestrator.adapters.clients import PerProcess, mongo_client
 from orchestrator.adapters.documents import (
     ACTIVE,
+    BOUND,
     BULKY,
     FINAL,
     LARGEST,
@@ -47,7 +48,8 @@ _NEWEST_FIRST = ("created_at", -1)
 # as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
 _EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
 _EXPIRED = {"$lte": [_EXPIRY_MS, {"$toLong": "$$NOW"}]}
-_ENGINE = {"$cond": [{"$eq": [{"$type": "$engine"}, "string"]}, "$engine", ""]}
+_BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
+_ENGINE = {"$cond": [_BINDS, "$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
 
 

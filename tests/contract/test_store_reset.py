@@ -44,6 +44,13 @@ def test_a_document_without_room_cannot_be_claimed_until_it_is_reset(store: Task
     assert store.claim("t1", "worker", "token", TTL)
 
 
+def test_an_engine_beside_a_status_that_is_none_binds_nothing(store: TaskStore) -> None:
+    """No sweep ever sees such a document, so whoever it is delivered to has to be able to end it."""
+    for number, status in enumerate((None, [], "lost", {"a": 1}, 5)):
+        store.insert({"_id": f"t{number}", "status": status, "engine": "elsewhere"})
+        assert store.claim(f"t{number}", "worker", "token", 10, "here")
+
+
 def test_an_engine_that_is_no_name_binds_nothing(store: TaskStore) -> None:
     """A foreign hand wrote it, and no worker could ever have it."""
     for number, engine in enumerate((5, {}, [], "", True)):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from attrs import fields
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
@@ -82,6 +82,8 @@ _STATUS = st.one_of(st.just("queued"), st.sampled_from([*State]), junk.values)
 
 
 @settings(max_examples=300)
+@example({}, {"engine": "elsewhere"}, None)
+@example({}, {"engine": "elsewhere"}, [])
 @given(junk.documents, _OWN_JUNK, _STATUS)
 def test_any_document_ends(document: dict[str, object], own: dict[str, object], status: object) -> None:
     """Or the database refuses it: nothing is raised, nothing is stuck, nothing is left, and nothing invalid is started."""

@@ -23,6 +23,8 @@ _ANY_VERSION = "1.41"  # named so that docker-py asks for none; what is called h
 SOCKET = Path("/var/run/docker.sock")
 _REMEDIES = {"iptables": "--iptables=false", "bridge": "--bridge=none"}
 """What dockerd may be unable to do on a bare machine → the flag that goes on without it (and without a network for tasks)."""
+_TORN = "reservePools"
+"""Where dockerd panics at every start once it was killed while it removed a network, which it then lists without addresses."""
 
 
 @frozen
@@ -32,6 +34,7 @@ class Daemon:
     host: str = f"unix://{SOCKET}"
     command: tuple[str, ...] = ("dockerd",)
     run: Path = Path("/var/run")
+    networks: Path = Path("/var/lib/docker/network/files/local-kv.db")
     log: Path = Path(__file__).resolve().parent.parent / ".orchestrator" / "dockerd.log"
     patience: float = 60.0
 
@@ -93,14 +96,23 @@ def start(daemon: Daemon) -> str:
         containerd.unlink(missing_ok=True)
     _mount_cgroups()
     flags: list[str] = []
+    aside = ""
     while not _launch(daemon, flags):
         complaints = _complaints(daemon.log)
         fatal = complaints.rpartition("failed to start daemon")[2]
         remedy = next((flag for word, flag in _REMEDIES.items() if word in fatal and flag not in flags), None)
-        if remedy is None:
+        if remedy:
+            flags.append(remedy)
+        elif _TORN in complaints and not aside:
+            aside = f" with a new list of networks, the torn one is {_put_aside(daemon.networks)}"
+        else:
             raise NotReady(f"dockerd does not start; the end of {daemon.log}:\n{complaints}")
-        flags.append(remedy)
-    return f"by hand ({' '.join([*daemon.command, *flags])}); its log is {daemon.log}"
+    return f"by hand ({' '.join([*daemon.command, *flags])}){aside}; its log is {daemon.log}"
+
+
+def _put_aside(networks: Path) -> Path:
+    """Where the list is kept. What is lost with it are networks that somebody made; containers and images are not in it."""
+    return networks.rename(networks.with_name(f"{networks.name}.torn-{time.time_ns()}"))
 
 
 def _launch(daemon: Daemon, flags: list[str]) -> bool:
@@ -186,8 +198,10 @@ def _path() -> str:
 
 
 def _complaints(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return "\n".join([line for line in lines if "level=info" not in line][-10:]) or "(nothing)"
+    """The last lines that are no chatter; of a panic its first lines, which say where it was."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "level=info" not in line]
+    panic = next((number for number, line in enumerate(lines) if line.startswith("panic:")), None)
+    return "\n".join(lines[-10:] if panic is None else lines[panic:][:10]) or "(nothing)"
 
 
 if __name__ == "__main__":

@@ -1,31 +1,37 @@
 """The network of tasks that may have one: a bridge of our own, made when it is first needed and kept."""
 
+from contextlib import suppress
+
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import translated
+from orchestrator.errors import InfrastructureError
 from orchestrator.labels import NETWORK
 
 NAME = "orchestrator"
 _OPTIONS = {"com.docker.network.bridge.enable_icc": "false"}
+_NAMED = _OPTIONS | {"com.docker.network.bridge.name": NAME}
 
 
 def ours(client: DockerClient) -> str:
     """The id of the bridge, on which containers reach the outside but not each other. Raises InfrastructureError.
 
-    Workers may make one each at the same time, because names of networks are not unique: the first made is everybody's.
+    Names of networks need not be unique, but the engine refuses a second bridge of one name: of workers that make it at the
+    same time one succeeds. It is never removed here: dockerd cannot start again once it was killed in the midst of that.
     """
-    found = _all(client)
-    if found:
-        return found[0]
-    with translated():
-        made = client.api.create_network(NAME, driver="bridge", options=_OPTIONS, labels={NETWORK: NAME})["Id"]
-    first = (_all(client) or [made])[0]
-    if first != made:
-        with translated():
-            client.api.remove_network(made)
-    return first
+    if found := _found(client):
+        return found
+    with suppress(InfrastructureError):
+        return _make(client, _NAMED)
+    return _found(client) or _make(client, _OPTIONS)  # an engine killed while it made the bridge may refuse its name for good
 
 
-def _all(client: DockerClient) -> list[str]:
+def _make(client: DockerClient, options: dict[str, str]) -> str:
     with translated():
-        found = client.api.networks(filters={"label": [f"{NETWORK}={NAME}"]})
-    return [str(each["Id"]) for each in sorted(found, key=lambda each: (each["Created"], each["Id"]))]
+        return str(client.api.create_network(NAME, driver="bridge", options=options, labels={NETWORK: NAME})["Id"])
+
+
+def _found(client: DockerClient) -> str | None:
+    """The first made of them."""
+    with translated():
+        networks = client.api.networks(filters={"label": [f"{NETWORK}={NAME}"]})
+    return min(((each["Created"], str(each["Id"])) for each in networks), default=(None, None))[1]

@@ -60,6 +60,26 @@ def test_a_daemon_that_cannot_start_is_quoted(daemon: Daemon) -> None:
     assert "noise" not in str(refusal.value)
 
 
+def test_a_daemon_that_was_killed_while_it_removed_a_network_starts_with_a_new_list(daemon: Daemon, tmp_path: Path) -> None:
+    """It would panic at every start; the torn list is kept, and said."""
+    networks = tmp_path / "local-kv.db"
+    networks.write_text("torn")
+    panics = f'[ ! -e {networks} ] || {{ echo "panic: index out of range"; echo "libnetwork.reservePools(...)"; exit 2; }}'
+    torn = evolve(daemon, command=("sh", "-c", f'{panics}; exec {daemon.command[0]} "$@"', "dockerd"), networks=networks)
+    said = start(torn)
+    (aside,) = tmp_path.glob("local-kv.db.torn-*")
+    assert str(aside) in said
+    assert aside.read_text() == "torn"
+
+
+def test_a_daemon_that_panics_is_quoted_from_the_panic_on(daemon: Daemon) -> None:
+    """Its last lines are the bottom of the stack, which is the same for every panic."""
+    frames = "; ".join(f"echo frame {number}" for number in range(30))
+    broken = evolve(daemon, command=("sh", "-c", f"echo level=warning noise; echo panic: why; {frames}; exit 2"))
+    with pytest.raises(NotReady, match=r"(?s)does not start.*panic: why\nframe 0\n.*frame 8$"):
+        start(broken)
+
+
 def test_a_docker_host_that_is_not_ours_to_start_is_named(tmp_path: Path) -> None:
     """Nothing is installed or started in place of an engine that was chosen by DOCKER_HOST."""
     with pytest.raises(NotReady, match=r"nothing answers at DOCKER_HOST=unix://.*/none"):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.adapters.docker_network import ours
+from orchestrator.adapters.docker_network import NAME, ours
 from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
 from orchestrator.labels import NETWORK
@@ -62,12 +62,23 @@ def test_tasks_on_it_do_not_reach_each_other(docker: Bench) -> None:
 
 @pytest.mark.usefixtures("unmade")
 def test_workers_that_make_it_at_the_same_time_end_up_with_one(docker: Bench) -> None:
-    """Names of networks are not unique."""
+    """Names of networks are not unique, those of bridges are."""
     client = docker.engine._client
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(lambda _: ours(client), range(8)))
     assert len(made) == 1
     assert _networks() == list(made)
+
+
+@pytest.mark.usefixtures("unmade")
+def test_an_engine_that_refuses_the_name_of_the_bridge_gives_one_without_a_name(docker: Bench) -> None:
+    """As it does for good after it was killed between making the bridge and writing the network down."""
+    with library() as client:
+        taken = client.networks.create("not-ours", options={"com.docker.network.bridge.name": NAME})
+        try:
+            assert ours(docker.engine._client) == _networks()[0] != taken.id
+        finally:
+            taken.remove()
 
 
 def test_a_runtime_that_the_engine_has_is_used(docker: Bench) -> None:

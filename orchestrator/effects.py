@@ -15,10 +15,10 @@ from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
+from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
 from orchestrator.spool import spooling
-from orchestrator.task import ContainerRef, Fields, Outcome
 from orchestrator.verdict import Facts, lost, verdict
 
 _SETTLE = 5.0

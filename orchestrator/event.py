@@ -9,7 +9,8 @@ from attrs import asdict, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.kind import shown
-from orchestrator.task import Entry, Task
+from orchestrator.records import Entry
+from orchestrator.task import Task
 from statemachine import TERMINAL, State, Trigger
 
 

@@ -10,7 +10,7 @@ from attrs import asdict, frozen
 
 @frozen
 class Health:
-    """``alive``: its loop turns. ``draining``: it takes no more tasks. ``tasks``: how many it has in hand."""
+    """``alive``: its loop turns, its leases are renewed, it sweeps. ``draining``: it takes no more. ``tasks``: its tasks."""
 
     alive: bool
     draining: bool

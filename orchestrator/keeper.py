@@ -21,6 +21,11 @@ class Keeper:
         """Begin to sweep."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it sweeps, or need not any more."""
+        return self._thread.is_alive() or self._stopping()
+
     def adopt(self, task_id: str, engine: str) -> None:
         """Run a task that is bound to ``engine`` beside those from the queue."""
         threading.Thread(

@@ -12,7 +12,7 @@ from loguru import logger
 from orchestrator.errors import InfrastructureError, Superseded
 from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
-from orchestrator.task import Document
+from orchestrator.records import Document
 
 _LOOK = 1.0
 
@@ -84,6 +84,11 @@ class Leases:
             self._renew(held)
             for task_id in self._store.cancelled(held.keys()):
                 held[task_id].on_cancel()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the heartbeat goes on, if it was ever needed."""
+        return self._beating is None or self._beating.is_alive()
 
     @property
     def count(self) -> int:

@@ -11,8 +11,9 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.patience import Patience
 from orchestrator.ports import EventBus, Move, TaskStore
+from orchestrator.records import Entry, Fields
 from orchestrator.run import Run
-from orchestrator.task import Entry, Fields, Task
+from orchestrator.task import Task
 from statemachine import INITIAL, TERMINAL, State, Step, Trigger
 
 

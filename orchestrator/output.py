@@ -11,10 +11,10 @@ from orchestrator.artifact import Artifact
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
+from orchestrator.records import Fields, LogObject, Logs
 from orchestrator.request import Rules
 from orchestrator.run import Run
 from orchestrator.spool import Sealed, salvage, sealed, spooling
-from orchestrator.task import Fields, LogObject, Logs
 
 _KEY_DIGITS = 16
 _ARTIFACTS = "artifacts"

@@ -15,7 +15,7 @@ from orchestrator.errors import InvalidTask
 from orchestrator.images import allowed
 from orchestrator.kind import Kind, Refused, shown
 from orchestrator.quantity import format_size
-from orchestrator.task import Document
+from orchestrator.records import Document
 
 T = TypeVar("T")
 KIND = "kind"

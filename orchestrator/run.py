@@ -12,9 +12,10 @@ from orchestrator.errors import Interrupted
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState
+from orchestrator.records import Entry
 from orchestrator.request import Request, Rules, parse_request
 from orchestrator.spool import Spool
-from orchestrator.task import Entry, Task
+from orchestrator.task import Task
 from orchestrator.usage import Meter, Tally
 from statemachine import INITIAL, State
 

@@ -17,9 +17,10 @@ from orchestrator.ledger import Ledger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.quantity import format_size
+from orchestrator.records import Fields
 from orchestrator.request import Limits
 from orchestrator.run import Run
-from orchestrator.task import Fields, Task
+from orchestrator.task import Task
 from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
 
 

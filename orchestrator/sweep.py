@@ -15,9 +15,10 @@ from loguru import logger
 from orchestrator.event import Event
 from orchestrator.kind import shown
 from orchestrator.ports import Engine, EventBus, Mutex, Queue, TaskStore
+from orchestrator.records import Document
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
-from orchestrator.task import Document, Task, readable
+from orchestrator.task import Task, readable
 from statemachine import TERMINAL
 
 _LOOKED_AT = 200

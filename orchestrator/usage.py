@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define, field
 
 from orchestrator.ports import Counted, Figure, Sample
-from orchestrator.task import Metrics, Usage
+from orchestrator.records import Metrics, Usage
 
 
 def _seconds(value: float) -> float:

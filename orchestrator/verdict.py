@@ -8,8 +8,8 @@ from attrs import field, frozen
 from orchestrator.cause import Cause
 from orchestrator.ports import ContainerState, Figure
 from orchestrator.quantity import format_size
+from orchestrator.records import Outcome
 from orchestrator.request import Limits
-from orchestrator.task import Outcome
 from orchestrator.usage import Tally
 
 _SIGNALS = {128 + number: number for number in signal.Signals}

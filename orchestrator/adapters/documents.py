@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from orchestrator.codec import to_document
 from orchestrator.errors import InvalidTask
 from orchestrator.ports import Move
-from orchestrator.task import Document, to_document
+from orchestrator.records import Document
 from statemachine import INITIAL, TERMINAL, State
 
 FINAL = sorted(str(state) for state in TERMINAL)

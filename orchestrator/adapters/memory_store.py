@@ -30,7 +30,7 @@ from orchestrator.adapters.documents import (
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
 from orchestrator.ports import Move
-from orchestrator.task import Document
+from orchestrator.records import Document
 from statemachine import INITIAL, TERMINAL
 
 Changed = dict[str, Any]
@@ -126,10 +126,6 @@ class MemoryTaskStore:
         """One look at all of them."""
         return frozenset(task_id for task_id in task_ids if _is_cancelled(self._load(task_id) or {}))
 
-    def unbind(self, task_id: str, engine: str) -> None:
-        """Clear ``engine`` where it is the given one and the lease has expired."""
-        self._change(task_id, {"engine": None}, lambda document: self._is_stranded(document, engine))
-
     def now(self) -> datetime:
         """The clock's time."""
         return self._clock()
@@ -162,10 +158,6 @@ class MemoryTaskStore:
             document = self._load(task_id)
             if document is not None and wanted(document):
                 self._save({**document, **changes})
-
-    def _is_stranded(self, document: Document, engine: str) -> bool:
-        bound = document.get("engine") == engine and document.get("status") not in FINAL
-        return bound and self._is_free(document, token="")
 
     def _is_free(self, document: Document, token: str) -> bool:
         lease = lease_of(document)

@@ -36,8 +36,8 @@ from orchestrator.adapters.documents import (
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InfrastructureError, InvalidTask, Superseded
 from orchestrator.ports import Move
+from orchestrator.records import Document
 from orchestrator.settings import Settings
-from orchestrator.task import Document
 from statemachine import INITIAL, TERMINAL
 
 Stage = dict[str, Any]
@@ -172,12 +172,6 @@ class MongoTaskStore:
         with _errors():
             found = [*self._tasks.find(wanted, {"cancel_requested_at": 1})]
         return frozenset(document["_id"] for document in found if document.get("cancel_requested_at") is not None)
-
-    def unbind(self, task_id: str, engine: str) -> None:
-        """Clear ``engine`` where it is the given one and the lease has expired."""
-        values = {"engine": {"$cond": [_EXPIRED, None, "$engine"]}}
-        with _errors():
-            self._tasks.update_one({"_id": task_id, "engine": engine, "status": _ALIVE}, _set(values))
 
     def now(self) -> datetime:
         """The server's time; a command's answer has naive dates unless told otherwise."""

@@ -1,5 +1,7 @@
 """The `health` command, for a container's health check: cheap, and quiet when all is well."""
 
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 import click
@@ -12,23 +14,41 @@ from orchestrator.cli.environment import environment
 from orchestrator.settings import Settings
 
 _SECONDS = 2.0
+_AWAY = (PyMongoError, RedisError, ValueError, OSError)
 
 
 @click.command("health")
 def health_command() -> None:
-    """Exit with 0 when a worker can work here: the settings are well-formed, and MongoDB and Redis answer within 2 s."""
+    """Exit with 0 when all is well, within some seconds.
+
+    With HEALTH_PORT set, the worker of this machine is asked whether it lives. Else, whether one can work here: the settings
+    are well-formed, and MongoDB and Redis answer.
+    """
     settings = Settings.load(environment())
-    well = [
-        _answers("MongoDB", lambda: mongo.ping(settings, _SECONDS)),
-        _answers("Redis", lambda: redis.ping(settings, _SECONDS)),
-    ]
+    well = [_answers(name, ask) for name, ask in _questions(settings).items()]
     click.get_current_context().exit(0 if all(well) else 1)
 
 
-def _answers(name: str, ping: Callable[[], None]) -> bool:
+def _questions(settings: Settings) -> dict[str, Callable[[], None]]:
+    if settings.health_port:
+        return {"the worker": lambda: _ask(f"http://127.0.0.1:{settings.health_port}/healthz")}
+    return {"MongoDB": lambda: mongo.ping(settings, _SECONDS), "Redis": lambda: redis.ping(settings, _SECONDS)}
+
+
+def _ask(url: str) -> None:
+    """Raises HTTPError, which is an OSError, when the worker says that it does not live."""
+    with urllib.request.urlopen(url, timeout=_SECONDS):  # noqa: S310  loopback
+        pass
+
+
+def _answers(name: str, ask: Callable[[], None]) -> bool:
     try:
-        ping()
-    except (PyMongoError, RedisError, ValueError) as error:
+        ask()
+    except urllib.error.HTTPError as error:
+        with error:
+            click.echo(f"{name} does not live: {error.read().decode(errors='replace')}", err=True)
+        return False
+    except _AWAY as error:
         click.echo(f"{name} does not answer: {reason(error)}", err=True)
         return False
     return True

@@ -12,8 +12,10 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
+from orchestrator.codec import to_document
 from orchestrator.quantity import format_size
-from orchestrator.task import LogObject, Task, to_document
+from orchestrator.records import LogObject
+from orchestrator.task import Task
 from statemachine import State
 
 _STYLES = {State.SUCCEEDED: "green", State.FAILED: "red", State.TIMED_OUT: "yellow"}

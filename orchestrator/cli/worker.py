@@ -56,9 +56,14 @@ def _work(services: Services) -> bool:
         others=lambda: leases.count,
         drain_timeout=settings.drain_timeout,
     )
+    keeper = Keeper(services, lambda: worker.stopping)
+    keeper.start()
+
+    def state() -> Health:
+        return Health(worker.alive and leases.alive and keeper.alive, worker.stopping, leases.count)
+
     if settings.health_port:
-        health.serve(settings.health_port, lambda: Health(worker.alive, worker.stopping, leases.count))
-    Keeper(services, lambda: worker.stopping).start()
+        health.serve(settings.health_port, state)
     return worker.run()
 
 

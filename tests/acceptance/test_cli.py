@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.health import Health, serve
 from tests.support.up import IMAGE, ORCHESTRATOR, Up, call, clean_environment
 
 
@@ -171,3 +172,17 @@ def test_health_is_an_exit_code(up: Up, tmp_path: Path) -> None:
         b"MongoDB does not answer: Connection refused",
         b"Redis does not answer: Error 111 connecting to 127.0.0.1:1. Connection refused.",
     ]
+
+
+def test_health_asks_the_worker_where_it_can_be_asked(up: Up) -> None:
+    """Its servers may be away: that is no reason to end a worker which waits for them."""
+    answer = [Health(alive=True, draining=True, tasks=1)]
+    with serve(0, lambda: answer[0]) as server:
+        port = {"HEALTH_PORT": str(server.server_address[1])}
+        assert up("health", MONGO_URI="mongodb://127.0.0.1:1", **port).returncode == 0
+        answer[0] = Health(alive=False, draining=False, tasks=0)
+        dead = up("health", **port)
+        server.shutdown()
+    assert dead.returncode == 1
+    assert dead.stderr.splitlines() == [b'the worker does not live: {"alive": false, "draining": false, "tasks": 0}']
+    assert up("health", **port).stderr.startswith(b"the worker does not answer: ")

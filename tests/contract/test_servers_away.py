@@ -18,8 +18,8 @@ from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.ports import Move
+from orchestrator.records import Entry
 from orchestrator.settings import Settings
-from orchestrator.task import Entry
 from statemachine import State, Trigger
 
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
@@ -55,7 +55,6 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.settle("t1", 1)),
         ("mongodb", lambda: store.request_cancel("t1")),
         ("mongodb", lambda: store.cancelled(["t1"])),
-        ("mongodb", lambda: store.unbind("t1", "engine")),
         ("mongodb", store.now),
         ("mongodb", store.active),
         ("mongodb", lambda: store.waiting(1)),

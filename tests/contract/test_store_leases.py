@@ -159,29 +159,3 @@ def test_a_claim_without_an_engine_takes_the_task_wherever_it_is(store: TaskStor
     assert store.claim("t1", "worker", "one", EXPIRED).get("engine") is None
     store.claim("t1", "worker", "two", EXPIRED, "$engine")
     assert store.claim("t1", "worker", "three", TTL)["engine"] == "$engine"
-
-
-def test_a_task_is_freed_from_its_engine_when_nobody_holds_it(store: TaskStore) -> None:
-    """And only from the engine that was meant."""
-    store.insert(queued())
-    store.claim("t1", "worker", "one", TTL, "engine a")
-    store.unbind("t1", "engine a")
-    assert stored(store).engine == "engine a"
-    store.let_go("t1", "one")
-    store.unbind("t1", "engine b")
-    assert stored(store).engine == "engine a"
-    store.unbind("t1", "engine a")
-    store.unbind("nobody", "engine a")
-    assert stored(store).engine is None
-    assert store.claim("t1", "other", "two", TTL, "engine b") is not None
-
-
-def test_an_expired_holder_does_not_keep_a_task_at_its_engine(store: TaskStore) -> None:
-    """Its engine is gone for good, perhaps."""
-    store.insert(queued())
-    store.claim("t1", "dead", "one", EXPIRED, "engine a")
-    store.unbind("t1", "engine a")
-    assert stored(store).engine is None
-    store.insert(queued("never bound"))
-    store.unbind("never bound", "engine a")
-    assert stored(store, "never bound").engine is None

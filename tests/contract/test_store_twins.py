@@ -24,7 +24,6 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("settle"), st.integers(0, 4)),
     st.tuples(st.just("request_cancel")),
     st.tuples(st.just("cancelled")),
-    st.tuples(st.just("unbind"), ENGINES),
 )
 
 

@@ -6,10 +6,10 @@ from orchestrator.adapters.memory_engine import MemoryEngine
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.ledger import Ledger
 from orchestrator.ports import ContainerPlan, Created, Move
+from orchestrator.records import Document
 from orchestrator.run import Run
 from orchestrator.sweep import Kind, Sweep
-from orchestrator.task import Document
-from tests.model.site import PacedLeases, Parts
+from tests.model.parts import PacedLeases, Parts
 from tests.support.baton import How
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.model.site import HOSTS, PROGRAMS, SLOTS, Parts, Site, still
+from tests.model.judge import check, judge
+from tests.model.parts import HOSTS, PROGRAMS, SLOTS, Parts, still
+from tests.model.settle import settle
+from tests.model.site import Site
 from tests.support.baton import Actor, How
 
 WORKERS = st.integers(0, len(SLOTS) - 1)
@@ -153,15 +156,15 @@ class Protocol(RuleBasedStateMachine):
     def hold(self) -> None:
         """What holds at any time."""
         self.fine = False
-        self.site.check()
+        check(self.site)
         self.fine = True
 
     def teardown(self) -> None:
         """Let everything settle, then judge."""
         try:
             if self.fine:
-                self.site.settle(thaw_first=self.thaw_first, lost_host=self.lost_host)
-                self.site.judge()
+                settle(self.site, thaw_first=self.thaw_first, lost_host=self.lost_host)
+                judge(self.site)
         finally:
             self.site.close()
             self.holding.close()

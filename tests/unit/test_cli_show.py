@@ -9,7 +9,7 @@ from attrs import evolve
 
 from orchestrator.adapters.memory_engine import Program
 from orchestrator.cli.render import card, console, memory
-from orchestrator.task import Metrics, Usage
+from orchestrator.records import Metrics, Usage
 from tests.support.command_line import CommandLine
 from tests.support.tasks import finished
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client
+from orchestrator.codec import to_document
 from orchestrator.errors import UnknownTask
 from orchestrator.event import Event
 from orchestrator.services import Services
-from orchestrator.task import Task, to_document
+from orchestrator.task import Task
 from tests.support.tasks import BEGAN, finished
 from tests.support.world import World
 

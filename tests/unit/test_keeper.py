@@ -36,9 +36,13 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
         if world.client.get("t").settled and world.client.get("t").status is State.SUCCEEDED:
             break
         pause.wait(0.01)
+    assert keeper.alive
     stopping.set()
     keeper._thread.join(LONG)
     assert not keeper._thread.is_alive()
+    assert keeper.alive
+    stopping.clear()
+    assert not keeper.alive
     assert world.client.get("t").status is State.SUCCEEDED
     assert process.calls["active"] > len(troubles)
     assert list(world.engine.starts.values()) == [1]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from orchestrator.cause import Cause
 from orchestrator.ports import ContainerState, Counted, Figure, Phase
+from orchestrator.records import Outcome
 from orchestrator.request import Limits
-from orchestrator.task import Outcome
 from orchestrator.usage import Tally
 from orchestrator.verdict import Facts, verdict
 

@@ -1,0 +1,44 @@
+"""What the worker asks of the outside. Each docstring is the contract that every adapter, real or in memory, is tested against.
+
+All calls block; all are safe to call from many threads and safe to repeat. Any of them may raise InfrastructureError when its
+service is away or does not do its part. Times are seconds.
+"""
+
+from orchestrator.ports.container import (
+    Chunk,
+    ContainerPlan,
+    ContainerState,
+    Counted,
+    Created,
+    Figure,
+    Owned,
+    Phase,
+    Sample,
+    Stream,
+)
+from orchestrator.ports.engine import Engine, Host, PullPolicy
+from orchestrator.ports.logs import LogStore
+from orchestrator.ports.messages import EventBus, Mutex, Queue
+from orchestrator.ports.store import Move, TaskStore
+
+__all__ = [
+    "Chunk",
+    "ContainerPlan",
+    "ContainerState",
+    "Counted",
+    "Created",
+    "Engine",
+    "EventBus",
+    "Figure",
+    "Host",
+    "LogStore",
+    "Move",
+    "Mutex",
+    "Owned",
+    "Phase",
+    "PullPolicy",
+    "Queue",
+    "Sample",
+    "Stream",
+    "TaskStore",
+]

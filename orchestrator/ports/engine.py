@@ -1,0 +1,90 @@
+"""What runs containers."""
+
+from collections.abc import Generator, Iterator, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import frozen
+
+from orchestrator.ports.container import Chunk, ContainerPlan, ContainerState, Created, Owned, Sample
+
+
+class PullPolicy(StrEnum):
+    """When to ask the registry for an image."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@frozen
+class Host:
+    """The machine that an engine runs containers on: CPUs, and memory in bytes."""
+
+    cpus: float
+    memory: int
+
+
+class Engine(Protocol):
+    """A container engine. We name containers, so that making one can be repeated after a lost reply; else ids are passed."""
+
+    def identity(self) -> str:
+        """An id of the engine that stays over its restarts."""
+
+    def host(self) -> Host:
+        """What its machine has."""
+
+    def pull(self, image: str, policy: PullPolicy) -> None:
+        """Make sure the image is there. Raises ImageUnavailable when it cannot be had; hiccups are InfrastructureError."""
+
+    def create(self, plan: ContainerPlan) -> Created:
+        """Make the container with its files, not started.
+
+        When one of this name and labels runs or has exited, that one is adopted; one that was never started is replaced, so
+        that whoever else still means to start it finds it gone. Raises ImageUnavailable when the image is gone and TaskFailure
+        (invalid) when the engine refuses the plan.
+        """
+
+    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
+        """The output of a container that is not started yet, byte-exact, until the program ends or the connection is cut.
+
+        Attached when this returns, so the program is seen from its first byte; ``stdin`` is written once it runs, then closed.
+        A cut may look like an end. Stop reading and the program blocks. Raises ContainerMissing.
+        """
+
+    def read_log(self, container: str) -> Iterator[Chunk]:
+        """The output of a started container from the engine's own log, from the first byte until the program ends.
+
+        A cut raises InfrastructureError. Nobody blocks when this is read slowly. Raises ContainerMissing.
+        """
+
+    def start(self, container: str) -> None:
+        """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing."""
+
+    def inspect(self, container: str) -> ContainerState:
+        """The container of this id or name as it is now. Raises ContainerMissing."""
+
+    def wait(self, container: str, timeout: float) -> ContainerState:
+        """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""
+
+    def stop(self, container: str, grace: float) -> None:
+        """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone."""
+
+    def signals(self, container: str) -> Sequence[str]:
+        """The names of the signals that the engine's clients, this one included, had sent to it, as far as it remembers."""
+
+    def stats(self, container: str) -> Iterator[Sample]:
+        """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""
+
+    def archive(self, name: str) -> Generator[bytes]:
+        """The folder /out of the exited container of this name, made with ``out``, as a tar of ``out`` and what is below it.
+
+        The program made what is in it: an enemy's archive. It may be closed before its end. Raises ContainerMissing when the
+        folder is gone, which it is once the engine was restarted; a cut raises InfrastructureError.
+        """
+
+    def remove(self, name: str) -> None:
+        """Remove the container of this name, running or not, and its volumes; nothing when they are gone."""
+
+    def owned(self, deployment: str) -> Sequence[Owned]:
+        """All containers of a deployment, whatever their phase, and volumes that have none."""

@@ -1,0 +1,25 @@
+"""Where the output of programs is kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+
+class LogStore(Protocol):
+    """Object storage for logs, one bucket."""
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket."""
+
+    def prepare(self) -> None:
+        """Make the bucket when it is missing; no error when another worker made it first."""
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        """Store the file's bytes, with ``sha256`` (lower-case hex) in the object's metadata, replacing what was there."""
+
+    def stat(self, key: str) -> tuple[int, str] | None:
+        """(bytes, sha256 from the metadata) of the object, or None when there is none."""
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """The object's bytes in chunks. Raises UnknownTask when there is none."""

@@ -1,0 +1,93 @@
+"""Where the task documents are kept."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from orchestrator.records import Document, Entry, Fields
+
+
+@frozen
+class Move:
+    """One transition to be stored, for compare-and-set: it applies only to the task as its holder last read it.
+
+    ``token`` is the holder's lease token; ``entry.source`` and ``entry.seq - 1`` are the status and seq that must be stored.
+    ``unless_cancelled`` makes it apply only while nobody has asked for the task to be cancelled.
+    """
+
+    task_id: str
+    token: str
+    entry: Entry
+    fields: Fields
+    unless_cancelled: bool = False
+
+
+class TaskStore(Protocol):
+    """The task documents."""
+
+    def prepare(self) -> None:
+        """Make the indexes that are missing."""
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask when its ``_id`` is taken."""
+
+    def find(self, task_id: str) -> Document | None:
+        """The document as stored, datetimes with a time zone; None when there is none."""
+
+    def list(self, status: str | None, limit: int) -> Iterable[Document]:
+        """The newest tasks by ``created_at``, at most ``limit`` of them, without their files and stdin."""
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
+        """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.
+
+        With ``engine`` the attempt is bound to that engine, and one that is bound to another is not to be had.
+        Returns the document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by
+        another token. Repeating it with the same token returns the document again, so a lost reply is harmless.
+        Raises InvalidTask for a queued document that leaves no room for what the worker writes; then it is not held.
+        """
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases {task id: token}; returns the ids still held. An expired lease that nobody took is still held."""
+
+    def let_go(self, task_id: str, token: str) -> None:
+        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token."""
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.
+
+        Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects, and CancelRequested
+        when only ``unless_cancelled`` stands against it. A repeat of a move that is already stored returns the document. A
+        terminal status frees the lease and marks the task as not settled. Raises InvalidTask when it would be too large.
+        """
+
+    def reset(self, task_id: str) -> None:
+        """Leave nothing of a document that cannot be read or is too large but its id and ``created_at``, queued.
+
+        Nothing when somebody holds it, or when it is terminal.
+        """
+
+    def settle(self, task_id: str, seq: int) -> None:
+        """Note that all events of a terminal task, up to ``seq``, are published and that nothing of it is left to release."""
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Note when it was first asked to cancel a task that is not terminal; the document afterwards, None if unknown."""
+
+    def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
+        """Those of the tasks for which cancellation was requested."""
+
+    def now(self) -> datetime:
+        """The database's clock."""
+
+    def active(self) -> Sequence[Document]:
+        """The tasks that are running, collecting or uploading; of each what a sweep looks at, nothing that may be large."""
+
+    def waiting(self, limit: int) -> Sequence[Document]:
+        """The queued tasks that were created first, likewise."""
+
+    def unsettled(self, limit: int) -> Sequence[Document]:
+        """Terminal tasks that are not settled, likewise."""
+
+    def deployment(self) -> str:
+        """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""

@@ -1,0 +1,121 @@
+"""What a task document is made of, as frozen values: the rows of its history, where its output is, what it used."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+from orchestrator.artifact import Artifact
+from orchestrator.cause import Cause
+from statemachine import State, Trigger
+
+Document = Mapping[str, object]
+"""A task as the database has it."""
+Fields = Mapping[str, object]
+"""New values for some of a task's fields, by name; what a unit of work hands to ``record``."""
+
+
+@frozen
+class Entry:
+    """One transition in ``history``. ``seq`` counts from 1; ``at`` is UTC with milliseconds."""
+
+    seq: int
+    trigger: Trigger
+    source: State
+    status: State
+    at: datetime
+    attempt: int = 1
+
+
+@frozen
+class ContainerRef:
+    """Which container runs the task: its id, its deterministic name and the id of the engine that has it."""
+
+    id: str
+    name: str
+    engine: str
+
+
+@frozen
+class LogObject:
+    """One stream in object storage: ``bytes`` and ``sha256`` of the object.
+
+    ``truncated`` says that it is less than the program wrote: ``dropped`` bytes came after the limit, or the end was lost.
+    """
+
+    key: str
+    bytes: int
+    sha256: str
+    truncated: bool
+    dropped: int = 0
+
+
+@frozen
+class Logs:
+    """Where the output of the program is."""
+
+    bucket: str
+    stdout: LogObject
+    stderr: LogObject
+
+
+@frozen
+class Usage:
+    """A sampled quantity over the run."""
+
+    max: float
+    avg: float
+
+
+@frozen
+class Metrics:
+    """What the run used. Without a sample both usages are null; ``duration_s`` is wall time by the engine's clock.
+
+    The rest is for all processes together, from the container's start to its end, and null where nothing could be read:
+    CPU time and the time for which the CPU limit held the program up, in seconds, and the true peaks of memory, page cache and
+    tmpfs included, and of processes and threads. ``source`` says where each figure is from.
+    """
+
+    cpu_percent: Usage | None
+    memory_bytes: Usage | None
+    samples: int
+    duration_s: float
+    cpu_time_s: float | None = None
+    throttled_s: float | None = None
+    memory_peak_bytes: int | None = None
+    pids_peak: int | None = None
+    source: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Lease:
+    """Who works on the task. ``token`` is new for every claim and fences off earlier holders; times are the database's."""
+
+    worker: str
+    token: str
+    expires_at: datetime
+
+
+@frozen
+class Outcome:
+    """What became of the program; ``cause`` is null when it succeeded."""
+
+    exit_code: int | None
+    cause: Cause | None
+    message: str
+    evidence: dict[str, object] = field(factory=dict)
+
+
+@frozen
+class Attempt:
+    """An attempt that was followed by another: what became of it, and where its output is when it was stored."""
+
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime
+    exit_code: int | None
+    cause: Cause | None
+    message: str
+    logs: Logs | None
+    metrics: Metrics | None
+    artifacts_stored: tuple[Artifact, ...] = ()

@@ -1,0 +1,115 @@
+"""What a site is made of, and what is noted of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from attrs import define, evolve, field, frozen
+
+from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
+from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.cause import Cause
+from orchestrator.leases import Leases
+from orchestrator.ledger import Ledger
+from orchestrator.ports import Move
+from orchestrator.services import Services
+from orchestrator.sweep import Sweep
+from orchestrator.task import Task
+from statemachine import State
+from tests.support.baton import ActingThread, How, Puppet
+from tests.support.world import Clock
+
+HOSTS = ("a", "b")
+SLOTS = ("a", "a", "b")
+"""On which host each of the workers is."""
+_NEVER = 1e6
+PROGRAMS = {
+    ("good",): Program(stdout=b"out", stderr=b"err", seconds=1),
+    ("bad",): Program(stdout=b"out", exit_code=3),
+    ("endless",): evolve(FOREVER, stdout=b"so far"),
+}
+OWN_END = {
+    ("good",): (State.SUCCEEDED, None),
+    ("bad",): (State.FAILED, Cause.EXIT),
+    ("endless",): (State.TIMED_OUT, Cause.TIMEOUT),
+}
+
+
+class PacedLeases(Leases):
+    """Leases whose heartbeat beats when the test says so."""
+
+    def _beat(self) -> None:
+        """Leave it to the test."""
+
+    def beat(self) -> None:
+        """Whatever the time."""
+        self._renewed_at = -_NEVER
+        super().beat()
+
+
+@frozen
+class Parts:
+    """What a site is made of; each part can be replaced by a broken one. ``calls`` are those at which threads stand or fail."""
+
+    store: Callable[[Clock], MemoryTaskStore] = MemoryTaskStore
+    engine: Callable[..., MemoryEngine] = MemoryEngine
+    ledger: type[Ledger] = Ledger
+    sweep: type[Sweep] = Sweep
+    leases: type[Leases] = PacedLeases
+    calls: tuple[str, ...] = (
+        "claim",
+        "create",
+        "renew",
+        "start",
+        "advance",
+        "wait",
+        "publish",
+        "put",
+        "remove",
+        "settle",
+        "stop",
+        "find",
+    )
+    repeats: int = 4
+    faults: tuple[How, ...] = (How.FAIL, How.LOSE_REPLY, How.DIE_BEFORE, How.DIE_AFTER)
+
+
+@define(eq=False)
+class Worker:
+    """One worker process."""
+
+    puppet: Puppet
+    services: Services
+    host: str
+
+
+@define
+class Seen:
+    """What was observed and is no longer to be found in the store."""
+
+    ends: dict[str, Task] = field(factory=dict)
+    cancelled: dict[str, tuple[State, int]] = field(factory=dict)
+    lost: set[str] = field(factory=set)
+    started_late: set[str] = field(factory=set)
+    holders: dict[str, str] = field(factory=dict)
+    late: list[Move] = field(factory=list)
+    faults: int = 0
+    given_up: bool = False
+
+
+@contextmanager
+def still(parts: Parts) -> Iterator[None]:
+    """Workers are made of ``parts``; threads beside a task act when the test says so, or not at all; no clock runs."""
+    acting = SimpleNamespace(Thread=ActingThread)
+    stopped = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 0.0)
+    with (
+        patch("orchestrator.services.Leases", parts.leases),
+        patch("orchestrator.services.Ledger", parts.ledger),
+        patch("orchestrator.services.Sweep", parts.sweep),
+        patch("orchestrator.runner.threading", acting),
+        patch("orchestrator.effects.time", stopped),
+        patch("orchestrator.capture._SETTLE", _NEVER),
+        patch("orchestrator.capture._FIRST_SAMPLE", _NEVER),
+    ):
+        yield

@@ -199,7 +199,8 @@ class Runner:
         """Before it has started it fails at once; while it runs the program is ended, and waiting for it tells the rest."""
         run.cancelled = True
         if run.state is INITIAL:
-            self._fail(run, TaskFailure(Cause.CANCELLED, "the task was cancelled before its program ran"))
+            when = "before its program ran" if run.deadline is None else "as its program started, so there is no output of it"
+            self._fail(run, TaskFailure(Cause.CANCELLED, f"the task was cancelled {when}"))
         else:
             self.effects.end_quietly(run, Cause.CANCELLED)
 

@@ -85,8 +85,8 @@ def _policy(text: str) -> PullPolicy:
 
 def _docker_host(text: str) -> str:
     """docker-py wants three slashes before an absolute socket path; two are what people write."""
-    if not text.startswith(("unix://", "tcp://", "http://", "https://", "ssh://")):
-        raise ValueError("a URL that begins with unix://, tcp:// or ssh://")
+    if not text.startswith(("unix://", "tcp://", "http://")):
+        raise ValueError("a URL that begins with unix:// or tcp://")
     return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
 
 
@@ -114,7 +114,9 @@ class Settings:
         "redis://localhost:6379", _name, "Redis server for queue and events; may hold a password", secret=True
     )
     docker_host: str = _setting(
-        "unix://var/run/docker.sock", _docker_host, "Docker engine; unix://var/run/… and unix:///var/run/… are the same"
+        "unix://var/run/docker.sock",
+        _docker_host,
+        "Docker engine, over unix:// or tcp://; unix://var/run/… and unix:///var/run/… are the same",
     )
     minio_endpoint: str = _setting("localhost:9000", _name, "S3 server, host:port")
     minio_access_key: str = _setting("minioadmin", _name, "S3 access key", secret=True)

@@ -59,8 +59,7 @@ class Site:
         for subscriber in self.subscribers.values():
             subscriber.close()
         self.starts.close()
-        for task_id in [*self.programs, *self.orphans]:
-            self._remove(task_id)
+        self._clean()
         self.docker.close()
         self.mongo.close()
         self.services.store.close()
@@ -119,9 +118,9 @@ class Site:
     def _queue(self, name: str) -> RqQueue:
         return RqQueue(evolve(self.settings, queue=name))
 
-    def _remove(self, task_id: str) -> None:
-        """What a failed test has left on the engine."""
-        for container in self.docker.containers.list(all=True, filters={"label": f"orchestrator.task={task_id}"}):
-            container.remove(force=True, v=True)
-        for volume in self.docker.volumes.list(filters={"label": f"orchestrator.task={task_id}"}):
-            volume.remove()
+    def _clean(self) -> None:
+        """Remove what a failed test, or a worker that was killed, has left on the engine: containers, volumes, groups."""
+        mine = {*self.programs, *self.orphans}
+        for left in self.services.engine.owned(self.services.deployment):
+            if left.task_id in mine:
+                self.services.engine.remove(left.name)

@@ -66,6 +66,7 @@ def test_at_any_call_the_rule_decides(tmp_path: Path, program: Program) -> None:
         assert task.status in TERMINAL
         assert ((task.status, task.cause) == END) == (before in {State.QUEUED, State.RUNNING}), (before, task)
         assert set(world.engine.starts.values()) <= {1}
+        assert not (world.engine.starts and "before its program ran" in task.message)
         assert not world.engine.containers
         ends.append(task.cause)
         steps += 1

@@ -112,7 +112,7 @@ def test_every_bad_value_is_named_at_once() -> None:
         "DEFAULT_CPUS: 'nan' is not a number of CPUs of 0.01 or more",
         "DEFAULT_MEMORY: '1m' is not a size of 6291456 bytes or more, such as 134217728 or '128m'",
         "DEFAULT_USER: 'nobody' is not a numeric uid or uid:gid such as 1000:1000",
-        "DOCKER_HOST: '/var/run/docker.sock' is not a URL that begins with unix://, tcp:// or ssh://",
+        "DOCKER_HOST: '/var/run/docker.sock' is not a URL that begins with unix:// or tcp://",
         "FILES_MAX: 'many' is not a size such as 128m",
         "LEASE_TTL: '0' is not a time such as 30s",
         "MAX_PIDS: '1.5' is not a whole number of 1 or more",

@@ -1,6 +1,9 @@
 """The network of tasks that may have one: a bridge of our own, made when it is first needed and kept."""
 
+import operator
 from contextlib import suppress
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import translated
@@ -10,6 +13,9 @@ from orchestrator.labels import NETWORK
 NAME = "orchestrator"
 _OPTIONS = {"com.docker.network.bridge.enable_icc": "false"}
 _NAMED = _OPTIONS | {"com.docker.network.bridge.name": NAME}
+_LISTED = Retrying(
+    retry=retry_if_result(operator.not_), wait=wait_fixed(0.05), stop=stop_after_delay(2), retry_error_callback=lambda _: None
+)
 
 
 def ours(client: DockerClient) -> str:
@@ -22,7 +28,8 @@ def ours(client: DockerClient) -> str:
         return found
     with suppress(InfrastructureError):
         return _make(client, _NAMED)
-    return _found(client) or _make(client, _OPTIONS)  # an engine killed while it made the bridge may refuse its name for good
+    # the winner's is listed a moment later; an engine that was killed while it made the bridge refuses its name for good
+    return _LISTED(_found, client) or _make(client, _OPTIONS)
 
 
 def _make(client: DockerClient, options: dict[str, str]) -> str:

@@ -6,10 +6,13 @@ They come as Python packages (the extra ``embedded``) and are run, never importe
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 
 from attrs import evolve, frozen
+from minio import Minio
 from minio.error import MinioException
 from pymongo.errors import OperationFailure, PyMongoError
 from redis import RedisError
@@ -24,6 +27,7 @@ from orchestrator.settings import Settings
 HOST = "127.0.0.1"
 USER = "orchestrator"
 _USER_EXISTS = 51003
+_PROBE = "readiness"
 
 
 @frozen
@@ -97,7 +101,7 @@ def seaweedfs(ports: Sequence[int], password: str) -> Server:
 
     def ready() -> bool:
         try:
-            minio_client(settings).list_buckets()
+            _keep_and_find(minio_client(settings))
         except (MinioException, HTTPError):
             return False
         return True
@@ -151,6 +155,15 @@ def _once_listening(port: int, ready: Callable[[], bool]) -> Callable[[], bool]:
         return listens and ready()
 
     return check
+
+
+def _keep_and_find(client: Minio) -> None:
+    """It answers before it has heard of its own volumes, and until then neither takes objects nor finds those it has."""
+    if not client.bucket_exists(_PROBE):
+        client.make_bucket(_PROBE)
+    client.put_object(_PROBE, _PROBE, BytesIO(b"ready"), len(b"ready"))
+    with closing(client.get_object(_PROBE, _PROBE)) as found:
+        found.read()
 
 
 def _mongo_does(uri: str, command: dict[str, object]) -> bool:

@@ -7,7 +7,7 @@ from math import fsum
 
 from attrs import define, frozen
 
-from orchestrator.errors import InvalidTask
+from orchestrator.errors import InvalidTask, Postponed
 from orchestrator.quantity import format_size
 
 OVERTAKEN = 16
@@ -112,6 +112,7 @@ class Admission:
     def __init__(self, capacity: Callable[[], Capacity]) -> None:
         self._capacity_of = capacity
         self._changed = threading.Condition()
+        self._closed = False
 
     @cached_property
     def capacity(self) -> Capacity:
@@ -133,12 +134,20 @@ class Admission:
             return key in self._line.running
 
     def wait(self, key: str, give_up: Callable[[], bool]) -> None:
-        """Wait until there is room, or until ``give_up`` says so, which leaves the line."""
+        """Wait until there is room, or until ``give_up`` says so, which leaves the line. Raises Postponed once it is closed."""
         with self._changed:
-            while key not in self._line.running and not give_up():
+            while key not in self._line.running and not give_up() and not self._closed:
                 self._changed.wait(_LOOK)
             if key not in self._line.running:
                 self._leave(key)
+                if self._closed and not give_up():
+                    raise Postponed("there was no room before the worker was to stop")
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def take(self, key: str, share: Share) -> None:
         """Count a task whose program runs already. Raises InfrastructureError."""

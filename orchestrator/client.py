@@ -1,18 +1,23 @@
 """What a program that hands in tasks needs: submit, look, follow, read the output and the artifacts."""
 
 import builtins
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
+from loguru import logger
+
 from orchestrator.artifact import Artifact
-from orchestrator.errors import UnknownTask
+from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.event import Event
 from orchestrator.ports import Stream
 from orchestrator.request import parse_request
 from orchestrator.services import Services, now
 from orchestrator.task import Task, readable
 from statemachine import State
+
+_AGAIN = 0.5
 
 
 class Client:
@@ -24,7 +29,8 @@ class Client:
     def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
         """Store a task and put it in line; ``request`` has the fields that its owner writes.
 
-        Raises InvalidTask that names every bad field, and DuplicateTask; then nothing is stored.
+        Raises InvalidTask that names every bad field, and DuplicateTask; then nothing is stored. Raises InfrastructureError
+        when a server is away: the task may be stored by then, and is run. With an id of your own it is safe to try again.
         """
         task_id = uuid.uuid4().hex if task_id is None else task_id
         parse_request(task_id, request, self.services.settings.rules)
@@ -48,8 +54,27 @@ class Client:
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.
 
-        What Pub/Sub lost is read from the store. Raises UnknownTask.
+        What Pub/Sub lost, or a server that was away, is read from the store. Raises UnknownTask, and InfrastructureError when
+        a server stays away for RETRY_BUDGET.
         """
+        heard_at = time.monotonic()
+        while True:
+            try:
+                for event in self._follow(task_id, after_seq):
+                    heard_at = time.monotonic()
+                    if event is not None:
+                        after_seq = event.seq
+                        yield event
+            except InfrastructureError as error:
+                if time.monotonic() > heard_at + self.services.settings.retry_budget:
+                    raise
+                logger.debug("the events are sought again: {}", error)
+                time.sleep(_AGAIN)
+            else:
+                return
+
+    def _follow(self, task_id: str, after_seq: int) -> Iterator[Event | None]:
+        """From one subscription; None when nothing has come for a while."""
         with self.services.events.subscribe(task_id) as arriving:
             for heard in chain([None], arriving):
                 if heard is not None and heard.seq <= after_seq:
@@ -60,6 +85,7 @@ class Client:
                     after_seq = event.seq
                     if event.is_last:
                         return
+                yield None
 
     def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
         return [event for event in Event.all_of(self.get(task_id)) if event.seq > after_seq]

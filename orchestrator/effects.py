@@ -13,7 +13,7 @@ from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, ENGINE, TASK, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -134,6 +134,7 @@ class Effects:
             TASK: run.task.id,
             ATTEMPT: str(run.attempt),
             WORKER: self.worker,
+            ENGINE: self.engine.identity(),
             DEPLOYMENT: self.deployment(),
         }
         return ContainerPlan(
@@ -224,7 +225,7 @@ class Effects:
         """The verdict; the engine is asked who sent a signal only when that is not known."""
         out_of_cpu = run.out_of_cpu and run.ended_for is Cause.TIMEOUT
         facts = Facts(state, limits, run.ended_for, out_of_cpu=out_of_cpu, tally=run.tally.with_(run.meter.tally))
-        return verdict(evolve(facts, sent=self.engine.signals(run.container)) if facts.unexplained else facts)
+        return verdict(evolve(facts, noted=self.engine.noted(run.container)) if facts.unexplained else facts)
 
     @staticmethod
     def _settle(run: Run) -> None:

@@ -60,6 +60,10 @@ class Superseded(OrchestratorError):
     """A compare-and-set matched nothing: somebody else moved or owns the task. Let go of it and touch nothing of it."""
 
 
+class Postponed(OrchestratorError):
+    """The task was not begun, for the worker is to stop; another one takes it up."""
+
+
 class UnknownTask(OrchestratorError):
     """No task has this id."""
 

@@ -3,5 +3,6 @@
 TASK = "orchestrator.task"
 ATTEMPT = "orchestrator.task.attempt"
 WORKER = "orchestrator.task.worker"
+ENGINE = "orchestrator.task.engine"
 DEPLOYMENT = "orchestrator.deployment"
 NETWORK = "orchestrator.network"

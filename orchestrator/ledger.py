@@ -49,6 +49,8 @@ class Ledger:
     def _fields(run: Run, step: Step, entry: Entry, fields: Fields) -> Fields:
         """What the step's work found, what follows from the step itself, and how much is known to be published."""
         first = Task.blank() if entry.seq == 1 else {}
+        if run.task.created_at is None:
+            first = {**first, "created_at": entry.at}
         fields = {**first, **fields, "published": run.published}
         if step.trigger is Trigger.START:
             fields["started_at"] = entry.at
@@ -61,13 +63,17 @@ class Ledger:
 
         That it went out is noted in the next record, so it costs a write of its own only after the last one.
         """
+        self.publish(run)
+        logger.info("{} -> {}", step.source, step.dest)
+
+    def publish(self, run: Run) -> None:
+        """Publish what is not known to be, perhaps once more. Never raises."""
         try:
             for entry in run.task.history[run.published :]:
                 self.events.publish(Event.of(run.task, entry))
                 run.published = entry.seq
         except InfrastructureError as error:
-            logger.warning("{} is stored but not published: {}", step.dest, error)
-        logger.info("{} -> {}", step.source, step.dest)
+            logger.warning("stored, but not published beyond {}: {}", run.published, error)
 
     def settle(self, run: Run) -> None:
         """Note that nothing is left to do for a task that has ended; when something is, the sweep finds it without the note."""

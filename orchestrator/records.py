@@ -15,6 +15,10 @@ Fields = Mapping[str, object]
 """New values for some of a task's fields, by name; what a unit of work hands to ``record``."""
 
 
+LONGEST_LEASE = 3600.0
+"""Seconds. A lease that ends later than that from now is not one that a worker took, and holds nothing."""
+
+
 @frozen
 class Entry:
     """One transition in ``history``. ``seq`` counts from 1; ``at`` is UTC with milliseconds."""

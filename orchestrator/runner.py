@@ -1,7 +1,7 @@
 """Carries one task from where it is stored to its end."""
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from attrs import frozen
@@ -10,7 +10,15 @@ from loguru import logger
 from orchestrator.admission import Admission, Share
 from orchestrator.cause import Cause
 from orchestrator.effects import Effects
-from orchestrator.errors import CancelRequested, InfrastructureError, Interrupted, InvalidTask, Superseded, TaskFailure
+from orchestrator.errors import (
+    CancelRequested,
+    InfrastructureError,
+    Interrupted,
+    InvalidTask,
+    Postponed,
+    Superseded,
+    TaskFailure,
+)
 from orchestrator.kind import shown
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
@@ -71,7 +79,10 @@ class Budgets:
 
 @frozen
 class Runner:
-    """Claims tasks and drives them; the only place that decides what an error means for a task."""
+    """Claims tasks and drives them; the only place that decides what an error means for a task.
+
+    ``catch_up`` publishes what an earlier holder stored and may have died before publishing. Never raises.
+    """
 
     leases: Leases
     effects: Effects
@@ -79,6 +90,7 @@ class Runner:
     patience: Patience
     budgets: Budgets
     admission: Admission
+    catch_up: Callable[[Run], None]
 
     def run(self, task_id: str, engine: str | None = None) -> Task | None:
         """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run.
@@ -137,6 +149,7 @@ class Runner:
 
     def _drive(self, run: Run) -> Task | None:
         try:
+            self.catch_up(run)
             if run.state is State.RUNNING:
                 self._count(run)
             while (trigger := next_trigger(run.state)) is not None:
@@ -145,6 +158,10 @@ class Runner:
                     self.admission.leave(run.token)
         except Superseded as error:
             logger.warning("let go: {}", error)
+            return None
+        except Postponed as error:
+            logger.info("let go: {}", error)
+            self.leases.let_go(run.task.id, run.token)
             return None
         finally:
             self.admission.leave(run.token)
@@ -189,7 +206,7 @@ class Runner:
                 self._fail(run, TaskFailure(Cause.UPLOAD, str(error)))
             else:
                 self._retry(run, str(error))
-        except Superseded:
+        except (Superseded, Postponed):
             raise
         except Exception as error:  # noqa: BLE001  a fault of ours must not leave the task in between for ever
             logger.exception("the worker has a fault")

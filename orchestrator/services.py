@@ -58,7 +58,7 @@ class Services:
         ledger = Ledger(self.store, self.events, now, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity)
-        return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets, admission)
+        return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets, admission, ledger.publish)
 
     def _capacity(self) -> Capacity:
         host = self.engine.host()

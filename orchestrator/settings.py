@@ -14,6 +14,7 @@ from orchestrator import kinds
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
 from orchestrator.quantity import parse_duration, parse_size
+from orchestrator.records import LONGEST_LEASE
 from orchestrator.request import Limits, Rules, kinds_of
 
 T = TypeVar("T")
@@ -90,6 +91,12 @@ def _docker_host(text: str) -> str:
     return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
 
 
+def _lease(text: str) -> float:
+    if (seconds := _SECONDS(text)) > LONGEST_LEASE:
+        raise ValueError(f"a time of at most {LONGEST_LEASE:g} s")
+    return seconds
+
+
 _COUNT = _positive(int, "a whole number of 1 or more")
 _SIZE = _positive(parse_size, "a size such as 128m")
 _SPOOL = Path("/var/tmp/orchestrator/spool")  # noqa: S108  made with mode 0700; /tmp would be emptied at boot
@@ -148,7 +155,7 @@ class Settings:
     max_retries: int = _setting(10, _COUNT, "most retries that a task may ask for")
     max_attempts: int = _setting(3, _COUNT, "attempts at a task whose container the infrastructure broke")
     stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
-    lease_ttl: float = _setting(10.0, _SECONDS, "seconds a worker's claim on a task lasts unless it is renewed")
+    lease_ttl: float = _setting(10.0, _lease, "seconds a worker's claim on a task lasts unless it is renewed")
     sweep_interval: float = _setting(3.0, _SECONDS, "seconds between looks for what is lost or left behind")
     orphan_grace: float = _setting(30.0, _SECONDS, "seconds that a container or spool without a task is left alone")
     engine_patience: float = _setting(
@@ -158,7 +165,7 @@ class Settings:
         3600.0, _SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
     )
     health_port: int = _setting(0, _port, "port for /healthz and /readyz on all addresses; 0: none")
-    retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the task is failed")
+    retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the attempt is given up")
     upload_budget: float = _setting(
         900.0, _SECONDS, "seconds of retrying an object store that is away before the log is given up"
     )

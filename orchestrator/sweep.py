@@ -1,5 +1,6 @@
 """Looks in both directions for what is lost or left behind, and mends it: every worker does, for one engine one at a time."""
 
+import random
 import shutil
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -12,10 +13,11 @@ from typing import cast
 from attrs import frozen
 from loguru import logger
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.kind import shown
-from orchestrator.ports import Engine, EventBus, Mutex, Queue, TaskStore
-from orchestrator.records import Document
+from orchestrator.ports import Engine, EventBus, Head, Mutex, Queue, TaskStore
+from orchestrator.records import LONGEST_LEASE, Document
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
 from orchestrator.task import Task, readable
@@ -67,12 +69,14 @@ class Sweep:
     adopt: Callable[[str, str], None]
 
     def once(self, ttl: float) -> list[Action]:
-        """Sweep unless another worker of this engine is at it; what was done. Raises InfrastructureError."""
+        """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
+
+        What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it cannot look.
+        """
+        ends = time.monotonic() + ttl
         with self.mutex.hold(f"sweep:{self.store.deployment()}:{self.engine.identity()}", ttl) as held:
-            actions = self.plan() if held else []
-            for action in actions:
-                self._do(action)
-        return actions
+            actions = _in_turn(self.plan()) if held else []
+            return [action for action in actions if time.monotonic() < ends and self._is_done(action)]
 
     def plan(self) -> list[Action]:
         """What there is to do; does nothing. Raises InfrastructureError."""
@@ -96,11 +100,14 @@ class Sweep:
         documents = self.store.waiting(_LOOKED_AT)
         yield from _foreign(documents, here)
         free = [task for task in readable(documents) if _late(task, now) > 0]
-        in_line = self.queue.first(_LINE) if free else frozenset()
+        line = self.queue.first(_LINE) if free else Head(frozenset(), whole=True)
+        missing = [task.id for task in free if task.engine is None and task.id not in line.task_ids]
+        if missing and not line.whole:  # they may stand further back
+            missing = [random.choice(missing)]  # noqa: S311
         for task in free:
             if task.engine == here:
                 yield Action(Kind.ADOPT, task.id, "queued, and its worker died before it could tell whether it had started it")
-            elif task.engine is None and task.id not in in_line:
+            elif task.id in missing:
                 yield Action(Kind.ENQUEUE, task.id, "queued, but not in line")
             elif task.engine is not None and _late(task, now) > self.graces.engine:
                 yield Action(Kind.TAKE_OVER, task.id, "queued for an engine that has no worker")
@@ -133,6 +140,14 @@ class Sweep:
             return "its task has ended"
         current = document.get("attempt") or 1
         return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
+
+    def _is_done(self, action: Action) -> bool:
+        try:
+            self._do(action)
+        except InfrastructureError as error:
+            logger.warning("sweep: {} {} is put off: {}", action.kind, action.subject, error)
+            return False
+        return True
 
     def _do(self, action: Action) -> None:
         with logger.contextualize(task=action.subject):
@@ -183,11 +198,21 @@ def _foreign(documents: Iterable[Document], here: str) -> Iterator[Action]:
             yield Action(kind, cast("str", task_id), f"{shown(document.get('status'))}, but it cannot be read")
 
 
+def _in_turn(actions: Iterable[Action]) -> list[Action]:
+    """What brings tasks on comes first; the rest, which waits for the engine, in any order, so that none is always behind."""
+    return sorted(actions, key=lambda action: (action.kind in _CLEANING, random.random()))  # noqa: S311
+
+
 def _late(task: Task, now: datetime) -> float:
-    """Seconds since the lease ran out, or since a task that nobody has held yet should have been in line."""
+    """Seconds since the lease ran out, or since a task that nobody has held yet should have been in line.
+
+    A time that cannot be, written by a foreign hand or a wrong clock, holds nothing up.
+    """
     if task.lease:
-        return (now - task.lease.expires_at).total_seconds()
-    return inf if task.created_at is None else (now - task.created_at).total_seconds() - _INSERTED
+        late = (now - task.lease.expires_at).total_seconds()
+        return late if late > -LONGEST_LEASE else inf
+    age = inf if task.created_at is None else (now - task.created_at).total_seconds()
+    return age - _INSERTED if age >= 0 else inf
 
 
 def _age(folder: Path) -> float:
@@ -197,5 +222,6 @@ def _age(folder: Path) -> float:
         return 0.0
 
 
+_CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD})
 _INSERTED = 3.0
 """Seconds that a client may take between inserting a task and enqueueing it."""

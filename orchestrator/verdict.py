@@ -1,12 +1,11 @@
 """Decides what became of a program, from facts: the engine's state, who ended it, and what was counted. Pure."""
 
 import signal
-from collections.abc import Sequence
 
 from attrs import field, frozen
 
 from orchestrator.cause import Cause
-from orchestrator.ports import ContainerState, Figure
+from orchestrator.ports import ContainerState, Figure, Noted
 from orchestrator.quantity import format_size
 from orchestrator.records import Outcome
 from orchestrator.request import Limits
@@ -23,15 +22,15 @@ _MANY = 16
 class Facts:
     """All that is known of an exited container.
 
-    ``ended_for`` says why the worker ended it, or None when it did not; ``out_of_cpu`` that its time was CPU time; ``sent`` the
-    signals that others sent to it through the engine.
+    ``ended_for`` says why the worker ended it, or None when it did not; ``out_of_cpu`` that its time was CPU time; ``noted``
+    what the engine remembers of it.
     """
 
     state: ContainerState
     limits: Limits
     ended_for: Cause | None = None
     out_of_cpu: bool = False
-    sent: Sequence[str] = ()
+    noted: Noted = field(factory=Noted)
     tally: Tally = field(factory=Tally)
 
     @property
@@ -47,12 +46,14 @@ class Facts:
         With version 2 of control groups engines are known to miss it.
         """
         at_limit = self.tally.get(Figure.MEMORY_PEAK, 0) >= self.limits.memory - _PAGES
-        return self.state.oom_killed or (at_limit and self.tally.get(Figure.OOM_KILLS, 0) > 0)
+        counted = at_limit and self.tally.get(Figure.OOM_KILLS, 0) > 0
+        return self.state.oom_killed or self.noted.out_of_memory or counted
 
     @property
     def unexplained(self) -> bool:
-        """Whether a signal that anybody may send ended it, and neither the worker nor the kernel is known to have done so."""
-        return self.ended_for is None and not self.out_of_memory and self.signal in _ANYBODYS
+        """Whether it ended badly, neither by the worker nor for memory, so that the engine may know more."""
+        uncounted = self.state.exit_code != 0 and Figure.OOM_KILLS not in self.tally.figures
+        return self.ended_for is None and not self.out_of_memory and (self.signal in _ANYBODYS or uncounted)
 
 
 def verdict(facts: Facts) -> Outcome:
@@ -87,7 +88,7 @@ def _evidence(facts: Facts) -> dict[str, object]:
         "oom_killed": facts.out_of_memory,
         "ran_for_s": round(state.ran_for, 3),
         "engine_error": state.error or None,
-        "engine_signals": list(facts.sent) or None,
+        "engine_signals": list(facts.noted.signals) or None,
         "pids_limit": _pids(facts),
         "counted": {figure.value: _plain(value) for figure, (value, _) in facts.tally.figures.items()},
     }
@@ -107,7 +108,7 @@ def _ended_by(facts: Facts) -> str:
         return "worker"
     if facts.out_of_memory and facts.signal == "SIGKILL":
         return "kernel"
-    if facts.signal and facts.signal in facts.sent:
+    if facts.signal and facts.signal in facts.noted.signals:
         return "engine"
     return "unknown" if facts.signal == "SIGKILL" else "program"
 

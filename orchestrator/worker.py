@@ -44,13 +44,14 @@ class ThreadWorker(Bookkeeper):
         name: str = "worker",
         hand_over: Callable[[], None] = lambda: None,
         others: Callable[[], int] = lambda: 0,
+        drain: Callable[[], None] = lambda: None,
         drain_timeout: float = inf,
         rescue_after: float = 5.0,
     ) -> None:
         """``connection`` is the worker's own, from ``connect``.
 
         ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
-        ``others`` counts what is waited for besides jobs.
+        ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs.
 
         ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
         """
@@ -59,6 +60,7 @@ class ThreadWorker(Bookkeeper):
         self._hand_over = hand_over
         self._slots = threading.Semaphore(concurrency)
         self._others = others
+        self._begin_drain = drain
         self._drain_timeout = drain_timeout
         self._turned_at = time.monotonic()
         self._asked_at: float | None = None
@@ -76,8 +78,8 @@ class ThreadWorker(Bookkeeper):
 
     @property
     def alive(self) -> bool:
-        """Whether its loop has turned of late."""
-        return time.monotonic() - self._turned_at < _STUCK
+        """Whether its loop has turned of late, or waits for Redis."""
+        return self.link.is_lost or time.monotonic() - self._turned_at < _STUCK
 
     def run(self) -> bool:
         """Take and run jobs until asked to stop, then wait for those that run. To be called in the main thread.
@@ -141,6 +143,7 @@ class ThreadWorker(Bookkeeper):
     def _drain(self) -> bool:
         """Wait until all slots are free; whether that came about before a second request."""
         logger.info("stopping; {} jobs run on", len(self.executions))
+        self._begin_drain()
         free = 0
         while free < self._concurrency or self._others():
             if free < self._concurrency and self._slots.acquire(timeout=_POLL / 2):

@@ -30,6 +30,11 @@ class Link:
         self._stopping = stopping
         self._lost_at: float | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether Redis has not answered of late."""
+        return self._lost_at is not None
+
     def persist(self, call: Callable[[], T]) -> T | None:
         """The result of ``call``, repeated for as long as Redis is away.
 

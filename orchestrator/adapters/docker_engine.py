@@ -25,9 +25,10 @@ from orchestrator.adapters.docker_plan import container_config, files_name, out_
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Host, Owned, Phase, PullPolicy, Sample
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Host, Noted, Owned, Phase, PullPolicy, Sample
 
 _PAUSE = 0.1
+_IN_USE = 10.0
 
 
 class DockerEngine:
@@ -119,9 +120,9 @@ class DockerEngine:
             if self._kill(container, "SIGKILL") and self.wait(container, self._timeout).phase is Phase.RUNNING:
                 raise InfrastructureError(SERVICE, f"container {container} survives KILL")
 
-    def signals(self, container: str) -> Sequence[str]:
+    def noted(self, container: str) -> Noted:
         """See ports.Engine. It remembers its last 256 events of all containers."""
-        return docker_state.signals(self._client, container)
+        return docker_state.noted(self._client, container)
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
@@ -225,7 +226,7 @@ class DockerEngine:
 
     def _delete(self, call: Callable[[], None]) -> None:
         """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + _IN_USE
         while True:
             try:
                 with suppress(ContainerMissing), translated():

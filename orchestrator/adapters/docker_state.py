@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
-from orchestrator.ports import ContainerState, Counted, Phase
+from orchestrator.ports import ContainerState, Counted, Noted, Phase
 
 
 def container_state(reading: Reading, now: datetime, counted: Counted | None = None) -> ContainerState:
@@ -26,12 +26,14 @@ def container_state(reading: Reading, now: datetime, counted: Counted | None = N
     )
 
 
-def signals(client: DockerClient, container: str) -> list[str]:
-    """The signals that clients of the engine have sent to the container, by name, from the engine's memory of events."""
-    wanted = {"filters": json.dumps({"container": [container], "event": ["kill"]}), "since": "0", "until": str(time.time())}
+def noted(client: DockerClient, container: str) -> Noted:
+    """What befell the container, from the engine's memory of events."""
+    filters = json.dumps({"container": [container], "event": ["kill", "oom"]})
+    wanted = {"filters": filters, "since": "0", "until": str(time.time())}
     with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
-        sent = [json.loads(line)["Actor"]["Attributes"].get("signal", "") for line in response.iter_lines() if line]
-    return [_NAMES.get(number, number) for number in sent]
+        events = [json.loads(line) for line in response.iter_lines() if line]
+    sent = [event["Actor"]["Attributes"].get("signal", "") for event in events if event["Action"] == "kill"]
+    return Noted([_NAMES.get(number, number) for number in sent], any(event["Action"] == "oom" for event in events))
 
 
 def instant(text: str) -> datetime | None:

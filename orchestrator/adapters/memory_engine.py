@@ -17,6 +17,7 @@ from orchestrator.ports import (
     Created,
     Figure,
     Host,
+    Noted,
     Owned,
     Phase,
     PullPolicy,
@@ -33,7 +34,7 @@ _PIECE = 700
 class Program:
     """What a command does. It runs for ``seconds``, ``inf`` meaning until it is ended; one that ``floods`` never pauses.
 
-    ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``signals`` what others send to it;
+    ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``noted`` what the engine remembers of it;
     ``out`` is the archive of what it leaves in /out.
     """
 
@@ -47,7 +48,7 @@ class Program:
     samples: tuple[Sample, ...] = ()
     busy: float = 0.0
     counted: Mapping[Figure, float] = field(factory=dict)
-    signals: tuple[str, ...] = ()
+    noted: Noted = field(factory=Noted)
     out: bytes = bytes(1024)
 
 
@@ -167,9 +168,9 @@ class MemoryEngine:
                 self._now += timedelta(seconds=0 if gentle else grace)
                 self._exit(found, 143 if gentle else 137)
 
-    def signals(self, container: str) -> Sequence[str]:
+    def noted(self, container: str) -> Noted:
         """See ports.Engine."""
-        return self._get(container).program.signals
+        return self._get(container).program.noted
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine."""

@@ -3,6 +3,8 @@
 import threading
 from collections import deque
 
+from orchestrator.ports import Head
+
 
 class MemoryQueue:
     """The Queue of one process, with the other end that RQ keeps for its workers."""
@@ -17,10 +19,10 @@ class MemoryQueue:
             self._waiting.append(task_id)
             self._arrived.notify()
 
-    def first(self, limit: int) -> frozenset[str]:
+    def first(self, limit: int) -> Head:
         """Those in line; whoever takes one out here is not waited for."""
         with self._arrived:
-            return frozenset(list(self._waiting)[:limit])
+            return Head(frozenset(list(self._waiting)[:limit]), whole=len(self._waiting) <= limit)
 
     def take(self, timeout: float = 0.0) -> str | None:
         """The id that waited longest, or None when there is none within ``timeout`` seconds."""

@@ -30,7 +30,7 @@ from orchestrator.adapters.documents import (
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
 from orchestrator.ports import Move
-from orchestrator.records import Document
+from orchestrator.records import LONGEST_LEASE, Document
 from statemachine import INITIAL, TERMINAL
 
 Changed = dict[str, Any]
@@ -162,7 +162,8 @@ class MemoryTaskStore:
     def _is_free(self, document: Document, token: str) -> bool:
         lease = lease_of(document)
         expires = lease.get("expires_at")
-        return lease.get("token") == token or not isinstance(expires, datetime) or expires <= self._clock()
+        held = isinstance(expires, datetime) and self._clock() < expires <= self._after(LONGEST_LEASE)
+        return lease.get("token") == token or not held
 
     def _renew(self, task_id: str, token: str, ttl: float) -> bool:
         with self._lock:

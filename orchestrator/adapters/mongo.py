@@ -36,7 +36,7 @@ from orchestrator.adapters.documents import (
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InfrastructureError, InvalidTask, Superseded
 from orchestrator.ports import Move
-from orchestrator.records import Document
+from orchestrator.records import LONGEST_LEASE, Document
 from orchestrator.settings import Settings
 from statemachine import INITIAL, TERMINAL
 
@@ -47,7 +47,9 @@ _NEVER_MOVED = {"history.0": {"$exists": False}}
 _NEWEST_FIRST = ("created_at", -1)
 # as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
 _EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
-_EXPIRED = {"$lte": [_EXPIRY_MS, {"$toLong": "$$NOW"}]}
+_NOW_MS = {"$toLong": "$$NOW"}
+_IMPOSSIBLE = {"$gt": [_EXPIRY_MS, {"$add": [_NOW_MS, round(LONGEST_LEASE * 1000)]}]}
+_EXPIRED = {"$or": [{"$lte": [_EXPIRY_MS, _NOW_MS]}, _IMPOSSIBLE]}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
 _ENGINE = {"$cond": [_BINDS, "$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}

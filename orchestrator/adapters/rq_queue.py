@@ -8,6 +8,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.ports import Head
 from orchestrator.settings import Settings
 
 RUN_TASK = "orchestrator.tasks.run_task"
@@ -29,7 +30,7 @@ class RqQueue:
         with redis_errors():
             self._queue.enqueue_call(RUN_TASK, args=(task_id,), timeout=-1, result_ttl=0, failure_ttl=_KEEP_FAILED)
 
-    def first(self, limit: int) -> frozenset[str]:
+    def first(self, limit: int) -> Head:
         """From the line, and from what is on its way to a worker.
 
         What RQ calls begun does not count: its worker has the task's lease by now, or has died.
@@ -37,11 +38,13 @@ class RqQueue:
         queue, redis = self._queue, self._queue.connection
         with redis_errors():
             on_the_way = cast("list[bytes]", redis.lrange(queue.intermediate_queue_key, 0, -1))
+            in_line = queue.get_job_ids(0, limit + 1)
             with redis.pipeline(transaction=False) as pipeline:
-                for job_id in [*queue.get_job_ids(0, limit), *map(bytes.decode, on_the_way)]:
+                for job_id in [*in_line[:limit], *map(bytes.decode, on_the_way)]:
                     pipeline.hget(Job.key_for(job_id), "data")
                 calls = cast("list[bytes | None]", pipeline.execute())
-        return frozenset(task_id for call in calls if call for task_id in _task_ids(Job(connection=redis), call))
+        found = frozenset(task_id for call in calls if call for task_id in _task_ids(Job(connection=redis), call))
+        return Head(found, whole=len(in_line) <= limit)
 
 
 def _task_ids(job: Job, call: bytes) -> tuple[str, ...]:

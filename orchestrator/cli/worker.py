@@ -24,14 +24,15 @@ HANDED_OVER = 3
 
 @click.command("worker")
 @click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Tasks at once. Default: CONCURRENCY, or 4.")
+@click.option("--drain-timeout", metavar="TIME", help="Longest wait once told to stop. Default: DRAIN_TIMEOUT, or 1h.")
 @click.option("--name", metavar="NAME", help="Name in documents and labels. Default: WORKER_NAME, or host name and process id.")
-def worker_command(concurrency: int | None, name: str | None) -> None:
+def worker_command(concurrency: int | None, drain_timeout: str | None, name: str | None) -> None:
     """Work on tasks from the queue until told to stop.
 
-    The first SIGTERM or Ctrl-C takes nothing new and lets what runs end, for DRAIN_TIMEOUT at most. Then, or at a second one,
-    the worker leaves: containers run on, and the next worker goes on with their tasks.
+    The first SIGTERM or Ctrl-C takes nothing new and lets what runs end, for the drain timeout at most. Then, or at a second
+    one, the worker leaves: containers run on, and the next worker goes on with their tasks.
     """
-    given = {"CONCURRENCY": concurrency, "WORKER_NAME": name}
+    given = {"CONCURRENCY": concurrency, "DRAIN_TIMEOUT": drain_timeout, "WORKER_NAME": name}
     # the function that the queue's entries name reads its settings from the environment
     os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
     settings = Settings.load()
@@ -54,6 +55,7 @@ def _work(services: Services) -> bool:
         settings.name,
         hand_over=leases.hand_over,
         others=lambda: leases.count,
+        drain=services.runner.admission.close,
         drain_timeout=settings.drain_timeout,
     )
     keeper = Keeper(services, lambda: worker.stopping)

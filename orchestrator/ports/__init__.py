@@ -11,6 +11,7 @@ from orchestrator.ports.container import (
     Counted,
     Created,
     Figure,
+    Noted,
     Owned,
     Phase,
     Sample,
@@ -18,7 +19,7 @@ from orchestrator.ports.container import (
 )
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.logs import LogStore
-from orchestrator.ports.messages import EventBus, Mutex, Queue
+from orchestrator.ports.messages import EventBus, Head, Mutex, Queue
 from orchestrator.ports.store import Move, TaskStore
 
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "Engine",
     "EventBus",
     "Figure",
+    "Head",
     "Host",
     "LogStore",
     "Move",
     "Mutex",
+    "Noted",
     "Owned",
     "Phase",
     "PullPolicy",

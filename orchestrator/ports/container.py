@@ -1,6 +1,6 @@
 """A container as the worker plans it and as the engine describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -120,6 +120,14 @@ class Created:
 
     id: str
     adopted: bool
+
+
+@frozen
+class Noted:
+    """The names of the signals that the engine's clients, this one included, had sent to it; whether memory ran out in it."""
+
+    signals: Sequence[str] = ()
+    out_of_memory: bool = False
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from orchestrator.ports.container import Chunk, ContainerPlan, ContainerState, Created, Owned, Sample
+from orchestrator.ports.container import Chunk, ContainerPlan, ContainerState, Created, Noted, Owned, Sample
 
 
 class PullPolicy(StrEnum):
@@ -70,8 +70,8 @@ class Engine(Protocol):
     def stop(self, container: str, grace: float) -> None:
         """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone."""
 
-    def signals(self, container: str) -> Sequence[str]:
-        """The names of the signals that the engine's clients, this one included, had sent to it, as far as it remembers."""
+    def noted(self, container: str) -> Noted:
+        """What befell it, as far as the engine remembers."""
 
     def stats(self, container: str) -> Iterator[Sample]:
         """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from attrs import frozen
+
 from orchestrator.event import Event
 
 
@@ -17,14 +19,22 @@ class EventBus(Protocol):
         """Events of one task, or of all, from the moment the context is entered; yields None about once a second when idle."""
 
 
+@frozen
+class Head:
+    """The ids of the tasks at the head of the line; ``whole`` when nobody stands behind them."""
+
+    task_ids: frozenset[str]
+    whole: bool
+
+
 class Queue(Protocol):
     """The queue of task ids waiting for a worker."""
 
     def enqueue(self, task_id: str) -> None:
         """Put the task in line. Enqueueing an id twice is allowed: the claim sorts it out."""
 
-    def first(self, limit: int) -> frozenset[str]:
-        """The ids of the first ``limit`` entries in line, and of all that are on their way to a worker."""
+    def first(self, limit: int) -> Head:
+        """The first ``limit`` entries in line, and all that are on their way to a worker."""
 
 
 class Mutex(Protocol):

@@ -15,6 +15,7 @@ from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.errors import InfrastructureError
+from orchestrator.ports import Head
 from orchestrator.settings import Settings
 from tests.contract.conftest import Line
 
@@ -67,10 +68,10 @@ def test_the_head_of_the_line_can_be_seen(line: Line) -> None:
     """A sweep looks there before it enqueues again; looking takes nothing out."""
     for name in ("t1", "t2", "t3", "t1"):
         line.queue.enqueue(name)
-    assert line.queue.first(2) == {"t1", "t2"}
-    assert line.queue.first(1000) == {"t1", "t2", "t3"}
+    assert line.queue.first(2) == Head(frozenset({"t1", "t2"}), whole=False)
+    assert line.queue.first(4) == Head(frozenset({"t1", "t2", "t3"}), whole=True)
     assert line.waiting() == ["t1", "t2", "t3", "t1"]
-    assert line.queue.first(1000) == frozenset()
+    assert line.queue.first(1000).task_ids == frozenset()
 
 
 def test_the_end_of_the_line_can_be_waited_for() -> None:
@@ -111,16 +112,16 @@ def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeyp
     """Or a sweep would put it in line again; once begun it is claimed, and if it is not, its worker has died."""
     queue = RqQueue(settings)
     seen: list[frozenset[str]] = []
-    install(monkeypatch, lambda _: seen.append(queue.first(10)))
+    install(monkeypatch, lambda _: seen.append(queue.first(10).task_ids))
     queue.enqueue("t1")
     with redis_client(settings) as redis:
         waiting = Rq(settings.queue, connection=redis)
         redis.rpoplpush(waiting.key, waiting.intermediate_queue_key)
-        assert queue.first(10) == {"t1"}
+        assert queue.first(10).task_ids == {"t1"}
         redis.rpoplpush(waiting.intermediate_queue_key, waiting.key)
     work(settings)
     assert seen == [frozenset()]
-    assert queue.first(10) == frozenset()
+    assert queue.first(10).task_ids == frozenset()
 
 
 def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
@@ -136,7 +137,7 @@ def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
         redis.hset(garbled.key, "data", b"\x80nonsense")
         redis.hset(bare.key, mapping={"timeout": "soon", "created_at": "then"})
         queue.enqueue("t1")
-        assert queue.first(10) == {"t1", "t3", "x"}
+        assert queue.first(10).task_ids == {"t1", "t3", "x"}
 
 
 def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_a_queued_task_that_is_not_in_line_is_put_there(tmp_path: Path) -> None:
     world.clock.advance(60)
     assert kinds(world) == [Kind.ENQUEUE]
     world.sweep().once(30)
-    assert world.queue.first(10) == {"t"}
+    assert world.queue.first(10).task_ids == {"t"}
     assert kinds(world) == []
 
 

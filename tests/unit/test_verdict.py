@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cause import Cause
-from orchestrator.ports import ContainerState, Counted, Figure, Phase
+from orchestrator.ports import ContainerState, Counted, Figure, Noted, Phase
 from orchestrator.records import Outcome
 from orchestrator.request import Limits
 from orchestrator.usage import Tally
@@ -35,9 +35,9 @@ def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | Non
         ({"code": 139}, Cause.SIGNAL, "program"),
         ({"code": 137}, Cause.SIGNAL, "unknown"),
         ({"code": 143}, Cause.SIGNAL, "program"),
-        ({"code": 137, "sent": ["SIGKILL"]}, Cause.SIGNAL, "engine"),
-        ({"code": 143, "sent": ["SIGTERM"]}, Cause.SIGNAL, "engine"),
-        ({"code": 139, "sent": ["SIGHUP"]}, Cause.SIGNAL, "program"),
+        ({"code": 137, "noted": Noted(["SIGKILL"])}, Cause.SIGNAL, "engine"),
+        ({"code": 143, "noted": Noted(["SIGTERM"])}, Cause.SIGNAL, "engine"),
+        ({"code": 139, "noted": Noted(["SIGHUP"])}, Cause.SIGNAL, "program"),
         ({"code": 137, "oom": True}, Cause.OOM, "kernel"),
         ({"code": 1, "oom": True}, Cause.OOM, "program"),
         ({"code": 0, "oom": True}, None, "program"),
@@ -103,7 +103,7 @@ def test_a_process_killed_for_memory_shows_however_the_program_exits() -> None:
 )
 def test_every_combination_has_a_verdict(code: int, oom: bool, ended_for: Cause | None, cpu: bool, sent: list[str]) -> None:  # noqa: FBT001
     """The worker's reason is never overruled, and success needs status 0."""
-    outcome = judge(code, oom=oom, ended_for=ended_for, out_of_cpu=cpu, sent=sent)
+    outcome = judge(code, oom=oom, ended_for=ended_for, out_of_cpu=cpu, noted=Noted(sent))
     assert outcome.message
     assert ended_for is None or outcome.cause is ended_for
     assert (outcome.cause is None) == (code == 0 and ended_for is None)
@@ -121,5 +121,15 @@ def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
     """The engine is asked for signals when neither the worker nor the kernel accounts for one."""
     every = product((0, 1, 137, 143), (True, False))
     states = {(code, oom): ContainerState("c", Phase.EXITED, NOW, code, oom) for code, oom in every}
-    assert {key for key, state in states.items() if Facts(state, Limits()).unexplained} == {(137, False), (143, False)}
+    counted = Tally()
+    counted.add(Counted("cgroup", {Figure.OOM_KILLS: 0}))
+    known = {key for key, state in states.items() if Facts(state, Limits(), tally=counted).unexplained}
+    assert known == {(137, False), (143, False)}
     assert not any(Facts(state, Limits(), Cause.TIMEOUT).unexplained for state in states.values())
+    assert {key for key, state in states.items() if Facts(state, Limits()).unexplained} == {*known, (1, False)}
+
+
+def test_the_engine_may_remember_a_kill_for_memory_that_its_state_does_not_tell() -> None:
+    """Where the kernel's counts cannot be read it is the only witness."""
+    assert judge(137, noted=Noted(out_of_memory=True)).cause is Cause.OOM
+    assert judge(137, noted=Noted(["SIGKILL"])).cause is Cause.SIGNAL

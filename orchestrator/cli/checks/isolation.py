@@ -7,11 +7,14 @@ from attrs import evolve, frozen
 
 from orchestrator.cli.checks.finding import Finding, Unfit, look
 from orchestrator.cli.checks.report import PROPERTIES, SCRIPT, Report, read_report
-from orchestrator.labels import TASK
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, ContainerState, Engine, Figure, Stream
 from orchestrator.request import Limits
 from orchestrator.settings import Settings
 
+_PROBES = "doctor"
+_LEFT = 600.0
+"""Seconds after which a probe is one that a doctor left behind who was ended in the midst of it."""
 _PATIENCE = 20
 _GRACE = 0.5
 _MEBI = 1 << 20
@@ -21,7 +24,10 @@ _CLING = "trap '' TERM; while :; do :; done"
 
 
 def check(engine: Engine, image: str, settings: Settings) -> Iterator[Finding]:
-    """A finding for each property, from containers of ``image``, which has to have a shell."""
+    """A finding for each property, from containers of ``image``, which has to have a shell. Raises InfrastructureError."""
+    for left in engine.owned(_PROBES):
+        if left.age > _LEFT:
+            engine.remove(left.name)
     probe = Probe(engine, image, settings)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
@@ -68,7 +74,7 @@ class Probe:
             stdin=None,
             files={"probe": b""},
             limits=limits,
-            labels={TASK: name},
+            labels={TASK: name, ATTEMPT: "1", DEPLOYMENT: _PROBES},
             runtime=self.settings.runtime or None,
         )
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from orchestrator.ports import Figure
+from orchestrator.ports import Figure, Noted
 from orchestrator.request import Limits
 from tests.support.containers import PATIENCE, Bench, library
 
@@ -69,5 +69,5 @@ def test_signals_of_other_clients_are_remembered_by_the_engine(docker: Bench, si
         client.containers.get(container).kill(signal)
     docker.engine.wait(container, PATIENCE)
     docker.engine.wait(own, PATIENCE)
-    assert docker.engine.signals(container) == [signal]
-    assert docker.engine.signals(own) == []
+    assert docker.engine.noted(container) == Noted([signal])
+    assert docker.engine.noted(own) == Noted([])

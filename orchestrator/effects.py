@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, ENGINE, TASK, WORKER
+from orchestrator.own import adopt, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -49,7 +51,7 @@ class Effects:
     def begun(self, run: Run) -> bool:
         """Whether the program of a queued task was started, by a worker that died before it could say so."""
         try:
-            return self.engine.inspect(run.name).phase is not Phase.CREATED
+            return own(self.engine, self.deployment(), run).phase is not Phase.CREATED
         except ContainerMissing:
             return False
 
@@ -71,7 +73,7 @@ class Effects:
     def _clear_the_way(self, run: Run) -> None:
         """No earlier attempt may run beside this one, whatever its release left behind."""
         for attempt in range(1, run.attempt):
-            self.engine.remove(container_name(run.task.id, attempt))
+            self.engine.remove(container_name(run.task.id, attempt), self.deployment())
 
     def _set_going(self, run: Run, request: Request) -> None:
         """A stale holder starts nothing: ``confirm`` tells it, or whoever took the task over since replaces the container."""
@@ -117,7 +119,7 @@ class Effects:
             return True
         name = container_name(run.task.id, run.task.history[-1].attempt)
         try:
-            self.engine.remove(name)
+            self.engine.remove(name, self.deployment())
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", name, error)
             return False
@@ -127,7 +129,11 @@ class Effects:
     def end(self, run: Run, cause: Cause) -> None:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
         run.claim_end(cause)
-        self.engine.stop(run.container, 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
+        with suppress(ContainerMissing):
+            self.engine.stop(self._container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
+
+    def _container(self, run: Run) -> str:
+        return adopt(self.engine, self.deployment(), run)
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
         labels = {
@@ -188,7 +194,7 @@ class Effects:
         run.check_engine(self.engine.identity())
         if run.capture is None:
             self._adopt(request)
-            self._watch(run, self.engine.read_log(run.container))
+            self._watch(run, self.engine.read_log(self._container(run)))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)

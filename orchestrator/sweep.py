@@ -162,7 +162,7 @@ class Sweep:
                 case Kind.SETTLE:
                     self._settle(action.subject)
                 case Kind.REMOVE:
-                    self.engine.remove(action.subject)
+                    self.engine.remove(action.subject, self.store.deployment())
                 case Kind.DISCARD:
                     shutil.rmtree(self.spool_dir / action.subject, ignore_errors=True)
 
@@ -184,7 +184,7 @@ class Sweep:
                 self.events.publish(Event.of(task, entry))
             name = container_name(task.id, max(task.attempt, 1))
             if is_id(task.id):
-                self.engine.remove(name)
+                self.engine.remove(name, self.store.deployment())
                 shutil.rmtree(self.spool_dir / name, ignore_errors=True)
         self.store.settle(task_id, tasks[0].seq if tasks else 0)
 

@@ -4,6 +4,7 @@ from attrs import evolve, frozen
 
 from orchestrator.adapters.memory_engine import MemoryEngine
 from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.labels import DEPLOYMENT
 from orchestrator.ledger import Ledger
 from orchestrator.ports import ContainerPlan, Created, Move
 from orchestrator.records import Document
@@ -43,7 +44,7 @@ class AlwaysNew(MemoryEngine):
 
     def create(self, plan: ContainerPlan) -> Created:
         """Make another one."""
-        self.remove(plan.name)
+        self.remove(plan.name, plan.labels[DEPLOYMENT])
         return super().create(plan)
 
 

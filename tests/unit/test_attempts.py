@@ -225,7 +225,7 @@ def test_a_container_removed_before_it_was_started_is_made_again(tmp_path: Path)
     puppet = Puppet("worker")
     actor = puppet.act("run", lambda: world.worker(puppet).run(task.id)).until("start")
     for name in world.engine.containers:
-        world.engine.remove(name)
+        world.engine.remove(name, world.services.deployment)
     actor.until("nothing")
     found = world.client.get(task.id)
     assert (found.status, found.attempt) == (State.SUCCEEDED, 1)

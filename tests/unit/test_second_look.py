@@ -35,7 +35,7 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Meanwhi
 
 def test_a_container_that_is_gone_a_moment_later_was_lost(killed: Callable[..., Task]) -> None:
     """A forced removal kills first."""
-    task = killed(lambda world, _, task: world.engine.remove(container_name(task.id, 1)))
+    task = killed(lambda world, _, task: world.engine.remove(container_name(task.id, 1), world.services.deployment))
     assert task.cause is Cause.CONTAINER_LOST
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.ports import Stream
@@ -69,6 +69,8 @@ def test_the_file_is_the_first_bytes_of_the_stream(
         assert spool.overflowed == (max(len(out), len(err)) > cap)
 
 
+@example(bytes(range(30)), [], [7], 5, 0)
+@example(bytes(range(30)), [], [7], 15, 8)
 @given(TEXT, CUTS, CUTS, st.integers(0, 70), st.sampled_from([0, 8]))
 def test_what_a_full_disk_took_of_a_chunk_does_no_harm(
     text: bytes, cuts: list[int], again: list[int], room: int, tail: int

@@ -88,7 +88,7 @@ class Client:
                 yield None
 
     def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
-        return [event for event in Event.all_of(self.get(task_id)) if event.seq > after_seq]
+        return Event.all_of(self.get(task_id), after_seq)
 
     def cancel(self, task_id: str) -> Task:
         """Ask for the task to be cancelled; once or often makes no difference. Raises UnknownTask.

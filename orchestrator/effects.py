@@ -14,8 +14,8 @@ from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, ENGINE, TASK, WORKER
-from orchestrator.own import adopt, own
+from orchestrator.labels import ENGINE, WORKER
+from orchestrator.own import adopt, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -130,19 +130,14 @@ class Effects:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
         run.claim_end(cause)
         with suppress(ContainerMissing):
-            self.engine.stop(self._container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
+            self.engine.stop(self.container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
 
-    def _container(self, run: Run) -> str:
+    def container(self, run: Run) -> str:
+        """The id of the run's own container. Raises ContainerMissing, and InfrastructureError."""
         return adopt(self.engine, self.deployment(), run)
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
-        labels = {
-            TASK: run.task.id,
-            ATTEMPT: str(run.attempt),
-            WORKER: self.worker,
-            ENGINE: self.engine.identity(),
-            DEPLOYMENT: self.deployment(),
-        }
+        about = {WORKER: self.worker, ENGINE: self.engine.identity()}
         return ContainerPlan(
             name=run.name,
             image=request.image,
@@ -154,7 +149,7 @@ class Effects:
             stdin=request.stdin,
             files=request.files,
             limits=request.limits,
-            labels=labels,
+            labels=labels(self.deployment(), run) | about,
             runtime=request.runtime or self.runtime or None,
             out=bool(request.artifacts),
         )
@@ -194,7 +189,7 @@ class Effects:
         run.check_engine(self.engine.identity())
         if run.capture is None:
             self._adopt(request)
-            self._watch(run, self.engine.read_log(self._container(run)))
+            self._watch(run, self.engine.read_log(self.container(run)))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)

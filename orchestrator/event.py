@@ -43,10 +43,10 @@ class Event:
         return cls(_told(task.id), entry.seq, entry.trigger, entry.source, entry.status, entry.at, *last)
 
     @classmethod
-    def all_of(cls, task: Task) -> list[Self]:
-        """Every event of the task so far, made from what is stored; the first is the enqueueing."""
-        first = [cls.queued(_told(task.id), task.created_at)] if task.created_at else []
-        return first + [cls.of(task, entry) for entry in task.history]
+    def all_of(cls, task: Task, after: int = -1) -> list[Self]:
+        """Every event of the task so far whose seq is above ``after``, made from what is stored; seq 0 is the enqueueing."""
+        first = [cls.queued(_told(task.id), task.created_at)] if task.created_at and after < 0 else []
+        return first + [cls.of(task, entry) for entry in task.history if entry.seq > after]
 
     @property
     def is_last(self) -> bool:

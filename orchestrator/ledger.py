@@ -69,9 +69,9 @@ class Ledger:
     def publish(self, run: Run) -> None:
         """Publish what is not known to be, perhaps once more. Never raises."""
         try:
-            for entry in run.task.history[run.published :]:
-                self.events.publish(Event.of(run.task, entry))
-                run.published = entry.seq
+            for event in Event.all_of(run.task, run.published):
+                self.events.publish(event)
+                run.published = event.seq
         except InfrastructureError as error:
             logger.warning("stored, but not published beyond {}: {}", run.published, error)
 

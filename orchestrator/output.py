@@ -10,7 +10,6 @@ from attrs import frozen
 from orchestrator.artifact import Artifact
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
-from orchestrator.own import adopt
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
 from orchestrator.request import Rules
@@ -24,13 +23,13 @@ _GATHERING = 60.0
 
 @frozen
 class Output:
-    """What becomes of what the program wrote."""
+    """What becomes of what the program wrote. ``container`` is ``Effects.container``."""
 
     engine: Engine
     logs: LogStore
     rules: Rules
     spool_dir: Callable[[], Path]
-    deployment: Callable[[], str]
+    container: Callable[[Run], str]
 
     def collect(self, run: Run) -> Fields:
         """Complete the log files, take the artifacts, and sum up the metrics."""
@@ -55,12 +54,9 @@ class Output:
     def _final(self, run: Run) -> ContainerState | None:
         """The container's state, where this process did not see it end."""
         try:
-            return self.engine.inspect(self._container(run))
+            return self.engine.inspect(self.container(run))
         except ContainerMissing:
             return None
-
-    def _container(self, run: Run) -> str:
-        return adopt(self.engine, self.deployment(), run)
 
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
         """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
@@ -69,7 +65,7 @@ class Output:
         with spooling():
             try:
                 if not run.complete and not spool.overflowed:
-                    spool.catch_up(self.engine.read_log(self._container(run)))
+                    spool.catch_up(self.engine.read_log(self.container(run)))
                     run.complete = True
             except ContainerMissing:
                 spool.catch_up(self._left_behind(run))
@@ -89,7 +85,7 @@ class Output:
             return Gathered((), ())
         bounds = Bounds(request.limits.artifacts, self.rules.artifact_files, _GATHERING)
         try:
-            self._container(run)
+            self.container(run)
             with spooling(), closing(self.engine.archive(run.name)) as chunks:
                 return gather(chunks, request.artifacts, bounds, run.folder(self.spool_dir()) / _ARTIFACTS)
         except ContainerMissing as error:

@@ -6,11 +6,15 @@ from orchestrator.ports import ContainerState, Engine
 from orchestrator.run import Run
 
 
+def labels(deployment: str, run: Run) -> dict[str, str]:
+    """What tells the container of this attempt from all others."""
+    return {TASK: run.task.id, ATTEMPT: str(run.attempt), DEPLOYMENT: deployment}
+
+
 def own(engine: Engine, deployment: str, run: Run) -> ContainerState:
     """The container of this attempt. Raises ContainerMissing when there is none, also when its name is another's."""
     state = engine.inspect(run.name)
-    labels = {TASK: run.task.id, ATTEMPT: str(run.attempt), DEPLOYMENT: deployment}
-    if any(state.labels.get(key) != value for key, value in labels.items()):
+    if not labels(deployment, run).items() <= state.labels.items():
         raise ContainerMissing(f"the container {run.name} is not that of task {run.task.id} in this deployment")
     return state
 

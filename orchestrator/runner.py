@@ -108,6 +108,9 @@ class Runner:
                         logger.info("nothing to do: the task is unknown, finished or in other hands")
                         return None
                     return self._drive(self._run(held))
+            except Postponed as error:
+                logger.info("let go: {}", error)
+                return None
             except InvalidTask as refusal:
                 return self._condemn(task_id, engine, refusal)
 
@@ -157,10 +160,6 @@ class Runner:
                     self.admission.leave(run.token)
         except Superseded as error:
             logger.warning("let go: {}", error)
-            return None
-        except Postponed as error:
-            logger.info("let go: {}", error)
-            self.leases.let_go(run.task.id, run.token)
             return None
         finally:
             self.admission.leave(run.token)

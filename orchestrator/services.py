@@ -54,7 +54,7 @@ class Services:
             confirm=leases.confirm,
             runtime=settings.runtime,
         )
-        output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, lambda: self.deployment)
+        output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)
         ledger = Ledger(self.store, self.events, now, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity)
@@ -77,6 +77,7 @@ class Services:
             events=self.events,
             engine=self.engine,
             mutex=self.mutex,
+            deployment=self.deployment,
             spool_dir=self.spool_dir,
             graces=Graces(self.settings.orphan_grace, self.settings.engine_patience),
             adopt=adopt,

@@ -63,6 +63,7 @@ class Sweep:
     events: EventBus
     engine: Engine
     mutex: Mutex
+    deployment: str
     spool_dir: Path
     graces: Graces
     adopt: Callable[[str, str], None]
@@ -73,7 +74,7 @@ class Sweep:
         What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it gets no lock.
         """
         ends = time.monotonic() + ttl
-        with self.mutex.hold(f"sweep:{self.store.deployment()}:{self.engine.identity()}", ttl) as held:
+        with self.mutex.hold(f"sweep:{self.deployment}:{self.engine.identity()}", ttl) as held:
             actions = _in_turn(chain.from_iterable(map(_seen, self._looks))) if held else []
             return [action for action in actions if time.monotonic() < ends and self._is_done(action)]
 
@@ -124,7 +125,7 @@ class Sweep:
                 yield Action(Kind.SETTLE, task.id, f"{shown(task.status)}, but not all of it is published and released")
 
     def _containers(self) -> Iterator[Action]:
-        old = [owned for owned in self.engine.owned(self.store.deployment()) if owned.age > self.graces.orphan]
+        old = [owned for owned in self.engine.owned(self.deployment) if owned.age > self.graces.orphan]
         standing = self.store.standing({owned.task_id for owned in old})
         for owned in old:
             if why := _orphaned(standing.get(owned.task_id), owned.attempt):
@@ -162,7 +163,7 @@ class Sweep:
                 case Kind.SETTLE:
                     self._settle(action.subject)
                 case Kind.REMOVE:
-                    self.engine.remove(action.subject, self.store.deployment())
+                    self.engine.remove(action.subject, self.deployment)
                 case Kind.DISCARD:
                     shutil.rmtree(self.spool_dir / action.subject, ignore_errors=True)
 
@@ -178,15 +179,14 @@ class Sweep:
         Of one that cannot be read there is nothing to publish, for no worker wrote it.
         """
         found = self.store.find(task_id)
-        tasks = [*readable([found] if found else [])]
-        for task in tasks:
-            for entry in task.history[task.published :]:
-                self.events.publish(Event.of(task, entry))
+        task = next(readable([found] if found else []), None)
+        for event in Event.all_of(task, task.published) if task else ():
+            self.events.publish(event)
+        if task and is_id(task.id):
             name = container_name(task.id, max(task.attempt, 1))
-            if is_id(task.id):
-                self.engine.remove(name, self.store.deployment())
-                shutil.rmtree(self.spool_dir / name, ignore_errors=True)
-        self.store.settle(task_id, tasks[0].seq if tasks else 0)
+            self.engine.remove(name, self.deployment)
+            shutil.rmtree(self.spool_dir / name, ignore_errors=True)
+        self.store.settle(task_id, task.seq if task else 0)
 
 
 def _orphaned(document: Document | None, attempt: int) -> str | None:

@@ -77,6 +77,12 @@ def kept(spool: Spool) -> tuple[bytes, bytes]:
     return spool.path(Stream.STDOUT).read_bytes(), spool.path(Stream.STDERR).read_bytes()
 
 
+def behind(gate: threading.Event) -> Iterator[Chunk]:
+    """All of the output, once the gate is open."""
+    gate.wait(LONG)
+    yield from WHOLE
+
+
 def until(condition) -> None:  # noqa: ANN001
     """Wait for something that comes about in another thread."""
     pause = threading.Event()
@@ -213,12 +219,7 @@ def test_after_the_finish_the_spool_is_the_callers(tmp_path: Path, late: Excepti
 def test_what_was_given_up_is_not_whole_later(tmp_path: Path) -> None:
     """What the pump read since then is nowhere, though it came to its end."""
     engine, gate = Scripted(exits=True), threading.Event()
-
-    def stuck() -> Iterator[Chunk]:
-        gate.wait(LONG)
-        yield from WHOLE
-
-    begun, _ = watching(tmp_path, engine, stuck())
+    begun, _ = watching(tmp_path, engine, behind(gate))
     assert not begun.finish(0)
     gate.set()
     begun._pumping.join(LONG)
@@ -228,12 +229,7 @@ def test_what_was_given_up_is_not_whole_later(tmp_path: Path) -> None:
 def test_what_comes_as_it_is_given_up_is_not_whole(tmp_path: Path) -> None:
     """However soon after it the pump comes to its end."""
     engine, gate = Scripted(exits=True), threading.Event()
-
-    def stuck() -> Iterator[Chunk]:
-        gate.wait(LONG)
-        yield from WHOLE
-
-    begun, _ = watching(tmp_path, engine, stuck())
+    begun, _ = watching(tmp_path, engine, behind(gate))
 
     class Overtaken:
         """The lock, and as the task's own thread gives it back the pump comes to its end."""

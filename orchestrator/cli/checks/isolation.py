@@ -24,10 +24,7 @@ _CLING = "trap '' TERM; while :; do :; done"
 
 
 def check(engine: Engine, image: str, settings: Settings) -> Iterator[Finding]:
-    """A finding for each property, from containers of ``image``, which has to have a shell. Raises InfrastructureError."""
-    for left in engine.owned(_PROBES):
-        if left.age > _LEFT:
-            engine.remove(left.name, _PROBES)
+    """A finding for each property, from containers of ``image``, which has to have a shell."""
     probe = Probe(engine, image, settings)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
@@ -80,6 +77,9 @@ class Probe:
 
 
 def _ask(probe: Probe, reports: list[Report]) -> str:
+    for left in probe.engine.owned(_PROBES):
+        if left.age > _LEFT:
+            probe.engine.remove(left.name, _PROBES)
     state, output = probe.run(SCRIPT)
     reports.append(read_report(output, probe.settings.rules.defaults))
     return f"ran in {probe.image} in {state.ran_for:.2f} s"

@@ -9,7 +9,7 @@ from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Sample
-from tests.contract.engine import scripts
+from tests.contract.engine import shell
 from tests.support.containers import IMAGE, WHERE, Bench
 from tests.support.tars import entry, packed
 
@@ -22,12 +22,12 @@ LEFT = packed(
     ]
 )
 PROGRAMS = {
-    scripts.SPEAK: Program(stdout=b"out\n", stderr=b"err\n", exit_code=3),
-    scripts.SLEEP: Program(stdout=b"asleep\n", seconds=FOREVER.seconds),
-    scripts.STUBBORN: Program(seconds=FOREVER.seconds, heeds_term=False),
-    scripts.NAP: Program(stdout=b"out\n", seconds=0.2),
-    scripts.LEAVE: Program(out=LEFT, exit_code=3),
-    scripts.BUSY: Program(seconds=0.05, samples=(Sample(100.0, 1 << 20),)),
+    shell.SPEAK: Program(stdout=b"out\n", stderr=b"err\n", exit_code=3),
+    shell.SLEEP: Program(stdout=b"asleep\n", seconds=FOREVER.seconds),
+    shell.STUBBORN: Program(seconds=FOREVER.seconds, heeds_term=False),
+    shell.NAP: Program(stdout=b"out\n", seconds=0.2),
+    shell.LEAVE: Program(out=LEFT, exit_code=3),
+    shell.BUSY: Program(seconds=0.05, samples=(Sample(100.0, 1 << 20),)),
 }
 
 

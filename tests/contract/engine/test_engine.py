@@ -11,7 +11,7 @@ from attrs import evolve
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Created, Engine, Phase, PullPolicy
-from tests.contract.engine import scripts
+from tests.contract.engine import shell
 from tests.support.containers import IMAGE, Bench
 
 AT_ONCE = 0.0
@@ -26,14 +26,14 @@ def test_identity_stays(bench: Bench) -> None:
 
 def test_a_program_runs_and_its_exit_code_and_output_are_seen(bench: Bench) -> None:
     """The plain life: create, attach, start, wait."""
-    ran = bench.run(scripts.SPEAK)
+    ran = bench.run(shell.SPEAK)
     assert (ran.state.phase, ran.state.exit_code, ran.state.oom_killed) == (Phase.EXITED, 3, False)
     assert (ran.stdout, ran.stderr) == (b"out\n", b"err\n")
 
 
 def test_a_created_container_is_not_started(bench: Bench) -> None:
     """Create makes, and only start starts; what was created carries its labels."""
-    plan = bench.plan(scripts.SPEAK)
+    plan = bench.plan(shell.SPEAK)
     created = bench.engine.create(plan)
     state = bench.engine.inspect(created.id)
     assert (state.id, state.phase, state.started_at, state.ran_for) == (created.id, Phase.CREATED, None, 0.0)
@@ -44,7 +44,7 @@ def test_a_created_container_is_not_started(bench: Bench) -> None:
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.EXITED])
 def test_create_adopts_what_was_started(bench: Bench, phase: Phase) -> None:
     """A repeated create finds the first container, running or exited, and does nothing to it."""
-    plan = bench.plan(scripts.SPEAK if phase is Phase.EXITED else scripts.SLEEP)
+    plan = bench.plan(shell.SPEAK if phase is Phase.EXITED else shell.SLEEP)
     first = bench.engine.create(plan)
     bench.engine.start(first.id)
     if phase is Phase.EXITED:
@@ -55,7 +55,7 @@ def test_create_adopts_what_was_started(bench: Bench, phase: Phase) -> None:
 
 def test_create_replaces_what_was_never_started(bench: Bench) -> None:
     """Whoever else still means to start the first container finds it gone, so the command cannot run twice."""
-    plan = bench.plan(scripts.SPEAK)
+    plan = bench.plan(shell.SPEAK)
     first = bench.engine.create(plan)
     second = bench.engine.create(plan)
     assert (second.adopted, second.id != first.id) == (False, True)
@@ -66,7 +66,7 @@ def test_create_replaces_what_was_never_started(bench: Bench) -> None:
 
 def test_another_worker_adopts_too(bench: Bench) -> None:
     """The label that names the maker differs when another worker goes on with the task."""
-    plan = bench.plan(scripts.SLEEP)
+    plan = bench.plan(shell.SLEEP)
     first = bench.engine.create(plan)
     bench.engine.start(first.id)
     second = bench.engine.create(evolve(plan, labels={**plan.labels, WORKER: "two"}))
@@ -75,7 +75,7 @@ def test_another_worker_adopts_too(bench: Bench) -> None:
 
 def test_starting_twice_starts_once(bench: Bench) -> None:
     """The second start finds a running program and leaves it alone."""
-    container = bench.start(scripts.SLEEP)
+    container = bench.start(shell.SLEEP)
     before = bench.engine.inspect(container)
     bench.engine.start(container)
     assert bench.engine.inspect(container).started_at == before.started_at
@@ -83,7 +83,7 @@ def test_starting_twice_starts_once(bench: Bench) -> None:
 
 def test_an_exited_program_is_not_started_again(bench: Bench) -> None:
     """The command runs once, however often start is called."""
-    container = bench.start(scripts.SPEAK)
+    container = bench.start(shell.SPEAK)
     ended = bench.engine.wait(container, SOON)
     bench.engine.start(container)
     again = bench.engine.inspect(container)
@@ -93,7 +93,7 @@ def test_an_exited_program_is_not_started_again(bench: Bench) -> None:
 
 def test_wait_comes_back_at_the_timeout(bench: Bench) -> None:
     """A program that runs on is reported as running."""
-    container = bench.start(scripts.SLEEP)
+    container = bench.start(shell.SLEEP)
     began = time.monotonic()
     assert bench.engine.wait(container, 0.5).phase is Phase.RUNNING
     assert time.monotonic() - began < SOON
@@ -101,7 +101,7 @@ def test_wait_comes_back_at_the_timeout(bench: Bench) -> None:
 
 def test_wait_comes_back_at_the_exit(bench: Bench) -> None:
     """A program that ends is not waited for any longer."""
-    container = bench.start(scripts.NAP)
+    container = bench.start(shell.NAP)
     began = time.monotonic()
     state = bench.engine.wait(container, 1000)
     assert state.phase is Phase.EXITED
@@ -111,13 +111,13 @@ def test_wait_comes_back_at_the_exit(bench: Bench) -> None:
 
 def test_waiting_for_a_program_that_was_never_started_ends_at_the_timeout(bench: Bench) -> None:
     """Not running is not the same as having exited."""
-    container = bench.engine.create(bench.plan(scripts.SPEAK)).id
+    container = bench.engine.create(bench.plan(shell.SPEAK)).id
     assert bench.engine.wait(container, 0.3).phase is Phase.CREATED
 
 
 def test_stop_asks_first(bench: Bench) -> None:
     """A program that heeds TERM ends by it."""
-    container = bench.start(scripts.SLEEP)
+    container = bench.start(shell.SLEEP)
     next(iter(bench.engine.read_log(container)))  # a TERM that comes before init listens is lost
     bench.engine.stop(container, 1000)
     state = bench.engine.inspect(container)
@@ -127,7 +127,7 @@ def test_stop_asks_first(bench: Bench) -> None:
 @pytest.mark.parametrize("grace", [AT_ONCE, 0.5])
 def test_stop_kills_what_ignores_term(bench: Bench, grace: float) -> None:
     """After the grace, or without any, the program is ended by force."""
-    container = bench.start(scripts.STUBBORN)
+    container = bench.start(shell.STUBBORN)
     bench.engine.stop(container, grace)
     state = bench.engine.inspect(container)
     assert (state.phase, state.exit_code) == (Phase.EXITED, 137)
@@ -136,7 +136,7 @@ def test_stop_kills_what_ignores_term(bench: Bench, grace: float) -> None:
 
 def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
     """Created, exited, gone: stop is content."""
-    plan = bench.plan(scripts.SPEAK)
+    plan = bench.plan(shell.SPEAK)
     container = bench.engine.create(plan).id
     bench.engine.stop(container, SOON)
     assert bench.engine.inspect(container).phase is Phase.CREATED
@@ -150,7 +150,7 @@ def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
 
 def test_remove_ends_a_running_program_and_may_be_repeated(bench: Bench) -> None:
     """What is gone is gone."""
-    plan = bench.plan(scripts.STUBBORN)
+    plan = bench.plan(shell.STUBBORN)
     container = bench.engine.create(plan).id
     bench.engine.start(container)
     bench.remove(plan)
@@ -179,7 +179,7 @@ def test_a_container_that_is_not_there_is_missing(bench: Bench, call: Call) -> N
 
 def test_the_log_has_all_output_as_often_as_it_is_read(bench: Bench) -> None:
     """After the exit, whether or not somebody was attached."""
-    container = bench.start(scripts.SPEAK)
+    container = bench.start(shell.SPEAK)
     bench.engine.wait(container, SOON)
     for _ in range(2):
         assert bench.logged(container) == {"stdout": b"out\n", "stderr": b"err\n"}
@@ -199,7 +199,7 @@ def test_an_image_that_is_not_there_and_may_not_be_pulled_is_unavailable(bench: 
 
 def test_a_busy_program_is_sampled_until_it_ends(bench: Bench) -> None:
     """One core kept busy is 100 % at most, less on a machine that has other work, and the samples end with the program."""
-    container = bench.start(scripts.BUSY)
+    container = bench.start(shell.BUSY)
     samples = []
     for sample in bench.engine.stats(container):
         samples.append(sample)
@@ -238,4 +238,4 @@ def test_what_another_deployment_has_under_a_name_is_left_alone(bench: Bench) ->
 
 
 def _owned(bench: Bench, deployment: str, attempt: int) -> ContainerPlan:
-    return bench.plan(scripts.SLEEP, labels={DEPLOYMENT: deployment, TASK: "t1", ATTEMPT: str(attempt), WORKER: "one"})
+    return bench.plan(shell.SLEEP, labels={DEPLOYMENT: deployment, TASK: "t1", ATTEMPT: str(attempt), WORKER: "one"})

@@ -14,11 +14,11 @@ from orchestrator.errors import ContainerMissing, TaskFailure
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, Phase
 from orchestrator.request import Limits
-from tests.contract.engine import scripts
+from tests.contract.engine import shell
 from tests.support.containers import LABEL, PATIENCE, Bench, joined, leftovers, library
 
 Death = Callable[[Bench, ContainerPlan], None]
-LEAVE = scripts.LEAVE[2]
+LEAVE = shell.LEAVE[2]
 SMALL = Limits(artifacts=1 << 20)
 
 
@@ -30,7 +30,7 @@ def archived(bench: Bench, name: str) -> dict[str, bytes | None]:
 
 def test_what_a_program_left_is_read_after_its_exit_as_often_as_wanted(bench: Bench) -> None:
     """Whatever its exit code, with the folders it made."""
-    plan = bench.plan(scripts.LEAVE, out=True)
+    plan = bench.plan(shell.LEAVE, out=True)
     assert bench.run_plan(plan).state.exit_code == 3
     for _ in range(2):
         assert archived(bench, plan.name) == {"out": None, "out/a": b"kept\n", "out/d": None, "out/d/b": b"x"}
@@ -38,7 +38,7 @@ def test_what_a_program_left_is_read_after_its_exit_as_often_as_wanted(bench: Be
 
 def test_an_archive_may_be_closed_before_its_end(bench: Bench) -> None:
     """The next one is whole again."""
-    plan = bench.plan(scripts.LEAVE, out=True)
+    plan = bench.plan(shell.LEAVE, out=True)
     bench.run_plan(plan)
     reading = bench.engine.archive(plan.name)
     next(reading)
@@ -48,7 +48,7 @@ def test_an_archive_may_be_closed_before_its_end(bench: Bench) -> None:
 
 def test_nothing_can_be_read_of_a_container_that_is_gone_or_has_no_such_folder(bench: Bench) -> None:
     """It is told as missing."""
-    plan, other = bench.plan(scripts.LEAVE, out=True), bench.plan(scripts.SPEAK)
+    plan, other = bench.plan(shell.LEAVE, out=True), bench.plan(shell.SPEAK)
     bench.run_plan(plan)
     bench.remove(plan)
     bench.run_plan(other)

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, ENGINE, TASK, WORKER
+from orchestrator.own import adopt, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
-from orchestrator.spool import spooling
+from orchestrator.spool import SPOOL, spooling
 from orchestrator.verdict import Facts, lost, verdict
 
 _SETTLE = 5.0
 _SECOND_LOOK = 1.0
 _KILLED = frozenset({137, 143})
-"""Exit codes of a program that got KILL or TERM."""
+"""Exit codes of a program that got KILL or TERM: no other can be the work of whoever stops the engine."""
 _SURE_STDIN = 64 << 10
 
 
@@ -49,7 +51,7 @@ class Effects:
     def begun(self, run: Run) -> bool:
         """Whether the program of a queued task was started, by a worker that died before it could say so."""
         try:
-            return self.engine.inspect(run.name).phase is not Phase.CREATED
+            return own(self.engine, self.deployment(), run).phase is not Phase.CREATED
         except ContainerMissing:
             return False
 
@@ -71,7 +73,7 @@ class Effects:
     def _clear_the_way(self, run: Run) -> None:
         """No earlier attempt may run beside this one, whatever its release left behind."""
         for attempt in range(1, run.attempt):
-            self.engine.remove(container_name(run.task.id, attempt))
+            self.engine.remove(container_name(run.task.id, attempt), self.deployment())
 
     def _set_going(self, run: Run, request: Request) -> None:
         """A stale holder starts nothing: ``confirm`` tells it, or whoever took the task over since replaces the container."""
@@ -89,15 +91,15 @@ class Effects:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
-            if outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
+            if killed := outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
                 self._look_again(run)
         except ContainerMissing:
             self._settle(run)
-            outcome = lost(run.name, run.ended_for)
-        except InfrastructureError:
-            run.doubtful = True
+            outcome, killed = lost(run.name, run.ended_for), False
+        except InfrastructureError as error:
+            run.doubtful = run.doubtful or error.service != SPOOL
             raise
-        if run.doubtful and outcome.cause is Cause.SIGNAL:
+        if run.doubtful and killed:
             raise Interrupted(f"the engine went away and the program with it: {outcome.message}")
         return asdict(outcome, recurse=False)
 
@@ -117,7 +119,7 @@ class Effects:
             return True
         name = container_name(run.task.id, run.task.history[-1].attempt)
         try:
-            self.engine.remove(name)
+            self.engine.remove(name, self.deployment())
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", name, error)
             return False
@@ -127,7 +129,11 @@ class Effects:
     def end(self, run: Run, cause: Cause) -> None:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
         run.claim_end(cause)
-        self.engine.stop(run.container, 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
+        with suppress(ContainerMissing):
+            self.engine.stop(self._container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
+
+    def _container(self, run: Run) -> str:
+        return adopt(self.engine, self.deployment(), run)
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
         labels = {
@@ -171,10 +177,15 @@ class Effects:
         run.capture.begin()
 
     def end_quietly(self, run: Run, cause: Cause) -> None:
-        """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it."""
+        """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it.
+
+        Who had to wait while another thread ends the program may find the next attempt, which is none of its business.
+        """
+        container = run.container
         try:
             with run.ending:
-                self.end(run, cause)
+                if run.container == container:
+                    self.end(run, cause)
         except InfrastructureError as error:
             logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
 
@@ -183,7 +194,7 @@ class Effects:
         run.check_engine(self.engine.identity())
         if run.capture is None:
             self._adopt(request)
-            self._watch(run, self.engine.read_log(run.container))
+            self._watch(run, self.engine.read_log(self._container(run)))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)

@@ -10,6 +10,7 @@ from attrs import frozen
 from orchestrator.artifact import Artifact
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
+from orchestrator.own import adopt
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
 from orchestrator.request import Rules
@@ -29,6 +30,7 @@ class Output:
     logs: LogStore
     rules: Rules
     spool_dir: Callable[[], Path]
+    deployment: Callable[[], str]
 
     def collect(self, run: Run) -> Fields:
         """Complete the log files, take the artifacts, and sum up the metrics."""
@@ -53,9 +55,12 @@ class Output:
     def _final(self, run: Run) -> ContainerState | None:
         """The container's state, where this process did not see it end."""
         try:
-            return self.engine.inspect(run.container)
+            return self.engine.inspect(self._container(run))
         except ContainerMissing:
             return None
+
+    def _container(self, run: Run) -> str:
+        return adopt(self.engine, self.deployment(), run)
 
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
         """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
@@ -64,7 +69,7 @@ class Output:
         with spooling():
             try:
                 if not run.complete and not spool.overflowed:
-                    spool.catch_up(self.engine.read_log(run.container))
+                    spool.catch_up(self.engine.read_log(self._container(run)))
                     run.complete = True
             except ContainerMissing:
                 spool.catch_up(self._left_behind(run))
@@ -84,6 +89,7 @@ class Output:
             return Gathered((), ())
         bounds = Bounds(request.limits.artifacts, self.rules.artifact_files, _GATHERING)
         try:
+            self._container(run)
             with spooling(), closing(self.engine.archive(run.name)) as chunks:
                 return gather(chunks, request.artifacts, bounds, run.folder(self.spool_dir()) / _ARTIFACTS)
         except ContainerMissing as error:

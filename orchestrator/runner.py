@@ -136,7 +136,6 @@ class Runner:
         """The run as the document says. Raises InvalidTask for one that no worker wrote."""
         task = Task.from_document(held.document)
         run = Run(task, held.token, task.status, published=task.published)
-        run.container = task.container.id if task.container else ""
         run.cancelled = task.cancel_requested_at is not None
         held.on_cancel = partial(self._hear_cancel, run)
         return run

@@ -54,7 +54,7 @@ class Services:
             confirm=leases.confirm,
             runtime=settings.runtime,
         )
-        output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir)
+        output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, lambda: self.deployment)
         ledger = Ledger(self.store, self.events, now, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity)

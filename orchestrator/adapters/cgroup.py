@@ -3,7 +3,6 @@
 They are used only where the engine is on this host and makes groups as plain folders. Knows files, no engine and no task.
 """
 
-import re
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from attrs import frozen
 from orchestrator.ports import Counted, Figure
 
 HERE = Path("/sys/fs/cgroup")
-_OWNER_DIGITS = 8
 
 
 @frozen
@@ -56,10 +54,9 @@ class Cgroups:
             with suppress(OSError):
                 folder.rmdir()
 
-    def of(self, name: str) -> list[str]:
-        """The groups that were made for the container of this name, whoever's it is."""
-        made = re.compile(rf"{re.escape(name)}(?:\.[0-9a-f]{{{_OWNER_DIGITS}}})?")
-        return [group for group in self._all() if made.fullmatch(group)]
+    def has(self, group: str) -> bool:
+        """Whether the group is there."""
+        return any(self._folders(group))
 
     def owned(self, owner: str, prefix: str) -> Iterator[tuple[str, float]]:
         """The containers of ``owner`` that have a group, by name, and seconds since it was last changed."""

@@ -1,7 +1,7 @@
 """The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
@@ -12,6 +12,7 @@ from orchestrator.adapters import (
     docker_logs,
     docker_network,
     docker_out,
+    docker_owned,
     docker_state,
     docker_stats,
 )
@@ -21,14 +22,13 @@ from orchestrator.adapters.docker_clock import EngineClock
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_plan import container_config, files_name, out_name, plan_name
+from orchestrator.adapters.docker_plan import container_config, files_name
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Host, Noted, Owned, Phase, PullPolicy, Sample
 
 _PAUSE = 0.1
-_IN_USE = 10.0
 
 
 class DockerEngine:
@@ -65,13 +65,13 @@ class DockerEngine:
 
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
-        created = self._adopt(plan) if plan.files or plan.out else None  # what it needs is complete then, and may be in use
-        if created is None:
-            docker_files.fill(self._client, plan)
-            docker_out.hold(self._client, plan)
-            created = self._make_or_adopt(plan)
+        try:
+            created = self._adopt(plan) if plan.files or plan.out else None  # what it needs is complete then, and may be in use
+            created = created or self._make_with_folders(plan)
+        except ContainerMissing as error:
+            raise InfrastructureError(SERVICE, f"{plan.name} was removed in part while it was made: {error}") from error
         if plan.files:
-            self._delete_container(files_name(plan.name))
+            docker_owned.remove_container(self._client, files_name(plan.name), plan.labels.get(DEPLOYMENT, ""))
         return created
 
     def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
@@ -122,7 +122,7 @@ class DockerEngine:
 
     def noted(self, container: str) -> Noted:
         """See ports.Engine. It remembers its last 256 events of all containers."""
-        return docker_state.noted(self._client, container)
+        return docker_state.noted(self._client, container, self._system_time())
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
@@ -133,32 +133,22 @@ class DockerEngine:
         """See ports.Engine."""
         return docker_out.read(self._client, name)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, deployment: str) -> None:
         """See ports.Engine."""
-        self._delete_container(name)
-        for beside in (files_name(name), out_name(name)):
-            self._delete_container(beside)
-            self._delete(partial(self._client.api.remove_volume, beside))
-        self._groups.remove(name)
+        docker_owned.remove(self._client, name, deployment)
+        self._groups.remove(name, deployment)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """See ports.Engine."""
-        filters = {"label": f"{DEPLOYMENT}={deployment}"}
-        now = self._clock.now().timestamp()
-        with translated():
-            containers = self._client.api.containers(all=True, filters=filters)
-            volumes = self._client.api.volumes(filters=filters)["Volumes"] or []
-        found = [
-            ((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers
-        ]
-        found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
-        labelled = [
-            Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), now - made)
-            for name, labels, made in found
-            if TASK in labels and labels.get(ATTEMPT, "").isdigit()
-        ]
+        labelled = list(docker_owned.owned(self._client, deployment, self._clock.now()))
         known = {owned.name for owned in labelled}
         return labelled + [owned for owned in self._groups.owned(deployment) if owned.name not in known]
+
+    def _make_with_folders(self, plan: ContainerPlan) -> Created:
+        volumes = self._images.volumes(plan.image)
+        docker_files.fill(self._client, plan, volumes)
+        docker_out.hold(self._client, plan, volumes)
+        return self._make_or_adopt(plan)
 
     def _make_or_adopt(self, plan: ContainerPlan) -> Created:
         try:
@@ -182,8 +172,7 @@ class DockerEngine:
             state = self.inspect(plan.name)
         except ContainerMissing:
             return None
-        if not all(state.labels.get(key) == value for key, value in plan.labels.items() if key != WORKER):
-            raise InfrastructureError(SERVICE, f"the name {plan.name} is taken by a container with other labels")
+        docker_owned.expect_ours(plan, plan.name, state.labels)
         if state.phase is Phase.CREATED and self._withdraw(state.id):
             return None
         return Created(state.id, adopted=True)
@@ -220,23 +209,6 @@ class DockerEngine:
                 raise
             return False
         return True
-
-    def _delete_container(self, name: str) -> None:
-        self._delete(lambda: self._client.api.remove_container(name, v=True, force=True))
-
-    def _delete(self, call: Callable[[], None]) -> None:
-        """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""
-        deadline = time.monotonic() + _IN_USE
-        while True:
-            try:
-                with suppress(ContainerMissing), translated():
-                    call()
-            except Conflict:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE)
-            else:
-                return
 
     def _read(self, container: str) -> Reading:
         with translated():

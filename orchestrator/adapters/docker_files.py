@@ -2,10 +2,11 @@
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_errors import Conflict, translated
+from orchestrator.adapters.docker_errors import translated
+from orchestrator.adapters.docker_owned import make_beside
 from orchestrator.adapters.docker_plan import FILES, files_name, loader_config
 from orchestrator.ports import ContainerPlan
 
@@ -13,7 +14,7 @@ _MODE = 0o555
 _MADE = 946_684_800  # the year 2000: zip archives know no earlier files than 1980
 
 
-def fill(client: DockerClient, plan: ContainerPlan) -> None:
+def fill(client: DockerClient, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
     """Make the volume, or go on with one that was begun, so that it holds the plan's files, if there are any.
 
     Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses the plan.
@@ -21,11 +22,7 @@ def fill(client: DockerClient, plan: ContainerPlan) -> None:
     if not plan.files:
         return
     loader = files_name(plan.name)
-    try:
-        with translated(wishes=True):
-            client.api.create_container_from_config(loader_config(plan), loader)  # type: ignore[no-untyped-call]
-    except Conflict:
-        pass  # an earlier try was cut off; writing the same files again is harmless
+    make_beside(client, plan, loader, loader_config(plan, image_volumes))  # writing the same files again is harmless
     with translated():
         client.api.put_archive(loader, FILES, archive(plan.files))
 

@@ -46,18 +46,18 @@ class Groups:
         ours = parent.startswith(f"/{_OURS}") and "/" not in group
         return self._cgroups.count(group) if ours else None
 
-    def remove(self, name: str) -> None:
-        """Remove the group of the container of this name, which must be gone; what died a moment ago may hold it for a while.
+    def remove(self, name: str, deployment: str) -> None:
+        """Remove the group of the deployment's container of this name; what died a moment ago may hold it for a while.
 
-        Raises InfrastructureError when it stays in use.
+        The container must be gone. Raises InfrastructureError when the group stays in use.
         """
         deadline = time.monotonic() + _SETTLE
-        while name.startswith(_OURS) and self.used and (groups := self._cgroups.of(name)):
-            for group in groups:
-                self._cgroups.remove(group)
+        group = group_name(name, deployment)
+        while name.startswith(_OURS) and self.used and self._cgroups.has(group):
+            self._cgroups.remove(group)
             if time.monotonic() > deadline:
                 raise InfrastructureError(SERVICE, f"the control group of {name} is still in use")
-            if self._cgroups.of(name):
+            if self._cgroups.has(group):
                 time.sleep(_PAUSE)
 
     def owned(self, deployment: str) -> Iterator[Owned]:

@@ -1,11 +1,12 @@
 """The folder /out of a task: a volume of memory, and a container that holds it until it has been read."""
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_errors import Conflict, translated
+from orchestrator.adapters.docker_errors import translated
 from orchestrator.adapters.docker_files import archive
+from orchestrator.adapters.docker_owned import make_beside
 from orchestrator.adapters.docker_plan import HOLDER, OUT, holder_config, out_name
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, TaskFailure
@@ -21,7 +22,7 @@ _SLEEPERS = {  # pause(), and ppoll() of nothing, again and again
 }
 
 
-def hold(client: DockerClient, plan: ContainerPlan) -> None:
+def hold(client: DockerClient, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
     """Have the volume and its holder running, where the plan wants them, or go on with what was begun.
 
     Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses the plan.
@@ -29,11 +30,7 @@ def hold(client: DockerClient, plan: ContainerPlan) -> None:
     if not plan.out:
         return
     holder = out_name(plan.name)
-    try:
-        with translated(wishes=True):
-            client.api.create_container_from_config(holder_config(plan), holder)  # type: ignore[no-untyped-call]
-    except Conflict:
-        pass  # an earlier try was cut off
+    make_beside(client, plan, holder, holder_config(plan, image_volumes))
     if not _holds(client, plan.name):
         with translated(wishes=True):
             client.api.put_archive(holder, "/", archive({HOLDER.lstrip("/"): sleeper(client.api.info()["Architecture"])}))

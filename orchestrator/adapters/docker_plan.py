@@ -3,7 +3,8 @@
 The default seccomp profile and the masked paths stay, because nothing here touches them.
 """
 
-from collections.abc import Iterable, Mapping
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
@@ -50,7 +51,7 @@ def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = (), gro
         "Cmd": None if plan.command is None else list(plan.command),
         "Env": [f"{name}={value}" for name, value in plan.env.items()],
         "WorkingDir": plan.working_dir or "",
-        "User": plan.user,
+        "User": _user(plan),
         "Labels": dict(plan.labels),
         "NetworkDisabled": not plan.network,
         "AttachStdin": stdin,
@@ -67,28 +68,34 @@ def _choices(group: str, network: str, runtime: str | None) -> Config:
     return {name: value for name, value in chosen.items() if value}
 
 
-def loader_config(plan: ContainerPlan) -> Config:
+def loader_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
     """A container that is never started: archives can be put into a volume only through a container that mounts it."""
+    mounts = [_files_mount(plan, read_only=False)]
     return {
         "Image": plan.image,
         "Cmd": ["-"],
         "Labels": dict(plan.labels),
         "NetworkDisabled": True,
-        "HostConfig": {"Mounts": [_files_mount(plan, read_only=False)], "LogConfig": {"Type": "none"}},
+        "HostConfig": {
+            "Tmpfs": _instead_of_volumes(image_volumes, mounts, _bounds(_PAGE)),
+            "Mounts": mounts,
+            "LogConfig": {"Type": "none"},
+        },
     }
 
 
-def holder_config(plan: ContainerPlan) -> Config:
+def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
     """A container that keeps /out: a tmpfs is gone with the last running container that mounts it. It can do nothing else.
 
     Its memory is as little as engines allow. KILL ends it, for as the first process it would not heed TERM.
     """
+    mounts = [_out_mount(plan)]
     return {
         "Image": plan.image,
         "Entrypoint": [HOLDER],
         "Cmd": [],
         "Env": [],
-        "User": plan.user,
+        "User": _user(plan),
         "WorkingDir": "/",
         "Labels": dict(plan.labels),
         "NetworkDisabled": True,
@@ -100,7 +107,8 @@ def holder_config(plan: ContainerPlan) -> Config:
             "PidsLimit": 1,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
-            "Mounts": [_out_mount(plan)],
+            "Tmpfs": _instead_of_volumes(image_volumes, mounts, _bounds(_PAGE)),
+            "Mounts": mounts,
             "LogConfig": {"Type": "none"},
         },
     }
@@ -108,6 +116,7 @@ def holder_config(plan: ContainerPlan) -> Config:
 
 def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
     limits = plan.limits
+    mounts = [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out
     return {
         "NanoCpus": round(limits.cpus * 1e9),
         "Memory": limits.memory,
@@ -119,23 +128,42 @@ def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
         "IpcMode": "private",
         "Init": True,
         "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0), _ulimit("fsize", _largest_file(limits))],
-        "Tmpfs": _tmpfs(plan, image_volumes),
-        "Mounts": [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out,
+        "Tmpfs": _tmpfs(plan, image_volumes, mounts),
+        "Mounts": mounts,
         "LogConfig": _log_config(limits),
     }
 
 
-def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str]) -> dict[str, str]:
+def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str], mounts: Sequence[Config]) -> dict[str, str]:
     """Programs in /tmp may be run, as compilers and installers want; it gives no rights that an interpreter would not.
 
-    A volume that the image asks for would be unlimited disk of the host, so it is memory that counts as the task's. All belong
-    to the task's user, because runc gives a tmpfs the mode of the image's folder, whatever mode is asked for.
+    A volume that the image asks for is memory that counts as the task's. All belong to the task's user, because runc gives a
+    tmpfs the mode of the image's folder, whatever mode is asked for.
     """
-    limits, owner = plan.limits, plan.user.partition(":")[0]
-    scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={owner},{_bounds(limits.tmp)}"
+    limits = plan.limits
+    scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={_uid(plan)},{_bounds(limits.tmp)}"
     shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(_SHM_SIZE, limits.memory))}"
-    others = [path for path in image_volumes if not (path == FILES and plan.files) and not (path == OUT and plan.out)]
-    return dict.fromkeys(others, scratch) | {_TMP: scratch, _SHM: shared}
+    return _instead_of_volumes(image_volumes, mounts, scratch) | {_TMP: scratch, _SHM: shared}
+
+
+def _instead_of_volumes(image_volumes: Iterable[str], mounts: Sequence[Config], options: str) -> dict[str, str]:
+    """A tmpfs wherever the image wants a volume: the engine would make unlimited disk of the host, and copy the image to it.
+
+    The engine looks for a mount at the path as it cleans it, so here it is cleaned, too. A relative path is left as it is and
+    refused by the engine: a tmpfs could not stand for it. A path below a mount of ours needs its tmpfs as well.
+    """
+    ours = {mount["Target"] for mount in mounts}
+    paths = (posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else path for path in image_volumes)
+    return {path: options for path in paths if path not in ours}
+
+
+def _user(plan: ContainerPlan) -> str:
+    """Always with a gid: without one the image's /etc/passwd and /etc/group choose the groups, and may choose root's."""
+    return plan.user if ":" in plan.user else f"{plan.user}:{plan.user}"
+
+
+def _uid(plan: ContainerPlan) -> str:
+    return plan.user.partition(":")[0]
 
 
 def _bounds(size: int) -> str:
@@ -176,8 +204,7 @@ def _files_mount(plan: ContainerPlan, *, read_only: bool) -> Config:
 
 def _out_mount(plan: ContainerPlan) -> Config:
     """A volume of memory, bounded like /tmp; its pages count as those of the task, which writes them."""
-    owner = plan.user.partition(":")[0]
-    options = f"nosuid,nodev,mode=1777,uid={owner},{_bounds(plan.limits.artifacts)}"
+    options = f"nosuid,nodev,mode=1777,uid={_uid(plan)},{_bounds(plan.limits.artifacts)}"
     return {
         "Type": "volume",
         "Source": out_name(plan.name),

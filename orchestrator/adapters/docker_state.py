@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from datetime import datetime
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
@@ -26,10 +25,13 @@ def container_state(reading: Reading, now: datetime, counted: Counted | None = N
     )
 
 
-def noted(client: DockerClient, container: str) -> Noted:
-    """What befell the container, from the engine's memory of events."""
+def noted(client: DockerClient, container: str, now: datetime) -> Noted:
+    """What befell the container, from the engine's memory of events. ``now`` is what the engine has just said.
+
+    Events after it are left out, and the engine would wait for a time to come: the clock of this host will not do.
+    """
     filters = json.dumps({"container": [container], "event": ["kill", "oom"]})
-    wanted = {"filters": filters, "since": "0", "until": str(time.time())}
+    wanted = {"filters": filters, "since": "0", "until": f"{now.timestamp():.6f}"}
     with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
         events = [json.loads(line) for line in response.iter_lines() if line]
     sent = [event["Actor"]["Attributes"].get("signal", "") for event in events if event["Action"] == "kill"]

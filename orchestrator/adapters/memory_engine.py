@@ -7,8 +7,8 @@ from math import inf
 
 from attrs import define, evolve, field, frozen
 
-from orchestrator.errors import ContainerMissing, ImageUnavailable
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import (
     Chunk,
     ContainerPlan,
@@ -107,9 +107,11 @@ class MemoryEngine:
         """See ports.Engine."""
         with self._lock:
             existing = self._containers.get(plan.name)
+            if existing and any(existing.plan.labels.get(key) != plan.labels[key] for key in plan.labels.keys() - {WORKER}):
+                raise InfrastructureError("memory", f"the name {plan.name} is taken by a container with other labels")
             adopted = existing is not None and existing.state.phase is not Phase.CREATED
             if not adopted:
-                self.remove(plan.name)
+                self._end(self._containers.pop(plan.name, None))
                 self._made += 1
                 program = self._programs.get(plan.command or (), Program())
                 state = ContainerState(f"{plan.name}#{self._made}", Phase.CREATED, self._now, labels=plan.labels)
@@ -186,13 +188,12 @@ class MemoryEngine:
         out = found.program.out
         yield from (out[at : at + _PIECE] for at in range(0, len(out), _PIECE))
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, deployment: str) -> None:
         """See ports.Engine."""
         with self._lock:
-            container = self._containers.pop(name, None)
-        if container is not None:
-            container.started.set()
-            container.exited.set()
+            found = self._containers.get(name)
+            if found and found.plan.labels.get(DEPLOYMENT) == deployment:
+                self._end(self._containers.pop(name))
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """See ports.Engine."""
@@ -213,6 +214,13 @@ class MemoryEngine:
         state = evolve(container.state, phase=Phase.EXITED, exit_code=code, finished_at=self._now)
         container.state = evolve(state, oom_killed=container.program.oom_killed)
         container.exited.set()
+
+    @staticmethod
+    def _end(container: _Container | None) -> None:
+        """Nobody waits for one that is removed."""
+        if container is not None:
+            container.started.set()
+            container.exited.set()
 
     @staticmethod
     def _output(container: _Container) -> Iterator[Chunk]:

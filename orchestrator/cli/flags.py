@@ -126,7 +126,7 @@ _PARAMETERS = (
     click.option("--retries", metavar="N", help="Times it may be run again when it fails."),
     click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, that of this shell."),
     click.option("--env-file", multiple=True, metavar="FILE", help="A file of variables, one NAME[=VALUE] a line."),
-    click.option("--user", "-u", metavar="UID[:GID]", help="Numeric user to run as."),
+    click.option("--user", "-u", metavar="UID[:GID]", help="Numeric user to run as; GID is UID where left out."),
     click.option("--workdir", "-w", metavar="PATH", help="Folder to start in."),
     click.option("--network", metavar="none|bridge", help="Anything but none asks for a network."),
     click.option("--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),

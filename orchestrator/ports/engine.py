@@ -41,8 +41,8 @@ class Engine(Protocol):
         """Make the container with its files, not started.
 
         When one of this name and labels runs or has exited, that one is adopted; one that was never started is replaced, so
-        that whoever else still means to start it finds it gone. Raises ImageUnavailable when the image is gone and TaskFailure
-        (invalid) when the engine refuses the plan.
+        that whoever else still means to start it finds it gone. One with other labels is left alone: InfrastructureError.
+        Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan.
         """
 
     def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
@@ -83,8 +83,11 @@ class Engine(Protocol):
         folder is gone, which it is once the engine was restarted; a cut raises InfrastructureError.
         """
 
-    def remove(self, name: str) -> None:
-        """Remove the container of this name, running or not, and its volumes; nothing when they are gone."""
+    def remove(self, name: str, deployment: str) -> None:
+        """Remove the deployment's container of this name, running or not, and its volumes; nothing when they are gone.
+
+        What another deployment has under the name is left alone.
+        """
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """All containers of a deployment, whatever their phase, and volumes that have none."""

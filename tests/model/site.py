@@ -120,7 +120,7 @@ class Site:
         task = self.task(task_id)
         if task and task.status in {State.RUNNING, State.COLLECTING} and task.container:
             self.seen.lost.add(task_id)
-            self.world.engines[task.container.engine].remove(task.container.name)
+            self.world.engines[task.container.engine].remove(task.container.name, self.world.services.deployment)
 
     def give_up_engines(self) -> None:
         """Whoever waited for the workers of an engine has waited long enough."""
@@ -161,4 +161,4 @@ class Site:
             puppet.die()
         for engine in self.world.engines.values():
             for name in engine.containers:
-                engine.remove(name)
+                engine.remove(name, self.world.services.deployment)

@@ -8,13 +8,14 @@ from contextlib import closing
 import docker
 from attrs import field, frozen
 
-from orchestrator.labels import WORKER
+from orchestrator.labels import DEPLOYMENT, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
 from orchestrator.request import Limits
 
 IMAGE = os.environ.get("ORCHESTRATOR_TEST_IMAGE", "orchestrator-busybox:1")
 WHERE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 LABEL = "orchestrator.test"
+OURS = "orchestrator-tests"
 PATIENCE = 30.0
 
 
@@ -29,15 +30,19 @@ class Ran:
 
 @frozen
 class Bench:
-    """Makes containers whose names nobody else has, and removes them."""
+    """Makes containers whose names nobody else has, and removes them. ``owners`` has the deployment of each by its name."""
 
     engine: Engine
-    names: list[str] = field(factory=list)
+    owners: dict[str, str] = field(factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """All that were planned here."""
+        return list(self.owners)
 
     def plan(self, command: str | tuple[str, ...], **changes: object) -> ContainerPlan:
         """A plan with a name of its own; a string is a shell script."""
         name = f"orchestrator-test-{uuid.uuid4().hex[:12]}"
-        self.names.append(name)
         fields: dict[str, object] = {
             "name": name,
             "image": IMAGE,
@@ -49,9 +54,11 @@ class Bench:
             "stdin": None,
             "files": {},
             "limits": Limits(),
-            "labels": {LABEL: name, WORKER: "one"},
+            "labels": {LABEL: name, WORKER: "one", DEPLOYMENT: OURS},
         }
-        return ContainerPlan(**(fields | changes))
+        plan = ContainerPlan(**(fields | changes))
+        self.owners[plan.name] = plan.labels.get(DEPLOYMENT, "")
+        return plan
 
     def start(self, command: str | tuple[str, ...], **changes: object) -> str:
         """Create and start; returns the container's id."""
@@ -76,8 +83,12 @@ class Bench:
 
     def clear(self) -> None:
         """Remove all that was made here."""
-        for name in self.names:
-            self.engine.remove(name)
+        for name, deployment in self.owners.items():
+            self.engine.remove(name, deployment)
+
+    def remove(self, plan: ContainerPlan) -> None:
+        """Remove what was made of a plan."""
+        self.engine.remove(plan.name, self.owners[plan.name])
 
 
 def joined(chunks: Iterable[Chunk]) -> dict[str, bytes]:

@@ -10,9 +10,14 @@ from socketserver import ThreadingUnixStreamServer
 from typing import Self
 from urllib.parse import urlsplit
 
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.labels import DEPLOYMENT
+
 NOW = "2030-05-17T12:00:00.123456789Z"
 NEVER = "0001-01-01T00:00:00Z"
 Answer = Callable[["Handler"], None]
+Script = Mapping[str, "Answer | list[Answer]"]
+Stage = Callable[[Script], tuple["StubEngine", DockerEngine]]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -51,7 +56,7 @@ class StubEngine:
     ``calls`` is what was asked, without the questions for the version.
     """
 
-    def __init__(self, folder: Path, script: Mapping[str, Answer | list[Answer]]) -> None:
+    def __init__(self, folder: Path, script: Script) -> None:
         self.url = f"unix://{folder}/engine.sock"
         self.calls: list[str] = []
         self.over = threading.Event()
@@ -134,8 +139,16 @@ def falls_silent(handler: Handler) -> None:
 def container(status: str, **state: object) -> Answer:
     """The answer to inspect."""
     times = {"StartedAt": NEVER if status == "created" else NOW, "FinishedAt": NOW if status == "exited" else NEVER}
-    fields = {"Status": status, "ExitCode": 0, "OOMKilled": False, "Error": "", **times, **state}
-    return says(200, {"Id": "c1", "State": fields, "Config": {"Labels": {"task": "t1"}}})
+    fields = {
+        "Status": status,
+        "Running": status == "running",
+        "ExitCode": 0,
+        "OOMKilled": False,
+        "Error": "",
+        **times,
+        **state,
+    }
+    return says(200, {"Id": "c1", "State": fields, "Config": {"Labels": {"task": "t1", DEPLOYMENT: "ours"}}})
 
 
 def frame(kind: int, payload: bytes) -> bytes:

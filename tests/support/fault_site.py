@@ -123,4 +123,4 @@ class Site:
         mine = {*self.programs, *self.orphans}
         for left in self.services.engine.owned(self.services.deployment):
             if left.task_id in mine:
-                self.services.engine.remove(left.name)
+                self.services.engine.remove(left.name, self.services.deployment)

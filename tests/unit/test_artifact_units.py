@@ -103,7 +103,7 @@ def test_artifacts_whose_holder_is_gone_are_told_as_lost(tmp_path: Path) -> None
     with pytest.raises(Killed):
         world.worker(Process([Fault("archive", 1, When.BEFORE, Killed())])).run("t")
     for name in world.engine.containers:
-        world.engine.remove(name)
+        world.engine.remove(name, world.services.deployment)
     world.expire_leases()
     task = world.worker().run("t")
     assert task

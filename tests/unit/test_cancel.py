@@ -93,7 +93,7 @@ def test_a_cancelled_task_whose_container_is_gone_ends(tmp_path: Path) -> None:
     puppet = Puppet("worker")
     actor = puppet.act("run", lambda: world.worker(puppet).run("t")).until("wait")
     for name in world.engine.containers:
-        world.engine.remove(name)
+        world.engine.remove(name, world.services.deployment)
     world.client.cancel("t")
     actor.until("nothing")
     task = world.client.get("t")

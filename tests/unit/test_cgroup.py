@@ -90,14 +90,14 @@ def test_a_group_is_removed_from_every_controller(tmp_path: Path) -> None:
     assert [folder.name for folder in tmp_path.rglob("*") if folder.is_dir() and folder.parent != tmp_path] == ["another"]
 
 
-def test_groups_are_found_by_their_container(tmp_path: Path) -> None:
-    """Whoever owns them, and without those of containers with longer names."""
-    mine, theirs = group_name(GROUP, "mine"), group_name(GROUP, "theirs")
+def test_groups_are_found_by_their_container_and_owner(tmp_path: Path) -> None:
+    """And without those of containers with longer names."""
+    mine, theirs, missing = (group_name(GROUP, owner) for owner in ("mine", "theirs", "nobody"))
     longer = [group_name(f"{GROUP}1", "mine"), group_name(f"{GROUP}.00000000-1", "mine"), f"{GROUP}.0000000g"]
     for name in [GROUP, mine, theirs, *longer]:
         (tmp_path / "pids" / name).mkdir(parents=True)
     (tmp_path / "pids" / "tasks").touch()
-    assert sorted(Cgroups(tmp_path).of(GROUP)) == sorted([GROUP, mine, theirs])
+    assert (Cgroups(tmp_path).has(mine), Cgroups(tmp_path).has(missing)) == (True, False)
     assert [name for name, age in Cgroups(tmp_path).owned("theirs", "orchestrator-") if age < 60] == [GROUP]
 
 

@@ -1,10 +1,12 @@
 """How the adapter gets through what an engine does when it is in trouble."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -15,37 +17,19 @@ from tests.support.containers import Bench
 from tests.support.engine_stub import (
     NOW,
     Answer,
-    StubEngine,
+    Handler,
+    Stage,
     container,
     falls_silent,
     hangs_up,
     raw,
     refuses,
     says,
+    streams,
 )
 
 INSPECT, START, WAIT = "GET /containers/c1/json", "POST /containers/c1/start", "POST /containers/c1/wait"
 KILL, CREATE, DELETE = "POST /containers/c1/kill", "POST /containers/create", "DELETE /containers/c1"
-INFO = {"GET /info": says(200, {"ID": "engine", "SystemTime": NOW})}
-Script = dict[str, Answer | list[Answer]]
-Stage = Callable[[Script], tuple[StubEngine, DockerEngine]]
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Makes a scripted engine and the adapter that talks to it, with half a second of patience."""
-    made: list[tuple[StubEngine, DockerEngine]] = []
-
-    def make(script: Script) -> tuple[StubEngine, DockerEngine]:
-        stub = StubEngine(tmp_path, INFO | script).__enter__()
-        made.append((stub, DockerEngine(stub.url, timeout=0.5, pull_stall=0.3)))
-        return made[-1]
-
-    yield make
-    for stub, engine in made:
-        engine.close()
-        stub.__exit__()
-
 
 CALLS: dict[str, Callable[[Engine], Any]] = {
     "identity": lambda engine: engine.identity(),
@@ -60,7 +44,7 @@ CALLS: dict[str, Callable[[Engine], Any]] = {
     "wait": lambda engine: engine.wait("c1", 0.1),
     "stop": lambda engine: engine.stop("c1", 0.1),
     "stats": lambda engine: list(engine.stats("c1")),
-    "remove": lambda engine: engine.remove("c1"),
+    "remove": lambda engine: engine.remove("c1", "ours"),
 }
 
 
@@ -169,16 +153,34 @@ def test_stop_says_when_the_program_survives(stage: Stage) -> None:
 
 def test_remove_waits_for_a_removal_that_is_under_way(stage: Stage) -> None:
     """A conflict is asked again until the container is gone."""
-    stub, engine = stage({DELETE: [refuses(409, "removal is already in progress"), refuses(404, "No such container")]})
-    engine.remove("c1")
+    stub, engine = stage(
+        {
+            INSPECT: container("exited"),
+            DELETE: [refuses(409, "removal is already in progress"), refuses(404, "No such container")],
+        }
+    )
+    engine.remove("c1", "ours")
     assert stub.calls.count(DELETE) == 2
 
 
 def test_remove_gives_up_on_a_removal_that_does_not_end(stage: Stage) -> None:
     """With the engine's own words."""
-    _, engine = stage({DELETE: refuses(409, "removal is already in progress")})
+    _, engine = stage({INSPECT: container("exited"), DELETE: refuses(409, "removal is already in progress")})
     with pytest.raises(InfrastructureError, match="in progress"):
-        engine.remove("c1")
+        engine.remove("c1", "ours")
+
+
+def test_what_befell_a_container_is_asked_for_until_now_by_the_engines_clock(stage: Stage) -> None:
+    """A time to come would be waited for, and before an earlier one nothing is told of the end."""
+    asked: list[str] = []
+
+    def events(handler: Handler) -> None:
+        asked.extend(parse_qs(urlsplit(handler.path).query)["until"])
+        streams(b'{"Action": "kill", "Actor": {"Attributes": {"signal": "9"}}}\n')(handler)
+
+    _, engine = stage({"GET /events": events})
+    assert engine.noted("c1").signals == ["SIGKILL"]
+    assert float(asked[0]) == pytest.approx(datetime.fromisoformat(NOW).timestamp(), abs=1e-6)
 
 
 @pytest.mark.parametrize(("status", "phase"), [("paused", Phase.RUNNING), ("dead", Phase.EXITED), ("removing", Phase.EXITED)])

@@ -17,7 +17,7 @@ HERE = {"Name": socket.gethostname(), "CgroupDriver": "cgroupfs"}
 
 
 def _root(folder: Path) -> Path:
-    (folder / "pids").mkdir()
+    (folder / "pids").mkdir(exist_ok=True)
     for name in ("tasks", "release_agent"):
         (folder / "pids" / name).touch()
     return folder
@@ -43,9 +43,19 @@ def test_a_group_that_stays_in_use_is_not_forgotten(tmp_path: Path, monkeypatch:
     with StubEngine(tmp_path, {"GET /info": says(200, HERE)}) as stub:
         groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path))
         with pytest.raises(InfrastructureError, match="still in use"):
-            groups.remove(NAME)
+            groups.remove(NAME, "ours")
         assert [owned.name for owned in groups.owned("ours")] == [NAME]
         (group / "held").unlink()
-        groups.remove(NAME)
-        groups.remove(NAME)
+        groups.remove(NAME, "ours")
+        groups.remove(NAME, "ours")
     assert not group.exists()
+
+
+def test_the_group_of_another_deployments_container_of_the_same_name_stays(tmp_path: Path) -> None:
+    """It may still count."""
+    ours, theirs = (_root(tmp_path) / "pids" / group_name(NAME, owner) for owner in ("ours", "theirs"))
+    ours.mkdir()
+    theirs.mkdir()
+    with StubEngine(tmp_path, {"GET /info": says(200, HERE)}) as stub:
+        Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).remove(NAME, "ours")
+    assert (ours.exists(), theirs.exists()) == (False, True)

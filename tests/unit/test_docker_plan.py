@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,40 @@ def test_scratch_folders_are_bounded_and_belong_to_the_user() -> None:
     assert tmpfs.keys() == {"/tmp", "/dev/shm", "/data"}  # noqa: S108
     assert tmpfs["/data"] == "rw,exec,nosuid,nodev,mode=1777,uid=1000,size=8388608,nr_inodes=2048"
     assert tmpfs["/dev/shm"] == "rw,noexec,nosuid,nodev,mode=1777,size=67108864,nr_inodes=16384"  # noqa: S108
+
+
+def _covered(*volumes: str, plan: ContainerPlan = PLAN) -> set[str]:
+    return _host(plan, *volumes)["Tmpfs"].keys() - _host(plan)["Tmpfs"].keys()
+
+
+def test_a_volume_is_covered_where_the_engine_would_make_it() -> None:
+    """However the image writes its path; a relative one stays, so that the engine refuses what cannot be covered."""
+    assert _covered("/data/", "//data", "/data/.", "/x/../data") == {"/data"}
+    assert _covered("/data/../x", "///y//z", "/tmp/", "/dev/shm/.", "/../w") == {"/x", "/y/z", "/w"}  # noqa: S108
+    assert _covered("../../data", "data") == {"../../data", "data"}
+
+
+def test_only_a_mount_of_its_own_needs_no_cover_and_what_is_below_it_does() -> None:
+    """The engine makes a volume below a mount, too."""
+    plan = evolve(PLAN, out=True, files={"a": b"b"})
+    assert _covered("/task/", "//out", "/task/a", "/out/b", plan=plan) == {"/task/a", "/out/b"}
+    assert _covered("/task/", "//out") == {"/task", "/out"}
+
+
+def test_those_beside_the_program_get_no_volumes_of_the_image_either() -> None:
+    """Hardly any memory instead, but for the mount that they are there for."""
+    plan = evolve(PLAN, out=True, files={"a": b"b"})
+    for make, other in ((loader_config, "/out"), (holder_config, "/task")):
+        config: dict[str, Any] = dict(make(plan, ["/data/", "/task", "/out/"]))
+        assert config["HostConfig"]["Tmpfs"] == dict.fromkeys(["/data", other], "size=4096,nr_inodes=1024")
+
+
+@pytest.mark.parametrize(("user", "runs_as"), [("1000", "1000:1000"), ("0", "0:0"), ("1000:5", "1000:5")])
+def test_the_group_is_never_left_to_the_image(user: str, runs_as: str) -> None:
+    """Neither the program's nor that of the one that holds its folder; scratch folders belong to the user as before."""
+    plan = evolve(PLAN, user=user, out=True)
+    assert (container_config(plan)["User"], holder_config(plan)["User"]) == (runs_as, runs_as)
+    assert f"uid={user.partition(':')[0]}," in _host(plan)["Tmpfs"]["/tmp"]  # noqa: S108
 
 
 def test_a_tiny_scratch_folder_still_has_room_for_some_files() -> None:

@@ -8,7 +8,7 @@ from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, InvalidTask
 from orchestrator.event import Event
-from orchestrator.ports import Stream
+from orchestrator.ports import ContainerState, Stream
 from orchestrator.task import Task
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
@@ -110,7 +110,12 @@ def test_a_container_removed_by_somebody_else_is_lost_and_its_output_kept(tmp_pa
     """The outcome says so; what was read before is stored."""
     world = World(tmp_path, {PROGRAM: Program(stdout=b"so far", seconds=5)})
     task = world.client.submit(REQUEST)
-    world.engine.wait = lambda name, _: (world.engine.remove(name.partition("#")[0]), world.engine.inspect(name))[1]
+
+    def wait(container: str, _: float) -> ContainerState:
+        world.engine.remove(container.partition("#")[0], world.services.deployment)
+        return world.engine.inspect(container)
+
+    world.engine.wait = wait
     ended = world.worker().run(task.id)
     assert ended
     assert (ended.status, ended.cause) == (State.FAILED, Cause.CONTAINER_LOST)

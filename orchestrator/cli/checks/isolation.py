@@ -27,7 +27,7 @@ def check(engine: Engine, image: str, settings: Settings) -> Iterator[Finding]:
     """A finding for each property, from containers of ``image``, which has to have a shell. Raises InfrastructureError."""
     for left in engine.owned(_PROBES):
         if left.age > _LEFT:
-            engine.remove(left.name)
+            engine.remove(left.name, _PROBES)
     probe = Probe(engine, image, settings)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
@@ -59,7 +59,7 @@ class Probe:
             output = b"".join(data for stream, data in chunks if stream in Stream)
             return self.engine.inspect(container), output.decode(errors="replace")
         finally:
-            self.engine.remove(plan.name)
+            self.engine.remove(plan.name, _PROBES)
 
     def _plan(self, script: str, limits: Limits) -> ContainerPlan:
         name = f"orchestrator-doctor-{uuid.uuid4().hex[:8]}"

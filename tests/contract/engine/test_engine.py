@@ -1,13 +1,14 @@
 """The Engine's contract on the life of a container, on the engine in memory and on Docker."""
 
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from orchestrator.errors import ContainerMissing, ImageUnavailable
+from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Created, Engine, Phase, PullPolicy
 from tests.contract.engine import scripts
@@ -143,7 +144,7 @@ def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
     assert bench.engine.wait(container, SOON).exit_code == 3
     bench.engine.stop(container, AT_ONCE)
     assert bench.engine.inspect(container).exit_code == 3
-    bench.engine.remove(plan.name)
+    bench.remove(plan)
     bench.engine.stop(container, SOON)
 
 
@@ -152,8 +153,8 @@ def test_remove_ends_a_running_program_and_may_be_repeated(bench: Bench) -> None
     plan = bench.plan(scripts.STUBBORN)
     container = bench.engine.create(plan).id
     bench.engine.start(container)
-    bench.engine.remove(plan.name)
-    bench.engine.remove(plan.name)
+    bench.remove(plan)
+    bench.remove(plan)
     with pytest.raises(ContainerMissing):
         bench.engine.inspect(container)
 
@@ -210,19 +211,31 @@ def test_a_busy_program_is_sampled_until_it_ends(bench: Bench) -> None:
 
 def test_what_belongs_to_a_deployment_is_found_by_its_labels(bench: Bench) -> None:
     """In whatever phase, under the name by which it is removed; what belongs to others is not."""
-    plans = [_owned(bench, "ours", attempt) for attempt in (1, 2)]
-    stranger = _owned(bench, "theirs", 1)
+    plans = [_owned(bench, ours := uuid.uuid4().hex, 1), _owned(bench, ours, 2)]
+    stranger = _owned(bench, uuid.uuid4().hex, 1)
     for plan in (*plans, stranger):
         bench.engine.create(plan)
     bench.engine.start(bench.engine.create(plans[1]).id)
-    found = {(owned.name, owned.task_id, owned.attempt) for owned in bench.engine.owned(plans[0].labels[DEPLOYMENT])}
+    found = {(owned.name, owned.task_id, owned.attempt) for owned in bench.engine.owned(ours)}
     assert found == {(plan.name, "t1", attempt) for attempt, plan in enumerate(plans, 1)}
     for plan in plans:
-        bench.engine.remove(plan.name)
-    assert list(bench.engine.owned(plans[0].labels[DEPLOYMENT])) == []
+        bench.remove(plan)
+    assert list(bench.engine.owned(ours)) == []
 
 
-def _owned(bench: Bench, whose: str, attempt: int) -> ContainerPlan:
-    plan = bench.plan(scripts.SLEEP)
-    deployment = f"{whose}-{bench.names[0]}"
-    return evolve(plan, labels={DEPLOYMENT: deployment, TASK: "t1", ATTEMPT: str(attempt), WORKER: "one"})
+def test_what_another_deployment_has_under_a_name_is_left_alone(bench: Bench) -> None:
+    """It is neither removed, nor adopted, nor replaced, also before it was started."""
+    theirs = _owned(bench, uuid.uuid4().hex, 1)
+    ours = evolve(theirs, labels={**theirs.labels, DEPLOYMENT: uuid.uuid4().hex})
+    container = bench.engine.create(theirs).id
+    for phase in (Phase.CREATED, Phase.RUNNING):
+        bench.engine.remove(ours.name, ours.labels[DEPLOYMENT])
+        with pytest.raises(InfrastructureError, match="other labels"):
+            bench.engine.create(ours)
+        assert bench.engine.inspect(theirs.name).id == container
+        assert bench.engine.inspect(theirs.name).phase is phase
+        bench.engine.start(container)
+
+
+def _owned(bench: Bench, deployment: str, attempt: int) -> ContainerPlan:
+    return bench.plan(scripts.SLEEP, labels={DEPLOYMENT: deployment, TASK: "t1", ATTEMPT: str(attempt), WORKER: "one"})

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from orchestrator.adapters.cgroup import group_name
 from orchestrator.ports import Figure, Noted
 from orchestrator.request import Limits
-from tests.support.containers import PATIENCE, Bench, library
+from tests.support.containers import OURS, PATIENCE, Bench, library
 
 MEBI = 1 << 20
 PEAK = "x=$(head -c 20000000 /dev/zero | tr '\\0' a); unset x"
@@ -53,11 +54,11 @@ def test_the_group_goes_with_the_container(docker: Bench) -> None:
     """Nothing is left on the host, be it that the container was removed by somebody else before."""
     plan = docker.plan("true")
     docker.run_plan(plan)
-    assert docker.engine._groups._cgroups.of(plan.name) == [plan.name]
+    assert docker.engine._groups._cgroups.has(group_name(plan.name, OURS))
     with library() as client:
         client.containers.get(plan.name).remove()
-    docker.engine.remove(plan.name)
-    assert docker.engine._groups._cgroups.of(plan.name) == []
+    docker.remove(plan)
+    assert not docker.engine._groups._cgroups.has(group_name(plan.name, OURS))
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])

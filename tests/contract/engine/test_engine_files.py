@@ -22,7 +22,7 @@ def test_files_can_be_read_and_run_but_not_written(docker: Bench) -> None:
     """By the ordinary user, in folders as deep as given; nothing of them stays."""
     plan = docker.plan(SHOW_FILES, files=FILES)
     assert docker.run_plan(plan).stdout == SHOWN_FILES
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     assert leftovers(plan.name) == []
 
 
@@ -56,7 +56,7 @@ def test_remove_takes_everything_wherever_a_worker_died(docker: Bench, death: De
     """The container, the one that fills the volume, and the volume."""
     plan = docker.plan(SHOW_FILES, files=FILES)
     death(docker, plan)
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     assert leftovers(plan.name) == []
 
 
@@ -69,5 +69,5 @@ def test_what_a_dead_worker_left_is_found_under_the_name_that_removes_it(docker:
     left = docker.engine.owned(labels[DEPLOYMENT])
     assert {(owned.name, owned.task_id, owned.attempt) for owned in left} == {(plan.name, "t1", 1)}
     assert all(-1 < owned.age < PATIENCE for owned in left)
-    docker.engine.remove(left[0].name)
+    docker.engine.remove(left[0].name, labels[DEPLOYMENT])
     assert list(docker.engine.owned(labels[DEPLOYMENT])) == []

@@ -50,7 +50,7 @@ def test_nothing_can_be_read_of_a_container_that_is_gone_or_has_no_such_folder(b
     """It is told as missing."""
     plan, other = bench.plan(scripts.LEAVE, out=True), bench.plan(scripts.SPEAK)
     bench.run_plan(plan)
-    bench.engine.remove(plan.name)
+    bench.remove(plan)
     bench.run_plan(other)
     for name in (plan.name, other.name, "orchestrator-nowhere-1"):
         with pytest.raises(ContainerMissing):
@@ -101,7 +101,7 @@ def test_what_a_dead_worker_left_is_found_and_removed_by_the_name_of_the_task(do
     death(docker, plan)
     left = docker.engine.owned(labels[DEPLOYMENT])
     assert {(owned.name, owned.task_id, owned.attempt) for owned in left} == {(plan.name, "t1", 1)}
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     assert list(docker.engine.owned(labels[DEPLOYMENT])) == []
 
 
@@ -179,7 +179,7 @@ def test_an_image_with_nothing_in_it_can_be_held(docker: Bench) -> None:
             docker.engine.create(plan)
             assert docker.engine.inspect(out_name(plan.name)).phase is Phase.RUNNING
         finally:
-            docker.engine.remove(plan.name)
+            docker.remove(plan)
             client.images.remove(tag)
 
 

@@ -79,7 +79,7 @@ def test_a_log_that_is_cut_by_the_removal_of_its_container_is_an_error(docker: B
     assert docker.engine.wait(container, 0.5).phase is Phase.RUNNING
     chunks = docker.engine.read_log(container)
     assert next(chunks)[1] == b"hello\n"
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     with pytest.raises(InfrastructureError, match="broke off"):
         next(chunks)
 
@@ -103,7 +103,7 @@ def test_the_stream_of_a_container_removed_unstarted_ends(docker: Bench) -> None
     """The engine would keep such a stream open for ever."""
     plan = docker.plan("echo hello")
     chunks = docker.engine.attach(docker.engine.create(plan).id, None)
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     assert list(chunks) == []
 
 
@@ -121,7 +121,7 @@ def test_the_stream_of_a_running_container_ends_when_it_is_removed(docker: Bench
     chunks = docker.engine.attach(container, None)
     docker.engine.start(container)
     began = time.monotonic()
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     assert list(chunks) == []
     assert time.monotonic() - began < docker_attach._IDLE
 

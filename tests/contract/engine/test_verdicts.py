@@ -152,5 +152,5 @@ def test_a_group_that_a_dead_worker_left_is_found_and_removed(place: Place, dock
     (left,) = docker.engine.owned("elsewhere")
     assert (left.name, left.task_id, left.attempt) == (plan.name, "t-9", 2)
     assert docker.engine.owned("another") == []
-    docker.engine.remove(plan.name)
+    docker.remove(plan)
     assert docker.engine.owned("elsewhere") == []

@@ -1,0 +1,97 @@
+"""Whose a name on the engine is, by its labels: what a deployment has is found and removed, what others have is left alone."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+
+from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
+from orchestrator.adapters.docker_plan import Config, files_name, out_name, plan_name
+from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.ports import ContainerPlan, Owned
+
+_PAUSE = 0.1
+_IN_USE = 10.0
+
+
+def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Config) -> None:
+    """Make a container with a volume, both called ``name``, or go on with what an earlier try of the same plan left.
+
+    Raises ImageUnavailable, TaskFailure when the engine refuses it, and InfrastructureError, also when the name is another's.
+    """
+    try:
+        with translated(wishes=True):
+            client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+    except Conflict:
+        expect_ours(plan, name, _container(client, name)[1])
+    expect_ours(plan, name, _volume(client, name)[1])
+
+
+def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> None:
+    """Raise InfrastructureError unless what has the name was made for this plan, by whichever worker."""
+    if any(labels.get(key) != value for key, value in plan.labels.items() if key != WORKER):
+        raise InfrastructureError(
+            SERVICE, f"the name {name} is taken by what has other labels, as of a task with this id in another deployment"
+        )
+
+
+def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owned]:
+    """The containers and volumes of a deployment; ``now`` is the engine's time. Raises InfrastructureError."""
+    filters = {"label": f"{DEPLOYMENT}={deployment}"}
+    with translated():
+        containers = client.api.containers(all=True, filters=filters)
+        volumes = client.api.volumes(filters=filters)["Volumes"] or []
+    found = [((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers]
+    found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
+    for name, labels, made in found:
+        if TASK in labels and labels.get(ATTEMPT, "").isdigit():
+            yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), now.timestamp() - made)
+
+
+def remove(client: DockerClient, name: str, deployment: str) -> None:
+    """Remove the deployment's container of this name, and the containers and volumes beside it. Raises InfrastructureError."""
+    remove_container(client, name, deployment)
+    for beside in (files_name(name), out_name(name)):
+        remove_container(client, beside, deployment)
+        with suppress(ContainerMissing):
+            volume, labels = _volume(client, beside)
+            if labels.get(DEPLOYMENT) == deployment:
+                _delete(partial(client.api.remove_volume, volume))
+
+
+def remove_container(client: DockerClient, name: str, deployment: str) -> None:
+    """Remove the deployment's container of this name; by its id, so that none is hit that has the name by then."""
+    with suppress(ContainerMissing):
+        container, labels = _container(client, name)
+        if labels.get(DEPLOYMENT) == deployment:
+            _delete(partial(client.api.remove_container, container, v=True, force=True))
+
+
+def _container(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
+    with translated():
+        reading = client.api.inspect_container(name)
+    return reading["Id"], reading["Config"]["Labels"] or {}
+
+
+def _volume(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
+    with translated():
+        reading = client.api.inspect_volume(name)
+    return reading["Name"], reading["Labels"] or {}
+
+
+def _delete(call: Callable[[], None]) -> None:
+    """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""
+    deadline = time.monotonic() + _IN_USE
+    while True:
+        try:
+            with suppress(ContainerMissing), translated():
+                call()
+        except Conflict:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return

@@ -1,0 +1,83 @@
+"""What an image says of volumes and users, and what the engine is told instead, on Docker."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from docker import DockerClient
+
+from orchestrator.adapters import docker_owned
+from orchestrator.adapters.docker_plan import files_name, out_name
+from orchestrator.errors import TaskFailure
+from tests.support.containers import IMAGE, Bench, library
+
+
+@pytest.fixture
+def import_image(docker: Bench) -> Iterator[Callable[..., str]]:
+    """Makes images of the test image's files with a Dockerfile's instructions, and removes them."""
+    made: list[str] = []
+    with library() as client:
+        source = client.containers.create(IMAGE)
+        files = b"".join(source.export())
+        source.remove()
+
+        def make(*changes: str) -> str:
+            made.append(f"orchestrator-test-import:{uuid.uuid4().hex[:8]}")
+            client.api.import_image_from_data(files, *made[-1].split(":"), changes=list(changes))
+            return made[-1]
+
+        yield make
+        docker.clear()
+        for tag in made:
+            client.images.remove(tag)
+
+
+@pytest.mark.parametrize("path", ["/bin/", "//bin", "/bin/.", "/etc/../bin"])
+def test_a_volume_takes_no_disk_however_its_path_is_written(
+    docker: Bench, import_image: Callable[..., str], path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for the program nor for what stands beside it: /bin is full there, and no copy of it is made."""
+    plan = docker.plan(("nothing",), image=import_image(f'VOLUME ["{path}"]'), files={"a": b"b"}, out=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(docker_owned, "remove_container", lambda *_: None)
+        docker.engine.create(plan)
+    with library() as client:
+        assert _mounted(client, files_name(plan.name)) == [files_name(plan.name)]
+        assert _mounted(client, out_name(plan.name)) == [out_name(plan.name)]
+        assert _mounted(client, plan.name) == sorted([files_name(plan.name), out_name(plan.name)])
+
+
+def _mounted(client: DockerClient, name: str) -> list[str]:
+    return sorted(mount["Name"] for mount in client.containers.get(name).attrs["Mounts"])
+
+
+@pytest.mark.parametrize("path", ["../../data", "data", "/", "/data/.."])
+def test_a_volume_that_nothing_can_stand_for_is_refused(docker: Bench, import_image: Callable[..., str], path: str) -> None:
+    """The engine would mount it over whatever is put in its place."""
+    image = import_image(f'VOLUME ["{path}"]')
+    for fields in ({}, {"files": {"a": b"b"}}, {"out": True}):
+        with pytest.raises(TaskFailure, match="invalid"):
+            docker.engine.create(docker.plan("true", image=image, **fields))
+
+
+@pytest.fixture
+def grouping_image(docker: Bench) -> Iterator[str]:
+    """An image that has user 1000 in group 0."""
+    tag = f"orchestrator-test-groups:{uuid.uuid4().hex[:8]}"
+    files = "echo u:x:1000:0::/:/bin/sh >/etc/passwd; echo root:x:0:u >/etc/group"
+    with library() as client:
+        source = client.containers.create(IMAGE, ["sh", "-c", files])
+        source.start()
+        source.wait()
+        source.commit(*tag.split(":"))
+        source.remove()
+        yield tag
+        docker.clear()
+        client.images.remove(tag)
+
+
+def test_a_user_without_a_group_has_one_of_that_number_and_no_other(docker: Bench, grouping_image: str) -> None:
+    """Whatever groups the image gives it; files can be read, /out and /tmp written."""
+    script = "id -u; id -g; id -G; cat /task/a >/out/b; cat /out/b; echo >/tmp/c"
+    ran = docker.run(script, image=grouping_image, user="1000", files={"a": b"read"}, out=True)
+    assert (ran.stdout, ran.stderr) == (b"1000\n1000\n1000\nread", b"")

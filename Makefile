@@ -4,7 +4,7 @@
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
 
-test: ready # run every test; ARGS are pytest's, such as ARGS="-k cancel -x"
+test: ready # run the tests, but for the long form of the fault suite, which is `make faults`; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
 

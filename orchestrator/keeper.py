@@ -10,7 +10,7 @@ from orchestrator.services import Services
 
 
 class Keeper:
-    """A thread that sweeps until the worker stops. An adopted task gets a thread of its own: its container runs already."""
+    """A thread that sweeps until the worker stops. Adopted tasks run beside the slots, each in a thread of its own."""
 
     def __init__(self, services: Services, stopping: Callable[[], bool]) -> None:
         self._services = services

@@ -10,99 +10,14 @@ import cattrs
 from attrs import Attribute, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
-from orchestrator import kinds
+from orchestrator import setting_text as text
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
 from orchestrator.quantity import parse_duration, parse_size
-from orchestrator.records import LONGEST_LEASE
-from orchestrator.request import Limits, Rules, kinds_of
+from orchestrator.request import Limits, Rules
 
 T = TypeVar("T")
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
-
-
-def _flag(text: str) -> bool:
-    if (word := text.strip().lower()) in _TRUE | _FALSE:
-        return word in _TRUE
-    raise ValueError("true or false")
-
-
-def _positive(parse: Callable[[str], T], phrase: str, *, zero: bool = False) -> Callable[[str], T]:
-    def checked(text: str) -> T:
-        try:
-            value = parse(text)
-        except (ValueError, OverflowError):
-            raise ValueError(phrase) from None
-        if not isinstance(value, int | float) or (not (zero and value == 0) and not 0 < value < 1 << 53):
-            raise ValueError(phrase)
-        return value
-
-    return checked
-
-
-def _limit(name: str, parse: Callable[[str], object]) -> Callable[[str], Any]:
-    """What a task may say of this limit, written as text."""
-    kind = kinds_of(Limits)[name]
-
-    def checked(text: str) -> object:
-        try:
-            return kind.parse(parse(text))
-        except (ValueError, OverflowError):
-            raise ValueError(kind.phrase) from None
-
-    return checked
-
-
-def _user(text: str) -> str:
-    try:
-        return kinds.USER.parse(text)
-    except ValueError:
-        raise ValueError(kinds.USER.phrase) from None
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 16:
-        raise ValueError("a port number, or 0")
-    return int(text)
-
-
-def _name(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a word")
-    return text
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Words between commas or spaces, neither of which an image or runtime can have in its name."""
-    return tuple(text.replace(",", " ").split())
-
-
-def _policy(text: str) -> PullPolicy:
-    try:
-        return PullPolicy(text)
-    except ValueError:
-        raise ValueError(f"one of {', '.join(PullPolicy)}") from None
-
-
-def _docker_host(text: str) -> str:
-    """docker-py wants three slashes before an absolute socket path; two are what people write."""
-    if not text.startswith(("unix://", "tcp://", "http://")):
-        raise ValueError("a URL that begins with unix:// or tcp://")
-    return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
-
-
-def _lease(text: str) -> float:
-    if (seconds := _SECONDS(text)) > LONGEST_LEASE:
-        raise ValueError(f"a time of at most {LONGEST_LEASE:g} s")
-    return seconds
-
-
-_COUNT = _positive(int, "a whole number of 1 or more")
-_SIZE = _positive(parse_size, "a size such as 128m")
 _SPOOL = Path("/var/tmp/orchestrator/spool")  # noqa: S108  made with mode 0700; /tmp would be emptied at boot
-_FACTOR = _positive(float, "a factor such as 4")
-_BUDGET = _positive(parse_size, "a size such as 16g, or 0", zero=True)
-_SECONDS = _positive(parse_duration, "a time such as 30s")
 
 
 def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool = False) -> T:
@@ -115,76 +30,80 @@ def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool 
 class Settings:
     """All settings, from environment variables named as the fields are, in capitals."""
 
-    mongo_uri: str = _setting("mongodb://localhost:27017", _name, "MongoDB server; may hold a password", secret=True)
-    mongo_db_name: str = _setting("taskrunner", _name, "database of the collection `tasks`")
+    mongo_uri: str = _setting("mongodb://localhost:27017", text.word, "MongoDB server; may hold a password", secret=True)
+    mongo_db_name: str = _setting("taskrunner", text.word, "database of the collection `tasks`")
     redis_url: str = _setting(
-        "redis://localhost:6379", _name, "Redis server for queue and events; may hold a password", secret=True
+        "redis://localhost:6379", text.word, "Redis server for queue and events; may hold a password", secret=True
     )
     docker_host: str = _setting(
         "unix://var/run/docker.sock",
-        _docker_host,
+        text.docker_host,
         "Docker engine, over unix:// or tcp://; unix://var/run/… and unix:///var/run/… are the same",
     )
-    minio_endpoint: str = _setting("localhost:9000", _name, "S3 server, host:port")
-    minio_access_key: str = _setting("minioadmin", _name, "S3 access key", secret=True)
-    minio_secret_key: str = _setting("minioadmin", _name, "S3 secret key", secret=True)
-    minio_bucket: str = _setting("task-logs", _name, "bucket for logs; made when missing")
-    minio_use_ssl: bool = _setting(False, _flag, "whether the S3 server speaks TLS")
-    minio_region: str = _setting("us-east-1", _name, "S3 region")
-    queue: str = _setting("default", _name, "RQ queue that tasks wait in")
-    concurrency: int = _setting(4, _COUNT, "tasks at once in one worker")
+    minio_endpoint: str = _setting("localhost:9000", text.word, "S3 server, host:port")
+    minio_access_key: str = _setting("minioadmin", text.word, "S3 access key", secret=True)
+    minio_secret_key: str = _setting("minioadmin", text.word, "S3 secret key", secret=True)
+    minio_bucket: str = _setting("task-logs", text.word, "bucket for logs; made when missing")
+    minio_use_ssl: bool = _setting(False, text.flag, "whether the S3 server speaks TLS")
+    minio_region: str = _setting("us-east-1", text.word, "S3 region")
+    queue: str = _setting("default", text.word, "RQ queue that tasks wait in")
+    concurrency: int = _setting(4, text.COUNT, "tasks at once in one worker")
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
     cpu_overcommit: float = _setting(
-        4.0, _FACTOR, "CPUs that the tasks of a worker may be granted together, in units of the CPUs of the engine's host"
+        4.0, text.FACTOR, "CPUs that the tasks of a worker may be granted together, in units of the CPUs of the engine's host"
     )
     memory_budget: int = _setting(
-        0, _BUDGET, "memory that the tasks of a worker may be granted together; 0: all of the engine's host"
+        0, text.BUDGET, "memory that the tasks of a worker may be granted together; 0: all of the engine's host"
     )
     spool_dir: Path = _setting(_SPOOL, Path, "folder for output until it is uploaded")
-    pull_policy: PullPolicy = _setting(PullPolicy.MISSING, _policy, "when to pull images: missing, always or never")
+    pull_policy: PullPolicy = _setting(PullPolicy.MISSING, text.policy, "when to pull images: missing, always or never")
     images_allowed: tuple[str, ...] = _setting(
-        (), _words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
+        (), text.words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
     )
     runtime: str = _setting("", str, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default")
-    runtimes_allowed: tuple[str, ...] = _setting((), _words, "further runtimes that tasks may choose")
-    network_allowed: bool = _setting(False, _flag, "whether tasks may ask for a network")
-    root_allowed: bool = _setting(False, _flag, "whether tasks may ask to run as uid or gid 0")
-    default_user: str = _setting("65534:65534", _user, "uid:gid of tasks that name no user")
-    files_max: int = _setting(4 << 20, _SIZE, "most bytes in a task's files together")
-    artifact_files: int = _setting(256, _COUNT, "most files that are kept as a task's artifacts, and most paths it may name")
-    max_retries: int = _setting(10, _COUNT, "most retries that a task may ask for")
-    max_attempts: int = _setting(3, _COUNT, "attempts at a task whose container the infrastructure broke")
-    stop_grace: float = _setting(2.0, _SECONDS, "seconds between TERM and KILL when a task has to end")
-    lease_ttl: float = _setting(10.0, _lease, "seconds a worker's claim on a task lasts unless it is renewed")
-    sweep_interval: float = _setting(3.0, _SECONDS, "seconds between looks for what is lost or left behind")
-    orphan_grace: float = _setting(30.0, _SECONDS, "seconds that a container or spool without a task is left alone")
+    runtimes_allowed: tuple[str, ...] = _setting((), text.words, "further runtimes that tasks may choose")
+    network_allowed: bool = _setting(False, text.flag, "whether tasks may ask for a network")
+    root_allowed: bool = _setting(False, text.flag, "whether tasks may ask to run as uid or gid 0")
+    default_user: str = _setting("65534:65534", text.user, "uid:gid of tasks that name no user")
+    files_max: int = _setting(4 << 20, text.SIZE, "most bytes in a task's files together")
+    artifact_files: int = _setting(
+        256, text.COUNT, "most files that are kept as a task's artifacts, and most paths it may name"
+    )
+    max_retries: int = _setting(10, text.COUNT, "most retries that a task may ask for")
+    max_attempts: int = _setting(3, text.COUNT, "attempts at a task whose container the infrastructure broke")
+    stop_grace: float = _setting(2.0, text.SECONDS, "seconds between TERM and KILL when a task has to end")
+    lease_ttl: float = _setting(10.0, text.lease, "seconds a worker's claim on a task lasts unless it is renewed")
+    sweep_interval: float = _setting(3.0, text.SECONDS, "seconds between looks for what is lost or left behind")
+    orphan_grace: float = _setting(30.0, text.SECONDS, "seconds that a container or spool without a task is left alone")
     engine_patience: float = _setting(
-        600.0, _SECONDS, "seconds after which a task whose engine has no worker is tried on another"
+        600.0, text.SECONDS, "seconds after which a task whose engine has no worker is tried on another"
     )
     drain_timeout: float = _setting(
-        3600.0, _SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
+        3600.0, text.SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
     )
-    health_port: int = _setting(0, _port, "port for /healthz and /readyz on all addresses; 0: none")
-    retry_budget: float = _setting(60.0, _SECONDS, "seconds of retrying a service that is away before the attempt is given up")
+    health_port: int = _setting(0, text.port, "port for /healthz and /readyz on all addresses; 0: none")
+    retry_budget: float = _setting(
+        60.0, text.SECONDS, "seconds of retrying a service that is away before the attempt is given up"
+    )
     upload_budget: float = _setting(
-        900.0, _SECONDS, "seconds of retrying an object store that is away before the log is given up"
+        900.0, text.SECONDS, "seconds of retrying an object store that is away before the log is given up"
     )
-    default_cpus: float = _setting(1.0, _limit("cpus", float), "CPUs of a task that names none")
-    default_memory: int = _setting(256 << 20, _limit("memory", parse_size), "memory of a task that names none")
-    default_pids: int = _setting(128, _limit("pids", int), "processes and threads of a task that names none")
-    default_timeout: float = _setting(60.0, _limit("timeout", parse_duration), "wall time of a task that names none")
+    default_cpus: float = _setting(1.0, text.limit("cpus", float), "CPUs of a task that names none")
+    default_memory: int = _setting(256 << 20, text.limit("memory", parse_size), "memory of a task that names none")
+    default_pids: int = _setting(128, text.limit("pids", int), "processes and threads of a task that names none")
+    default_timeout: float = _setting(60.0, text.limit("timeout", parse_duration), "wall time of a task that names none")
     default_output: int = _setting(
-        10 << 20, _limit("output", parse_size), "bytes kept of each stream for a task that names none"
+        10 << 20, text.limit("output", parse_size), "bytes kept of each stream for a task that names none"
     )
-    default_tmp: int = _setting(64 << 20, _limit("tmp", parse_size), "size of /tmp of a task that names none")
-    default_artifacts: int = _setting(64 << 20, _limit("artifacts", parse_size), "size of /out of a task that names none")
-    max_cpus: float = _setting(64.0, _limit("cpus", float), "most CPUs that a task may ask for")
-    max_memory: int = _setting(4 << 30, _limit("memory", parse_size), "most memory that a task may ask for")
-    max_pids: int = _setting(4096, _limit("pids", int), "most processes and threads that a task may ask for")
-    max_timeout: float = _setting(3600.0, _limit("timeout", parse_duration), "longest wall time that a task may ask for")
-    max_output: int = _setting(100 << 20, _limit("output", parse_size), "most bytes of each stream that a task may ask for")
-    max_tmp: int = _setting(1 << 30, _limit("tmp", parse_size), "largest /tmp that a task may ask for")
-    max_artifacts: int = _setting(1 << 30, _limit("artifacts", parse_size), "largest /out that a task may ask for")
+    default_tmp: int = _setting(64 << 20, text.limit("tmp", parse_size), "size of /tmp of a task that names none")
+    default_artifacts: int = _setting(64 << 20, text.limit("artifacts", parse_size), "size of /out of a task that names none")
+    max_cpus: float = _setting(64.0, text.limit("cpus", float), "most CPUs that a task may ask for")
+    max_memory: int = _setting(4 << 30, text.limit("memory", parse_size), "most memory that a task may ask for")
+    max_pids: int = _setting(4096, text.limit("pids", int), "most processes and threads that a task may ask for")
+    max_timeout: float = _setting(3600.0, text.limit("timeout", parse_duration), "longest wall time that a task may ask for")
+    max_output: int = _setting(100 << 20, text.limit("output", parse_size), "most bytes of each stream that a task may ask for")
+    max_tmp: int = _setting(1 << 30, text.limit("tmp", parse_size), "largest /tmp that a task may ask for")
+    max_artifacts: int = _setting(1 << 30, text.limit("artifacts", parse_size), "largest /out that a task may ask for")
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -227,6 +146,14 @@ class Settings:
             images=self.images_allowed,
             runtimes=(*filter(None, [self.runtime]), *self.runtimes_allowed),
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log line may show: URLs that may hold a password, and a password.
+
+        Not the access key: it is a name, and one that is an ordinary word would tear holes into every line.
+        """
+        return self.mongo_uri, self.redis_url, self.minio_secret_key
 
     @property
     def name(self) -> str:

@@ -36,8 +36,7 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     # the function that the queue's entries name reads its settings from the environment
     os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
     settings = Settings.load()
-    # not the access key: it is a name, and one that is an ordinary word would tear holes into every line
-    logs.configure(sys.stderr, secrets=[settings.mongo_uri, settings.redis_url, settings.minio_secret_key])
+    logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))
     services = _patience(settings.retry_budget)(tasks.services)
     drained = _work(services)

@@ -65,13 +65,17 @@ def valkey(ports: Sequence[int], password: str) -> Server:
 
 
 def secantusdb(ports: Sequence[int], password: str) -> Server:
-    """Has every acknowledged write on disk. Its user can be made only while it asks nobody for a password."""
+    """Has every acknowledged write on disk. Its user can be made only while it asks nobody for a password.
+
+    A write of a full document of 16 MB is 32 MB of changes with its log entry. WiredTiger lets changes be a fifth of its
+    cache, and where a checkpoint holds on to them at a quarter of that size, all writers wait for each other for ever.
+    """
     (port,) = ports
     where = f"{HOST}:{port}/?directConnection=true&retryWrites=false"
     uri = f"mongodb://{USER}:{password}@{where}"
     open_to_all = (
         _python_program("secantusdb"),
-        *f"-m secantus --host {HOST} --port {port} --storage-path data --sync-on-commit --cache-size 128M".split(),
+        *f"-m secantus --host {HOST} --port {port} --storage-path data --sync-on-commit --cache-size 512M".split(),
         *["--oplog-max-entries", "2000", "--log-level", "WARNING"],
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.health import Health, serve
+from tests.support.containers import library
 from tests.support.up import IMAGE, ORCHESTRATOR, Up, call, clean_environment
 
 
@@ -138,8 +139,17 @@ def test_the_doctor_finds_all_well_and_leaves_nothing_behind(up: Up) -> None:
     assert {"MongoDB", "MongoDB writes", "Redis", "Redis events", "objects", "Docker engine", "container", "spool"} <= {
         check["check"] for check in report["checks"]
     }
-    left = subprocess.run(["docker", "ps", "-aq", "--filter", "name=orchestrator-doctor"], capture_output=True, check=True)
-    assert left.stdout == b""
+    with library() as engine:
+        assert engine.containers.list(all=True, filters={"name": "orchestrator-doctor"}) == []
+
+
+def test_the_doctor_is_not_content_without_an_image(up: Up) -> None:
+    """All servers are well, but nothing of the isolation was shown."""
+    done = up("doctor", "--image", "no-such-image:1", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"]) == (1, False)
+    assert [check["check"] for check in report["checks"] if not check["ok"]] == ["image"]
+    assert "container" not in {check["check"] for check in report["checks"]}
 
 
 def test_the_doctor_says_what_to_do_about_each_server_that_is_away(tmp_path: Path) -> None:

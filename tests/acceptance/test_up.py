@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.cli.environment import DATA, FILE
 from orchestrator.embedded import Embedded
+from tests.support.containers import library
 from tests.support.up import IMAGE, Up
 from tests.support.worker_process import until
 
@@ -43,7 +44,9 @@ def test_it_says_what_runs_where_and_clients_below_its_folder_find_it(tmp_path: 
     """The whole of the first minute with it; passwords stay in a file of the user's own."""
     with Up(tmp_path, "--concurrency", "2") as up:
         said = "\n".join(up.said)
-        assert all(name in said for name in (*SERVERS, "Docker   20", "2 tasks at once", "orchestrator run IMAGE", "Ctrl-C"))
+        with library() as engine:
+            docker = f"Docker   {engine.version()['Version']}, "
+        assert all(name in said for name in (*SERVERS, docker, "2 tasks at once", "orchestrator run IMAGE", "Ctrl-C"))
         file = tmp_path / DATA / FILE
         assert file.stat().st_mode & 0o777 == 0o600
         assert not any(secret in said for secret in _passwords(file))

@@ -2,56 +2,12 @@
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from rq.job import Job, JobStatus
 
-from tests.support.worker_process import Notes, Valkey, WorkerProcess, until
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Valkey]:
-    """A Redis server of the test's own."""
-    valkey = Valkey(tmp_path)
-    valkey.start()
-    yield valkey
-    valkey.kill()
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Notes:
-    """What the jobs note."""
-    return Notes(tmp_path)
-
-
-@pytest.fixture
-def worker(server: Valkey, tmp_path: Path) -> Iterator["Start"]:
-    """Starts workers, and kills at the end those that still run."""
-    with ExitStack() as stack:
-        yield Start(server, tmp_path, stack)
-
-
-class Start:
-    """Called, it starts a worker process."""
-
-    def __init__(self, server: Valkey, folder: Path, stack: ExitStack) -> None:
-        self._server, self._folder, self._stack = server, folder, stack
-
-    def __call__(self, concurrency: int = 4, **environment: str) -> WorkerProcess:
-        """A worker that takes jobs."""
-        started = self.soon(concurrency, **environment)
-        started.says("takes up to")
-        return started
-
-    def soon(self, concurrency: int = 4, **environment: str) -> WorkerProcess:
-        """A worker that does not take jobs yet."""
-        started = WorkerProcess(self._server, self._folder, concurrency, **environment)
-        self._stack.callback(started.process.wait)
-        self._stack.callback(started.process.kill)
-        return started
+from tests.support.worker_process import Notes, Start, Valkey, until
 
 
 def test_runs_as_many_jobs_at_once_as_it_has_slots_and_takes_no_more(

@@ -1,8 +1,6 @@
 """What a worker does for its queue, against a real Redis server."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from rq.job import Job, JobStatus
@@ -11,15 +9,6 @@ from orchestrator.worker_books import FAILURE_TTL, Bookkeeper
 from orchestrator.worker_link import Link, connect
 from orchestrator.worker_upkeep import Rescue, clean
 from tests.support.worker_process import Valkey, until
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Valkey]:
-    """A Redis server of the test's own."""
-    valkey = Valkey(tmp_path)
-    valkey.start()
-    yield valkey
-    valkey.kill()
 
 
 @pytest.fixture

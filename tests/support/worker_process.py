@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import redis
@@ -88,6 +89,26 @@ class WorkerProcess:
         """Ask it to stop, once, and wait; its exit code."""
         self.signal(signal.SIGTERM)
         return self.process.wait(30)
+
+
+class Start:
+    """Called, it starts a worker process."""
+
+    def __init__(self, server: Valkey, folder: Path, stack: ExitStack) -> None:
+        self._server, self._folder, self._stack = server, folder, stack
+
+    def __call__(self, concurrency: int = 4, **environment: str) -> WorkerProcess:
+        """A worker that takes jobs."""
+        started = self.soon(concurrency, **environment)
+        started.says("takes up to")
+        return started
+
+    def soon(self, concurrency: int = 4, **environment: str) -> WorkerProcess:
+        """A worker that does not take jobs yet."""
+        started = WorkerProcess(self._server, self._folder, concurrency, **environment)
+        self._stack.callback(started.process.wait)
+        self._stack.callback(started.process.kill)
+        return started
 
 
 class Notes:

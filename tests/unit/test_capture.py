@@ -1,6 +1,5 @@
 """The output is read to its end, however often the connection is cut, and reading never holds up the program."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,49 +9,12 @@ from orchestrator import capture
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.ports import Chunk, ContainerState, Phase, Sample, Stream
+from orchestrator.ports import Chunk, Sample, Stream
 from orchestrator.spool import Spool, sealed
 from orchestrator.usage import Meter
+from tests.support.captures import LONG, WHOLE, Scripted, kept, watching
 from tests.support.full_file import FullFile
-from tests.support.world import Clock
-
-WHOLE = [(Stream.STDOUT, b"one "), (Stream.STDERR, b"err"), (Stream.STDOUT, b"two")]
-LONG = 20.0
-
-
-class Scripted:
-    """An engine whose log is WHOLE; each ``read_log`` raises as told, or brings so many chunks and is cut."""
-
-    def __init__(self, *reads: Exception | int, exits: bool = False) -> None:
-        self.reads = list(reads)
-        self.exited = threading.Event()
-        self.stopped: list[Cause] = []
-        self.samples: list[Sample] = []
-        if exits:
-            self.exited.set()
-
-    def inspect(self, _: str) -> ContainerState:
-        """Running until told."""
-        phase = Phase.EXITED if self.exited.is_set() else Phase.RUNNING
-        return ContainerState("c", phase, Clock()())
-
-    def read_log(self, _: str) -> Iterator[Chunk]:
-        """As scripted; the whole of it once the script is over."""
-        read = self.reads.pop(0) if self.reads else None
-        if isinstance(read, Exception):
-            raise read
-        return self._chunks(read)
-
-    def _chunks(self, count: int | None) -> Iterator[Chunk]:
-        yield from WHOLE[:count]
-        if count is not None:
-            raise InfrastructureError("docker", "cut")
-        self.exited.wait(LONG)
-
-    def stats(self, _: str) -> Iterator[Sample]:
-        """As scripted."""
-        yield from self.samples
-        self.exited.wait(LONG)
+from tests.support.worker_process import until
 
 
 @pytest.fixture(autouse=True)
@@ -60,37 +22,6 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses worth a test's time."""
     monkeypatch.setattr(capture, "_SETTLE", 0.01)
     monkeypatch.setattr(capture, "_FIRST_SAMPLE", 0.01)
-
-
-def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int = 100, tail: int = 0) -> tuple[Capture, Spool]:
-    """A capture that has begun."""
-    spool = Spool(folder, cap, tail)
-    spool.open()
-    watched = Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False)
-    begun = Capture(watched, chunks)
-    begun.begin()
-    return begun, spool
-
-
-def kept(spool: Spool) -> tuple[bytes, bytes]:
-    """Both files."""
-    return spool.path(Stream.STDOUT).read_bytes(), spool.path(Stream.STDERR).read_bytes()
-
-
-def behind(gate: threading.Event) -> Iterator[Chunk]:
-    """All of the output, once the gate is open."""
-    gate.wait(LONG)
-    yield from WHOLE
-
-
-def until(condition) -> None:  # noqa: ANN001
-    """Wait for something that comes about in another thread."""
-    pause = threading.Event()
-    for _ in range(2000):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not come about")
 
 
 def test_a_stream_that_ends_with_the_program_is_whole(tmp_path: Path) -> None:
@@ -163,91 +94,6 @@ def test_a_disk_that_is_full_does_not_block_the_program(tmp_path: Path) -> None:
 
 def _full(*_: object) -> bool:
     raise OSError(28, "No space left on device")
-
-
-def test_after_the_finish_nothing_is_written(tmp_path: Path) -> None:
-    """A reader that is stuck may wake up at any time."""
-    engine, gate = Scripted(), threading.Event()
-
-    def stuck() -> Iterator[Chunk]:
-        yield WHOLE[0]
-        gate.wait(LONG)
-        yield WHOLE[2]
-
-    begun, spool = watching(tmp_path, engine, stuck())
-    until(lambda: kept(spool)[0] == b"one ")
-    assert not begun.finish(0)
-    gate.set()
-    begun._pumping.join(LONG)
-    assert kept(spool) == (b"one ", b"")
-
-
-@pytest.mark.parametrize("tail", [0, 4])
-@pytest.mark.parametrize(
-    "late", [None, ContainerMissing("c"), InfrastructureError("docker", "away")], ids=["log", "gone", "away"]
-)
-def test_after_the_finish_the_spool_is_the_callers(tmp_path: Path, late: Exception | None, tail: int) -> None:
-    """A pump that was held up by the engine may come back while the output is read again without it."""
-    engine, asked, answered = Scripted(), threading.Event(), threading.Event()
-
-    def read_log(_: str) -> Iterator[Chunk]:
-        asked.set()
-        answered.wait(LONG)
-        if late:
-            raise late
-        return iter(WHOLE)
-
-    engine.read_log = read_log
-    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]), cap=8, tail=tail)
-    asked.wait(LONG)
-    engine.exited.set()
-    assert not begun.finish(0.01)
-
-    def log() -> Iterator[Chunk]:
-        yield Stream.STDOUT, b"one t"
-        answered.set()
-        begun._pumping.join(LONG)
-        yield Stream.STDOUT, b"wo"
-        yield WHOLE[1]
-
-    spool.catch_up(log())
-    sums = spool.seal(complete=True)
-    assert kept(spool) == (b"one two", b"err")
-    assert sealed(tmp_path) == sums
-
-
-def test_what_was_given_up_is_not_whole_later(tmp_path: Path) -> None:
-    """What the pump read since then is nowhere, though it came to its end."""
-    engine, gate = Scripted(exits=True), threading.Event()
-    begun, _ = watching(tmp_path, engine, behind(gate))
-    assert not begun.finish(0)
-    gate.set()
-    begun._pumping.join(LONG)
-    assert not begun.finish(LONG)
-
-
-def test_what_comes_as_it_is_given_up_is_not_whole(tmp_path: Path) -> None:
-    """However soon after it the pump comes to its end."""
-    engine, gate = Scripted(exits=True), threading.Event()
-    begun, _ = watching(tmp_path, engine, behind(gate))
-
-    class Overtaken:
-        """The lock, and as the task's own thread gives it back the pump comes to its end."""
-
-        lock = begun._writing
-
-        def __enter__(self) -> None:
-            self.lock.acquire()
-
-        def __exit__(self, *_: object) -> None:
-            self.lock.release()
-            if threading.current_thread() is not begun._pumping:
-                gate.set()
-                begun._pumping.join(LONG)
-
-    begun._writing = Overtaken()
-    assert not begun.finish(0)
-    assert not begun._pumping.is_alive()
 
 
 def test_what_a_full_disk_has_cost_is_read_from_the_log(tmp_path: Path) -> None:

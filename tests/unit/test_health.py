@@ -1,15 +1,13 @@
 """What probes are told over HTTP."""
 
-import json
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 from orchestrator import health
 from orchestrator.health import Health, serve
+from tests.support.probes import asked
 
 NOW = [Health(alive=True, draining=False, tasks=0)]
 
@@ -21,16 +19,6 @@ def address() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
-
-
-def asked(url: str) -> tuple[int, dict[str, object]]:
-    """The status and the facts."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  loopback
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters import docker_engine
-from orchestrator.cli.checks import isolation, report
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.cli.checks import engine, isolation, report
 from orchestrator.cli.checks.finding import Unfit
+from orchestrator.labels import DEPLOYMENT
+from orchestrator.request import Limits
 from orchestrator.settings import Settings
-from tests.support.containers import IMAGE, Bench, library
+from tests.support.containers import IMAGE, WHERE, Bench, library
 
 LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
     "capabilities": ({"CapDrop": []}, report._privileges),
@@ -71,3 +74,38 @@ def test_an_image_without_a_shell_is_said_to_be_none(docker: Bench) -> None:
     (finding,) = isolation.check(docker.engine, "no-such-image:1", Settings())
     assert not finding.ok
     assert "--image" in finding.advice
+
+
+@pytest.mark.usefixtures("docker")
+def test_without_an_image_the_isolation_is_not_said_to_be_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it was shown, and what to do is said."""
+    monkeypatch.setattr(engine, "IMAGE", "no-such-image:1")
+    *_, last = engine.check(Settings(docker_host=WHERE))
+    assert (last.check, last.ok) == ("image", False)
+    assert "nothing of the isolation is shown" in last.found
+    assert "docker pull no-such-image:1" in last.advice
+
+
+def test_a_probe_can_be_found_by_a_later_doctor(docker: Bench) -> None:
+    """It has what tells whose it is and how old, whatever ended the doctor that made it."""
+    probe = isolation.Probe(docker.engine, IMAGE, Settings())
+    left = docker.plan("true", labels=probe._plan("true", Settings().rules.defaults).labels)
+    docker.engine.create(left)
+    (found,) = (owned for owned in docker.engine.owned(isolation._PROBES) if owned.name == left.name)
+    assert 0 <= found.age < isolation._LEFT
+    docker.engine.remove(left.name, isolation._PROBES)
+    assert left.name not in {owned.name for owned in docker.engine.owned(isolation._PROBES)}
+
+
+@pytest.mark.parametrize(("age", "stays"), [(isolation._LEFT - 1, True), (isolation._LEFT + 1, False)])
+def test_what_a_killed_doctor_left_is_removed_when_it_is_old(age: float, *, stays: bool) -> None:
+    """A young one may be another doctor's, who is at work; what is not a doctor's is nobody's business here."""
+    memory = MemoryEngine()
+    bench = Bench(memory)
+    probe = bench.plan("true", labels=isolation.Probe(memory, IMAGE, Settings())._plan("true", Limits()).labels)
+    task = bench.plan("true", labels={**probe.labels, DEPLOYMENT: "another"})
+    for plan in (probe, task):
+        memory.create(plan)
+    memory.age_of_owned = age
+    list(isolation.check(memory, IMAGE, Settings()))
+    assert memory.containers == {task.name, *[probe.name] * stays}

@@ -1,0 +1,104 @@
+"""What the text of a single setting may be. Each reads one kind of value, and raises ValueError that says what it has to be."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from orchestrator import kinds
+from orchestrator.ports import PullPolicy
+from orchestrator.quantity import parse_duration, parse_size
+from orchestrator.records import LONGEST_LEASE
+from orchestrator.request import Limits, kinds_of
+
+T = TypeVar("T")
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+def flag(text: str) -> bool:
+    """Yes or no."""
+    if (said := text.strip().lower()) in _TRUE | _FALSE:
+        return said in _TRUE
+    raise ValueError("true or false")
+
+
+def positive(parse: Callable[[str], T], phrase: str, *, zero: bool = False) -> Callable[[str], T]:
+    """A number above 0, or also 0, that a double holds exactly when it is whole; ``phrase`` says so to people."""
+
+    def checked(text: str) -> T:
+        try:
+            value = parse(text)
+        except (ValueError, OverflowError):
+            raise ValueError(phrase) from None
+        if not isinstance(value, int | float) or (not (zero and value == 0) and not 0 < value < 1 << 53):
+            raise ValueError(phrase)
+        return value
+
+    return checked
+
+
+def limit(name: str, parse: Callable[[str], object]) -> Callable[[str], Any]:
+    """What a task may say of this limit, written as text."""
+    kind = kinds_of(Limits)[name]
+
+    def checked(text: str) -> object:
+        try:
+            return kind.parse(parse(text))
+        except (ValueError, OverflowError):
+            raise ValueError(kind.phrase) from None
+
+    return checked
+
+
+def user(text: str) -> str:
+    """uid:gid, in digits."""
+    try:
+        return kinds.USER.parse(text)
+    except ValueError:
+        raise ValueError(kinds.USER.phrase) from None
+
+
+def port(text: str) -> int:
+    """A TCP port, or 0."""
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 16:
+        raise ValueError("a port number, or 0")
+    return int(text)
+
+
+def word(text: str) -> str:
+    """Anything that is not blank."""
+    if not text.strip():
+        raise ValueError("a word")
+    return text
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words between commas or spaces, neither of which an image or runtime can have in its name."""
+    return tuple(text.replace(",", " ").split())
+
+
+def policy(text: str) -> PullPolicy:
+    """When to pull images."""
+    try:
+        return PullPolicy(text)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(PullPolicy)}") from None
+
+
+def docker_host(text: str) -> str:
+    """docker-py wants three slashes before an absolute socket path; two are what people write."""
+    if not text.startswith(("unix://", "tcp://", "http://")):
+        raise ValueError("a URL that begins with unix:// or tcp://")
+    return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
+
+
+def lease(text: str) -> float:
+    """Seconds, no more than a lease may last."""
+    if (seconds := SECONDS(text)) > LONGEST_LEASE:
+        raise ValueError(f"a time of at most {LONGEST_LEASE:g} s")
+    return seconds
+
+
+COUNT = positive(int, "a whole number of 1 or more")
+SIZE = positive(parse_size, "a size such as 128m")
+FACTOR = positive(float, "a factor such as 4")
+BUDGET = positive(parse_size, "a size such as 16g, or 0", zero=True)
+SECONDS = positive(parse_duration, "a time such as 30s")

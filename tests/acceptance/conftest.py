@@ -1,0 +1,31 @@
+"""A Redis server and worker processes of the test's own, which it may kill."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.worker_process import Notes, Start, Valkey
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Valkey]:
+    """A Redis server of the test's own."""
+    valkey = Valkey(tmp_path)
+    valkey.start()
+    yield valkey
+    valkey.kill()
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Notes:
+    """What the jobs note."""
+    return Notes(tmp_path)
+
+
+@pytest.fixture
+def worker(server: Valkey, tmp_path: Path) -> Iterator[Start]:
+    """Starts workers, and kills at the end those that still run."""
+    with ExitStack() as stack:
+        yield Start(server, tmp_path, stack)

@@ -1,0 +1,94 @@
+"""A worker process with real containers: how it is stopped, what it tells probes meanwhile, and what its waiting costs."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.worker import HANDED_OVER
+from orchestrator.client import Client
+from orchestrator.connect import connect
+from orchestrator.embedded.ports import choose_ports
+from scripts import bench
+from tests.support.containers import library
+from tests.support.installation import Installation
+from tests.support.probes import asked
+from tests.support.servers import Corner
+from tests.support.worker_process import until
+
+WORKER = (sys.executable, "-m", "orchestrator", "worker")
+MOST = 100
+"""MB that the worker may have while it waits for all the containers of ``bench``."""
+
+
+@pytest.fixture
+def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
+    """Servers without a worker yet."""
+    environment = {**corner.environment, "SPOOL_DIR": str(tmp_path / "spool"), "PULL_POLICY": "never"}
+    installation = Installation(environment, tmp_path)
+    yield installation
+    installation.stop()
+
+
+@pytest.fixture
+def client(installation: Installation) -> Iterator[Client]:
+    """A client of them."""
+    services = connect(installation.settings)
+    with closing(services.store):
+        yield Client(services)
+
+
+def running(installation: Installation, task_id: str) -> str:
+    """Wait until the task runs; the id of its container."""
+    until(lambda: installation.document(task_id)["status"] == "running")
+    return str(installation.document(task_id)["container"]["id"])
+
+
+def test_a_drain_that_lasts_too_long_leaves_the_container_to_the_next_worker(installation: Installation) -> None:
+    """After one SIGTERM: the exit code says so, and the program never notices."""
+    leaving = installation.start(*WORKER, "--drain-timeout", "1s")
+    task_id = installation.submit("echo begun; sleep 6; echo ended")
+    container = running(installation, task_id)
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(30) == HANDED_OVER == 3
+    with library() as engine:
+        assert engine.containers.get(container).status == "running"
+    assert installation.document(task_id)["status"] == "running"
+    installation.start()
+    document = installation.ended(task_id)
+    assert (document["status"], document["attempt"], document["container"]["id"]) == ("succeeded", 1, container)
+    assert installation.object(document, "stdout")[0] == b"begun\nended\n"
+    with library() as engine:
+        assert document["metrics"]["duration_s"] > 5
+        assert not [each for each in engine.containers.list(all=True) if each.id == container]
+
+
+def test_probes_tell_an_idle_worker_from_one_that_drains(installation: Installation, client: Client) -> None:
+    """One that drains lives, and gets no more tasks; told to end what it runs, it leaves."""
+    (port,) = choose_ports(1)
+    address = f"http://127.0.0.1:{port}"
+    worker = installation.start(*WORKER, HEALTH_PORT=str(port))
+    until(lambda: asked(f"{address}/readyz"))
+    idle = {"alive": True, "draining": False, "tasks": 0}
+    assert asked(f"{address}/healthz") == asked(f"{address}/readyz") == (200, idle)
+    task_id = installation.submit("sleep 60")
+    running(installation, task_id)
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: asked(f"{address}/readyz")[0] == 503)
+    drains = {"alive": True, "draining": True, "tasks": 1}
+    assert asked(f"{address}/healthz") == (200, drains)
+    assert asked(f"{address}/readyz") == (503, drains)
+    client.cancel(task_id)
+    assert worker.wait(30) == 0
+    assert installation.document(task_id)["cause"] == "cancelled"
+    assert asked(f"{address}/healthz") is None
+
+
+def test_waiting_for_many_containers_costs_little_memory(installation: Installation, client: Client) -> None:
+    """Threads, attached streams and samples of all of them together, in the worker's share of memory."""
+    worker = installation.start(*WORKER, "--concurrency", str(bench.WAITING))
+    before, most = bench.wait_together(client, worker.pid)
+    assert before < most < MOST, f"{before:.1f} MB before, {most:.1f} MB with {bench.WAITING} containers"

@@ -13,7 +13,6 @@ from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, ContainerState, Phase, Stream
 from orchestrator.records import Document
 from orchestrator.request import Limits
-from orchestrator.task import Task
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
@@ -26,9 +25,9 @@ Strange = Callable[[dict[str, str]], tuple[str, dict[str, str]]]
 STRANGERS: dict[str, Strange] = {
     "a container without labels": lambda _: ("postgres", {}),
     "another deployment's": lambda ours: (NAME, ours | {DEPLOYMENT: "another"}),
-    "another task's": lambda ours: (NAME, ours | {TASK: "another"}),
-    "another attempt's": lambda ours: (NAME, ours | {ATTEMPT: "2"}),
-    "one with all labels and another name": lambda ours: ("orchestrator-u-1", ours),
+    "another task's": lambda ours: ("orchestrator-u-1", ours | {TASK: "u"}),
+    "another attempt's": lambda ours: ("orchestrator-t-2", ours | {ATTEMPT: "2"}),
+    "one with the task's labels and another name": lambda ours: ("postgres", ours),
 }
 
 
@@ -63,8 +62,11 @@ def _strange(world: World, strange: Strange) -> ContainerState:
 @pytest.mark.parametrize("status", BEGUN)
 @pytest.mark.parametrize("strange", STRANGERS.values(), ids=STRANGERS.keys())
 def test_a_container_that_is_not_the_tasks_is_neither_read_nor_ended(world: World, strange: Strange, status: State) -> None:
-    """Its task ends as one whose container is lost, and it runs on."""
+    """A task that would be running ends as one whose container is lost; the container stays as it is."""
     container = _strange(world, strange)
+    if status is not State.RUNNING:
+        world.engine.stop(container.id, 0)
+    before = world.engine.inspect(container.id).phase
     world.services.store.insert(_forged(status, container))
     task = world.worker().run("t")
     assert task
@@ -72,7 +74,7 @@ def test_a_container_that_is_not_the_tasks_is_neither_read_nor_ended(world: Worl
     assert status is not State.RUNNING or task.cause is Cause.CONTAINER_LOST
     assert {world.output(task, stream) for stream in Stream} == {b""}
     assert task.artifacts_stored == ()
-    assert world.engine.inspect(container.id).phase is Phase.RUNNING
+    assert world.engine.inspect(container.id).phase is before
 
 
 def test_a_cancellation_ends_no_container_that_is_not_the_tasks(world: World) -> None:
@@ -93,41 +95,27 @@ def test_a_container_made_anew_under_the_name_is_not_the_one_that_was_started(wo
         world.worker(process).run("t")
     labels = dict(world.engine.inspect(NAME).labels)
     world.engine.remove(NAME, world.services.deployment)
-    container = _runs(world, NAME, labels)
+    _runs(world, NAME, labels)
     world.expire_leases()
     task = world.worker().run("t")
     assert task
     assert task.cause is Cause.CONTAINER_LOST
-    assert world.output(task, Stream.STDOUT) == b""
-    assert world.engine.starts[NAME] == 2
-    assert container.id not in {world.engine.containers}
 
 
-def test_a_container_is_looked_at_once_more_only_by_who_did_not_make_it(tmp_path: Path) -> None:
-    """An ordinary run asks nothing for it."""
-    counts = []
-    for death in ([], [Fault("wait", 1, When.BEFORE, Killed())]):
-        world, process = World(tmp_path / str(len(counts)), {PROGRAM: Program(stdout=b"out")}), Process(death)
-        task: Task | None = world.client.submit({**REQUEST, "artifacts": []}, "t")
-        if death:
-            with pytest.raises(Killed):
-                world.worker(process).run("t")
-            world.expire_leases()
-            process = Process()
-        task = world.worker(process).run("t")
-        assert task
-        assert task.status is State.SUCCEEDED
-        counts.append(process.calls["inspect"])
-    assert counts[0] == 0
-    assert counts[1] >= 1
+def test_who_made_the_container_asks_nothing_for_it(world: World) -> None:
+    """Only an adoption costs a look."""
+    process = Process()
+    world.client.submit({**REQUEST, "limits": {"timeout": 1}}, "t")
+    assert world.worker(process).run("t")
+    assert "inspect" not in process.log[: process.log.index("wait")]
 
 
-def test_a_name_that_another_deployment_has_is_not_taken_for_a_program_that_was_begun(world: World) -> None:
-    """The task ends with a sentence that says so, and the other's container runs on."""
+def test_a_name_that_another_deployment_has_costs_an_attempt_and_not_the_others_container(world: World) -> None:
+    """Why is told; the next attempt has another name."""
     container = _strange(world, STRANGERS["another deployment's"])
-    world.client.submit({**REQUEST}, "t")
+    world.client.submit({**REQUEST, "limits": {"timeout": 1}}, "t")
     task = world.worker().run("t")
     assert task
-    assert (task.status, task.cause) == (State.FAILED, Cause.INFRASTRUCTURE)
-    assert "other labels" in task.message
+    assert (task.attempt, task.status) == (2, State.TIMED_OUT)
+    assert "other labels" in task.attempts[0].message
     assert world.engine.inspect(container.id).phase is Phase.RUNNING

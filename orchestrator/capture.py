@@ -43,7 +43,7 @@ class Capture:
         self._whole = False
         self._over = threading.Event()
         self._writing = threading.Lock()
-        self._detached = False
+        self._found: bool | None = None  # by finish; until then the spool is the pump's
         self._pumping = self._thread(self._pump)
         self._sampling = self._thread(self._sample)
 
@@ -60,16 +60,19 @@ class Capture:
         """Called once the program has ended: wait for the rest of its output; False when it is not known to be complete.
 
         Given up after ``silence`` seconds without a word: how long the engine takes to hand over what it has buffered depends
-        on the program and on the machine. Afterwards nothing is written to the spool any more.
+        on the program and on the machine. Afterwards the spool is the caller's: a pump that outlives this leaves it alone, and
+        what was found once is the answer for good.
         """
         self.stop()
         heard = -1
-        while silence and self._pumping.is_alive() and heard != self._heard:
+        while silence and self._found is None and self._pumping.is_alive() and heard != self._heard:
             heard = self._heard
             self._pumping.join(silence)
         with self._writing:
-            self._detached = True
-        return self._whole and not self._pumping.is_alive()
+            if self._found is None:
+                self._found = self._whole and not self._pumping.is_alive()
+                self._watched.spool.close()
+            return self._found
 
     def _pump(self) -> None:
         """Read to the end; if that comes while the program runs, the connection was cut: go on from the engine's log."""
@@ -77,7 +80,7 @@ class Capture:
         self._whole = not self._trouble and self._has_exited()
         while not self._whole and not self._over.wait(_SETTLE) and self._reread():
             pass
-        self._watched.spool.close()
+        self._unless_finished(self._watched.spool.close)
 
     def _has_exited(self) -> bool:
         """Asked at the end of a stream, to tell the program's end from that of the connection."""
@@ -92,12 +95,12 @@ class Capture:
             return False
         try:
             chunks = self._watched.engine.read_log(self._watched.container)
+            self._unless_finished(self._watched.spool.rewind)
         except ContainerMissing:
             return False
-        except InfrastructureError as error:
+        except (InfrastructureError, OSError) as error:
             self._trouble = str(error)
         else:
-            self._watched.spool.rewind()
             self._read(chunks)
             self._whole = not self._trouble
         return True
@@ -119,7 +122,12 @@ class Capture:
 
     def _keep(self, chunk: Chunk) -> bool:
         with self._writing:
-            return self._detached or self._watched.spool.write(*chunk)
+            return self._found is not None or self._watched.spool.write(*chunk)
+
+    def _unless_finished(self, work: Callable[[], None]) -> None:
+        with self._writing:
+            if self._found is None:
+                work()
 
     @staticmethod
     def _drain(chunks: Iterator[Chunk]) -> None:

@@ -20,13 +20,13 @@ from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Pha
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
-from orchestrator.spool import spooling
+from orchestrator.spool import SPOOL, spooling
 from orchestrator.verdict import Facts, lost, verdict
 
 _SETTLE = 5.0
 _SECOND_LOOK = 1.0
 _KILLED = frozenset({137, 143})
-"""Exit codes of a program that got KILL or TERM."""
+"""Exit codes of a program that got KILL or TERM: no other can be the work of whoever stops the engine."""
 _SURE_STDIN = 64 << 10
 
 
@@ -91,15 +91,15 @@ class Effects:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
-            if outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
+            if killed := outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
                 self._look_again(run)
         except ContainerMissing:
             self._settle(run)
-            outcome = lost(run.name, run.ended_for)
-        except InfrastructureError:
-            run.doubtful = True
+            outcome, killed = lost(run.name, run.ended_for), False
+        except InfrastructureError as error:
+            run.doubtful = run.doubtful or error.service != SPOOL
             raise
-        if run.doubtful and outcome.cause is Cause.SIGNAL:
+        if run.doubtful and killed:
             raise Interrupted(f"the engine went away and the program with it: {outcome.message}")
         return asdict(outcome, recurse=False)
 
@@ -177,10 +177,15 @@ class Effects:
         run.capture.begin()
 
     def end_quietly(self, run: Run, cause: Cause) -> None:
-        """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it."""
+        """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it.
+
+        Who had to wait while another thread ends the program may find the next attempt, which is none of its business.
+        """
+        container = run.container
         try:
             with run.ending:
-                self.end(run, cause)
+                if run.container == container:
+                    self.end(run, cause)
         except InfrastructureError as error:
             logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
 

@@ -7,6 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from attrs import asdict, frozen
 
+_IDLE = 5.0
+"""Seconds after which a connection that asks nothing is closed: each has a thread and a file of the worker's."""
+
 
 @frozen
 class Health:
@@ -21,6 +24,8 @@ def serve(port: int, health: Callable[[], Health]) -> ThreadingHTTPServer:
     """Answer on all addresses, in a daemon thread, with 200 or 503 and the facts as JSON. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = _IDLE
+
         def do_GET(self) -> None:
             now = health()
             good = {"/healthz": now.alive, "/readyz": now.alive and not now.draining}.get(self.path)

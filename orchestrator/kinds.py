@@ -1,7 +1,8 @@
 """What each field of a request accepts."""
 
 import base64
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from orchestrator.artifact import WHOLE
 from orchestrator.kind import (
@@ -73,13 +74,20 @@ def _file_name(value: object) -> str:
 
 def _files(value: object) -> dict[str, bytes]:
     files = mapping(FILE_NAME, CONTENT)(value)
-    for path in files:
-        above = path.rpartition("/")[0]
-        while above:
-            if above in files:
-                raise Refused(f"{shown(above)} is given both as a file and as a folder")
-            above = above.rpartition("/")[0]
+    if len(files) > MOST_FILES:
+        raise Refused(f"{len(files)} files are above the ceiling of {MOST_FILES}")
+    folders = {above for path in files for above in _above(path)}
+    if both := sorted(folders & files.keys()):
+        raise Refused(f"{shown(both[0])} is given both as a file and as a folder")
+    if (many := len(files) + len(folders)) > MOST_FILES:
+        raise Refused(f"{many} files and folders are above the ceiling of {MOST_FILES}")
     return files
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders on the way to a file."""
+    parts = path.split("/")
+    return ("/".join(parts[:depth]) for depth in range(1, len(parts)))
 
 
 def _paths(value: object) -> tuple[str, ...]:
@@ -87,12 +95,14 @@ def _paths(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError
     paths = tuple(each if each == WHOLE else _file_name(each) for each in value)
-    if twice := sorted({path for path in paths if paths.count(path) > 1}):
+    if twice := sorted(path for path, times in Counter(paths).items() if times > 1):
         raise Refused(f"{shown(twice[0])} is given twice")
     return paths
 
 
 END, DROP_MIDDLE = "end", "drop_middle"
+MOST_FILES = 4096
+"""Files and folders of a task together: each costs the host, however small it is."""
 _LONGEST_PATH = 512
 _LONGEST_NAME = 255
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
@@ -137,7 +147,12 @@ CONTENT = Kind(
     private=True,
 )
 FILE_NAME = Kind("a relative path without empty, '.' or '..' parts", _file_name, pattern_schema(_FILE, _LONGEST_PATH))
-FILES = Kind("a map of relative paths to text or {base64: …}", _files, mapping_schema(FILE_NAME, CONTENT), private=True)
+FILES = Kind(
+    "a map of relative paths to text or {base64: …}",
+    _files,
+    {**mapping_schema(FILE_NAME, CONTENT), "maxProperties": MOST_FILES},
+    private=True,
+)
 PATHS = Kind(
     f"a list of relative paths without empty, '.' or '..' parts, or {WHOLE!r} for all",
     _paths,

@@ -126,6 +126,8 @@ class Leases:
                 self.beat()
             except InfrastructureError as error:
                 logger.warning("leases not renewed: {}", error)
+            except Exception:  # noqa: BLE001  a fault of ours with one task must not let go of all others
+                logger.exception("the heartbeat has a fault")
 
     def _renew(self, held: dict[str, Held]) -> None:
         """Extend the leases once a third of their time is over."""

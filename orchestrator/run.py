@@ -89,6 +89,7 @@ class Run:
         """Forget the attempt that has ended; what belongs to the task itself stays."""
         if self.capture:
             self.capture.stop()
+        self.request = None  # what was waived for an attempt that had begun is not for the next
         self.capture, self.spool, self.meter, self.tally = None, None, Meter(), Tally()
         self.deadline, self.final, self.container, self.gathered = None, None, "", None
         self.doubtful, self.complete, self.out_of_cpu, self._ended_for = False, False, False, None

@@ -14,6 +14,8 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Chunk, Stream
 from orchestrator.tail import Tail, marker, write_all
 
+SPOOL = "spool"
+"""The service that a local disk is, in errors."""
 _MANIFEST = "sealed.json"
 _BLOCK = 1 << 16
 
@@ -57,36 +59,43 @@ class Spool:
         return self._folder / stream
 
     def open(self) -> None:
-        """Make the files, or go on behind what is known to be in them. Raises OSError."""
+        """Make the files, or go on behind what is known to be in them; as after ``rewind``. Raises OSError."""
         self.close()
         self._folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         for stream in Stream:
-            file = self._files[stream] = self.path(stream).open("ab", buffering=0)
-            file.truncate(self._kept(stream))
+            self._files[stream] = self.path(stream).open("ab", buffering=0)
         for tail in self._tails.values():
             tail.open()
+        self.rewind()
 
     def rewind(self) -> None:
-        """From now on the output comes from its beginning again: what was seen of it before is skipped."""
+        """From now on the output comes from its beginning again: what was seen of it before is skipped. Raises OSError.
+
+        Of a chunk that did not fit on the disk a part may be there, which comes again as well.
+        """
+        for stream, file in self._files.items():
+            file.truncate(self._kept(stream))
         self._skip = dict(self._seen)
 
     def write(self, stream: Stream, data: bytes) -> bool:
-        """Keep what fits; False once more has been seen than may be. Raises OSError when the disk is full."""
+        """Keep what fits; False once more has been seen than may be. Raises OSError when the disk is full.
+
+        A chunk that was not kept to its end does not count as seen: rewind before the next.
+        """
         skipped = min(self._skip[stream], len(data))
         self._skip[stream] -= skipped
         new = memoryview(data)[skipped:]
         kept = new[: max(self._head - self._seen[stream], 0)]
         write_all(self._files[stream], kept)
-        self._hashes[stream].update(kept)
         if self._tails:
             self._tails[stream].write(new[len(kept) :])
+        self._hashes[stream].update(kept)
         self._seen[stream] += len(new)
         return not self.exceeded
 
     def catch_up(self, chunks: Iterable[Chunk]) -> None:
         """Take from ``chunks``, the whole output once more, what was not seen yet."""
         self.open()
-        self.rewind()
         for stream, data in chunks:
             self.write(stream, data)
 
@@ -117,13 +126,13 @@ class Spool:
         return sums
 
     def _sum(self, stream: Stream, *, complete: bool) -> Sealed:
-        kept = self._kept(stream)
-        if not self._tails:
-            return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete)
-        tail, digest = self._tails[stream], self._hashes[stream].copy()
+        kept, digest = self._kept(stream), self._hashes[stream].copy()
         with self.path(stream).open("r+b", buffering=0) as file:
             file.truncate(kept)
+            if not self._tails:
+                return Sealed(kept, digest.hexdigest(), self._seen[stream] - kept, complete)
             file.seek(kept)
+            tail = self._tails[stream]
             for part in (marker(tail.dropped), *tail.parts()):
                 write_all(file, memoryview(part))
                 digest.update(part)
@@ -158,7 +167,7 @@ def spooling() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InfrastructureError("spool", str(error)) from error
+        raise InfrastructureError(SPOOL, str(error)) from error
 
 
 def _digest(path: Path) -> str:

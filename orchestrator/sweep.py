@@ -3,24 +3,23 @@
 import random
 import shutil
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
-from math import inf
+from itertools import chain
 from pathlib import Path
-from typing import cast
 
 from attrs import frozen
 from loguru import logger
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, OrchestratorError
 from orchestrator.event import Event
+from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
 from orchestrator.ports import Engine, EventBus, Head, Mutex, Queue, TaskStore
-from orchestrator.records import LONGEST_LEASE, Document
+from orchestrator.records import Document
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
-from orchestrator.task import Task, readable
+from orchestrator.task import readable
 from statemachine import TERMINAL
 
 _LOOKED_AT = 200
@@ -71,80 +70,81 @@ class Sweep:
     def once(self, ttl: float) -> list[Action]:
         """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
 
-        What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it cannot look.
+        What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it gets no lock.
         """
         ends = time.monotonic() + ttl
         with self.mutex.hold(f"sweep:{self.store.deployment()}:{self.engine.identity()}", ttl) as held:
-            actions = _in_turn(self.plan()) if held else []
+            actions = _in_turn(chain.from_iterable(map(_seen, self._looks))) if held else []
             return [action for action in actions if time.monotonic() < ends and self._is_done(action)]
 
     def plan(self) -> list[Action]:
         """What there is to do; does nothing. Raises InfrastructureError."""
-        return [*self._tasks(), *self._waiting(), *self._ended(), *self._containers(), *self._spools()]
+        return [action for look in self._looks for action in look()]
+
+    @property
+    def _looks(self) -> Sequence[Callable[[], Iterator[Action]]]:
+        return self._tasks, self._waiting, self._ended, self._containers, self._spools
 
     def _tasks(self) -> Iterator[Action]:
         """Tasks that were begun and that nobody holds."""
         now, here = self.store.now(), self.engine.identity()
-        documents = self.store.active()
-        yield from _foreign(documents, here)
-        for task in readable(documents):
-            late = _late(task, now)
+        for task in map(Glimpse.of, self.store.active()):
+            late = task.late(now)
             if late > 0 and task.engine in {None, here}:
-                yield Action(Kind.ADOPT, task.id, f"{task.status}, and its worker has not been heard of for {late:.0f} s")
+                yield Action(
+                    Kind.ADOPT, task.id, f"{shown(task.status)}, and its worker has not been heard of for {late:.0f} s"
+                )
             elif late > self.graces.engine:
-                yield Action(Kind.TAKE_OVER, task.id, f"{task.status}, and its engine has had no worker for {late:.0f} s")
+                yield Action(
+                    Kind.TAKE_OVER, task.id, f"{shown(task.status)}, and its engine has had no worker for {late:.0f} s"
+                )
 
     def _waiting(self) -> Iterator[Action]:
         """Queued tasks that nobody holds and that are not in line."""
         now, here = self.store.now(), self.engine.identity()
-        documents = self.store.waiting(_LOOKED_AT)
-        yield from _foreign(documents, here)
-        free = [task for task in readable(documents) if _late(task, now) > 0]
-        line = self.queue.first(_LINE) if free else Head(frozenset(), whole=True)
-        missing = [task.id for task in free if task.engine is None and task.id not in line.task_ids]
-        if missing and not line.whole:  # they may stand further back
-            missing = [random.choice(missing)]  # noqa: S311
+        free = [task for task in map(Glimpse.of, self.store.waiting(_LOOKED_AT)) if task.late(now) > 0]
+        yield from self._out_of_line([task.id for task in free if task.engine is None])
         for task in free:
             if task.engine == here:
                 yield Action(Kind.ADOPT, task.id, "queued, and its worker died before it could tell whether it had started it")
-            elif task.id in missing:
-                yield Action(Kind.ENQUEUE, task.id, "queued, but not in line")
-            elif task.engine is not None and _late(task, now) > self.graces.engine:
+            elif task.engine is not None and task.late(now) > self.graces.engine:
                 yield Action(Kind.TAKE_OVER, task.id, "queued for an engine that has no worker")
+
+    def _out_of_line(self, task_ids: Collection[str]) -> Iterator[Action]:
+        """Of a line too long to be looked at whole, one that may stand further back may as well be in it twice."""
+        head = self.queue.first(_LINE) if task_ids else Head(frozenset(), whole=True)
+        missing = [task_id for task_id in task_ids if str(task_id) not in head.task_ids]
+        for task_id in missing if head.whole else random.sample(missing, min(len(missing), 1)):
+            yield Action(Kind.ENQUEUE, task_id, "queued, but not in line")
 
     def _ended(self) -> Iterator[Action]:
         now, here = self.store.now(), self.engine.identity()
-        for task in readable(self.store.unsettled(_LOOKED_AT)):
-            ours = task.container is None or task.container.engine == here
-            if _late(task, now) > (0 if ours else self.graces.engine):
-                yield Action(Kind.SETTLE, task.id, f"{task.status}, but not all of it is published and released")
+        for task in map(Glimpse.of, self.store.unsettled(_LOOKED_AT)):
+            if task.late(now) > (0 if task.home in {None, here} else self.graces.engine):
+                yield Action(Kind.SETTLE, task.id, f"{shown(task.status)}, but not all of it is published and released")
 
     def _containers(self) -> Iterator[Action]:
-        for owned in self.engine.owned(self.store.deployment()):
-            if owned.age > self.graces.orphan and (why := self._orphaned(owned.task_id, owned.attempt)):
+        old = [owned for owned in self.engine.owned(self.store.deployment()) if owned.age > self.graces.orphan]
+        standing = self.store.standing({owned.task_id for owned in old})
+        for owned in old:
+            if why := _orphaned(standing.get(owned.task_id), owned.attempt):
                 yield Action(Kind.REMOVE, owned.name, why)
 
     def _spools(self) -> Iterator[Action]:
         """Folders are named as their containers are."""
-        for folder in self.spool_dir.iterdir() if self.spool_dir.is_dir() else ():
-            owner = named(folder.name)
-            if owner and _age(folder) > self.graces.orphan and (why := self._orphaned(*owner)):
-                yield Action(Kind.DISCARD, folder.name, why)
-
-    def _orphaned(self, task_id: str, attempt: int) -> str | None:
-        """Why nobody will need what belongs to this attempt; None when somebody may."""
-        document = self.store.find(task_id)
-        if document is None:
-            return "its task is unknown"
-        if document.get("status") in [*TERMINAL]:  # a status may be anything, also what cannot be hashed
-            return "its task has ended"
-        current = document.get("attempt") or 1
-        return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
+        folders = [*self.spool_dir.iterdir()] if self.spool_dir.is_dir() else []
+        old = [
+            (folder.name, *owner) for folder in folders if (owner := named(folder.name)) and _age(folder) > self.graces.orphan
+        ]
+        standing = self.store.standing({task_id for _, task_id, _ in old})
+        for name, task_id, attempt in old:
+            if why := _orphaned(standing.get(task_id), attempt):
+                yield Action(Kind.DISCARD, name, why)
 
     def _is_done(self, action: Action) -> bool:
         try:
             self._do(action)
-        except InfrastructureError as error:
+        except OrchestratorError as error:
             logger.warning("sweep: {} {} is put off: {}", action.kind, action.subject, error)
             return False
         return True
@@ -173,46 +173,44 @@ class Sweep:
             self.adopt(task_id, engine)
 
     def _settle(self, task_id: str) -> None:
-        """Do what its worker had left to do when it died: publish what is stored, and release."""
+        """Do what its worker had left to do when it died: publish what is stored, and release.
+
+        Of one that cannot be read there is nothing to publish, for no worker wrote it.
+        """
         found = self.store.find(task_id)
-        for task in readable([found] if found else []):
+        tasks = [*readable([found] if found else [])]
+        for task in tasks:
             for entry in task.history[task.published :]:
                 self.events.publish(Event.of(task, entry))
             name = container_name(task.id, max(task.attempt, 1))
             if is_id(task.id):
                 self.engine.remove(name, self.store.deployment())
                 shutil.rmtree(self.spool_dir / name, ignore_errors=True)
-            self.store.settle(task.id, task.seq)
+        self.store.settle(task_id, tasks[0].seq if tasks else 0)
 
 
-def _foreign(documents: Iterable[Document], here: str) -> Iterator[Action]:
-    """What no worker wrote is ended like any task that nobody holds; its runner finds out what is wrong with it.
+def _orphaned(document: Document | None, attempt: int) -> str | None:
+    """Why nobody will need what belongs to this attempt of the task; None when somebody may."""
+    if document is None:
+        return "its task is unknown"
+    if document.get("status") in [*TERMINAL]:  # a status may be anything, also what cannot be hashed
+        return "its task has ended"
+    current = document.get("attempt") or 1
+    return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
 
-    Of a document whose id is a document itself there is no more than the line in the log.
-    """
-    for document in documents:
-        task_id, engine = document["_id"], document.get("engine")
-        if isinstance(task_id, Hashable) and not any(readable([document])):
-            elsewhere = isinstance(engine, str) and engine not in {"", here}
-            kind = Kind.TAKE_OVER if elsewhere else Kind.ADOPT
-            yield Action(kind, cast("str", task_id), f"{shown(document.get('status'))}, but it cannot be read")
+
+def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
+    """Where there is nothing to be seen, as of an engine that is away, the rest is swept all the same."""
+    try:
+        return [*look()]
+    except InfrastructureError as error:
+        logger.warning("the sweep leaves something out: {}", error)
+        return []
 
 
 def _in_turn(actions: Iterable[Action]) -> list[Action]:
     """What brings tasks on comes first; the rest, which waits for the engine, in any order, so that none is always behind."""
     return sorted(actions, key=lambda action: (action.kind in _CLEANING, random.random()))  # noqa: S311
-
-
-def _late(task: Task, now: datetime) -> float:
-    """Seconds since the lease ran out, or since a task that nobody has held yet should have been in line.
-
-    A time that cannot be, written by a foreign hand or a wrong clock, holds nothing up.
-    """
-    if task.lease:
-        late = (now - task.lease.expires_at).total_seconds()
-        return late if late > -LONGEST_LEASE else inf
-    age = inf if task.created_at is None else (now - task.created_at).total_seconds()
-    return age - _INSERTED if age >= 0 else inf
 
 
 def _age(folder: Path) -> float:
@@ -223,5 +221,3 @@ def _age(folder: Path) -> float:
 
 
 _CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD})
-_INSERTED = 3.0
-"""Seconds that a client may take between inserting a task and enqueueing it."""

@@ -1,7 +1,6 @@
 """The last bytes of a stream that is too long, in a file of fixed size. Knows no spool."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,12 +26,12 @@ class Tail:
         """Take what follows. Raises OSError."""
         last = data[max(len(data) - self._size, 0) :]
         at = self._seen + len(data) - len(last)
-        self._seen += len(data)
         while last and self._file:
             self._file.seek(at % self._size)
             part = last[: self._size - at % self._size]
             write_all(self._file, part)
             at, last = at + len(part), last[len(part) :]
+        self._seen += len(data)
 
     @property
     def dropped(self) -> int:
@@ -43,19 +42,15 @@ class Tail:
         """What it holds, from the oldest byte on. Raises OSError."""
         with self._path.open("rb") as file:
             turn = self._seen % self._size if self.dropped else 0
-            file.seek(turn)
-            yield from iter(partial(file.read, _BLOCK), b"")
-            file.seek(0)
-            left = turn
-            while left and (part := file.read(min(left, _BLOCK))):
-                left -= len(part)
-                yield part
+            for at, end in ((turn, min(self._seen, self._size)), (0, turn)):
+                file.seek(at)
+                while part := file.read(min(end - file.tell(), _BLOCK)):
+                    yield part
 
     def close(self) -> None:
         """Close the file; what it holds stays."""
         if self._file:
             self._file.close()
-        self._file = None
 
 
 def marker(dropped: int) -> bytes:

@@ -65,8 +65,8 @@ class Task:
             own = {name: value for name, value in own.items() if name == "status" or fits(value, _KINDS[name])}
         request = {name: value for name, value in document.items() if name not in _OWN}
         task = structured({**own, "id": "", "request": request}, cls)
-        if below := [name for name in _COUNTS if getattr(task, name) < 0]:
-            raise InvalidTask([f"{name}: {getattr(task, name)} is below 0" for name in below])
+        if problems := _contradictions(task):
+            raise InvalidTask(problems)
         own_request = {name: value for name, value in request.items() if name != "_id"}
         return evolve(task, id=cast("str", document["_id"]), request=own_request)
 
@@ -98,6 +98,19 @@ def readable(documents: Iterable[Document]) -> Iterator[Task]:
             logger.error("task {} cannot be read: {}", document.get("_id"), error)
 
 
+def _contradictions(task: Task) -> list[str]:
+    """What no worker would have written, however well-formed."""
+    path = [INITIAL, *(entry.status for entry in task.history)]
+    expected = {
+        "status": (task.status, path[-1]),
+        "seq": (task.seq, len(task.history)),
+        "attempt": (task.attempt or 1, len(task.attempts) + 1),
+        "published": (task.published, min(max(task.published, 0), task.seq)),
+        "history": ([(entry.seq, entry.source) for entry in task.history], [*enumerate(path[:-1], 1)]),
+    }
+    return [f"{name}: is not what its history says" for name, (found, right) in expected.items() if found != right]
+
+
 def _date(value: object) -> datetime | None:
     """Whoever inserted the task wrote it, some as text; it is shown and sorted by, and nothing depends on it."""
     if isinstance(value, str):
@@ -110,5 +123,4 @@ def _date(value: object) -> datetime | None:
 
 _KINDS = {attribute.name: attribute.type for attribute in fields(Task)}
 _OWN = frozenset(_KINDS) - {"id", "request"}
-_COUNTS = ("seq", "attempt", "published")
 _BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at"})

@@ -38,9 +38,20 @@ class PerProcess(Generic[T]):
 
 
 def mongo_client(settings: Settings) -> Mongo:
-    """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI."""
+    """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI.
+
+    One document with a date or a text that Python cannot have must not hide all others, hence it is read as the nearest one.
+    """
     try:
-        return MongoClient(settings.mongo_uri, tz_aware=True, connect=False, timeoutMS=_MONGO_MS, connectTimeoutMS=3000)
+        return MongoClient(
+            settings.mongo_uri,
+            tz_aware=True,
+            datetime_conversion="DATETIME_CLAMP",
+            unicode_decode_error_handler="replace",
+            connect=False,
+            timeoutMS=_MONGO_MS,
+            connectTimeoutMS=3000,
+        )
     except (ConfigurationError, ValueError):
         raise SettingsError("MONGO_URI: the given value is not a URI such as mongodb://host:27017") from None
 

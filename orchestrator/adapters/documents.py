@@ -21,11 +21,9 @@ BULKY = ("files", "stdin")
 """What ``list`` leaves out."""
 
 
-SWEPT = (
-    "status", "seq", "attempt", "history", "published", "settled", "created_at", "container", "engine", "lease",
-    "cancel_requested_at",
-)  # fmt: skip
+SWEPT = ("status", "created_at", "engine", "container", "lease")
 """What a sweep looks at. All else may be as large as its owner likes, times the number of tasks that are waiting."""
+STANDING = ("status", "attempt")
 
 
 def is_held(document: Document, token: str) -> bool:

@@ -1,12 +1,12 @@
 """The task documents in memory. Kept as BSON, so that dates, enums and what cannot be stored are as in MongoDB."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from orchestrator.adapters.documents import (
@@ -15,6 +15,7 @@ from orchestrator.adapters.documents import (
     BULKY,
     FINAL,
     LARGEST,
+    STANDING,
     SWEPT,
     age,
     changes,
@@ -34,7 +35,9 @@ from orchestrator.records import LONGEST_LEASE, Document
 from statemachine import INITIAL, TERMINAL
 
 Changed = dict[str, Any]
-_ZONED: CodecOptions[Changed] = CodecOptions(dict, tz_aware=True)
+_ZONED: CodecOptions[Changed] = CodecOptions(
+    dict, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP, unicode_decode_error_handler="replace"
+)
 
 
 class MemoryTaskStore:
@@ -132,15 +135,20 @@ class MemoryTaskStore:
 
     def active(self) -> Sequence[Document]:
         """By status."""
-        return _swept(self._some(lambda document: document.get("status") in ACTIVE))
+        return self._swept(lambda document: document.get("status") in ACTIVE, None)
 
     def waiting(self, limit: int) -> Sequence[Document]:
         """By status, oldest first."""
-        return _swept(self._some(lambda document: document.get("status") == INITIAL)[:limit])
+        return self._swept(lambda document: document.get("status") == INITIAL, limit)
 
     def unsettled(self, limit: int) -> Sequence[Document]:
         """By the mark."""
-        return _swept(self._some(lambda document: document.get("settled") is False)[:limit])
+        return self._swept(lambda document: document.get("settled") is False, limit)
+
+    def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """One look at each."""
+        found = {task_id: self._load(task_id) for task_id in task_ids}
+        return {task_id: _only(document, STANDING) for task_id, document in found.items() if document is not None}
 
     def deployment(self) -> str:
         """One for each store."""
@@ -152,6 +160,10 @@ class MemoryTaskStore:
             everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
         found = sorted(filter(wanted, everything), key=age)
         return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
+
+    def _swept(self, wanted: Callable[[Document], bool], limit: int | None) -> Sequence[Document]:
+        found = [document for document in self._some(wanted) if isinstance(document["_id"], Hashable)]
+        return [_only(document, SWEPT) for document in found[:limit]]
 
     def _change(self, task_id: str, changes: Document, wanted: Callable[[Document], bool]) -> None:
         with self._lock:
@@ -205,8 +217,8 @@ class MemoryTaskStore:
         return bson.decode(stored, _ZONED)
 
 
-def _swept(documents: Sequence[Document]) -> Sequence[Document]:
-    return [{name: document[name] for name in ("_id", *SWEPT) if name in document} for document in documents]
+def _only(document: Document, names: Iterable[str]) -> Document:
+    return {name: document[name] for name in ("_id", *names) if name in document}
 
 
 def _key(task_id: object) -> bytes:

@@ -6,16 +6,15 @@ of ``_id`` for it (SecantusDB) would scan the collection. So a claim's condition
 
 import uuid
 from collections.abc import Collection as Group
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, cast
 
 import bson
 from bson.codec_options import CodecOptions
-from bson.errors import BSONError
+from pymongo import ReadPreference
 from pymongo.collection import Collection
-from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
 from orchestrator.adapters.clients import PerProcess, mongo_client
 from orchestrator.adapters.documents import (
@@ -23,7 +22,7 @@ from orchestrator.adapters.documents import (
     BOUND,
     BULKY,
     FINAL,
-    LARGEST,
+    STANDING,
     SWEPT,
     changes,
     has_token,
@@ -34,7 +33,8 @@ from orchestrator.adapters.documents import (
     row,
     too_large,
 )
-from orchestrator.errors import CancelRequested, DuplicateTask, InfrastructureError, InvalidTask, Superseded
+from orchestrator.adapters.mongo_errors import translated
+from orchestrator.errors import CancelRequested, Superseded
 from orchestrator.ports import Move
 from orchestrator.records import LONGEST_LEASE, Document
 from orchestrator.settings import Settings
@@ -44,7 +44,8 @@ Stage = dict[str, Any]
 _ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"history.0": {"$exists": False}}
-_NEWEST_FIRST = ("created_at", -1)
+_NEWEST_FIRST, _OLDEST_FIRST = ("created_at", -1), [("created_at", 1)]
+_BATCH = 100
 # as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
 _EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
 _NOW_MS = {"$toLong": "$$NOW"}
@@ -64,19 +65,19 @@ class MongoTaskStore:
 
     def prepare(self) -> None:
         """Make the indexes that are missing: for lists and for the sweep."""
-        with _errors():
+        with translated():
             for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST]):
                 self._tasks.create_index(keys)
             self._tasks.create_index("settled", partialFilterExpression={"settled": False})
 
     def insert(self, document: Document) -> None:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
-        with _errors():
+        with translated():
             self._tasks.insert_one(dict(document))
 
     def find(self, task_id: str) -> Document | None:
         """The document, or None."""
-        with _errors():
+        with translated():
             return self._tasks.find_one({"_id": task_id})
 
     def list(self, status: str | None, limit: int) -> Sequence[Document]:
@@ -84,7 +85,7 @@ class MongoTaskStore:
         if limit < 1:  # MongoDB takes 0 for no limit
             return []
         query = {} if status is None else {"status": status}
-        with _errors():
+        with translated():
             found = self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[_NEWEST_FIRST], limit=limit)
             return [*found]
 
@@ -97,12 +98,12 @@ class MongoTaskStore:
         values = {"lease": {"$cond": [free, lease, "$lease"]}}
         if engine is not None:
             values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
-        with _errors():
+        with translated():
             self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set(values))
         document = self.find(task_id)
         if document is None or not is_held(document, token) or engine not in (None, document.get("engine")):
             return None
-        with _errors():
+        with translated():
             size = len(bson.encode(document))
         if leaves_no_room(document, size):
             self.let_go(task_id, token)
@@ -112,14 +113,14 @@ class MongoTaskStore:
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
         """Extend the leases in one write. A token belongs to one task, so ids and tokens need no pairing in the filter."""
         ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
-        with _errors():
+        with translated():
             self._tasks.update_many(ours, _set(_expiry("lease.expires_at", ttl)))
             found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
-        return frozenset(document["_id"] for document in found if has_token(document, tokens[document["_id"]]))
+        return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
 
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease."""
-        with _errors():
+        with translated():
             held = {"_id": task_id, "lease.token": token, "status": _ALIVE}
             self._tasks.update_one(held, {"$set": {"lease": None}})
 
@@ -138,7 +139,7 @@ class MongoTaskStore:
         values["history"] = {"$concatArrays": [_HISTORY, [{"$literal": row(move)}]]}
         if move.entry.status in TERMINAL:
             values["lease.expires_at"] = "$$NOW"
-        with _errors():
+        with translated():
             self._tasks.update_one(expected, _set(values))
         document = self.find(move.task_id)
         if document is not None and is_cancelled_before(document, move):
@@ -151,58 +152,66 @@ class MongoTaskStore:
         """In one write, judged by the server's clock."""
         dated = {"$cond": [{"$eq": [{"$type": "$created_at"}, "date"]}, "$created_at", None]}
         bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated}
-        with _errors():
+        with translated():
             self._tasks.update_one(
                 {"_id": task_id, "status": _ALIVE}, [{"$replaceWith": {"$cond": [_EXPIRED, bare, "$$ROOT"]}}]
             )
 
     def settle(self, task_id: str, seq: int) -> None:
         """Set ``published`` and ``settled``."""
-        with _errors():
+        with translated():
             self._tasks.update_one({"_id": task_id, "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time once."""
         open_ = {"_id": task_id, "status": _ALIVE, "cancel_requested_at": None}
-        with _errors():
+        with translated():
             self._tasks.update_one(open_, _set({"cancel_requested_at": "$$NOW"}))
         return self.find(task_id)
 
     def cancelled(self, task_ids: Group[str]) -> frozenset[str]:
         """One look at all of them."""
         wanted = {"_id": {"$in": [*task_ids]}}
-        with _errors():
+        with translated():
             found = [*self._tasks.find(wanted, {"cancel_requested_at": 1})]
         return frozenset(document["_id"] for document in found if document.get("cancel_requested_at") is not None)
 
     def now(self) -> datetime:
         """The server's time; a command's answer has naive dates unless told otherwise."""
-        with _errors():
+        with translated():
             return cast("datetime", self._client().admin.command("hello", codec_options=_ZONED)["localTime"])
 
-    def active(self) -> Sequence[Document]:
+    def active(self) -> Iterator[Document]:
         """By status."""
-        return self._some({"status": {"$in": ACTIVE}}, 0)
+        return self._some({"status": {"$in": ACTIVE}}, None, _OLDEST_FIRST)
 
-    def waiting(self, limit: int) -> Sequence[Document]:
+    def waiting(self, limit: int) -> Iterator[Document]:
         """By status, oldest first."""
-        return self._some({"status": str(INITIAL)}, limit)
+        return self._some({"status": str(INITIAL)}, limit, _OLDEST_FIRST)
 
-    def unsettled(self, limit: int) -> Sequence[Document]:
+    def unsettled(self, limit: int) -> Iterator[Document]:
         """By the index of those."""
-        return self._some({"settled": False}, limit)
+        return self._some({"settled": False}, limit, [])
+
+    def standing(self, task_ids: Group[str]) -> Mapping[str, Document]:
+        """In one query."""
+        if not task_ids:
+            return {}
+        with translated():
+            found = self._tasks.find({"_id": {"$in": [*task_ids]}}, dict.fromkeys(STANDING, 1))
+            return {document["_id"]: document for document in found}
 
     def deployment(self) -> str:
         """Kept in the collection ``meta``."""
-        with _errors():
-            meta = self._client()[self._database]["meta"]
+        with translated():
+            meta = self._collection("meta")
             meta.update_one({"_id": "deployment"}, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
             found = meta.find_one({"_id": "deployment"})
         return str(found["id"]) if found else ""
 
-    def _some(self, query: Stage, limit: int) -> Sequence[Document]:
-        with _errors():
-            return [*self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=[("created_at", 1)], limit=limit)]
+    def _some(self, query: Stage, limit: int | None, order: Sequence[tuple[str, int]]) -> Iterator[Document]:
+        with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=order, batch_size=_BATCH) as found:
+            yield from islice((document for document in found if isinstance(document["_id"], Hashable)), limit)
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
@@ -210,10 +219,11 @@ class MongoTaskStore:
 
     @property
     def _tasks(self) -> Collection[Mapping[str, Any]]:
-        return self._client()[self._database]["tasks"]
+        return self._collection("tasks")
 
-
-_TOO_LARGE = frozenset({10334, 17419, 17420})
+    def _collection(self, name: str) -> Collection[Mapping[str, Any]]:
+        """What is judged after a write must be what was written, whatever MONGO_URI says of secondaries."""
+        return self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)[name]
 
 
 def _expiry(field: str, ttl: float) -> Stage:
@@ -222,19 +232,3 @@ def _expiry(field: str, ttl: float) -> Stage:
 
 def _set(values: Stage) -> Sequence[Stage]:
     return [{"$set": values}]
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except DuplicateKeyError:
-        raise DuplicateTask("a task with this id exists already") from None
-    except DocumentTooLarge as error:
-        raise InvalidTask([f"task: {error}"]) from error
-    except PyMongoError as error:
-        if isinstance(error, OperationFailure) and error.code in _TOO_LARGE:
-            raise too_large(LARGEST) from error
-        raise InfrastructureError("mongodb", str(error).partition(", Timeout:")[0]) from error
-    except (BSONError, OverflowError, UnicodeEncodeError, RecursionError) as error:
-        raise InvalidTask([f"the document cannot be stored: {error}"]) from error

@@ -1,6 +1,6 @@
 """Where the task documents are kept."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -80,14 +80,20 @@ class TaskStore(Protocol):
     def now(self) -> datetime:
         """The database's clock."""
 
-    def active(self) -> Sequence[Document]:
-        """The tasks that are running, collecting or uploading; of each what a sweep looks at, nothing that may be large."""
+    def active(self) -> Iterable[Document]:
+        """The tasks that are running, collecting or uploading; of each what a sweep looks at, read one after the other.
 
-    def waiting(self, limit: int) -> Sequence[Document]:
+        Here and in the next two, one whose id cannot be hashed is left out: it can be nobody's.
+        """
+
+    def waiting(self, limit: int) -> Iterable[Document]:
         """The queued tasks that were created first, likewise."""
 
-    def unsettled(self, limit: int) -> Sequence[Document]:
-        """Terminal tasks that are not settled, likewise."""
+    def unsettled(self, limit: int) -> Iterable[Document]:
+        """Terminal tasks that are not settled, likewise, in any order."""
+
+    def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """Status and attempt of those of the tasks that there are, by id."""
 
     def deployment(self) -> str:
         """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""

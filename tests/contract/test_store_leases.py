@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.errors import Superseded
 from orchestrator.ports import TaskStore
+from orchestrator.records import LONGEST_LEASE
 from orchestrator.task import Task
 from statemachine import TERMINAL, State
 from tests.support.stored import EXPIRED, TTL, finished, move, queued, race, stored
@@ -72,6 +73,32 @@ def test_a_lease_that_no_worker_wrote_holds_nothing(store: TaskStore, lease: obj
     claimed = store.claim("t1", "worker", "one", TTL)
     assert claimed is not None
     assert Task.from_document(claimed).lease.token == "one"
+
+
+@pytest.mark.parametrize("ends", [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "tomorrow"], ids=str)
+def test_a_lease_that_ends_when_none_can_holds_nothing(store: TaskStore, ends: object) -> None:
+    """Whoever wrote it, no worker took it: a token alone keeps nobody out."""
+    store.insert(queued(lease={"worker": "nobody", "token": "x", "expires_at": ends}))
+    assert store.claim("t1", "worker", "one", TTL) is not None
+    assert store.claim("t1", "other", "two", TTL) is None
+    assert store.advance(move())["status"] == "running"
+
+
+def test_the_longest_lease_holds(store: TaskStore) -> None:
+    """What a worker may take is never thought of as impossible."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", LONGEST_LEASE)
+    assert store.claim("t1", "other", "two", TTL) is None
+    assert store.renew({"t1": "one"}, LONGEST_LEASE) == {"t1"}
+    assert store.claim("t1", "other", "two", TTL) is None
+
+
+@pytest.mark.parametrize("made", [datetime(9999, 12, 31, tzinfo=UTC), "some day", None], ids=str)
+def test_a_task_made_in_the_future_can_be_had(store: TaskStore, made: object) -> None:
+    """When a task was made is shown and sorted by, no more."""
+    store.insert(queued(created_at=made))
+    assert [document["_id"] for document in store.waiting(10)] == ["t1"]
+    assert store.claim("t1", "worker", "one", TTL) is not None
 
 
 def test_of_many_claims_at_once_one_wins(store: TaskStore) -> None:

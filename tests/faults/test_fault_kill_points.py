@@ -54,6 +54,7 @@ NOT_OF_A_RUN = {
     "logs.get": "the client's; it reads",
     "store.let_go": "made only when a worker hands over or a run raises: test_fault_stop.py",
     "store.reset": "made only for a document that no worker could have written, before its task has any attempt",
+    "store.standing": "a look of the sweep; it reads",
     "engine.noted": "a look at what may be told; it reads",
     "engine.host": "a look at the host; it reads",
 }

@@ -9,7 +9,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.ports import ContainerPlan, Created, Move
 from orchestrator.records import Document
 from orchestrator.run import Run
-from orchestrator.sweep import Kind, Sweep
+from orchestrator.sweep import Action, Kind, Sweep
 from tests.model.parts import PacedLeases, Parts
 from tests.support.baton import How
 
@@ -69,36 +69,32 @@ class PublishesNothingTwice(Ledger):
 class NeverAdopts(Sweep):
     """A sweep that leaves tasks to workers that may be dead."""
 
-    def plan(self):  # noqa: ANN201
-        """All but adoptions."""
-        return [action for action in super().plan() if action.kind is not Kind.ADOPT]
+    def _is_done(self, action: Action) -> bool:
+        return action.kind is not Kind.ADOPT and super()._is_done(action)
 
 
 @frozen
 class NeverEnqueues(Sweep):
     """A sweep that trusts the queue."""
 
-    def plan(self):  # noqa: ANN201
-        """All but the queue."""
-        return [action for action in super().plan() if action.kind is not Kind.ENQUEUE]
+    def _is_done(self, action: Action) -> bool:
+        return action.kind is not Kind.ENQUEUE and super()._is_done(action)
 
 
 @frozen
 class NeverSettles(Sweep):
     """A sweep that leaves ends to workers that may be dead."""
 
-    def plan(self):  # noqa: ANN201
-        """All but ends."""
-        return [action for action in super().plan() if action.kind is not Kind.SETTLE]
+    def _is_done(self, action: Action) -> bool:
+        return action.kind is not Kind.SETTLE and super()._is_done(action)
 
 
 @frozen
 class NeverRemoves(Sweep):
     """A sweep that leaves containers alone."""
 
-    def plan(self):  # noqa: ANN201
-        """All but containers."""
-        return [action for action in super().plan() if action.kind is not Kind.REMOVE]
+    def _is_done(self, action: Action) -> bool:
+        return action.kind is not Kind.REMOVE and super()._is_done(action)
 
 
 class NeverConfirms(PacedLeases):

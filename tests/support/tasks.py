@@ -24,7 +24,7 @@ def finished() -> Task:
         status=State.FAILED,
         request={"image": "busybox", "command": ["false"]},
         seq=4,
-        attempt=1,
+        attempt=2,
         history=entries(),
         published=4,
         created_at=BEGAN,

@@ -1,5 +1,7 @@
 """New attempts: for what the infrastructure broke, for what failed by itself, and never two of them at once."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, Superseded
+from orchestrator.run import Run
 from orchestrator.settings import Settings
 from orchestrator.task import Task
 from statemachine import State
@@ -74,6 +77,23 @@ def test_a_task_that_fails_by_itself_is_tried_as_often_as_it_asks(
     assert len(world.engine.starts) == 3
     assert not world.engine.containers
     assert [entry.attempt for entry in task.history] == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]
+
+
+def test_who_waited_to_end_an_attempt_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    """A thread that was to end the program for its output finds the one that ends it for its time, and then another attempt."""
+    world, process = World(tmp_path, {PROGRAM: FOREVER}), Process()
+    run = Run(world.client.submit(REQUEST), "token", State.RUNNING, container="first")
+
+    @contextlib.contextmanager
+    def wait_long() -> Iterator[None]:
+        run.begin_anew()
+        run.container = "second"
+        yield
+
+    run.ending = wait_long()
+    world.worker(process).effects.end_quietly(run, Cause.OUTPUT_LIMIT)
+    assert run.ended_for is None
+    assert not process.calls["stop"]
 
 
 def test_a_task_is_not_tried_again_unless_it_asks(tmp_path: Path) -> None:

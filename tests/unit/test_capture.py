@@ -11,8 +11,9 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import Chunk, ContainerState, Phase, Sample, Stream
-from orchestrator.spool import Spool
+from orchestrator.spool import Spool, sealed
 from orchestrator.usage import Meter
+from tests.support.full_file import FullFile
 from tests.support.world import Clock
 
 WHOLE = [(Stream.STDOUT, b"one "), (Stream.STDERR, b"err"), (Stream.STDOUT, b"two")]
@@ -61,9 +62,9 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "_FIRST_SAMPLE", 0.01)
 
 
-def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int = 100) -> tuple[Capture, Spool]:
+def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int = 100, tail: int = 0) -> tuple[Capture, Spool]:
     """A capture that has begun."""
-    spool = Spool(folder, cap)
+    spool = Spool(folder, cap, tail)
     spool.open()
     watched = Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False)
     begun = Capture(watched, chunks)
@@ -173,6 +174,109 @@ def test_after_the_finish_nothing_is_written(tmp_path: Path) -> None:
     gate.set()
     begun._pumping.join(LONG)
     assert kept(spool) == (b"one ", b"")
+
+
+@pytest.mark.parametrize("tail", [0, 4])
+@pytest.mark.parametrize(
+    "late", [None, ContainerMissing("c"), InfrastructureError("docker", "away")], ids=["log", "gone", "away"]
+)
+def test_after_the_finish_the_spool_is_the_callers(tmp_path: Path, late: Exception | None, tail: int) -> None:
+    """A pump that was held up by the engine may come back while the output is read again without it."""
+    engine, asked, answered = Scripted(), threading.Event(), threading.Event()
+
+    def read_log(_: str) -> Iterator[Chunk]:
+        asked.set()
+        answered.wait(LONG)
+        if late:
+            raise late
+        return iter(WHOLE)
+
+    engine.read_log = read_log
+    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]), cap=8, tail=tail)
+    asked.wait(LONG)
+    engine.exited.set()
+    assert not begun.finish(0.01)
+
+    def log() -> Iterator[Chunk]:
+        yield Stream.STDOUT, b"one t"
+        answered.set()
+        begun._pumping.join(LONG)
+        yield Stream.STDOUT, b"wo"
+        yield WHOLE[1]
+
+    spool.catch_up(log())
+    sums = spool.seal(complete=True)
+    assert kept(spool) == (b"one two", b"err")
+    assert sealed(tmp_path) == sums
+
+
+def test_what_was_given_up_is_not_whole_later(tmp_path: Path) -> None:
+    """What the pump read since then is nowhere, though it came to its end."""
+    engine, gate = Scripted(exits=True), threading.Event()
+
+    def stuck() -> Iterator[Chunk]:
+        gate.wait(LONG)
+        yield from WHOLE
+
+    begun, _ = watching(tmp_path, engine, stuck())
+    assert not begun.finish(0)
+    gate.set()
+    begun._pumping.join(LONG)
+    assert not begun.finish(LONG)
+
+
+def test_what_comes_as_it_is_given_up_is_not_whole(tmp_path: Path) -> None:
+    """However soon after it the pump comes to its end."""
+    engine, gate = Scripted(exits=True), threading.Event()
+
+    def stuck() -> Iterator[Chunk]:
+        gate.wait(LONG)
+        yield from WHOLE
+
+    begun, _ = watching(tmp_path, engine, stuck())
+
+    class Overtaken:
+        """The lock, and as the task's own thread gives it back the pump comes to its end."""
+
+        lock = begun._writing
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+            if threading.current_thread() is not begun._pumping:
+                gate.set()
+                begun._pumping.join(LONG)
+
+    begun._writing = Overtaken()
+    assert not begun.finish(0)
+    assert not begun._pumping.is_alive()
+
+
+def test_what_a_full_disk_has_cost_is_read_from_the_log(tmp_path: Path) -> None:
+    """The part of a chunk that fitted is not there twice; nor does a disk that is broken for longer end the reading."""
+    engine, rewinds = Scripted(), []
+    spool = Spool(tmp_path, 100)
+    spool.open()
+    rewind, spool._files[Stream.STDOUT] = spool.rewind, FullFile(spool._files[Stream.STDOUT], [2])
+
+    def rewind_later() -> None:
+        rewinds.append(len(rewinds))
+        if len(rewinds) == 1:
+            _full()
+        spool._files[Stream.STDOUT].room[0] = 100
+        rewind()
+
+    spool.rewind = rewind_later
+    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False), iter(WHOLE))
+    begun.begin()
+    until(lambda: kept(spool) == (b"one two", b"err"))
+    engine.exited.set()
+    assert begun.finish(LONG)
+    sums = spool.seal(complete=True)
+    assert sealed(tmp_path) == sums
+    assert kept(spool) == (b"one two", b"err")
 
 
 def test_samples_are_taken_and_the_deadline_is_enforced(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Watching a task: each event once and in order, whatever Pub/Sub loses, repeats or brings late."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,16 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator import client as client_module
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client
 from orchestrator.codec import to_document
-from orchestrator.errors import UnknownTask
+from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.event import Event
 from orchestrator.services import Services
+from orchestrator.settings import Settings
 from orchestrator.task import Task
+from tests.support.faults import Fault, Guarded, Process, When
 from tests.support.tasks import BEGAN, finished
 from tests.support.world import World
 
@@ -84,6 +87,81 @@ def test_watching_a_finished_task_tells_its_history(tmp_path: Path) -> None:
     assert first == second
     assert [event.seq for event in first] == [0, 1, 2, 3, 4]
     assert list(world.client.watch(task.id, 2)) == first[3:]
+
+
+@contextmanager
+def _broken_off(events: list[Event]) -> Iterator[Iterator[Event | None]]:
+    """A subscription whose server goes away after these events."""
+
+    def heard() -> Iterator[Event | None]:
+        yield from events
+        raise InfrastructureError("redis", "reset")
+
+    yield heard()
+
+
+class Ailing:
+    """A bus whose subscriptions end one after the other as they are given; one that is an error cannot be had."""
+
+    def __init__(self, *ends: list[Event] | InfrastructureError) -> None:
+        self._ends = list(ends)
+        self.asked = 0
+
+    def subscribe(self, _: str | None) -> AbstractContextManager[Iterator[Event | None]]:
+        """See ports.EventBus."""
+        self.asked += 1
+        end = self._ends.pop(0) if len(self._ends) > 1 else self._ends[0]
+        if isinstance(end, InfrastructureError):
+            raise end
+        return _broken_off(end)
+
+
+def _ailing(folder: Path, *ends: list[Event] | InfrastructureError, budget: float = 60.0) -> tuple[Ailing, World]:
+    """An installation that has the whole task, on such a bus."""
+    world = World(folder, settings=Settings(retry_budget=budget))
+    world.services.store.insert({"_id": "t1", "image": "busybox", "status": "queued", "seq": 0, "created_at": BEGAN})
+    bus = Ailing(*ends)
+    world.services.events = bus
+    return bus, world
+
+
+AWAY = InfrastructureError("redis", "away")
+
+
+def test_watching_outlasts_a_bus_that_goes_away_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came meanwhile is read from the store, and nothing is told twice."""
+    monkeypatch.setattr(client_module, "_AGAIN", 0.01)
+    bus, world = _ailing(tmp_path, EVENTS[1:3], AWAY, [])
+    task = Lossy(world.services.store, [])
+    task.stored(2)
+    seen = []
+    for event in world.client.watch("t1"):
+        seen.append(event)
+        if event.seq == 2:
+            task.stored(len(WHOLE.history))
+    assert seen == EVENTS
+    assert bus.asked == 3
+
+
+def test_watching_outlasts_a_store_that_goes_away_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the bus brings, the store is asked for what came before it."""
+    monkeypatch.setattr(client_module, "_AGAIN", 0.01)
+    world = World(tmp_path)
+    task = world.client.submit({"image": "busybox"})
+    world.worker().run(task.id)
+    process = Process([Fault("find", nth, When.BEFORE, InfrastructureError("mongodb", "away")) for nth in (1, 2)])
+    world.services.store = Guarded(process, world.services.store)
+    assert [event.seq for event in world.client.watch(task.id)] == [0, 1, 2, 3, 4]
+    assert process.calls["find"] == 3
+
+
+def test_watching_ends_with_an_error_when_a_server_stays_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After RETRY_BUDGET without a word, which is long enough to tell the caller."""
+    monkeypatch.setattr(client_module, "_AGAIN", 0.01)
+    bus, world = _ailing(tmp_path, AWAY, budget=0.1)
+    with pytest.raises(InfrastructureError, match="away"):
+        next(world.client.watch("t1"))
+    assert bus.asked > 1
 
 
 def test_watching_an_unknown_task_is_an_error(tmp_path: Path) -> None:

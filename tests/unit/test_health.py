@@ -1,12 +1,14 @@
 """What probes are told over HTTP."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
+from orchestrator import health
 from orchestrator.health import Health, serve
 
 NOW = [Health(alive=True, draining=False, tasks=0)]
@@ -45,6 +47,14 @@ def test_probes_tell_a_draining_worker_from_a_dead_one(address: str, health: Hea
     facts = {"alive": health.alive, "draining": health.draining, "tasks": health.tasks}
     assert asked(f"{address}/healthz") == (lives, facts)
     assert asked(f"{address}/readyz") == (takes, facts)
+
+
+def test_a_connection_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would hold a thread and a file of the worker's for ever."""
+    monkeypatch.setattr(health, "_IDLE", 0.1)
+    with serve(0, lambda: NOW[0]) as server, socket.create_connection(server.server_address[:2], timeout=10) as idle:
+        assert idle.recv(1) == b""
+        server.shutdown()
 
 
 def test_there_is_nothing_else(address: str) -> None:

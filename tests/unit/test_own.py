@@ -9,12 +9,14 @@ import pytest
 
 from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.cause import Cause
+from orchestrator.codec import to_document
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, ContainerState, Phase, Stream
 from orchestrator.records import Document
 from orchestrator.request import Limits
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
+from tests.support.tasks import entries
 from tests.support.world import World
 
 PROGRAM = ("program",)
@@ -49,9 +51,11 @@ def _runs(world: World, name: str, labels: dict[str, str]) -> ContainerState:
 
 
 def _forged(status: State, container: ContainerState) -> Document:
-    """A document that no worker wrote."""
+    """A document that no worker wrote, though it looks as if."""
     reference = {"id": container.id, "name": NAME, "engine": "memory"}
-    return {"_id": "t", **REQUEST, "status": status, "seq": 1, "attempt": 1, "engine": "memory", "container": reference}
+    history = [entry for entry in entries() if entry.seq <= BEGUN.index(status) + 1]
+    own = {"status": status, "seq": len(history), "history": to_document({"h": history})["h"]}
+    return {"_id": "t", **REQUEST, **own, "attempt": 1, "engine": "memory", "container": reference}
 
 
 def _strange(world: World, strange: Strange) -> ContainerState:
@@ -110,12 +114,12 @@ def test_who_made_the_container_asks_nothing_for_it(world: World) -> None:
     assert "inspect" not in process.log[: process.log.index("wait")]
 
 
-def test_a_name_that_another_deployment_has_costs_an_attempt_and_not_the_others_container(world: World) -> None:
-    """Why is told; the next attempt has another name."""
+def test_a_name_that_another_deployment_has_is_not_taken_for_a_program_that_was_begun(world: World) -> None:
+    """A new attempt, which has another name, is made; the broken one says why, and the other's container runs on."""
     container = _strange(world, STRANGERS["another deployment's"])
-    world.client.submit({**REQUEST, "limits": {"timeout": 1}}, "t")
+    world.client.submit({**REQUEST}, "t")
     task = world.worker().run("t")
     assert task
-    assert (task.attempt, task.status) == (2, State.TIMED_OUT)
+    assert (task.status, task.attempt) == (State.TIMED_OUT, 2)
     assert "other labels" in task.attempts[0].message
     assert world.engine.inspect(container.id).phase is Phase.RUNNING

@@ -7,10 +7,11 @@ import pytest
 from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, InvalidTask
+from orchestrator.event import Event
 from orchestrator.ports import ContainerState, Stream
 from orchestrator.task import Task
 from statemachine import State
-from tests.support.faults import Fault, Process, When
+from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
 
 PROGRAM = ("program",)
@@ -157,3 +158,39 @@ def test_a_second_delivery_returns_quietly(tmp_path: Path) -> None:
     world, task = run(tmp_path, Program())
     assert world.worker().run(task.id) is None
     assert world.client.get(task.id).history == task.history
+
+
+def test_what_an_earlier_holder_stored_and_did_not_publish_goes_out_on_adoption(tmp_path: Path) -> None:
+    """Before anything else is done about the task, which may run for hours yet."""
+    world = World(tmp_path, {PROGRAM: FOREVER})
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("publish", 1, When.BEFORE, Killed())])).run("t")
+    assert [event.status for event in world.published] == [State.QUEUED]
+    world.expire_leases()
+    heir = Process([Fault("wait", 1, When.BEFORE, Killed())])
+    with pytest.raises(Killed):
+        world.worker(heir).run("t")
+    assert [(event.seq, event.status) for event in world.published] == [(0, State.QUEUED), (1, State.RUNNING)]
+    assert "advance" not in heir.log
+
+
+@pytest.mark.parametrize("created_at", [..., None, "some day"])
+def test_when_a_task_was_made_is_written_by_its_worker_when_its_owner_left_it_out(tmp_path: Path, created_at: object) -> None:
+    """Lists are sorted by it, so it is the time of the first transition."""
+    world = World(tmp_path)
+    given = {} if created_at is ... else {"created_at": created_at}
+    world.services.store.insert({"_id": "t", "status": "queued", "image": "busybox", **given})
+    ended = world.worker().run("t")
+    assert ended
+    assert ended.created_at == ended.history[0].at
+    assert Event.all_of(ended)[0].at == ended.created_at
+
+
+def test_when_a_task_was_made_stays_as_its_owner_wrote_it(tmp_path: Path) -> None:
+    """It is the owner's to say."""
+    world = World(tmp_path)
+    task = world.client.submit({"image": "busybox"})
+    ended = world.worker().run(task.id)
+    assert ended
+    assert ended.created_at == task.created_at

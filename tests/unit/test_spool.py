@@ -2,14 +2,17 @@
 
 import hashlib
 import tempfile
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.ports import Stream
 from orchestrator.spool import Spool, salvage, sealed
+from orchestrator.tail import marker
+from tests.support.full_file import FullFile
 
 TEXT = st.binary(max_size=60)
 CUTS = st.lists(st.integers(0, 60), max_size=6)
@@ -64,6 +67,33 @@ def test_the_file_is_the_first_bytes_of_the_stream(
             assert sums[stream].truncated == (len(text) > cap)
         assert sealed(Path(name) / "spool") == sums
         assert spool.overflowed == (max(len(out), len(err)) > cap)
+
+
+@example(bytes(range(30)), [], [7], 5, 0)
+@example(bytes(range(30)), [], [7], 15, 8)
+@given(TEXT, CUTS, CUTS, st.integers(0, 70), st.sampled_from([0, 8]))
+def test_what_a_full_disk_took_of_a_chunk_does_no_harm(
+    text: bytes, cuts: list[int], again: list[int], room: int, tail: int
+) -> None:
+    """Sealed without the rest it is a beginning whose sum is right; once there is room, it is as if there always had been."""
+    with tempfile.TemporaryDirectory() as name:
+        spool, left = Spool(Path(name), 20, tail), [room]
+        spool.open()
+        spool._files = {stream: FullFile(file, left) for stream, file in spool._files.items()}
+        for ring in spool._tails.values():
+            ring._file = FullFile(ring._file, left)
+        with suppress(OSError):
+            for piece in pieces(text, cuts):
+                spool.write(Stream.STDOUT, piece)
+        assert spool.seal(complete=False) == sealed(Path(name))
+        assert spool.path(Stream.STDOUT).read_bytes()[: 20 - tail] == text[: spool._kept(Stream.STDOUT)]
+        spool.catch_up((Stream.STDOUT, piece) for piece in pieces(text, again))
+        sums = spool.seal(complete=True)
+        assert sums == sealed(Path(name))
+        lost = sums[Stream.STDOUT].dropped
+        assert lost == max(len(text) - 20, 0)
+        whole = text[: 20 - tail] + marker(lost) + text[len(text) - tail :] if tail and lost else text[:20]
+        assert spool.path(Stream.STDOUT).read_bytes() == whole
 
 
 @given(TEXT, st.integers(0, 60))

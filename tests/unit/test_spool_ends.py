@@ -67,6 +67,13 @@ def test_output_that_comes_again_from_its_beginning_is_not_kept_twice(tmp_path: 
     assert sums[OUT].dropped == 3
 
 
+def test_a_closed_tail_takes_nothing_in_silence(tmp_path: Path) -> None:
+    """Nor does a closed file."""
+    spool, _ = _spooled(tmp_path, 20, 10, [b"0123456789"])
+    with pytest.raises(ValueError, match="closed file"):
+        spool.write(OUT, b"a")
+
+
 def test_without_a_tail_the_program_is_to_be_ended(tmp_path: Path) -> None:
     """As ever."""
     spool = Spool(tmp_path, 10)

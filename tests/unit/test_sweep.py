@@ -1,10 +1,14 @@
 """The sweep finds what is lost or left behind, in both directions, and touches nothing else."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from orchestrator import sweep as sweep_module
 from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_store import _key
+from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.sweep import Kind
 from statemachine import State
@@ -155,3 +159,84 @@ def test_a_document_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
     world.services.store.insert({"_id": "bad", "status": "running", "seq": "many", "history": 5})
     world.sweep().once(30)
     assert world.client.get("t").status is State.SUCCEEDED
+
+
+def test_an_action_that_fails_holds_up_nothing_else(tmp_path: Path) -> None:
+    """It is left for a later sweep, and what was done is what is told."""
+    world = World(tmp_path)
+    for name in ("a", "b", "c"):
+        world.client.submit(REQUEST, name)
+        world.queue.take()
+    world.clock.advance(60)
+    failing = Process([Fault("enqueue", 1, When.BEFORE, InfrastructureError("redis", "away"))])
+    done = world.sweep(failing).once(30)
+    assert failing.calls["enqueue"] == 3
+    assert {action.subject for action in done} == world.queue.first(10).task_ids
+    assert len(done) == 2
+    (left,) = world.sweep().once(30)
+    assert {*world.queue.first(10).task_ids} == {"a", "b", "c"}
+    assert left not in done
+
+
+def test_an_engine_that_refuses_to_clean_up_keeps_no_task_from_its_worker(tmp_path: Path) -> None:
+    """Tasks come first, and each container is a trouble of its own."""
+    world = died(tmp_path, "wait", 1)
+    for task_id in ("u", "v"):
+        puppet = Puppet(task_id)
+        world.client.submit(REQUEST, task_id)
+        puppet.act("run", lambda puppet=puppet, task_id=task_id: world.worker(puppet).run(task_id)).until("wait")
+        puppet.die()
+        del world.services.store._documents[_key(task_id)]
+    process = Process([Fault("remove", 2, When.BEFORE, InfrastructureError("docker", "busy"))])
+    done = [(action.kind, action.subject) for action in world.sweep(process).once(30)]
+    assert done[0] == (Kind.ADOPT, "t")
+    assert world.client.get("t").status is State.SUCCEEDED
+    assert len([kind for kind, _ in done if kind is Kind.REMOVE]) == 1
+    assert len(world.engine.containers) == 1
+    world.sweep().once(30)
+    assert not world.engine.containers
+
+
+IMPOSSIBLE = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"created_at": IMPOSSIBLE},
+        {"lease": {"worker": "nobody", "token": "x", "expires_at": IMPOSSIBLE}},
+    ],
+    ids=["made in the future", "held for ever"],
+)
+def test_a_time_that_cannot_be_holds_up_no_queued_task(tmp_path: Path, strange: dict[str, object]) -> None:
+    """A foreign hand or a wrong clock wrote it."""
+    world = World(tmp_path)
+    world.services.store.insert({"_id": "t", "status": "queued", "image": "busybox", **strange})
+    world.sweep().once(30)
+    assert world.queue.take() == "t"
+    ended = world.worker().run("t")
+    assert ended
+    assert ended.status is State.SUCCEEDED
+
+
+def test_a_lease_that_ends_in_the_far_future_holds_up_no_running_task(tmp_path: Path) -> None:
+    """No worker takes one that is longer than an hour."""
+    world = died(tmp_path, "wait", 1)
+    document = dict(world.services.store.find("t"))
+    world.services.store._save({**document, "lease": {**document["lease"], "expires_at": IMPOSSIBLE}})
+    assert kinds(world) == [Kind.ADOPT]
+    world.sweep().once(30)
+    assert world.client.get("t").status is State.SUCCEEDED
+    assert list(world.engine.starts.values()) == [1]
+
+
+def test_a_line_longer_than_is_looked_at_gets_one_entry_more_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tasks that are not seen in it may stand further back: all of them again, each time, would make it endless."""
+    monkeypatch.setattr(sweep_module, "_LINE", 5)
+    world = World(tmp_path)
+    for number in range(10):
+        world.client.submit(REQUEST, f"t{number}")
+    world.clock.advance(60)
+    for further in range(1, 4):
+        assert [action.kind for action in world.sweep().once(30)] == [Kind.ENQUEUE]
+        assert len(world.queue._waiting) == 10 + further

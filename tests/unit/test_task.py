@@ -13,10 +13,13 @@ from orchestrator.records import Outcome
 from orchestrator.task import Task
 from statemachine import State
 from tests.support import junk
-from tests.support.tasks import BEGAN, finished
+from tests.support.tasks import BEGAN, entries, finished
 
 PLAIN = {dict, list, str, int, float, bool, datetime, type(None)}
 OWN = [field.name for field in fields(Task) if field.name not in {"id", "request"}]
+
+
+BEGUN = {"_id": "t1", "status": "running", "seq": 1, "attempt": 1, "history": to_document({"h": entries()[:1]})["h"]}
 
 
 def stored(task: Task) -> dict[str, object]:
@@ -81,7 +84,7 @@ def test_blank_fields_are_those_of_a_fresh_task() -> None:
 
 def test_whole_numbers_may_be_stored_as_doubles() -> None:
     """Some drivers know no other number, and the database finds 1.0 equal to 1."""
-    task = Task.from_document({"_id": "t1", "status": "running", "seq": 1.0})
+    task = Task.from_document({**BEGUN, "seq": 1.0})
     assert type(task.seq) is int
 
 
@@ -117,8 +120,17 @@ def test_document_with_a_bad_field_of_the_worker_is_refused(field: str, bad: lis
 def test_any_document_is_read_or_refused(first: object, second: object) -> None:
     """Nothing but InvalidTask comes out, whatever is in the fields that the worker owns."""
     for name in OWN:
-        document = {"_id": "t1", "status": "running", "image": second, name: first}
+        document = {**BEGUN, "image": second, name: first}
         try:
             assert Task.from_document(document).request == {"image": second}
         except InvalidTask as invalid:
             assert name in str(invalid)  # noqa: PT017
+
+
+def test_what_contradicts_its_own_history_is_refused() -> None:
+    """However well-formed: a task that never moved cannot run, nor be at its billionth attempt."""
+    forged = [{"status": "collecting"}, {"seq": 2}, {"attempt": 10**9}, {"published": 2}, {"history": [], "seq": 0}]
+    assert Task.from_document(BEGUN).status is State.RUNNING
+    for change in forged:
+        with pytest.raises(InvalidTask, match="history"):
+            Task.from_document({**BEGUN, **change})

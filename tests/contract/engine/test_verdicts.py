@@ -16,13 +16,15 @@ from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.cause import Cause
 from orchestrator.client import Client
-from orchestrator.ports import Host, Stream
+from orchestrator.codec import to_document
+from orchestrator.ports import Host, Phase, Stream
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 from orchestrator.tail import marker
 from orchestrator.task import Task
 from statemachine import State
 from tests.support.containers import IMAGE, Bench, library
+from tests.support.tasks import entries
 from tests.support.worker_process import until
 
 MEBI = 1 << 20
@@ -138,6 +140,20 @@ def test_more_than_the_host_has_is_refused(place: Place, limits: dict[str, objec
     task = place.run("true", limits=limits)
     assert (task.status, task.cause) == (State.FAILED, Cause.INVALID)
     assert "the engine's host has" in task.message
+
+
+def test_a_forged_document_reaches_no_container_of_anybody_else(place: Place, docker: Bench) -> None:
+    """It looks as if a worker had started that one: it is neither read nor ended at the time limit."""
+    container = docker.start("echo secret; exec sleep 1000")
+    engine = docker.engine.identity()
+    reference = {"id": container, "name": docker.names[-1], "engine": engine}
+    begun = {"status": "running", "seq": 1, "history": to_document({"h": entries()[:1]})["h"], "attempt": 1}
+    request = {"image": IMAGE, "command": "true", "limits": {"timeout": 0.5}}
+    place.services.store.insert({"_id": "forged", **request, **begun, "engine": engine, "container": reference})
+    task = place.services.runner.run("forged")
+    assert task
+    assert (task.status, task.cause, place.output(task)) == (State.FAILED, Cause.CONTAINER_LOST, b"")
+    assert docker.engine.inspect(container).phase is Phase.RUNNING
 
 
 def test_a_group_that_a_dead_worker_left_is_found_and_removed(place: Place, docker: Bench) -> None:

@@ -55,7 +55,7 @@ def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Deto
     took = time.monotonic() - began
     assert rule.struck == rule.times
     _one_object_each(site, tasks)
-    note(row, prove(site, *tasks, slots=SLOTS), [took], detail=f"{rule.struck} times")
+    note(row, prove(site, *tasks, slots=SLOTS), [took], detail=f"{rule.struck} of its requests")
 
 
 def test_object_storage_away_is_waited_for(detour: Detour) -> None:

@@ -37,11 +37,11 @@ class Row(Enum):
     KILLED_LIVE = 5, f"{_DAEMON} with live-restore (SIGKILL)", "running", _ENGINE
     RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE
     KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE
-    SOCKET_LOSES = 6, f"{_SOCKET} loses the reply", "twice for each call"
-    SOCKET_RESETS = 6, f"{_SOCKET} resets", "twice for each call"
-    SOCKET_500 = 6, f"{_SOCKET} answers 500", "twice for each call"
-    SOCKET_STALLS = 6, f"{_SOCKET} stalls for 5 s", "once for each call"
-    SOCKET_HANGS = 6, f"{_SOCKET} stalls for 65 s", "once for each call"
+    SOCKET_LOSES = 6, f"{_SOCKET} loses the reply", "in each call, with how often"
+    SOCKET_RESETS = 6, f"{_SOCKET} resets", "in each call, with how often"
+    SOCKET_500 = 6, f"{_SOCKET} answers 500", "in each call, with how often"
+    SOCKET_STALLS = 6, f"{_SOCKET} stalls for 5 s", "in each call, with how often"
+    SOCKET_HANGS = 6, f"{_SOCKET} stalls for 65 s", "in each call, with how often"
     SOCKET_CUT = 6, f"{_SOCKET} resets in the middle of a stream", "attach, logs"
     REMOVED = 7, "someone removes the container", "running, collecting"
     IMAGE_ABSENT = 8, "the registry has no such image", "queued", _SUBMIT

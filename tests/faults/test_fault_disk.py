@@ -12,6 +12,7 @@ from tests.support.fault_proof import prove
 from tests.support.fault_report import note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
+from tests.support.fault_wait import until
 from tests.support.servers import Corner
 
 
@@ -39,6 +40,7 @@ def test_a_log_that_never_fits_fails_the_task_and_says_why(site: Site) -> None:
     document = site.document(big)
     assert "No space left" in document["message"]
     assert document["logs"] is None
+    until(lambda: site.document(big).get("settled"))  # the disk is full until then
     small = site.submit(talker(0.3))
     site.ended([small])
     note(Row.DISK_SMALL, prove(site, big, small, slots=4), runs=1)

@@ -53,7 +53,8 @@ the first of each kind that the threads beside it made. A method that no kill is
 
 ## The table
 
-Seconds to recover: measured from what to what is said in the last column; a dash where there is nothing to wait for.
+Seconds to recover: measured from what to what is said in the last column; a dash where there is nothing to wait for. A task
+that was settled before anybody had to claim it counts until that was seen.
 
 | # | fault | moment | runs | invariants held | median s | worst s | counted from |
 |---|---|---|---|---|---|---|---|

@@ -10,7 +10,7 @@ from scripts.packages import NotReady
 from tests.support.containers import IMAGE
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_proxy import Proxy
+from tests.support.fault_proxy import Proxy, http_reply
 from tests.support.fault_registry import Registry
 from tests.support.fault_report import not_run, note
 from tests.support.fault_rows import Row
@@ -39,9 +39,14 @@ def way(registry: Registry) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.mark.parametrize("row", [Row.IMAGE_ABSENT])
-def test_an_image_that_is_not_there_fails_the_task_at_once(site: Site, way: Proxy, row: Row) -> None:
-    """The registry's 404 is for good: nothing is retried."""
+DENIED = b'{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}'
+
+
+@pytest.mark.parametrize("row", [Row.IMAGE_ABSENT, Row.IMAGE_DENIED], ids=lambda row: row.name)
+def test_an_image_that_cannot_be_had_fails_the_task_at_once(site: Site, way: Proxy, row: Row) -> None:
+    """The registry's 404 and 403 are for good: nothing is retried."""
+    if row is Row.IMAGE_DENIED:
+        way.add(rb"^(GET|HEAD) /v2/\S+/manifests", times=99, answer=http_reply(403, DENIED, "application/json"))
     site.worker("worker", PULL_POLICY="missing")
     began = time.monotonic()
     task_id = site.submit(ABSENT, image=f"127.0.0.1:{way.port}/nowhere:1")
@@ -52,7 +57,7 @@ def test_an_image_that_is_not_there_fails_the_task_at_once(site: Site, way: Prox
     note(row, held, [took])
 
 
-@pytest.mark.parametrize("row", [Row.REGISTRY_DOWN])
+@pytest.mark.parametrize("row", [Row.REGISTRY_DOWN], ids=lambda row: row.name)
 @pytest.mark.long
 def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, way: Proxy, row: Row) -> None:
     """The pull is retried with backoff until the registry is back, within the budget."""

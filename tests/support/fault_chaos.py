@@ -25,6 +25,8 @@ from tests.support.servers import Corner
 
 _DISK = 16
 """Megabytes of the disk for the spool."""
+_STARTING = 2.0
+"""Seconds within which a container that is being started runs."""
 
 
 @frozen
@@ -88,10 +90,17 @@ class Chaos:
         worker.signal(signal.SIGCONT)
 
     def restart_engine(self) -> None:
-        """The engine is stopped or killed, and started again; with live-restore, so that programs live on."""
+        """The engine is stopped or killed, and started again; with live-restore, so that programs live on.
+
+        Not while it starts a container: an engine that dies then leaves a process behind that nobody ever ends.
+        """
+        way = self.place.detour.docker
+        way.stall()
+        time.sleep(_STARTING)
         self.place.engine.stop(random.choice((signal.SIGTERM, signal.SIGKILL)))
         time.sleep(random.uniform(0, 3))
         self.place.engine.start()
+        way.flow()
 
     def empty_redis(self) -> None:
         """Redis forgets everything, as one that is restarted without its data does."""

@@ -45,6 +45,7 @@ class Row(Enum):
     SOCKET_CUT = 6, f"{_SOCKET} resets in the middle of a stream", "attach, logs"
     REMOVED = 7, "someone removes the container", "running, collecting"
     IMAGE_ABSENT = 8, "the registry has no such image", "queued", _SUBMIT
+    IMAGE_DENIED = 8, "the registry refuses access to the image", "queued", _SUBMIT
     REGISTRY_DOWN = 8, "the registry is down for a while", "queued", "registry back to end"
     REGISTRY_CUTS = 8, "the registry cuts the layer", "queued", _SUBMIT
     REGISTRY_STALLS = 8, "the registry stalls for 75 s", "queued", _SUBMIT

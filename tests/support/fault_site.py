@@ -59,11 +59,13 @@ class Site:
         for subscriber in self.subscribers.values():
             subscriber.close()
         self.starts.close()
-        self._clean()
-        self.docker.close()
-        self.mongo.close()
-        self.services.store.close()
-        self.services.engine.close()
+        try:
+            self._clean()
+        finally:
+            self.docker.close()
+            self.mongo.close()
+            self.services.store.close()
+            self.services.engine.close()
 
     def worker(self, name: str, at: str = "", with_signal: str = "SIGKILL", **environment: str) -> Child:
         """Start a worker; ``at`` is the point at which it gets the signal."""

@@ -118,6 +118,10 @@ class Effects:
         if not is_id(run.task.id):
             return True
         name = container_name(run.task.id, run.task.history[-1].attempt)
+        if run.capture:
+            run.capture.finish(0)
+        if run.spool:
+            run.spool.close()  # a file that is still open keeps its room on the disk
         try:
             self.engine.remove(name, self.deployment())
         except InfrastructureError as error:

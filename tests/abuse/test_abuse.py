@@ -50,10 +50,12 @@ def bench(servers: Embedded, tmp_path_factory: pytest.TempPathFactory, request: 
     finally:
         bench.close()
         installation.stop()
-    if os.environ.get(PAGE) and not request.session.testsfailed:
-        in_order = [bench.ran[program.name] for program in PROGRAMS if program.name in bench.ran]
-        abuse_page.write(Path(os.environ[PAGE]), in_order, (bench.baseline, bench.final), (ROOM, FLAT))
     corner.wipe()
+    if os.environ.get(PAGE) and not request.session.testsfailed:
+        assert len(bench.ran) == len(PROGRAMS), "the page is made of a run of all programs"
+        assert bench.final, "the page is made of a run of all tests"
+        in_order = [bench.ran[program.name] for program in PROGRAMS]
+        abuse_page.write(Path(os.environ[PAGE]), in_order, (bench.baseline, bench.final), (ROOM, FLAT))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from tests.support.fault_nursery import Nursery
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import not_run, note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 
@@ -21,20 +22,20 @@ time.sleep = lambda seconds: select.select((), (), (), seconds)
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
+def library(tmp_path: Path, row: Row) -> Path:
     """Debian's libfaketime, not installed."""
     file = tmp_path / "libfaketime.so"
     try:
         file.write_bytes(read("libfaketime", f"./usr/lib/{sysconfig.get_config_var('MULTIARCH')}/faketime/libfaketime.so.1"))
     except NotReady as reason:
-        not_run(16, "the clock jumps", reason)
+        not_run(row, reason)
     return file
 
 
-@pytest.mark.parametrize("jump", ["+1h", "-1h"])
+@pytest.mark.parametrize(("row", "jump"), [(Row.CLOCK_FORWARD, "+1h"), (Row.CLOCK_BACK, "-1h")])
 @pytest.mark.long
 def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
-    site: Site, library: Path, tmp_path: Path, jump: str
+    site: Site, library: Path, tmp_path: Path, row: Row, jump: str
 ) -> None:
     """Time limits and leases are by other clocks; a second worker with the right time sees nothing to take over."""
     clock = tmp_path / "clock"
@@ -61,6 +62,6 @@ def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
         documents = [site.document(task_id) for task_id in tasks]
         assert {document["worker"] for document in documents} == {"jumper"}
         assert {document["lease"]["worker"] for document in documents} == {"jumper"}
-        prove(site, *tasks)
+        held = prove(site, *tasks, slots=4)
         assert "adopt" not in other.said()
-    note(16, f"the clock jumps {jump}", "running", [], "", runs=2)
+    note(row, held, runs=2)

@@ -1,27 +1,26 @@
 """Row 17: the disk that output is spooled on is full."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.fault_disk import small_disk
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
+from tests.support.fault_wait import until
 from tests.support.servers import Corner
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MB; root alone may mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    """A disk of 1 MB."""
+    with small_disk(tmp_path / "small", 1) as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -41,10 +40,10 @@ def test_a_log_that_never_fits_fails_the_task_and_says_why(site: Site) -> None:
     document = site.document(big)
     assert "No space left" in document["message"]
     assert document["logs"] is None
+    until(lambda: site.document(big).get("settled"))  # the disk is full until then
     small = site.submit(talker(0.3))
     site.ended([small])
-    prove(site, big, small, slots=4)
-    note(17, "the spool's disk is too small", "collecting", [], "", runs=1)
+    note(Row.DISK_SMALL, prove(site, big, small, slots=4), runs=1)
 
 
 def test_a_disk_that_is_full_for_a_while_costs_only_time(site: Site, small: Path) -> None:
@@ -61,5 +60,4 @@ def test_a_disk_that_is_full_for_a_while_costs_only_time(site: Site, small: Path
     site.ended([task_id])
     took = time.monotonic() - freed
     assert site.document(task_id)["attempt"] == 1
-    prove(site, task_id, slots=4)
-    note(17, "the spool's disk is full for a while", "running, collecting", [took], "room to end")
+    note(Row.DISK_FULL, prove(site, task_id, slots=4), [took])

@@ -18,6 +18,7 @@ from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy, http_error
 from tests.support.fault_report import long, note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 from tests.support.servers import Corner
@@ -28,6 +29,7 @@ CALLS = {
     "attach": rb"^POST \S+/attach",
     "start": rb"^POST \S+/start",
     "wait": rb"^POST \S+/wait",
+    "logs": rb"^GET \S+/logs",
     "inspect": rb"^GET \S+/containers/[^/ ]+/json",
     "stats": rb"^GET \S+/stats",
     "kill": rb"^POST \S+/kill",
@@ -35,16 +37,16 @@ CALLS = {
     "remove": rb"^DELETE \S+/containers/",
     "remove volume": rb"^DELETE \S+/volumes/",
 }
-FAULTS: dict[str, dict[str, object]] = {
-    "loses the reply": {"lose_reply": True},
-    "resets": {"cut": True},
-    "answers 500": {"answer": http_error(500)},
-    "stalls for 5 s": {"stall_reply": 5.0},
+FAULTS: dict[Row, dict[str, object]] = {
+    Row.SOCKET_LOSES: {"lose_reply": True, "times": 2},
+    Row.SOCKET_RESETS: {"cut": True, "times": 2},
+    Row.SOCKET_500: {"answer": http_error(500), "times": 2},
+    Row.SOCKET_STALLS: {"stall_reply": 5.0},
+    Row.SOCKET_HANGS: {"stall_reply": 65.0},
 }
-STALL: dict[str, dict[str, object]] = {"stalls for 65 s": {"stall_reply": 65.0}}
-SHORT = {(call, "loses the reply") for call in CALLS} | {
-    (call, "answers 500") for call in ("create", "start", "wait", "inspect")
-}
+SHORT = [(call, Row.SOCKET_LOSES) for call in CALLS] + [
+    (call, Row.SOCKET_500) for call in ("create", "start", "wait", "inspect")
+]
 
 
 @frozen
@@ -79,22 +81,24 @@ def lanes(site: Site) -> Iterator[Lanes]:
         yield Lanes(site, stack)
 
 
-def test_every_call_to_the_engine_may_fail_twice(site: Site, lanes: Lanes) -> None:
-    """Reset, 500, silence, or a reply that is lost: the call is made again, the program runs once, its log is whole."""
-    faults = {**FAULTS, **STALL} if long() else FAULTS
-    chosen = [(call, fault) for call in CALLS for fault in faults if long() or (call, fault) in SHORT]
-    struck = {}
-    for call, fault in chosen:
-        lane = lanes()
-        struck[call, fault] = lane.proxy.add(CALLS[call], times=1 if "stall" in fault else 2, **faults[fault])
+def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
+    """Reset, 500, silence, or a reply that is lost, twice where it is made again: the program runs once, its log is whole."""
+    chosen = [(call, row) for row in FAULTS for call in CALLS] if long() else SHORT
+    struck, slots = {}, {}
+    for call, row in chosen:
+        lane = lanes(CONCURRENCY="1")
+        if call == "logs":  # which is asked for when attach has been cut
+            lane.proxy.add(CALLS["attach"], cut_reply_after=300)
+        struck[call, row] = lane.proxy.add(CALLS[call], **FAULTS[row])
         site.submit(*_asks_for(call), queue=lane.queue, files={"a": "b"}, limits={"timeout": 1.5 if call == "kill" else 120})
+        slots[lane.queue] = 1
     tasks = [*site.programs]
     site.ended(tasks, 240)
     until(lambda: all(rule.struck for rule in struck.values()))
-    prove(site, *tasks)
-    for fault in dict.fromkeys(fault for _, fault in chosen):
-        calls = [call for call, each in chosen if each == fault]
-        note(6, f"the Docker socket {fault}", ", ".join(calls), [], "", runs=len(calls))
+    held = prove(site, *tasks, slots=slots)
+    for row in dict.fromkeys(row for _, row in chosen):
+        often = [f"{call} {rule.struck}" for (call, each), rule in struck.items() if each is row]
+        note(row, held, runs=len(often), detail=", ".join(often))
 
 
 @pytest.mark.long
@@ -105,8 +109,7 @@ def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lane
     task_id = site.submit(talker(3, pause=0.02), lane.queue)
     site.ended([task_id])
     assert [cut.struck for cut in cuts] == [1, 1]
-    prove(site, task_id)
-    note(6, "the Docker socket resets in the middle of a stream", "attach, logs", [], "", runs=1)
+    note(Row.SOCKET_CUT, prove(site, task_id, slots={lane.queue: 4}), runs=1)
 
 
 @pytest.mark.long
@@ -125,13 +128,13 @@ def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site,
         lane.worker.dead()
     tasks = [task_id for _, _, task_id in victims]
     site.ended(tasks)
-    prove(site, *tasks)
+    held = prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 8})
     assert heir.alive
-    note(1, "SIGKILL the worker process", f"each of {len(requests)} requests to the engine on its way", [], "", runs=len(tasks))
+    note(Row.KILL_REQUEST, held, runs=len(tasks))
 
 
 def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
-    """While it runs, and while its log is collected; what was read of the output is kept."""
+    """What was read of the output is kept. One that is collected has an outcome already, and that stands."""
     site.worker("worker")
     running = site.submit(Program(talker(20).script, talker(20).stdout, talker(20).stderr, None))
     site.reaches(running, "running")
@@ -146,8 +149,10 @@ def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     # a forced removal kills first: who looks between the two sees a program that was killed
     assert site.document(running)["cause"] in {"container_lost", "signal"}
     assert site.document(running)["logs"]["stdout"]["bytes"] > len("started\n")
-    prove(site, running, collecting, slots=4)
-    note(7, "someone removes the container", "running, collecting", [], "", runs=2)
+    held = prove(site, running, collecting, slots={site.environment["QUEUE"]: 4, "collecting": 4})
+    lost, kept = (site.document(task_id) for task_id in (running, collecting))
+    detail = f"the first failed with cause {lost['cause']} (signal may stand there, too: it is killed before it is removed)"
+    note(Row.REMOVED, held, runs=2, detail=f"{detail}, the second {kept['status']}, as was stored before")
 
 
 @pytest.mark.long
@@ -162,19 +167,22 @@ def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) ->
     assert [document["metrics"]["samples"] for document in documents] == [0, 0]
     took = [(document["finished_at"] - document["started_at"]).total_seconds() for document in documents]
     assert max(took) < 15
-    prove(site, *tasks)
-    note(18, "the stats stream hangs or ends early", "running", [], "", runs=2)
+    note(Row.STATS, prove(site, *tasks, slots={silent.queue: 4, short.queue: 4}), runs=2)
 
 
-@pytest.mark.parametrize(
-    ("flags", "how"),
-    [(flags, how) for how in (signal.SIGTERM, signal.SIGKILL) for flags in (("--live-restore",), ())],
-)
+RESTARTS = {
+    Row.RESTART_LIVE: (("--live-restore",), signal.SIGTERM),
+    Row.KILLED_LIVE: (("--live-restore",), signal.SIGKILL),
+    Row.RESTART: ((), signal.SIGTERM),
+    Row.KILLED: ((), signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize("row", RESTARTS, ids=lambda row: row.name)
 @pytest.mark.long
-def test_a_restart_of_the_engine_is_not_the_programs_failure(
-    corner: Corner, tmp_path: Path, flags: tuple[str, ...], how: signal.Signals
-) -> None:
+def test_a_restart_of_the_engine_is_not_the_programs_failure(corner: Corner, tmp_path: Path, row: Row) -> None:
     """With live-restore the program lives and is carried on with; without it is started again as a new attempt."""
+    flags, how = RESTARTS[row]
     with Dockerd(*flags) as engine, Site({**corner.environment, "DOCKER_HOST": engine.host}, tmp_path) as site:
         site.worker("worker")
         tasks = [site.submit(talker(8)) for _ in range(2)]
@@ -188,9 +196,7 @@ def test_a_restart_of_the_engine_is_not_the_programs_failure(
         took = time.monotonic() - back
         attempts = [site.document(task_id)["attempt"] for task_id in tasks]
         assert attempts == ([1, 1] if flags else [2, 2]), [site.document(task_id)["message"] for task_id in tasks]
-        prove(site, *tasks, slots=4)
-        kept = "with" if flags else "without"
-        note(5, f"the Docker daemon restarts {kept} live-restore ({how.name})", "running", [took], "engine back to all ended")
+        note(row, prove(site, *tasks, slots=4), [took])
 
 
 def _asks_for(call: str) -> tuple[Program]:

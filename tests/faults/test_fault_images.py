@@ -10,9 +10,10 @@ from scripts.packages import NotReady
 from tests.support.containers import IMAGE
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_proxy import Proxy
+from tests.support.fault_proxy import Proxy, http_reply
 from tests.support.fault_registry import Registry
 from tests.support.fault_report import not_run, note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 
 ABSENT = Program("", b"", b"", "failed", "image")
@@ -20,13 +21,13 @@ DOWN = 30.0
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, row: Row) -> Iterator[Registry]:
     """A registry of this test's own."""
     registry = Registry(tmp_path / "registry")
     try:
         registry.__enter__()
     except NotReady as reason:
-        not_run(8, "a registry in trouble", reason)
+        not_run(row, reason)
     yield registry
     registry.__exit__(None, None, None)
 
@@ -38,20 +39,27 @@ def way(registry: Registry) -> Iterator[Proxy]:
         yield proxy
 
 
-def test_an_image_that_is_not_there_fails_the_task_at_once(site: Site, way: Proxy) -> None:
-    """The registry's 404 is for good: nothing is retried."""
+DENIED = b'{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}'
+
+
+@pytest.mark.parametrize("row", [Row.IMAGE_ABSENT, Row.IMAGE_DENIED], ids=lambda row: row.name)
+def test_an_image_that_cannot_be_had_fails_the_task_at_once(site: Site, way: Proxy, row: Row) -> None:
+    """The registry's 404 and 403 are for good: nothing is retried."""
+    if row is Row.IMAGE_DENIED:
+        way.add(rb"^(GET|HEAD) /v2/\S+/manifests", times=99, answer=http_reply(403, DENIED, "application/json"))
     site.worker("worker", PULL_POLICY="missing")
     began = time.monotonic()
     task_id = site.submit(ABSENT, image=f"127.0.0.1:{way.port}/nowhere:1")
     site.ended([task_id])
     took = time.monotonic() - began
-    prove(site, task_id, slots=4)
+    held = prove(site, task_id, slots=4)
     assert site.document(task_id)["attempt"] in {0, 1}
-    note(8, "the registry has no such image", "queued", [took], "submit to end")
+    note(row, held, [took])
 
 
+@pytest.mark.parametrize("row", [Row.REGISTRY_DOWN], ids=lambda row: row.name)
 @pytest.mark.long
-def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, way: Proxy) -> None:
+def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, way: Proxy, row: Row) -> None:
     """The pull is retried with backoff until the registry is back, within the budget."""
     site.worker("worker", PULL_POLICY="missing")
     image = registry.image(IMAGE, way.port)
@@ -63,23 +71,24 @@ def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, w
     back = time.monotonic()
     site.ended([task_id])
     took = time.monotonic() - back
-    prove(site, task_id, slots=4)
-    note(8, f"the registry is down for {DOWN:.0f} s", "queued", [took], "registry back to end")
+    note(row, prove(site, task_id, slots=4), [took], detail=f"for {DOWN:.0f} s")
 
 
-FAULTS = {"cuts the layer": {"times": 3, "cut_reply_after": 5000}, "stalls for 75 s": {"times": 1, "stall_reply": 75.0}}
+FAULTS = {
+    Row.REGISTRY_CUTS: {"times": 3, "cut_reply_after": 5000},
+    Row.REGISTRY_STALLS: {"times": 1, "stall_reply": 75.0},
+}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("row", FAULTS, ids=lambda row: row.name)
 @pytest.mark.long
-def test_a_pull_that_breaks_off_is_made_again(site: Site, registry: Registry, way: Proxy, fault: str) -> None:
+def test_a_pull_that_breaks_off_is_made_again(site: Site, registry: Registry, way: Proxy, row: Row) -> None:
     """An error inside the stream, and silence: neither ends the task."""
     site.worker("worker", PULL_POLICY="missing")
-    rule = way.add(rb"^GET \S+/blobs/", **FAULTS[fault])
+    rule = way.add(rb"^GET \S+/blobs/", **FAULTS[row])
     began = time.monotonic()
     task_id = site.submit(talker(0.3), image=registry.image(IMAGE, way.port))
     site.ended([task_id], 240)
     assert rule.struck
     took = time.monotonic() - began
-    prove(site, task_id, slots=4)
-    note(8, f"the registry {fault}", "queued", [took], "submit to end")
+    note(row, prove(site, task_id, slots=4), [took])

@@ -1,18 +1,23 @@
-"""Row 1: a worker is killed between every two adjacent calls that it makes; another one ends its tasks."""
+"""Row 1: a worker is killed before every call that it makes for a task; another one ends its tasks."""
 
 import inspect
+import re
 import time
 
 import pytest
 from attrs import frozen
 
 from orchestrator import ports
+from tests.faults.test_fault_books import AT_THE_BOOKS, AT_THE_RESCUE
+from tests.faults.test_fault_stop import AT_THE_HAND_OVER
 from tests.support.fault_debris import cleaned, leave_debris, sweeper
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, keeper, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
+from tests.support.fault_steps import steps
 from tests.support.fault_wait import crowding, until
 
 TAKEN_OVER = 15.0
@@ -22,19 +27,23 @@ SLOTS = 8
 
 @frozen
 class Scenario:
-    """A run that nothing happens to."""
+    """A run that nothing happens to, its row, and which of its points are struck."""
 
-    name: str
+    row: Row
     program: Program
     request: dict[str, object]
+    struck: str = r"(job/|main/rq\._)"
 
 
-PLAIN = Scenario("a program that succeeds", talker(1.5), {})
-AGAIN = Scenario("a program that fails and is tried again", talker(0.3, code=3), {"retries": 1})
-LATE = Scenario("a program that is ended at its deadline", sleeper(60, "timed_out", "timeout"), {"limits": {"timeout": 1}})
-ABSENT = Scenario("an image that is not there", Program("", b"", b"", "failed", "image"), {"image": "orchestrator-nowhere:9"})
-KEEPING = Scenario("a program whose files are kept", keeper(1.5), {"artifacts": ["."]})
-SCENARIOS = (PLAIN, KEEPING, AGAIN, LATE, ABSENT)
+PLAIN = Scenario(Row.KILL_SUCCEEDS, talker(1.5), {})
+AGAIN = Scenario(Row.KILL_AGAIN, talker(0.3, code=3), {"retries": 1})
+LATE = Scenario(Row.KILL_LATE, sleeper(60, "timed_out", "timeout"), {"limits": {"timeout": 1}})
+ABSENT = Scenario(Row.KILL_ABSENT, Program("", b"", b"", "failed", "image"), {"image": "orchestrator-nowhere:9"})
+KEEPING = Scenario(Row.KILL_KEEPS, keeper(1.5), {"artifacts": ["."]})
+TAIL = {"limits": {"output": 400}, "on_output_limit": "drop_middle"}
+BESIDE = Scenario(Row.KILL_BESIDE, talker(4), TAIL, r"((watch|heartbeat)/|job/tail\.).*#1$")
+"""Its output is longer than half of what may be kept, so the end of it is in the tail; all of it is kept."""
+SCENARIOS = (PLAIN, KEEPING, AGAIN, LATE, ABSENT, BESIDE)
 
 PORTS = {
     "store": ports.TaskStore,
@@ -44,7 +53,7 @@ PORTS = {
     "logs": ports.LogStore,
     "engine": ports.Engine,
 }
-NOT_OF_A_RUN = {
+NOT_STRUCK = {
     "store.prepare": "a worker's start, before it has any task",
     "logs.prepare": "the same",
     "store.insert": "the client's",
@@ -52,19 +61,20 @@ NOT_OF_A_RUN = {
     "store.request_cancel": "the client's",
     "events.subscribe": "the client's; it reads",
     "logs.get": "the client's; it reads",
-    "store.let_go": "made only when a worker hands over or a run raises: test_fault_stop.py",
-    "store.reset": "made only for a document that no worker could have written, before its task has any attempt",
-    "store.standing": "a look of the sweep; it reads",
     "engine.noted": "a look at what may be told; it reads",
-    "engine.host": "a look at the host; it reads",
+    "spool.path": "a name; it does nothing",
+    "rq.begin": "its one write is rq._note_begin",
+    "rq.prepare_job_execution": "it does nothing",
+    "rq.handle_execution_ended": "it notes a time in memory",
+    "rq.handle_exception": "it writes a line of the log",
 }
-"""Calls of a port that are no kill points, and why."""
+"""What no kill is aimed at, and why."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS if long() else [KEEPING], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", SCENARIOS if long() else [KEEPING], ids=lambda scenario: scenario.row.name)
 def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenario: Scenario) -> None:
     """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""
-    points = [point for point in _recorded(site, scenario) if point.startswith(("job/", "main/rq."))]
+    points = _recorded(site, scenario)
     survivor = site.survivor(CONCURRENCY=str(SLOTS))
     children = [_victim(site, number, point) for number, point in enumerate(points)]
     for child in children:
@@ -75,16 +85,15 @@ def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenar
     tasks = {point: task_id for point, (_, task_id) in victims.items()}
     taken = _taken_over(site, survivor, {tasks[point]: at for point, at in died.items() if at})
     site.ended(tasks.values())
-    prove(site, *tasks.values(), slots=SLOTS, queue=f"{site.environment['QUEUE']}-survivor")
+    held = prove(site, *tasks.values(), slots={_queue(site, survivor.name): SLOTS})
     assert max(taken.values()) <= TAKEN_OVER * crowding(), {point: taken[task_id] for point, task_id in tasks.items()}
-    moment = f"{scenario.name}: before each of {len(points)} calls"
-    note(1, "SIGKILL the worker process", moment, [*taken.values()], "kill to claim")
+    note(scenario.row, held, [*taken.values()])
 
 
 @pytest.mark.long
 def test_a_worker_killed_before_any_call_of_a_sweep_is_replaced(site: Site) -> None:
     """The first of every kind of call, in a sweep that finds debris of all kinds and in the runs that it adopts."""
-    points = [point for point in _recorded_sweep(site) if point.endswith("#1")]
+    points = _recorded_sweep(site)
     tasks = []
     for number, point in enumerate(points):
         debris = leave_debris(site)
@@ -96,18 +105,22 @@ def test_a_worker_killed_before_any_call_of_a_sweep_is_replaced(site: Site) -> N
         heir.signal(9)
         heir.dead()
         tasks += debris
-    sweeper(site, "last", "")
-    prove(site, *tasks)
-    note(1, "SIGKILL the worker process", f"it sweeps and adopts: before {len(points)} kinds of call", [], "", runs=len(tasks))
+    last = sweeper(site, "last")
+    held = prove(site, *tasks, slots={_queue(site, last.name): 4})
+    note(Row.KILL_SWEEP, held, runs=len(points), detail=f"{len(tasks)} tasks")
 
 
-def test_every_call_of_a_port_is_a_kill_point(site: Site) -> None:
-    """A call that is added to a port, and that no recorded run makes, is named here until a run makes it."""
-    reached = {point for scenario in SCENARIOS for point in _recorded(site, scenario)} | set(_recorded_sweep(site))
-    calls = {point.partition("/")[2].partition("#")[0] for point in reached}
-    declared = {f"{name}.{method}" for name, port in PORTS.items() for method in _methods(port)}
-    assert declared - calls - NOT_OF_A_RUN.keys() == set(), "calls that no run makes: give them one"
-    assert NOT_OF_A_RUN.keys() - declared == set(), "calls that are no more"
+def test_a_kill_is_aimed_at_every_call_of_a_port_and_every_step(site: Site) -> None:
+    """One that is added, and that no recorded run makes, is named here until a run makes it."""
+    recorded = {point for scenario in SCENARIOS for point in _recorded(site, scenario)} | set(_recorded_sweep(site))
+    struck = {_call(point) for point in recorded | AT_THE_BOOKS | {AT_THE_RESCUE, AT_THE_HAND_OVER}}
+    declared = {f"{name}.{method}" for name, port in PORTS.items() for method in _methods(port)} | steps().keys()
+    assert declared - struck - NOT_STRUCK.keys() == set(), "nobody is killed before these: give them a run"
+    assert NOT_STRUCK.keys() - declared == set(), "calls that are no more"
+
+
+def _call(point: str) -> str:
+    return point.partition("/")[2].partition("#")[0]
 
 
 def _methods(port: type) -> list[str]:
@@ -115,20 +128,21 @@ def _methods(port: type) -> list[str]:
 
 
 def _recorded(site: Site, scenario: Scenario) -> list[str]:
-    """The points of a run, in order."""
-    queue = f"{site.environment['QUEUE']}-recorded"
+    """The points of a run that are struck, in order."""
+    queue = _queue(site, "recorder")
     worker = site.worker("recorder", QUEUE=queue)
     task_id = site.submit(scenario.program, queue, **scenario.request)
     site.ended([task_id])
     until(lambda: site.document(task_id).get("settled"))
-    until(lambda: any("handle_job_success" in point for _, point in worker.points()))
+    until(lambda: any("cleanup_execution" in point for _, point in worker.points()))
     worker.signal(9)
     worker.dead()
-    return [point for _, point in worker.points()]
+    points = [point for _, point in worker.points() if re.match(scenario.struck, point)]
+    return [point for point in points if _call(point) not in NOT_STRUCK]
 
 
 def _recorded_sweep(site: Site) -> list[str]:
-    """The points of the first sweep over debris of all kinds, and of the runs that it adopted."""
+    """The first of each kind of call in the first sweep over debris of all kinds, and in the runs that it adopted."""
     debris = leave_debris(site)
     worker = sweeper(site, "recorder")
     cleaned(site, debris)
@@ -137,7 +151,8 @@ def _recorded_sweep(site: Site) -> list[str]:
     worker.dead()
     points = [point for _, point in worker.points()]
     second = points.index("sweep/mutex.hold#2") if "sweep/mutex.hold#2" in points else len(points)
-    return [point for number, point in enumerate(points) if _is_swept(point, first=number < second)]
+    firsts = [point for number, point in enumerate(points) if _is_swept(point, first=number < second)]
+    return [point for point in firsts if point.endswith("#1") and _call(point) not in NOT_STRUCK]
 
 
 def _is_swept(point: str, *, first: bool) -> bool:

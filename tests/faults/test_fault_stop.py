@@ -10,14 +10,16 @@ import pytest
 
 from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_nursery import Child
-from tests.support.fault_programs import Program, sleeper, talker
+from tests.support.fault_programs import Program, sleeper, stubborn, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import note
+from tests.support.fault_report import long, note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 
+AT_THE_HAND_OVER = "main/store.let_go#1"
 GRACE = 2.0
-STUBBORN = Program("trap '' TERM; echo started; while :; do sleep 1; done", b"started\n", b"", None)
+STUBBORN = stubborn()
 FAMILY = Program(
     "trap '' TERM; echo started; (trap '' TERM; sleep 300) & (sleep 301 &) ; echo tail; wait; sleep 302", b"started\ntail\n"
 )
@@ -39,13 +41,14 @@ def test_sigterm_lets_what_runs_end(site: Site) -> None:
     site.worker("next")
     site.ended([late])
     took = time.monotonic() - asked
-    prove(site, task_id, late, slots=4)
-    note(15, "SIGTERM once", "running", [took], "signal to all ended")
+    note(Row.TERM_ONCE, prove(site, task_id, late, slots=4), [took])
 
 
-def test_a_second_sigterm_hands_over_what_runs(site: Site) -> None:
-    """The containers run on, and the next worker ends the tasks as if nothing had happened."""
-    worker, heir = site.worker("leaving", SWEEP_INTERVAL="1000"), site.survivor()
+@pytest.mark.parametrize("row", [Row.TERM_TWICE, Row.KILL_HAND_OVER] if long() else [Row.TERM_TWICE], ids=lambda row: row.name)
+def test_a_second_sigterm_hands_over_what_runs(site: Site, row: Row) -> None:
+    """The containers run on, and the next worker ends the tasks as if nothing had happened, also when handing over fails."""
+    worker = site.worker("leaving", AT_THE_HAND_OVER if row is Row.KILL_HAND_OVER else "", SWEEP_INTERVAL="1000")
+    heir = site.survivor()
     tasks = [site.submit(talker(6)) for _ in range(3)]
     for task_id in tasks:
         site.reaches(task_id, "running")
@@ -57,8 +60,8 @@ def test_a_second_sigterm_hands_over_what_runs(site: Site) -> None:
     left = time.monotonic()
     recovered = [taken_by(site, heir, task_id) - left for task_id in tasks]
     site.ended(tasks)
-    prove(site, *tasks)
-    note(15, "SIGTERM twice", "running", recovered, "exit to claim")
+    assert any(AT_THE_HAND_OVER in point for _, point in worker.points())
+    note(row, prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4}), recovered)
 
 
 def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
@@ -80,9 +83,9 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     for task_id in late + unwanted:
         site.programs[task_id] = Program("", site.programs[task_id].stdout, b"", None)
         assert site.document(task_id)["logs"]["stdout"]["bytes"] == len(site.programs[task_id].stdout)
-    prove(site, *late, *unwanted, slots=4)
+    held = prove(site, *late, *unwanted, slots=4)
     assert took < GRACE + 8
-    note(9, "the command ignores SIGTERM, has children", "deadline, cancel", [took], "cancel to end", runs=4)
+    note(Row.STUBBORN, held, [took], runs=4)
 
 
 @pytest.mark.long
@@ -111,9 +114,9 @@ def test_one_winner_of_cancel_deadline_and_natural_exit(site: Site) -> None:
             if document["cause"] != "cancelled" and document.get("cancel_requested_at"):
                 decided = next(row["at"] for row in document["history"] if row["status"] == "collecting")
                 assert (document["cancel_requested_at"] - decided).total_seconds() > -1
-        prove(site, *tasks)
+        held = prove(site, *tasks, slots=4)
     counts = ", ".join(f"{outcomes.count(each)} {each}" for each in sorted(set(outcomes)))
-    note(10, "cancel against deadline against natural exit", f"all within 100 ms: {counts}", [], "", runs=len(outcomes))
+    note(Row.CANCEL_RACE, held, runs=len(outcomes), detail=counts)
 
 
 def test_cancel_in_every_state(site: Site) -> None:
@@ -134,8 +137,8 @@ def test_cancel_in_every_state(site: Site) -> None:
         child.signal(signal.SIGCONT)
     tasks = [task_id for _, task_id in frozen.values()]
     site.ended(tasks)
-    prove(site, queued, *tasks)
-    note(10, "cancel", "queued, collecting, uploading", [], "", runs=3)
+    held = prove(site, queued, *tasks, slots={f"{site.environment['QUEUE']}-{state}": 4 for state in frozen})
+    note(Row.CANCEL, held, runs=3)
 
 
 def _cancel_near_the_end(site: Site, task_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows 1 (in the sweep, in mid-run), 3, 4 and 14: what happens around a worker that is killed, frozen, or not alone."""
+"""Rows 1 (in the sweep), 3 and 4: what happens around a worker that is killed, frozen, or not alone."""
 
 import signal
 import time
@@ -9,6 +9,7 @@ from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
+from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, until
 
@@ -39,20 +40,14 @@ def test_a_worker_killed_while_it_sweeps_does_not_keep_others_from_sweeping(site
     victim.dead()
     recovered = taken_by(site, heir, task_id) - victim.points()[-1][0]
     site.ended([task_id])
-    prove(site, task_id)
+    held = prove(site, task_id, slots={f"{site.environment['QUEUE']}-survivor": 4})
     assert recovered < 15
-    note(
-        1,
-        "SIGKILL the worker process",
-        "another worker had just died while it held the sweep's lock",
-        [recovered],
-        "kill to claim",
-    )
+    note(Row.KILL_SWEEPER, held, [recovered])
 
 
 def test_ten_workers_race_for_one_task_that_is_delivered_twenty_times(site: Site) -> None:
     """One of them creates and starts a container; the others return without touching the engine for it."""
-    workers = [site.worker(f"racer-{number}") for number in range(RACERS)]
+    workers = [site.worker(f"racer-{number}", CONCURRENCY="1") for number in range(RACERS)]
     for worker in workers:
         worker.signal(signal.SIGSTOP)
     task_id = site.submit(talker(2))
@@ -64,17 +59,19 @@ def test_ten_workers_race_for_one_task_that_is_delivered_twenty_times(site: Site
     reached = [point for worker in workers for _, point in worker.points()]
     assert sum("job/store.claim" in point for point in reached) >= RACERS
     assert sum("job/engine.create" in point for point in reached) == 1
-    prove(site, task_id)
-    note(3, "20 deliveries of one task, ten workers race for it", "dequeue", [], "", runs=1)
+    note(Row.RACE, prove(site, task_id, slots=RACERS), runs=1)
 
 
 def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site) -> None:
     """Its task was ended by another worker meanwhile; the late worker's writes are refused, wherever it was stopped."""
     heir = site.survivor(CONCURRENCY="8", LEASE_TTL="3")
     frozen: dict[str, tuple[Child, str]] = {}
+    slots = {f"{site.environment['QUEUE']}-survivor": 8}
+    only = {"SWEEP_INTERVAL": "1000", "LEASE_TTL": "3", "CONCURRENCY": "1"}
     for number, (moment, point) in enumerate([*FROZEN_AT.items()][:: 1 if long() else 3]):
         queue = f"{site.environment['QUEUE']}-{number}"
-        child = site.worker(f"frozen-{number}", point, "SIGSTOP", QUEUE=queue, SWEEP_INTERVAL="1000", LEASE_TTL="3")
+        child = site.worker(f"frozen-{number}", point, "SIGSTOP", QUEUE=queue, **only)
+        slots[queue] = 1
         frozen[moment] = child, site.submit(talker(1), queue)
     until(lambda: all(child.stopped for child, _ in frozen.values()))
     tasks = [task_id for _, task_id in frozen.values()]
@@ -88,23 +85,4 @@ def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site
         if moment != "about to remove":
             child.says("let go")
     assert {task_id: site.document(task_id)["history"] for task_id in tasks} == ends
-    prove(site, *tasks, slots=8, queue=f"{site.environment['QUEUE']}-survivor")
-    note(4, "the worker is frozen past its lease and thawed", ", ".join(frozen), [], "", runs=len(tasks))
-
-
-@pytest.mark.parametrize(
-    "point", ["main/rq._fetch#1", "main/rq._note_begin#1", "job/store.claim#1"] if long() else ["job/store.claim#1"]
-)
-def test_a_task_taken_from_the_queue_and_not_claimed_is_delivered_again(site: Site, point: str) -> None:
-    """The next worker of the same queue finds it, within the lease's time."""
-    heir = site.worker("heir")
-    heir.signal(signal.SIGSTOP)
-    victim = site.worker("victim", at=point)
-    task_id = site.submit(talker(0.5))
-    victim.dead()
-    heir.signal(signal.SIGCONT)
-    recovered = taken_by(site, heir, task_id) - victim.points()[-1][0]
-    site.ended([task_id])
-    prove(site, task_id)
-    assert recovered < 15
-    note(14, "killed between dequeue and claim", f"before {point}", [recovered], "kill to claim")
+    note(Row.FROZEN, prove(site, *tasks, slots=slots), runs=len(tasks), detail=", ".join(frozen))

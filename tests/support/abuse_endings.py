@@ -113,7 +113,7 @@ def _mapped(seen: Seen) -> str:
 
 
 _FILL = "dd if=/dev/zero of={}/x bs=1M"
-_DISK = "the verdict is exit 1: a full disk is told to the program, and the worker does not guess why it gave up"
+_DISK = "the verdict is exit 1, and no evidence names the full disk: the program is told, the worker does not guess why it ends"
 MEMORY = [
     Program(
         "memory", "touches twice its limit", python("x = b'x' * (64 << 20); print(len(x))", memory="32m"), "failed", "oom", 137,

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.abuse_program import Ran
+from tests.support.abuse_program import Program, Ran
 
-_HEAD = """\
+HEAD = """\
 <!-- Made by `make abuse`; edits here are lost. -->
 
 # Isolation
@@ -20,7 +20,7 @@ above what it was once warm, others flooding it at the same time. After all of t
 
 {total} programs, {held} held.
 """
-_INEXACT = """
+INEXACT = """
 ## Not exact
 
 - Peaks are those of the container: its start is in them, some 4 MiB and up to 8 threads for a moment.
@@ -36,13 +36,18 @@ def write(path: Path, ran: Sequence[Ran], memory: tuple[int, int], bounds: tuple
     """One table for each group, and what is not exact."""
     held = sum(not each.left and not each.next_saw for each in ran)
     (warm, final), (room, flat) = memory, bounds
-    text = _HEAD.format(warm=warm >> 20, final=final >> 20, room=room >> 20, flat=flat >> 20, total=len(ran), held=held)
+    text = HEAD.format(warm=warm >> 20, final=final >> 20, room=room >> 20, flat=flat >> 20, total=len(ran), held=held)
     for group in dict.fromkeys(each.program.group for each in ran):
         text += f"\n## {group.capitalize()}\n\n{_COLUMNS}"
         text += "".join(_row(each) for each in ran if each.program.group == group)
     inexact = dict.fromkeys((each.program.name, each.program.inexact) for each in ran if each.program.inexact)
-    text += _INEXACT + "".join(f"- {name}: {words}.\n" for name, words in inexact)
+    text += INEXACT + "".join(f"- {name}: {words}.\n" for name, words in inexact)
     path.write_text(text, encoding="utf-8")
+
+
+def shown(program: Program) -> str:
+    """The program's first cell."""
+    return _cell(program.does + (" (*)" if program.inexact else ""))
 
 
 def _row(ran: Ran) -> str:
@@ -50,7 +55,7 @@ def _row(ran: Ran) -> str:
     proof = program.proof(ran.seen)
     facts = list(_facts(document["evidence"]))
     return _ROW.format(
-        does=_cell(program.does + (" (*)" if program.inexact else "")),
+        does=shown(program),
         expected=_cell("; ".join(filter(None, [_verdict(program.status, program.cause, program.code), program.must]))),
         got=_verdict(document["status"], document["cause"], document["exit_code"]),
         evidence=_cell("; ".join(filter(None, [proof, *facts]))),

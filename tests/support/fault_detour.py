@@ -32,16 +32,16 @@ class Detour:
 
 
 @contextmanager
-def detoured(corner: Corner, folder: Path) -> Iterator[Detour]:
+def detoured(corner: Corner, folder: Path, engine: str = WHERE) -> Iterator[Detour]:
     """For the length of a block."""
     with ExitStack() as stack:
-        proxies = {"docker": stack.enter_context(Proxy(WHERE.removeprefix("unix://"), folder / "docker.sock"))}
+        proxies = {"docker": stack.enter_context(Proxy(engine.removeprefix("unix://"), folder / "docker.sock"))}
         environment = {**corner.environment, "DOCKER_HOST": f"unix://{folder}/docker.sock"}
         for name, variable in _VARIABLES.items():
             host, port = _address(environment[variable])
             proxies[name] = stack.enter_context(Proxy((host, port)))
             environment[variable] = environment[variable].replace(f":{port}", f":{proxies[name].port}")
-        direct = {**corner.environment, "DOCKER_HOST": WHERE}
+        direct = {**corner.environment, "DOCKER_HOST": engine}
         yield Detour(stack.enter_context(Site(environment, folder, direct)), **proxies)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -45,7 +45,6 @@ class Dockerd:
             for container in ours.containers.list(all=True):
                 container.remove(force=True)
         self.stop()
-        self._end_containerd()
         for mounted in ("data", "exec"):
             subprocess.run(["umount", "-R", "-q", str(self._folder / mounted)], check=False, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -81,6 +80,7 @@ class Dockerd:
             self._process.wait(60)
             self._process = None
             (self._folder / "pid").unlink(missing_ok=True)
+            self._end_containerd()
 
     def _answers(self) -> bool:
         assert self._process
@@ -88,7 +88,10 @@ class Dockerd:
         return answers(self.host) is not None
 
     def _end_containerd(self) -> None:
-        """After a SIGKILL the containerd that the engine had started is left."""
+        """It dies with an engine that is killed; the next one would wait for it while nobody has buried it."""
         file = self._folder / "exec/containerd/containerd.pid"
-        if file.exists() and Path(f"/proc/{file.read_text()}/comm").exists():
-            os.kill(int(file.read_text()), signal.SIGKILL)
+        if file.exists():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if Path(f"/proc/{file.read_text()}/comm").read_text() == "containerd\n":
+                    os.kill(int(file.read_text()), signal.SIGKILL)
+            file.unlink(missing_ok=True)

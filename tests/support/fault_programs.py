@@ -45,6 +45,11 @@ def sleeper(seconds: float = 60.0, status: str | None = None, cause: str | None 
     return Program(f"echo started; sleep {seconds}", b"started\n", b"", status, cause)
 
 
+def stubborn() -> Program:
+    """Says that it starts, ignores SIGTERM, and never ends."""
+    return Program("trap '' TERM; echo started; while :; do sleep 1; done", b"started\n", b"", None)
+
+
 def flood(size: int) -> Program:
     """Writes ``size`` bytes as fast as it can: a numbered line each time."""
     line = "0123456789abcdef" * 63 + "fedcba9876543\n"

@@ -54,10 +54,12 @@ class Rule:
 
 def http_error(status: int, message: str = "the proxy says no") -> bytes:
     """An HTTP answer as Docker gives it, after which the connection is closed."""
-    body = f'{{"message": "{message}"}}'.encode()
-    head = (
-        f"HTTP/1.1 {status} Fault\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
+    return http_reply(status, f'{{"message": "{message}"}}'.encode(), "application/json")
+
+
+def http_reply(status: int, body: bytes, kind: str) -> bytes:
+    """An HTTP answer with a body of this content type, after which the connection is closed."""
+    head = f"HTTP/1.1 {status} Fault\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return head.encode() + body
 
 

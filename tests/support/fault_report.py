@@ -1,4 +1,4 @@
-"""What the suite measures: a line of JSON for each fault and moment, from which the table of docs/reliability.md is made."""
+"""What the suite measures: a line of JSON for each row, from which the table of docs/reliability.md is made."""
 
 import json
 import os
@@ -8,26 +8,29 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.fault_proof import Held
+from tests.support.fault_rows import Row
+
 RESULTS = "FAULT_RESULTS"
 """The environment variable that names the file; without it nothing is written."""
 
 
-def note(row: int, fault: str, moment: str, recovered: Sequence[float], since: str, runs: int | None = None) -> None:
-    """Say that all invariants held ``runs`` times. ``recovered``: seconds to recover, counted as ``since`` says."""
-    _write(row, fault, moment, len(recovered) if runs is None else runs, [round(each, 2) for each in recovered], since, "")
+def note(row: Row, held: Held, recovered: Sequence[float] = (), *, runs: int | None = None, detail: str = "") -> None:
+    """Say that these invariants held ``runs`` times. ``recovered``: seconds to recover, counted as the row says."""
+    _write(row, held, [round(each, 2) for each in recovered], len(recovered) if runs is None else runs, detail, "")
 
 
-def not_run(row: int, fault: str, reason: object) -> NoReturn:
+def not_run(row: Row, reason: object) -> NoReturn:
     """Say why a fault cannot be had on this machine, and skip the test."""
-    _write(row, fault, "", 0, [], "", str(reason).splitlines()[0])
-    pytest.skip(f"{fault}: {reason}")
+    _write(row, "", [], 0, "", str(reason).splitlines()[0])
+    pytest.skip(f"{row.fault}: {reason}")
 
 
-def _write(row: int, fault: str, moment: str, runs: int, seconds: list[float], since: str, reason: str) -> None:
-    line = {"row": row, "fault": fault, "moment": moment, "runs": runs, "seconds": seconds, "since": since, "reason": reason}
+def _write(row: Row, held: Held, seconds: list[float], runs: int, detail: str, reason: str) -> None:
+    measured = {"held": held, "seconds": seconds, "runs": runs, "detail": detail, "reason": reason}
     if where := os.environ.get(RESULTS):
         with Path(where).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"row": row.name, "long": long(), **measured}) + "\n")
 
 
 def long() -> bool:

@@ -49,7 +49,7 @@ class Site:
         self.services.prepare()
         self.client = Client(self.services)
         self.mongo = mongo_client(self.settings)
-        self.docker = docker.DockerClient(base_url=self.settings.docker_host, version="1.41")
+        self.docker = docker.DockerClient(base_url=self.settings.docker_host, version="auto")
         self.starts = Starts(self.settings.docker_host, self.services.deployment)
         self.nursery = Nursery.start(self.folder)
         return self
@@ -59,11 +59,13 @@ class Site:
         for subscriber in self.subscribers.values():
             subscriber.close()
         self.starts.close()
-        self._clean()
-        self.docker.close()
-        self.mongo.close()
-        self.services.store.close()
-        self.services.engine.close()
+        try:
+            self._clean()
+        finally:
+            self.docker.close()
+            self.mongo.close()
+            self.services.store.close()
+            self.services.engine.close()
 
     def worker(self, name: str, at: str = "", with_signal: str = "SIGKILL", **environment: str) -> Child:
         """Start a worker; ``at`` is the point at which it gets the signal."""
@@ -81,8 +83,20 @@ class Site:
         self.programs[task_id] = program
         client = self.client if queue is None else Client(evolve(self.services, queue=self._queue(queue)))
         client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **request}, task_id)
-        self.subscribers[task_id] = Subscriber(self.client, task_id)
+        self.follow(task_id)
         return task_id
+
+    def garble(self) -> str:
+        """Store a task that no worker could have written; it is followed from when somebody has ended it."""
+        task_id = uuid.uuid4().hex
+        self.programs[task_id] = Program("", b"", b"", "failed", "invalid")
+        self.mongo[self.settings.mongo_db_name]["tasks"].insert_one({"_id": task_id, "status": "running", "history": 5})
+        return task_id
+
+    def follow(self, task_id: str) -> None:
+        """Follow a task from its beginning, unless it is followed already."""
+        if task_id not in self.subscribers:
+            self.subscribers[task_id] = Subscriber(self.client, task_id)
 
     def document(self, task_id: str) -> dict[str, Any]:
         """The task as MongoDB has it."""

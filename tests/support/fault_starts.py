@@ -53,7 +53,7 @@ class Starts:
     def _listen(self) -> None:
         if answers(self._host) is None:  # the library leaks a socket for each connection that is refused
             return
-        client = docker.APIClient(base_url=self._host, version="1.41", timeout=60)
+        client = docker.APIClient(base_url=self._host, version="auto", timeout=60)
         wanted = {"type": "container", "event": "start", "label": f"{DEPLOYMENT}={self._deployment}"}
         try:
             self._stream = client.events(since=self._since, filters=wanted, decode=True)

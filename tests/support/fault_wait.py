@@ -14,5 +14,8 @@ def until(holds: Callable[[], object], within: float = PATIENCE) -> None:
 
 
 def crowding() -> float:
-    """How much longer everything takes because other programs want the machine's processors, too; 1 or more."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2)
+    """How much longer everything takes because other programs want the machine's processors, too; from 1 to 8.
+
+    A fork bomb in a neighbour's container counts for hundreds, but its limit keeps it from taking as much.
+    """
+    return min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2), 8.0)

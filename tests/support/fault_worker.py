@@ -10,23 +10,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve
 
-from orchestrator import connect, effects, tasks
+from orchestrator import connect, effects, gather, sweep, tasks, worker
 from orchestrator.cli.worker import worker_command
 from orchestrator.services import Services
 from orchestrator.settings import Settings
-from orchestrator.spool import Spool
-from orchestrator.worker import ThreadWorker
 from tests.support.fault_points import Guarded, Points
+from tests.support.fault_steps import steps
 
 PORTS = ("store", "events", "queue", "logs", "engine", "mutex")
-_SPOOL = ("open", "write", "catch_up", "seal")
-_RQ = ("_fetch", "_note_begin", "handle_job_success")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -68,18 +63,13 @@ def _set_points(points: Points) -> None:
         return evolve(services, **{port: Guarded(points, port, getattr(services, port)) for port in PORTS})
 
     tasks.connect = guarded
-    effects.shutil = Guarded(points, "disk", effects.shutil)
-    for name, kind, methods in (("spool", Spool, _SPOOL), ("rq", ThreadWorker, _RQ)):
-        for method in methods:
-            setattr(kind, method, _method(points, f"{name}.{method}", getattr(kind, method)))
-
-
-def _method(points: Points, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    def guarded(self: object, *args: object, **kwargs: object) -> Any:
-        points.reach(name)
-        return method(self, *args, **kwargs)
-
-    return guarded
+    for module in (effects, gather, sweep):
+        module.shutil = Guarded(points, "disk", module.shutil)
+    for name, (owner, step) in steps().items():
+        method = getattr(owner, step)
+        for place in (owner, worker):  # which imports some of them by name
+            if getattr(place, step, None) is method:
+                setattr(place, step, points.guard(name, method))
 
 
 if __name__ == "__main__":

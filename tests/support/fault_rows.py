@@ -1,0 +1,77 @@
+"""The rows of docs/reliability.md: each is noted by one test, once, or the page is not written."""
+
+from enum import Enum
+
+_KILL = "SIGKILL the worker process"
+_DAEMON = "the Docker daemon restarts"
+_SOCKET = "the Docker socket"
+_S3 = "object storage"
+_CLAIM = "kill to claim"
+_ENGINE = "engine back to all ended"
+_SERVER = "server back to all ended"
+_SUBMIT = "submit to end"
+_TAKEN = "killed between dequeue and claim"
+
+
+class Row(Enum):
+    """The number of the fault, what it is, when it strikes, and from what to what the seconds to recover are counted."""
+
+    def __init__(self, number: int, fault: str, moment: str, since: str = "") -> None:
+        self.number, self.fault, self.moment, self.since = number, fault, moment, since
+
+    KILL_SUCCEEDS = 1, _KILL, "before each call of a program that succeeds", _CLAIM
+    KILL_KEEPS = 1, _KILL, "before each call of a program whose files are kept", _CLAIM
+    KILL_AGAIN = 1, _KILL, "before each call of a program that fails and is tried again", _CLAIM
+    KILL_LATE = 1, _KILL, "before each call of a program that is ended at its deadline", _CLAIM
+    KILL_ABSENT = 1, _KILL, "before each call of a task whose image is not there", _CLAIM
+    KILL_BESIDE = 1, _KILL, "before each kind of call beside the run: output, its tail, samples, leases", _CLAIM
+    KILL_BOOKS = 1, _KILL, "it keeps RQ's records: a heartbeat, a job that failed, the registries"
+    KILL_SWEEP = 1, _KILL, "it sweeps and adopts: before each kind of call"
+    KILL_SWEEPER = 1, _KILL, "another worker had just died while it held the sweep's lock", _CLAIM
+    KILL_REQUEST = 1, _KILL, "each request to the engine of a run on its way"
+    KILL_HAND_OVER = 1, _KILL, "it hands over what runs", "exit to claim"
+    LOOP = 2, "SIGKILL in a loop", "any", "last kill to all ended"
+    RACE = 3, "20 deliveries of one task, ten workers race for it", "dequeue"
+    FROZEN = 4, "the worker is frozen past its lease and thawed", "before the start to the removal"
+    RESTART_LIVE = 5, f"{_DAEMON} with live-restore (SIGTERM)", "running", _ENGINE
+    KILLED_LIVE = 5, f"{_DAEMON} with live-restore (SIGKILL)", "running", _ENGINE
+    RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE
+    KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE
+    SOCKET_LOSES = 6, f"{_SOCKET} loses the reply", "in each call, with how often"
+    SOCKET_RESETS = 6, f"{_SOCKET} resets", "in each call, with how often"
+    SOCKET_500 = 6, f"{_SOCKET} answers 500", "in each call, with how often"
+    SOCKET_STALLS = 6, f"{_SOCKET} stalls for 5 s", "in each call, with how often"
+    SOCKET_HANGS = 6, f"{_SOCKET} stalls for 65 s", "in each call, with how often"
+    SOCKET_CUT = 6, f"{_SOCKET} resets in the middle of a stream", "attach, logs"
+    REMOVED = 7, "someone removes the container", "running, collecting"
+    IMAGE_ABSENT = 8, "the registry has no such image", "queued", _SUBMIT
+    IMAGE_DENIED = 8, "the registry refuses access to the image", "queued", _SUBMIT
+    REGISTRY_DOWN = 8, "the registry is down for a while", "queued", "registry back to end"
+    REGISTRY_CUTS = 8, "the registry cuts the layer", "queued", _SUBMIT
+    REGISTRY_STALLS = 8, "the registry stalls for 75 s", "queued", _SUBMIT
+    STUBBORN = 9, "the command ignores SIGTERM, has children", "deadline, cancel", "cancel to end"
+    CANCEL = 10, "cancel", "queued, collecting, uploading"
+    CANCEL_RACE = 10, "cancel against deadline against natural exit", "all within 100 ms"
+    S3_503 = 11, f"{_S3} answers 503", "uploading", _SUBMIT
+    S3_FULL = 11, f"{_S3} is full", "uploading", _SUBMIT
+    S3_RESETS = 11, f"{_S3} resets", "uploading", _SUBMIT
+    S3_LOSES = 11, f"{_S3} loses the reply", "uploading", _SUBMIT
+    S3_STALLS = 11, f"{_S3} stalls", "uploading", _SUBMIT
+    S3_DOWN = 11, f"{_S3} is down for a while", "uploading", _SERVER
+    MONGO_LOSES = 12, "MongoDB loses a reply after the commit", "each write of a run"
+    MONGO_DOWN = 12, "MongoDB is down for longer than the lease", "each state", _SERVER
+    SERVERS = 12, "MongoDB, S3, Redis are killed and restarted in turn", "running", _SERVER
+    REDIS_KEPT = 13, "Redis is killed and comes back with its data", "queued, running, publishing", _SERVER
+    REDIS_EMPTY = 13, "Redis is killed and comes back empty", "queued, running, publishing", _SERVER
+    TAKEN_FETCH = 14, _TAKEN, "before it reads the job", _CLAIM
+    TAKEN_NOTE = 14, _TAKEN, "before it notes that the job is begun", _CLAIM
+    TAKEN_CLAIM = 14, _TAKEN, "before the claim", _CLAIM
+    TAKEN_TWICE = 14, _TAKEN, "and the next worker before it puts the entry back in line", _CLAIM
+    TERM_ONCE = 15, "SIGTERM once", "running", "signal to all ended"
+    TERM_TWICE = 15, "SIGTERM twice", "running", "exit to claim"
+    CLOCK_FORWARD = 16, "the clock jumps +1h", "running"
+    CLOCK_BACK = 16, "the clock jumps -1h", "running"
+    DISK_SMALL = 17, "the spool's disk is too small", "collecting"
+    DISK_FULL = 17, "the spool's disk is full for a while", "running, collecting", "room to end"
+    STATS = 18, "the stats stream hangs or ends early", "running"
+    SOAK = 19, "faults at random", "any", "last fault to all ended"

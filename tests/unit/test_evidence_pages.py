@@ -1,0 +1,84 @@
+"""The pages that `make faults` and `make abuse` write are those of the suites as they are: else run the two again."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts import reliability
+from scripts.reliability import Incomplete, beginning, made
+from tests.abuse.test_abuse import PROGRAMS
+from tests.support.abuse_page import HEAD, INEXACT, shown
+from tests.support.fault_rows import Row
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_reliability_page_has_every_row_of_the_suite() -> None:
+    """And no other, below the head as it is now."""
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    assert page.startswith(reliability.HEAD)
+    rows = page.removeprefix(reliability.HEAD).splitlines()
+    assert [row.name for row in Row if not any(line.startswith(beginning(row)) for line in rows)] == []
+    assert len(rows) == len(Row)
+
+
+def test_the_isolation_page_has_every_program_of_the_suite() -> None:
+    """And no other, below the head as it is now, whatever the numbers in it."""
+    page = (DOCS / "isolation.md").read_text(encoding="utf-8")
+    for text in (HEAD, INEXACT):
+        assert re.search(re.sub(r"\\\{\w+\\\}", r"\\d+", re.escape(text)), page)
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| program |")]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {shown(program)}" for program in PROGRAMS]
+
+
+def test_the_rows_are_of_every_fault() -> None:
+    """From 1 to 19, in order."""
+    assert sorted({row.number for row in Row}) == list(range(1, 20))
+    assert [row.number for row in Row] == sorted(row.number for row in Row)
+
+
+def _noted(**changes: object) -> list[dict[str, object]]:
+    """What one whole run notes, the first line changed."""
+    measured = {"held": "I1-I6", "seconds": [1.0, 3.0], "runs": 2, "detail": "", "reason": "", "long": True}
+    lines = [{"row": row.name, **measured} for row in Row]
+    return [{**lines[0], **changes}, *lines[1:]]
+
+
+def test_a_row_tells_what_was_measured() -> None:
+    """Runs, invariants and seconds; or why it was not run."""
+    (first,) = re.findall(r"^\| 1 \| .*program that succeeds.*$", made(_noted(detail="why", held="I1-I5")), re.MULTILINE)
+    assert first.endswith("that succeeds; why | 2 | I1-I5 | 2.0 | 3.0 | kill to claim |")
+    assert "that succeeds | not run: no library | - | - | - | - |" in made(
+        _noted(runs=0, seconds=[], held="", reason="no library")
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (_noted()[1:], "not noted: KILL_SUCCEEDS$"),
+        ([*_noted(), _noted()[0]], "more than once: KILL_SUCCEEDS$"),
+        (_noted(long=False), "short form: KILL_SUCCEEDS$"),
+        ([*_noted(), {**_noted()[0], "row": "GONE"}], "no rows of .*: GONE$"),
+    ],
+    ids=["missing", "double", "short", "unknown"],
+)
+def test_a_page_is_not_made_of_anything_but_one_whole_run(lines: list[dict[str, object]], complaint: str) -> None:
+    """What is wrong is named."""
+    with pytest.raises(Incomplete, match=complaint):
+        made(lines)
+
+
+def test_a_page_that_cannot_be_made_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the command fails."""
+    results, page = tmp_path / "results", tmp_path / "page.md"
+    page.write_text("old")
+    results.write_text("")
+    assert reliability.main(results, page) == 1
+    assert page.read_text() == "old"
+    assert "not noted: KILL_SUCCEEDS" in capsys.readouterr().err
+    results.write_text("\n".join(json.dumps(line) for line in _noted()))
+    assert reliability.main(results, page) == 0
+    assert page.read_text() == made(_noted())

@@ -1,6 +1,7 @@
 """Images: whether they are there, how they are pulled, and which volumes they ask for."""
 
 import json
+import re
 
 from docker.auth import get_config_header, resolve_repository_name
 from docker.utils import parse_repository_tag
@@ -48,7 +49,7 @@ class Images:
         except (ContainerMissing, ImageUnavailable) as error:
             raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
         except InfrastructureError as error:
-            if any(phrase in str(error).lower() for phrase in _FOR_GOOD):
+            if _FOR_GOOD.search(str(error)):
                 raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
             raise
 
@@ -66,19 +67,22 @@ class Images:
                     raise InfrastructureError(SERVICE, problem)
 
 
-_FOR_GOOD = (  # what registries and the engine say when asking again would not help
-    "not found",
-    "manifest unknown",
-    "name unknown",
-    "no matching manifest",
-    "does not exist",
-    "denied: ",
-    "access denied",
-    "resource is denied",
-    "unauthorized",
-    "no basic auth credentials",
-    "403 forbidden",
-    "invalid reference",
-    "invalid checksum",
-    "repository name",
+_FOR_GOOD = re.compile(  # what registries and the engine say when asking again would not help
+    "|".join(
+        (
+            "not found",
+            "manifest unknown",
+            "name unknown",
+            "no matching manifest",
+            "does not exist",
+            "(?<!permission )denied",  # permission is what the engine lacks on its own host
+            "unauthorized",
+            "no basic auth credentials",
+            "403 forbidden",
+            "invalid reference",
+            "invalid checksum",
+            "repository name",
+        )
+    ),
+    re.IGNORECASE,
 )

@@ -68,6 +68,7 @@ def test_what_may_not_be_pulled_is_unavailable(tmp_path: Path) -> None:
         refuses(400, "invalid reference format"),
         refuses(500, "unauthorized: authentication required"),
         refuses(500, "denied: requested access to the resource is denied"),
+        refuses(500, "denied"),
         _fails("no matching manifest for linux/amd64 in the manifest list entries"),
         _fails("manifest unknown"),
     ],

@@ -67,22 +67,9 @@ class Images:
                     raise InfrastructureError(SERVICE, problem)
 
 
-_FOR_GOOD = re.compile(  # what registries and the engine say when asking again would not help
-    "|".join(
-        (
-            "not found",
-            "manifest unknown",
-            "name unknown",
-            "no matching manifest",
-            "does not exist",
-            "(?<!permission )denied",  # permission is what the engine lacks on its own host
-            "unauthorized",
-            "no basic auth credentials",
-            "403 forbidden",
-            "invalid reference",
-            "invalid checksum",
-            "repository name",
-        )
-    ),
+_FOR_GOOD = re.compile(
+    "not found|manifest unknown|name unknown|no matching manifest|does not exist|invalid reference|invalid checksum"
+    "|repository name|unauthorized|no basic auth credentials|403 forbidden|(?<!permission )denied",
     re.IGNORECASE,
 )
+"""What registries and the engine say when asking again would not help; permission is what lacks on the way."""

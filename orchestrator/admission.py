@@ -1,5 +1,6 @@
 """Which tasks may run at once: what they may use together fits a budget. Knows no task, no container and no clock."""
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -59,18 +60,31 @@ class _Waiting:
 class Line:
     """Who runs and who waits, in the order of asking. Whoever fits begins, also before others that do not fit yet.
 
-    When one that waits has been overtaken ``OVERTAKEN`` times, nobody behind it begins until it has.
+    When one that waits has been overtaken ``OVERTAKEN`` times, nobody behind it begins until it has. Of those that asked at
+    most ``slots`` run at once; those that were found running come on top.
     """
 
-    def __init__(self, budget: Share) -> None:
+    def __init__(self, budget: Share, slots: int = sys.maxsize) -> None:
         self._budget = budget
+        self._slots = slots
         self._running: dict[str, Share] = {}
+        self._found: set[str] = set()
         self._waiting: list[_Waiting] = []
 
     @property
     def running(self) -> Mapping[str, Share]:
         """Those that have room, by key."""
         return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return len(self._waiting)
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether one more could begin if it needed next to nothing."""
+        return len(self._running) - len(self._found) < self._slots
 
     def ask(self, key: str, share: Share) -> None:
         """Stand in line; nothing for a key that runs or stands there."""
@@ -82,10 +96,12 @@ class Line:
         """Count one that runs already, whether or not there is room."""
         self._waiting = [each for each in self._waiting if each.key != key]
         self._running[key] = share
+        self._found.add(key)
 
     def leave(self, key: str) -> None:
         """Give back the room, or leave the line; nothing for one that has done so."""
         self._running.pop(key, None)
+        self._found.discard(key)
         self._waiting = [each for each in self._waiting if each.key != key]
         self._admit()
 
@@ -103,14 +119,15 @@ class Line:
     def _fits(self, share: Share) -> bool:
         cpus = fsum([share.cpus, *(each.cpus for each in self._running.values())])
         memory = share.memory + sum(each.memory for each in self._running.values())
-        return cpus <= self._budget.cpus + _ROUNDING and memory <= self._budget.memory
+        return self.has_slot and cpus <= self._budget.cpus + _ROUNDING and memory <= self._budget.memory
 
 
 class Admission:
     """The line of one worker process, for its threads. ``capacity`` is asked for when it is needed first."""
 
-    def __init__(self, capacity: Callable[[], Capacity]) -> None:
+    def __init__(self, capacity: Callable[[], Capacity], slots: int = sys.maxsize) -> None:
         self._capacity_of = capacity
+        self._slots = slots
         self._changed = threading.Condition()
         self._closed = False
 
@@ -121,7 +138,19 @@ class Admission:
 
     @cached_property
     def _line(self) -> Line:
-        return Line(self.capacity.budget)
+        return Line(self.capacity.budget, self._slots)
+
+    @property
+    def places(self) -> int:
+        """How many tasks the worker may hold at once: one that waits for room takes no slot from those that fit.
+
+        At most as many wait here as there are slots; the others are left to other workers.
+        """
+        if "_line" not in self.__dict__:
+            return self._slots
+        with self._changed:
+            waiting = self._line.waiting
+            return self._slots + waiting if self._line.has_slot and waiting < self._slots else 0
 
     def ask(self, key: str, share: Share) -> bool:
         """Stand in line; whether there is room at once.

@@ -10,7 +10,7 @@ from orchestrator.services import Services
 
 
 class Keeper:
-    """A thread that sweeps until the worker stops. Adopted tasks run beside the slots, each in a thread of its own."""
+    """A thread that sweeps until the worker stops. Adopted tasks have threads beside those of the queue."""
 
     def __init__(self, services: Services, stopping: Callable[[], bool]) -> None:
         self._services = services

@@ -181,7 +181,7 @@ class Runner:
         if not room and self.patience.within(self.budgets.work, self.effects.begun, run):
             self.admission.take(run.token, share)
         elif not room:
-            logger.info("waits until {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
+            logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
             self.admission.wait(run.token, lambda: run.cancelled)
             self.leases.confirm(run.task.id, run.token)
         if run.cancelled:

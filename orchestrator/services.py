@@ -57,7 +57,7 @@ class Services:
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)
         ledger = Ledger(self.store, self.events, now, self.patience)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
-        admission = Admission(self._capacity)
+        admission = Admission(self._capacity, settings.concurrency)
         return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets, admission, ledger.publish)
 
     def _capacity(self) -> Capacity:

@@ -25,6 +25,8 @@ from orchestrator.worker_upkeep import Chore, Rescue, clean
 _STUCK = 60.0
 """Seconds without a turn after which the loop counts as stuck; Redis may hold one up for a while."""
 _PAUSE = 0.05
+_LOOK = 0.2
+"""Seconds after which is looked again whether there is a place for one job more."""
 _POLL = 1
 """Seconds for which the loop may be blind to a request to stop."""
 _SAME_REQUEST = 1.0
@@ -46,6 +48,7 @@ class ThreadWorker(Bookkeeper):
         others: Callable[[], int] = lambda: 0,
         drain: Callable[[], None] = lambda: None,
         drain_timeout: float = inf,
+        places: Callable[[], int] | None = None,
         rescue_after: float = 5.0,
     ) -> None:
         """``connection`` is the worker's own, from ``connect``.
@@ -53,12 +56,16 @@ class ThreadWorker(Bookkeeper):
         ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
         ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs.
 
+        ``places`` tells how many jobs it may hold now, when that is not always ``concurrency``: more while some of them wait.
+
         ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
         """
         super().__init__(connection, queue, name, Link(lambda: self.stopping))
         self._concurrency = concurrency
         self._hand_over = hand_over
-        self._slots = threading.Semaphore(concurrency)
+        self._places = places or (lambda: concurrency)
+        self._held = 0
+        self._changed = threading.Condition()
         self._others = others
         self._begin_drain = drain
         self._drain_timeout = drain_timeout
@@ -108,15 +115,30 @@ class ThreadWorker(Bookkeeper):
             self._asked_again = True
 
     def _turn(self) -> None:
-        """Take one job, once there is a slot for it: the worker never holds more than it can run."""
+        """Take one job, once there is a place for it."""
         self._do_chores()
-        if not self._slots.acquire(timeout=_POLL):
+        if not self._enter():
             return
         taken = self._take()
         if taken is None:
-            self._slots.release()
+            self._leave()
         else:
             threading.Thread(target=self._perform, args=taken, name=f"job {taken[0].id}", daemon=True).start()
+
+    def _enter(self) -> bool:
+        """Count one job more if there is a place for it, or comes to be one soon; whether it is counted."""
+        with self._changed:
+            there_is = self._held < self._places()
+            if not there_is:
+                self._changed.wait(_LOOK)
+                there_is = self._held < self._places()
+            self._held += there_is
+            return there_is
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._held -= 1
+            self._changed.notify_all()
 
     def _take(self) -> tuple[Job, Execution] | None:
         waiting, on_the_way = self.queue.key, self.queue.intermediate_queue_key
@@ -138,18 +160,15 @@ class ThreadWorker(Bookkeeper):
                 self.perform_job(job, self.queue, execution)
         finally:
             self.executions.pop(execution.id, None)
-            self._slots.release()
+            self._leave()
 
     def _drain(self) -> bool:
-        """Wait until all slots are free; whether that came about before a second request."""
+        """Wait until all jobs have ended; whether that came about before a second request."""
         logger.info("stopping; {} jobs run on", len(self.executions))
         self._begin_drain()
-        free = 0
-        while free < self._concurrency or self._others():
-            if free < self._concurrency and self._slots.acquire(timeout=_POLL / 2):
-                free += 1
-                continue
-            time.sleep(_PAUSE)
+        while self._held or self._others():
+            with self._changed:
+                self._changed.wait(_PAUSE)
             self._do_chores()
             if self._asked_again or time.monotonic() > (self._asked_at or inf) + self._drain_timeout:
                 logger.warning("handing over {} tasks that still run", max(len(self.executions), self._others()))

@@ -46,7 +46,7 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
 
 def _work(services: Services) -> bool:
     """Work, sweep and answer probes until told to stop; whether all tasks ended."""
-    settings, leases = services.settings, services.runner.leases
+    settings, leases, admission = services.settings, services.runner.leases, services.runner.admission
     worker = ThreadWorker(
         connect(settings.redis_url),
         settings.queue,
@@ -54,7 +54,8 @@ def _work(services: Services) -> bool:
         settings.name,
         hand_over=leases.hand_over,
         others=lambda: leases.count,
-        drain=services.runner.admission.close,
+        drain=admission.close,
+        places=lambda: admission.places,
         drain_timeout=settings.drain_timeout,
     )
     keeper = Keeper(services, lambda: worker.stopping)

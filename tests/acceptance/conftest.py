@@ -1,11 +1,14 @@
-"""A Redis server and worker processes of the test's own, which it may kill."""
+"""A Redis server and worker processes of the test's own, which it may kill; a client of an installation."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from orchestrator.client import Client
+from orchestrator.connect import connect
+from tests.support.installation import Installation
 from tests.support.worker_process import Notes, Start, Valkey
 
 
@@ -29,3 +32,11 @@ def worker(server: Valkey, tmp_path: Path) -> Iterator[Start]:
     """Starts workers, and kills at the end those that still run."""
     with ExitStack() as stack:
         yield Start(server, tmp_path, stack)
+
+
+@pytest.fixture
+def client(installation: Installation) -> Iterator[Client]:
+    """A client of the test's installation."""
+    services = connect(installation.settings)
+    with closing(services.store):
+        yield Client(services)

@@ -3,14 +3,12 @@
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.embedded.ports import choose_ports
 from scripts import bench
 from tests.support.containers import library
@@ -31,14 +29,6 @@ def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
     installation = Installation(environment, tmp_path)
     yield installation
     installation.stop()
-
-
-@pytest.fixture
-def client(installation: Installation) -> Iterator[Client]:
-    """A client of them."""
-    services = connect(installation.settings)
-    with closing(services.store):
-        yield Client(services)
 
 
 def running(installation: Installation, task_id: str) -> str:

@@ -19,6 +19,7 @@ from tests.support.world import World
 
 HOST = Share(2.0, 1000)
 BUDGET = Share(8.0, 1000)
+SLOTS = 3
 shares = st.builds(Share, st.sampled_from([0.1, 0.3, 1.0, 2.0, 8.0]), st.integers(1, 1000))
 
 
@@ -27,7 +28,7 @@ class Waiting(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = Line(BUDGET)
+        self.line = Line(BUDGET, SLOTS)
         self.asked: dict[str, Share] = {}
         self.begun: set[str] = set()
         self.overtaken: dict[str, int] = {}
@@ -75,6 +76,9 @@ class Waiting(RuleBasedStateMachine):
         admitted = [share for key, share in self.line.running.items() if key not in self.forced]
         assert sum(share.memory for share in admitted) <= BUDGET.memory
         assert sum(share.cpus for share in admitted) <= BUDGET.cpus + 1e-6
+        assert len(admitted) <= SLOTS
+        assert self.line.has_slot == (len(admitted) < SLOTS)
+        assert self.line.waiting + len(admitted) == len(self.asked)
 
     @invariant()
     def nobody_is_overtaken_for_ever(self) -> None:
@@ -83,9 +87,9 @@ class Waiting(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_idle_for_nothing(self) -> None:
-        """The first in line waits only if it does not fit."""
+        """The first in line waits only if it does not fit, or all slots are taken."""
         waiting = [key for key in self.asked if key not in self.line.running]
-        if waiting:
+        if waiting and self.line.has_slot:
             running, first = self.line.running.values(), self.asked[waiting[0]]
             memory = sum(share.memory for share in running) + first.memory
             assert memory > BUDGET.memory or sum(share.cpus for share in running) + first.cpus > BUDGET.cpus - 1e-6
@@ -168,6 +172,25 @@ def test_a_thread_waits_until_there_is_room() -> None:
     assert began.is_set()
     admission.leave("two")
     assert admission.ask("three", Share(1, 1000))
+
+
+def test_those_that_wait_take_no_place_from_those_that_fit() -> None:
+    """But no more of them wait here than there are slots, and while all slots run nothing more is taken."""
+    admission = Admission(lambda: Capacity.of(HOST, 4.0, 0), 2)
+    assert admission.places == 2
+    admission.ask("large", Share(1, 900))
+    assert admission.places == 2
+    admission.ask("waits", Share(1, 900))
+    assert admission.places == 3
+    admission.ask("waits, too", Share(1, 900))
+    assert admission.places == 0
+    admission.leave("waits, too")
+    admission.ask("small", Share(1, 100))
+    assert admission.places == 0
+    admission.leave("small")
+    assert admission.places == 3
+    admission.take("found running", Share(1, 100))
+    assert admission.places == 3
 
 
 def test_giving_up_leaves_the_line() -> None:

@@ -117,7 +117,7 @@ class Leases:
         try:
             self._store.let_go(task_id, token)
         except InfrastructureError as error:
-            logger.warning("the lease is left to expire: {}", error)
+            logger.bind(task=task_id).warning("the lease is left to expire: {}", error)
 
     def _beat(self) -> None:
         pause = threading.Event()

@@ -29,7 +29,7 @@ from orchestrator.records import Fields
 from orchestrator.request import Limits
 from orchestrator.run import Run
 from orchestrator.task import Task
-from statemachine import INITIAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
+from statemachine import INITIAL, TERMINAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
 
 
 def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fields]:
@@ -147,7 +147,11 @@ class Runner:
         """From the heartbeat: end the program if it runs; whoever drives the run sees the rest."""
         run.cancelled = True
         if run.state is State.RUNNING and not run.ending.locked():
-            threading.Thread(target=self.effects.end_quietly, args=(run, Cause.CANCELLED), daemon=True).start()
+            threading.Thread(target=self._end_cancelled, args=(run,), daemon=True).start()
+
+    def _end_cancelled(self, run: Run) -> None:
+        with logger.contextualize(task=run.task.id):
+            self.effects.end_quietly(run, Cause.CANCELLED)
 
     def _drive(self, run: Run) -> Task | None:
         try:
@@ -208,6 +212,8 @@ class Runner:
             raise
         except Exception as error:  # noqa: BLE001  a fault of ours must not leave the task in between for ever
             logger.exception("the worker has a fault")
+            if run.state in TERMINAL:
+                return  # the next sweep does what is left to do
             self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, f"the worker has a fault: {type(error).__name__}: {error}"))
 
     def _cancel(self, run: Run) -> None:

@@ -1,5 +1,6 @@
 """What the text of a single setting may be. Each reads one kind of value, and raises ValueError that says what it has to be."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -70,6 +71,18 @@ def word(text: str) -> str:
     return text
 
 
+def shaped(pattern: str, phrase: str) -> Callable[[str], str]:
+    """Text of which all matches a pattern; ``phrase`` says to people what that is."""
+    whole = re.compile(pattern)
+
+    def checked(text: str) -> str:
+        if not whole.fullmatch(text):
+            raise ValueError(phrase)
+        return text
+
+    return checked
+
+
 def words(text: str) -> tuple[str, ...]:
     """Words between commas or spaces, neither of which an image or runtime can have in its name."""
     return tuple(text.replace(",", " ").split())
@@ -102,3 +115,14 @@ SIZE = positive(parse_size, "a size such as 128m")
 FACTOR = positive(float, "a factor such as 4")
 BUDGET = positive(parse_size, "a size such as 16g, or 0", zero=True)
 SECONDS = positive(parse_duration, "a time such as 30s")
+MONGO = shaped(r"mongodb(\+srv)?://[^/?].*", "a URI such as mongodb://host:27017")
+REDIS = shaped(r"(rediss?|unix)://.*", "a URL such as redis://host:6379/0")
+ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", "host:port, without a scheme or path")
+REGION = shaped(r"(?![_-])[A-Za-z0-9_-]{1,63}(?<![_-])", "a region such as us-east-1")
+BUCKET = shaped(
+    r"(?!.*(\.\.|\.-|-\.))(?!([0-9]+\.){3}[0-9]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
+)
+DATABASE = shaped(
+    r"[^/\\. \"$*<>:|?\x00-\x1f]{1,63}", 'a database name without / \\ . " $ * < > : | ? or spaces, of at most 63 characters'
+)

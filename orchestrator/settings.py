@@ -30,22 +30,22 @@ def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool 
 class Settings:
     """All settings, from environment variables named as the fields are, in capitals."""
 
-    mongo_uri: str = _setting("mongodb://localhost:27017", text.word, "MongoDB server; may hold a password", secret=True)
-    mongo_db_name: str = _setting("taskrunner", text.word, "database of the collection `tasks`")
+    mongo_uri: str = _setting("mongodb://localhost:27017", text.MONGO, "MongoDB server; may hold a password", secret=True)
+    mongo_db_name: str = _setting("taskrunner", text.DATABASE, "database of the collection `tasks`")
     redis_url: str = _setting(
-        "redis://localhost:6379", text.word, "Redis server for queue and events; may hold a password", secret=True
+        "redis://localhost:6379", text.REDIS, "Redis server for queue and events; may hold a password", secret=True
     )
     docker_host: str = _setting(
         "unix://var/run/docker.sock",
         text.docker_host,
         "Docker engine, over unix:// or tcp://; unix://var/run/… and unix:///var/run/… are the same",
     )
-    minio_endpoint: str = _setting("localhost:9000", text.word, "S3 server, host:port")
+    minio_endpoint: str = _setting("localhost:9000", text.ENDPOINT, "S3 server, host:port")
     minio_access_key: str = _setting("minioadmin", text.word, "S3 access key", secret=True)
     minio_secret_key: str = _setting("minioadmin", text.word, "S3 secret key", secret=True)
-    minio_bucket: str = _setting("task-logs", text.word, "bucket for logs; made when missing")
+    minio_bucket: str = _setting("task-logs", text.BUCKET, "bucket for logs; made when missing")
     minio_use_ssl: bool = _setting(False, text.flag, "whether the S3 server speaks TLS")
-    minio_region: str = _setting("us-east-1", text.word, "S3 region")
+    minio_region: str = _setting("us-east-1", text.REGION, "S3 region")
     queue: str = _setting("default", text.word, "RQ queue that tasks wait in")
     concurrency: int = _setting(4, text.COUNT, "tasks at once in one worker")
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")

@@ -1,20 +1,31 @@
 """The function that the queue's entries name."""
 
+import signal
+import sys
+import threading
 from functools import cache
 
+from orchestrator import logs
 from orchestrator.connect import connect
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 
 
 def run_task(task_id: str) -> None:
-    """Run one task to its end; the job function of every RQ worker."""
+    """Run one task to its end; the job function of every RQ worker.
+
+    The time limit of RQ's own worker, 180 s where a job names none, is lifted: a task has its own, in its document.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.alarm(0)
     services().runner.run(task_id)
 
 
 @cache
 def services() -> Services:
-    """The services of this process, from its environment. Made on first use, so after a fork."""
-    connected = connect(Settings.load())
+    """The services of this process, from its environment, and its log. Made on first use, so after a fork."""
+    settings = Settings.load()
+    logs.configure(sys.stderr, secrets=settings.secrets)
+    connected = connect(settings)
     connected.prepare()
     return connected

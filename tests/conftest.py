@@ -1,10 +1,12 @@
 """What tests of every kind may ask for: real servers, started once and only when a test wants them."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
+from loguru import logger
 
 from orchestrator.embedded import Embedded
 from orchestrator.settings import Settings
@@ -13,8 +15,12 @@ from tests.support.servers import Corner, corners
 
 
 def pytest_configure() -> None:
-    """A shell that runs the tests in the background has them ignore SIGINT, and their children with them: undo it."""
+    """A shell that runs the tests in the background has them ignore SIGINT, and their children with them: undo it.
+
+    What is logged goes to stderr as pytest finds it then, without the values of variables, which may be huge.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    logger.configure(handlers=[{"sink": sys.stderr, "diagnose": False, "backtrace": False}])  # no values of variables
 
 
 @pytest.fixture(scope="session", autouse=True)

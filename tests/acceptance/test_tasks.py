@@ -1,6 +1,7 @@
 """Tasks through a real worker process: real queue, containers, documents, events and objects, seen from outside."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 
@@ -118,15 +119,18 @@ def test_a_delivery_of_a_finished_or_unknown_task_does_no_harm(installation: Ins
 
 
 def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One at a time, in forked children, with nothing of ours around it."""
+    """One at a time, in forked children, with nothing of ours around it; a time limit of RQ's ends nothing."""
     folder = tmp_path_factory.mktemp("stock")
     corner = next(corners(servers.environment))
     installation = Installation({**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}, folder)
-    ids = [installation.submit(f"echo {number}") for number in range(3)]
+    ids = [installation.submit(f"echo {number}") for number in range(2)]
+    ids += [installation.submit("sleep 3; echo 2", time_limit=1)]
     settings = installation.settings
     installation.start(sys.executable, "-m", "rq.cli", "worker", settings.queue, "--url", settings.redis_url, "--burst")
     documents = [installation.ended(task_id) for task_id in ids]
     assert [document["status"] for document in documents] == ["succeeded"] * 3
     assert [installation.object(document, "stdout")[0] for document in documents] == [b"0\n", b"1\n", b"2\n"]
     installation.workers[0].wait(60)
+    lines = [json.loads(line) for line in (folder / "worker-0.log").read_text().splitlines() if line.startswith("{")]
+    assert {line["task"] for line in lines if "task" in line} == set(ids)
     corner.wipe()

@@ -1,5 +1,6 @@
 """Row 17: the disk that output is spooled on is full."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from tests.support.fault_disk import small_disk
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import note
+from tests.support.fault_report import not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
@@ -19,6 +20,8 @@ from tests.support.servers import Corner
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
+    if os.geteuid() != 0:
+        not_run(Row.DISK_FULL, "only root may mount a disk")
     with small_disk(tmp_path / "small", 1) as folder:
         yield folder
 

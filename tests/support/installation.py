@@ -53,19 +53,19 @@ class Installation:
         for worker in self.workers:
             worker.wait(PATIENCE)
 
-    def submit(self, command: object, **document: object) -> str:
-        """Insert a document and enqueue its id, with no help from our client."""
+    def submit(self, command: object, time_limit: int = -1, **document: object) -> str:
+        """Insert a document and enqueue its id, with no help from our client; ``time_limit`` is RQ's, in seconds."""
         task_id = str(document.pop("_id", uuid.uuid4().hex))
         with mongo_client(self.settings) as mongo:
             tasks = mongo[self.settings.mongo_db_name]["tasks"]
             tasks.insert_one({"_id": task_id, "status": "queued", "image": IMAGE, "command": command, **document})
-        self.deliver(task_id)
+        self.deliver(task_id, time_limit)
         return task_id
 
-    def deliver(self, task_id: str) -> None:
+    def deliver(self, task_id: str, time_limit: int = -1) -> None:
         """Enqueue an id."""
         with redis_client(self.settings) as redis:
-            Queue(self.settings.queue, connection=redis).enqueue("orchestrator.tasks.run_task", task_id, job_timeout=-1)
+            Queue(self.settings.queue, connection=redis).enqueue("orchestrator.tasks.run_task", task_id, job_timeout=time_limit)
 
     def document(self, task_id: str) -> dict[str, Any]:
         """The task as it is stored."""

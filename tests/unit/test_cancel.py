@@ -4,10 +4,11 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.cause import Cause
-from orchestrator.errors import UnknownTask
+from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.ports import Stream
 from statemachine import TERMINAL, State
 from tests.support.baton import How, Puppet
@@ -34,6 +35,21 @@ def test_a_queued_task_never_starts(tmp_path: Path) -> None:
     assert world.worker().run("t") is None
     assert not world.engine.starts
     assert [entry.status for entry in task.history] == [State.FAILED]
+
+
+def test_what_goes_wrong_as_it_is_ended_is_logged_with_the_task(tmp_path: Path) -> None:
+    """The thread that ends the program is not the one that waits for it."""
+    world = world_with(tmp_path, FOREVER)
+    runner = world.worker(Process([Fault("inspect", 1, When.BEFORE, InfrastructureError("docker", "away"))]))
+    said: list[tuple[str, object]] = []
+    sink = logger.add(lambda message: said.append((message.record["message"], message.record["extra"].get("task"))))
+    with runner.leases.hold("t", world.engine.identity()) as held:
+        assert held
+        drive = runner._run(held)
+        drive.state = State.RUNNING
+        runner._end_cancelled(drive)
+    logger.remove(sink)
+    assert [task for message, task in said if "could not be ended" in message] == ["t"]
 
 
 def test_cancelling_is_idempotent_in_every_state(tmp_path: Path) -> None:

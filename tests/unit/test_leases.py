@@ -1,5 +1,6 @@
 """Claims are kept alive by one heartbeat, given back in trouble, and lost without harm."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,26 @@ def test_a_lost_reply_to_a_claim_is_asked_for_again(tmp_path: Path) -> None:
     _, leases = made(tmp_path, "a", process=process)
     with leases.hold("a", "e") as held:
         assert held is not None
+
+
+def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
+    """The heartbeat says so and goes on."""
+    world = World(tmp_path)
+    for task_id in ("a", "b"):
+        world.client.submit(REQUEST, task_id)
+    leases = Leases(world.services.store, "worker", 0.3, world.process().patience)
+    told, again = threading.Event(), threading.Event()
+
+    def stumble() -> None:
+        if told.is_set():
+            again.set()
+        told.set()
+        raise TypeError("a fault of ours")
+
+    with leases.hold("a", "e") as a, leases.hold("b", "e"):
+        assert a is not None
+        a.on_cancel = stumble
+        world.services.store.request_cancel("a")
+        assert again.wait(20)
+        assert leases.alive
+        assert leases.count == 2

@@ -38,6 +38,15 @@ def test_a_program_that_exits_0_succeeds_with_its_output_stored(tmp_path: Path) 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("call", ["pull", "create", "start", "wait", "put", "publish"])
+def test_a_fault_of_ours_ends_the_task_and_says_so(tmp_path: Path, call: str) -> None:
+    """It is no program's fault, and nobody would come to mend it."""
+    world, task = run(tmp_path, Program(), Process([Fault(call, 1, When.BEFORE, TypeError("a bug"))]))
+    assert (task.status, task.cause) == (State.FAILED, Cause.INFRASTRUCTURE)
+    assert task.message == "the worker has a fault: TypeError: a bug"
+    assert not world.engine.containers
+
+
 @pytest.mark.parametrize(
     ("program", "status", "cause", "code"),
     [

@@ -6,6 +6,7 @@ import pytest
 from attrs import asdict, fields
 from hypothesis import given
 from hypothesis import strategies as st
+from minio.helpers import check_bucket_name
 
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
@@ -93,7 +94,13 @@ def test_every_bad_value_is_named_at_once() -> None:
     assert sorted(
         complaints(
             {
-                "MONGO_DB_NAME": " ",
+                "MONGO_URI": "db:secret@host",
+                "MONGO_DB_NAME": "a.b",
+                "REDIS_URL": "host:6379",
+                "MINIO_ENDPOINT": "http://host:9000",
+                "MINIO_BUCKET": "my bucket",
+                "MINIO_REGION": "-",
+                "QUEUE": " ",
                 "DOCKER_HOST": "/var/run/docker.sock",
                 "MINIO_USE_SSL": "maybe",
                 "CONCURRENCY": "0",
@@ -117,10 +124,35 @@ def test_every_bad_value_is_named_at_once() -> None:
         "LEASE_TTL: '0' is not a time such as 30s",
         "MAX_PIDS: '1.5' is not a whole number of 1 or more",
         "MAX_TIMEOUT: '-1' is not a time of 0.001 seconds or more, such as 30 or '30s'",
+        "MINIO_BUCKET: 'my bucket' is not a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
+        "MINIO_ENDPOINT: 'http://host:9000' is not host:port, without a scheme or path",
+        "MINIO_REGION: '-' is not a region such as us-east-1",
         "MINIO_USE_SSL: 'maybe' is not true or false",
-        "MONGO_DB_NAME: ' ' is not a word",
+        "MONGO_DB_NAME: 'a.b' is not a database name without / \\ . \" $ * < > : | ? or spaces, of at most 63 characters",
+        "MONGO_URI: the given value is not a URI such as mongodb://host:27017",
         "PULL_POLICY: 'sometimes' is not one of missing, always, never",
+        "QUEUE: ' ' is not a word",
+        "REDIS_URL: the given value is not a URL such as redis://host:6379/0",
     ]
+
+
+@pytest.mark.parametrize("name", ["ab", "a..b", "a.-b", "A-b", "-ab", "192.168.0.1", "a" * 64, "a_b", "a/b"])
+def test_a_bucket_that_the_library_would_refuse_is_named(name: str) -> None:
+    """Before anything is asked of a server."""
+    with pytest.raises(ValueError, match="bucket"):
+        check_bucket_name(name, strict=True)
+    assert complaints({"MINIO_BUCKET": name})
+
+
+@given(st.from_regex(r"[a-z0-9.-]{3,63}", fullmatch=True))
+def test_buckets_are_what_the_library_takes(name: str) -> None:
+    """Neither more nor less."""
+    try:
+        check_bucket_name(name, strict=True)
+    except ValueError:
+        assert complaints({"MINIO_BUCKET": name})
+    else:
+        assert Settings.load({"MINIO_BUCKET": name}).minio_bucket == name
 
 
 def test_settings_that_contradict_each_other_are_named() -> None:
@@ -150,7 +182,8 @@ def test_lists_are_words() -> None:
 @pytest.mark.parametrize("name", SECRET)
 def test_secret_is_in_no_text(name: str) -> None:
     """Neither in what the settings print as, nor in the message about a bad value."""
-    assert "hunter2" not in repr(Settings.load({name: "hunter2"}))
+    value = {"MONGO_URI": "mongodb://u:hunter2@h", "REDIS_URL": "redis://:hunter2@h"}.get(name, "hunter2")
+    assert "hunter2" not in repr(Settings.load({name: value}))
     option = next(option for option in options() if variable(option) == name)
     assert option.metadata["secret"]
 

@@ -124,7 +124,7 @@ def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_
     corner = next(corners(servers.environment))
     installation = Installation({**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}, folder)
     ids = [installation.submit(f"echo {number}") for number in range(2)]
-    ids += [installation.submit("sleep 3; echo 2", time_limit=1)]
+    ids += [installation.submit("sleep 9; echo 2", time_limit=8)]
     settings = installation.settings
     installation.start(sys.executable, "-m", "rq.cli", "worker", settings.queue, "--url", settings.redis_url, "--burst")
     documents = [installation.ended(task_id) for task_id in ids]

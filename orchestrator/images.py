@@ -10,12 +10,14 @@ _LATEST = "latest"
 def allowed(image: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern lets the image through; ``*`` stands for anything, slashes included.
 
-    A pattern without tag and digest is for all of them: ``python`` lets ``python:3.12`` through. One with a tag, be it ``*``, lets
-    no image through that is pinned, because engines go by the digest and ignore the tag beside it; one with ``@`` lets through
-    only what is pinned. ``docker.io/library/python`` is ``python``.
+    A pattern without tag and digest is for all of them: ``python`` lets ``python:3.12`` through. One with a tag, be it ``*``,
+    lets no image through that is pinned, because engines go by the digest and ignore the tag beside it; one with ``@`` lets
+    through only what is pinned. ``docker.io/library/python`` is ``python``.
     """
     short = _short(image)
-    return any(fnmatchcase(form, pattern) for pattern in map(_short, patterns) for form in _forms(short, pinning="@" in pattern))
+    return any(
+        fnmatchcase(form, pattern) for pattern in map(_short, patterns) for form in _forms(short, pinning="@" in pattern)
+    )
 
 
 def _forms(image: str, *, pinning: bool) -> set[str]:

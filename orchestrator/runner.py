@@ -1,7 +1,7 @@
 """Carries one task from where it is stored to its end."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 
 from attrs import frozen
@@ -19,7 +19,6 @@ from orchestrator.errors import (
     Superseded,
     TaskFailure,
 )
-from orchestrator.kind import shown
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
 from orchestrator.output import Output
@@ -97,9 +96,6 @@ class Runner:
 
         ``engine`` is the one that the task is bound to, when that is not this worker's own: then a new attempt is made here.
         """
-        if not isinstance(task_id, Hashable):
-            logger.error("_id: {} is not an id", shown(task_id))
-            return None
         with logger.contextualize(task=task_id):
             engine = engine or self.patience.forever(self.effects.engine.identity)
             try:

@@ -98,5 +98,5 @@ IDS = (
     "orchestrator-a-1", "x" * 128, "x" * 129, "x" * 5000, "1", "01", "1.0", "None", "true",
 )  # fmt: skip
 """Ids of every kind that may end up in names, labels, channels and object keys."""
-STRANGE_IDS = (5, 1.5, True, b"a", NOON)
-"""Ids that are no string; the database takes them."""
+STRANGE_IDS = (5, 1.5, True, b"a", NOON, {"a": 1}, {}, {"a": {"b": [NOON]}}, {"$ref": "tasks", "$id": {"a": 1}})
+"""Ids that are no string; the database takes them. Some cannot be hashed."""

@@ -1,6 +1,5 @@
 """Whole documents, inserted raw by a hostile hand: each ends failed and invalid, its bad fields named, nothing started."""
 
-import io
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 from attrs import fields
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from loguru import logger
 
 from orchestrator.adapters.redis_events import _channel
 from orchestrator.cause import Cause
@@ -168,13 +166,20 @@ def test_an_id_is_a_plain_name_or_refused(tmp_path: Path, task_id: str) -> None:
         assert task.message.startswith("_id: ")
 
 
-def test_an_id_that_is_a_document_is_left_alone(tmp_path: Path) -> None:
-    """Nothing can be keyed by it: it is named in the log, starts nothing and holds up nobody."""
-    world, said = World(tmp_path), io.StringIO()
-    sink = logger.add(said)
+def test_an_id_that_is_a_document_ends_its_task_by_a_sweep_too(tmp_path: Path) -> None:
+    """Where nobody ever put it in line; and it holds up nobody."""
+    world = World(tmp_path)
     world.services.store.insert({"_id": {"a": 1}, "status": "queued", "image": "busybox"})
+    world.services.store.insert({"_id": {"b": 1}, "status": "running", "image": "busybox", "history": 5})
     world.client.submit({"image": "busybox"}, "t")
-    assert world.worker().run({"a": 1}) is None
+    for _ in range(SWEEPS):
+        world.clock.advance(world.settings.lease_ttl)
+        world.sweep().once(30)
+        while (queued := world.services.queue.take()) is not None:
+            world.worker().run(queued)
+    assert {str(task.id): task.cause for task in world.client.list()} == {
+        "{'a': 1}": Cause.INVALID,
+        "{'b': 1}": Cause.INVALID,
+        "t": None,
+    }
     assert not world.sweep().plan()
-    logger.remove(sink)
-    assert "_id: {'a': 1} is not an id" in said.getvalue()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
@@ -111,15 +112,19 @@ class Runner:
                 return self._condemn(task_id, engine, refusal)
 
     def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
-        """End a task that can be neither read nor moved. A death in between leaves one without an image: invalid, too."""
+        """End a task that can be neither read nor moved. A death in between leaves one without an image: invalid, too.
+
+        While somebody else holds it, who found the same at the same time, it stays as it is: then all is done again.
+        """
         logger.error("the document is given up: {}", refusal)
-        self.leases.reset(task_id)
-        with self.leases.hold(task_id, engine) as held:
-            if held is None:
-                return None
-            run = self._run(held)
-            self._fail(run, refusal)
-            return run.task
+        while True:
+            self.leases.reset(task_id)
+            with suppress(InvalidTask), self.leases.hold(task_id, engine) as held:
+                if held is None:
+                    return None
+                run = self._run(held)
+                self._fail(run, refusal)
+                return run.task
 
     def cancel(self, task_id: str) -> None:
         """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""

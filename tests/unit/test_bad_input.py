@@ -9,6 +9,7 @@ from attrs import fields
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.adapters.redis_events import _channel
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
@@ -107,6 +108,27 @@ def test_a_document_that_leaves_no_room_ends_all_the_same(tmp_path: Path, field:
     check(world, task)
     assert "bytes" in task.message
     assert task.created_at == BEGAN
+
+
+class _HeldForAMoment(MemoryTaskStore):
+    """Somebody else holds the task at the first wish to reset it, and has let it go a moment later."""
+
+    held = True
+
+    def reset(self, task_id: str) -> None:
+        if self.held:
+            self.held = False
+        else:
+            super().reset(task_id)
+
+
+def test_two_that_find_the_same_bad_document_at_once_both_let_it_end(tmp_path: Path) -> None:
+    """A delivery and a sweep, say: neither dies of what the other has not reset yet."""
+    world = World(tmp_path, store=_HeldForAMoment)
+    world.services.store.insert({"_id": "t", "status": "running", "image": "busybox", "history": 5})
+    task = world.worker().run("t")
+    assert (task.status, task.cause) == (State.FAILED, Cause.INVALID)
+    assert "history" in task.message
 
 
 def test_a_document_that_cannot_be_stored_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -112,9 +112,9 @@ class Runner:
                 return self._condemn(task_id, engine, refusal)
 
     def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
-        """End a task that can be neither read nor moved. A death in between leaves one without an image: invalid, too.
+        """End a task that can be neither read nor moved; again while somebody else, who found the same, holds it as it is.
 
-        While somebody else holds it, who found the same at the same time, it stays as it is: then all is done again.
+        A death in between leaves one without an image: invalid, too.
         """
         logger.error("the document is given up: {}", refusal)
         while True:

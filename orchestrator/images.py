@@ -10,22 +10,25 @@ _LATEST = "latest"
 def allowed(image: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern lets the image through; ``*`` stands for anything, slashes included.
 
-    A pattern without tag and digest is for all of them: ``python`` lets ``python:3.12`` through. One with a tag is for that tag
-    without a digest or with any, where the pattern ends in ``*``; one with ``@`` lets only images through that are pinned.
-    ``docker.io/library/python`` is ``python``.
+    A pattern without tag and digest is for all of them: ``python`` lets ``python:3.12`` through. One with a tag, be it ``*``,
+    lets no image through that is pinned, because engines go by the digest and ignore the tag beside it; one with ``@`` lets
+    through only what is pinned. ``docker.io/library/python`` is ``python``.
     """
-    forms = _forms(_short(image))
-    return any(fnmatchcase(form, _short(pattern)) for pattern in patterns for form in forms)
+    short = _short(image)
+    return any(
+        fnmatchcase(form, pattern) for pattern in map(_short, patterns) for form in _forms(short, pinning="@" in pattern)
+    )
 
 
-def _forms(image: str) -> set[str]:
-    """The ways to write the reference, from its bare name to the whole."""
+def _forms(image: str, *, pinning: bool) -> set[str]:
+    """The ways to write the reference that a pattern may be held against; ``pinning`` is one with ``@``."""
     tagged, _, digest = image.partition("@")
     folder, slash, last = tagged.rpartition("/")
     name, _, tag = last.partition(":")
     bare = folder + slash + name
-    tagged = f"{bare}:{tag}" if tag else "" if digest else f"{bare}:{_LATEST}"
-    return {form for form in (bare, tagged, digest and f"{bare}@{digest}", digest and image) if form}
+    if digest:
+        return {f"{bare}@{digest}", image} if pinning else {bare}
+    return {bare, f"{bare}:{tag or _LATEST}"}
 
 
 def _short(name: str) -> str:

@@ -59,17 +59,42 @@ def _content(value: object) -> bytes:
 
 def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
-        return ("sh", "-c", text(value))
+        return ("sh", "-c", _passable("a string", text(value)))
     if not isinstance(value, list | tuple) or not value:
         raise ValueError
-    return tuple(text(each) for each in value)
+    return tuple(_passable("a string", text(each)) for each in value)
+
+
+def _env(value: object) -> dict[str, str]:
+    env = mapping(VARIABLE, TEXT)(value)
+    for name, content in env.items():
+        _passable(f"{shown(name)} with its value", f"{name}={content}")
+    return env
+
+
+def _passable(what: str, string: str) -> str:
+    """A string that a program can be started with. Raises Refused."""
+    if (size := len(string.encode())) > LONGEST_STRING:
+        raise Refused(f"{what} of {size} bytes is above the {LONGEST_STRING} that Linux starts a program with")
+    return string
+
+
+def _folder(value: object) -> str:
+    path = matching(_ABSOLUTE, _LONGEST_PATH)(value)
+    if (longest := _longest_part(path)) > _LONGEST_NAME:
+        raise Refused(f"a part of {longest} bytes is above the {_LONGEST_NAME} that a file system allows")
+    return path
 
 
 def _file_name(value: object) -> str:
     path = matching(_FILE, _LONGEST_PATH)(value)
-    if any(len(part.encode()) > _LONGEST_NAME for part in path.split("/")):
+    if _longest_part(path) > _LONGEST_NAME:
         raise ValueError
     return path
+
+
+def _longest_part(path: str) -> int:
+    return max(len(part.encode()) for part in path.split("/"))
 
 
 def _files(value: object) -> dict[str, bytes]:
@@ -103,6 +128,8 @@ def _paths(value: object) -> tuple[str, ...]:
 END, DROP_MIDDLE = "end", "drop_middle"
 MOST_FILES = 4096
 """Files and folders of a task together: each costs the host, however small it is."""
+LONGEST_STRING = (128 << 10) - 1
+"""Bytes of one argument, or of a variable with its value and the ``=`` between: MAX_ARG_STRLEN of Linux without the NUL."""
 _LONGEST_PATH = 512
 _LONGEST_NAME = 255
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
@@ -110,6 +137,7 @@ _NAME = r"[a-z0-9]+(?:(?:[./]|__?|-+)[a-z0-9]+)*"
 _IMAGE = _HOST + _NAME + r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 _PART = r"(?!\.{1,2}(?![^/]))[^/\u0000]+"
 _FILE = rf"{_PART}(?:/{_PART})*"
+_ABSOLUTE = r"/[^\n\u0000]*"
 _ANY = r"[^\u0000]*"
 _BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
@@ -121,14 +149,15 @@ ID = word(
 IMAGE = word("an image reference such as python:3.12-slim", _IMAGE, 512)
 USER = word("a numeric uid or uid:gid such as 1000:1000", r"[0-9]{1,10}(?::[0-9]{1,10})?", 21)
 RUNTIME = word("the name of a runtime of the engine such as runsc", r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", 64)
-FOLDER = word("an absolute path", r"/[^\n\u0000]*", _LONGEST_PATH)
+FOLDER = Kind("an absolute path", _folder, pattern_schema(_ABSOLUTE, _LONGEST_PATH))
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 TEXT = Kind("a string without NUL", text, pattern_schema(_ANY))
 OVERFLOW = Kind(f"{END!r} or {DROP_MIDDLE!r}", _overflow, {"enum": [END, DROP_MIDDLE]})
+_STRING = pattern_schema(_ANY, LONGEST_STRING)
 COMMAND = Kind(
     "a list of one or more strings, or one string for sh -c",
     _command,
-    {"oneOf": [TEXT.schema, {"type": "array", "items": TEXT.schema, "minItems": 1}]},
+    {"oneOf": [_STRING, {"type": "array", "items": _STRING, "minItems": 1}]},
 )
 CONTENT = Kind(
     "text, or {base64: …}",
@@ -159,7 +188,12 @@ PATHS = Kind(
     {"type": "array", "items": {"oneOf": [{"const": WHOLE}, FILE_NAME.schema]}, "uniqueItems": True},
 )
 VARIABLE = Kind("a name without '='", matching(r"[^=]+", 1 << 15), pattern_schema(r"[^=\u0000]+", 1 << 15))
-ENV = Kind("a map of names to strings", mapping(VARIABLE, TEXT), mapping_schema(VARIABLE, TEXT), private=True)
+ENV = Kind(
+    "a map of names to strings",
+    _env,
+    {"type": "object", "propertyNames": VARIABLE.schema, "additionalProperties": _STRING},
+    private=True,
+)
 LABELS = Kind("a map of strings to strings", mapping(TEXT, TEXT), mapping_schema(TEXT, TEXT))
 CPUS = Kind(
     "a number of CPUs of 0.01 or more",

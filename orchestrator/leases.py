@@ -46,7 +46,8 @@ class Leases:
     def hold(self, task_id: str, engine: str | None) -> Iterator[Held | None]:
         """Claim the task for the length of the block, however long the store is away; None when it is not to be had.
 
-        A block that raises frees the lease, so that another worker can go on at once.
+        A block that raises frees the lease, so that another worker can go on at once. The lease of a task whose id cannot be
+        hashed is not kept alive: its end is all there is to store.
         """
         token = uuid.uuid4().hex
         document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl, engine)
@@ -96,6 +97,8 @@ class Leases:
         return len(self._held)
 
     def _add(self, task_id: str, held: Held) -> Held:
+        if not _hashable(task_id):
+            return held
         with self._lock:
             self._held[task_id] = held
             if self._beating is None:
@@ -105,7 +108,7 @@ class Leases:
 
     def _drop(self, task_id: str, token: str) -> None:
         with self._lock:
-            if task_id in self._held and self._held[task_id].token == token:
+            if _hashable(task_id) and task_id in self._held and self._held[task_id].token == token:
                 del self._held[task_id]
 
     def _all(self) -> dict[str, Held]:
@@ -139,3 +142,12 @@ class Leases:
         for task_id in held.keys() - kept:
             logger.bind(task=task_id).warning("lease lost: later writes will be refused")
             self._drop(task_id, held[task_id].token)
+
+
+def _hashable(task_id: object) -> bool:
+    """Whoever inserted the task may have given it a document for an id, or a reference to one."""
+    try:
+        hash(task_id)
+    except TypeError:
+        return False
+    return True

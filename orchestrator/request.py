@@ -113,6 +113,8 @@ def parse_request(task_id: str, document: Document, rules: Rules) -> Request:
         request = _converter(rules).structure(given, Request)
     except cattrs.BaseValidationError as error:
         problems += [_sentence(line) for line in cattrs.transform_error(error, path="", format_exception=_reason)]
+    else:
+        problems += _too_long(request)
     if problems:
         raise InvalidTask(problems)
     return request
@@ -129,6 +131,16 @@ def _bad_id(task_id: str) -> list[str]:
     except ValueError as error:
         return [f"_id: {error}"]
     return []
+
+
+def _too_long(request: Request) -> list[str]:
+    """Linux counts what a program is started with together: each string with its NUL and a pointer to it."""
+    variables = [f"{name}={value}" for name, value in request.env.items()]
+    command, env = (sum(len(each.encode()) + 1 + _POINTER for each in given) for given in (request.command or (), variables))
+    if command + env <= _MOST_STRINGS:
+        return []
+    field = "command" if command > env else "env"
+    return [f"{field}: {command + env} bytes of command and env together is above the ceiling of {_MOST_STRINGS}"]
 
 
 def _present(document: Document, cls: type) -> dict[str, object]:
@@ -216,3 +228,6 @@ def _sentence(line: str) -> str:
 
 
 _NAMED = 10
+_POINTER = 8
+_MOST_STRINGS = (2 << 20) - (128 << 10)
+"""Bytes: a quarter of the stack that engines give by default, 8 MiB, less what is left to the image's own variables."""

@@ -1,7 +1,8 @@
 """Carries one task from where it is stored to its end."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
@@ -19,7 +20,6 @@ from orchestrator.errors import (
     Superseded,
     TaskFailure,
 )
-from orchestrator.kind import shown
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
 from orchestrator.output import Output
@@ -97,9 +97,6 @@ class Runner:
 
         ``engine`` is the one that the task is bound to, when that is not this worker's own: then a new attempt is made here.
         """
-        if not isinstance(task_id, Hashable):
-            logger.error("_id: {} is not an id", shown(task_id))
-            return None
         with logger.contextualize(task=task_id):
             engine = engine or self.patience.forever(self.effects.engine.identity)
             try:
@@ -115,15 +112,19 @@ class Runner:
                 return self._condemn(task_id, engine, refusal)
 
     def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
-        """End a task that can be neither read nor moved. A death in between leaves one without an image: invalid, too."""
+        """End a task that can be neither read nor moved; again while somebody else, who found the same, holds it as it is.
+
+        A death in between leaves one without an image: invalid, too.
+        """
         logger.error("the document is given up: {}", refusal)
-        self.leases.reset(task_id)
-        with self.leases.hold(task_id, engine) as held:
-            if held is None:
-                return None
-            run = self._run(held)
-            self._fail(run, refusal)
-            return run.task
+        while True:
+            self.leases.reset(task_id)
+            with suppress(InvalidTask), self.leases.hold(task_id, engine) as held:
+                if held is None:
+                    return None
+                run = self._run(held)
+                self._fail(run, refusal)
+                return run.task
 
     def cancel(self, task_id: str) -> None:
         """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""

@@ -1,7 +1,7 @@
 """The JSON Schema of a task document, made from the kinds that check a request and the classes that are stored.
 
-It accepts all that a worker accepts. Ceilings, permissions, the size of all files together, files in each other's way and the
-least amount of a size or time written as text are the worker's alone to check.
+It accepts all that a worker accepts. Ceilings, permissions, lengths in bytes, the size of all files or strings together, files
+in each other's way and the least amount of a size or time written as text are the worker's alone to check.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The task document: what is stored about a task, as one frozen value. It knows no database and no container."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self, cast
 
@@ -11,7 +11,6 @@ from orchestrator.artifact import Artifact, Refusal
 from orchestrator.cause import Cause
 from orchestrator.codec import fits, structured
 from orchestrator.errors import InvalidTask
-from orchestrator.kind import shown
 from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Lease, Logs, Metrics, Outcome
 from statemachine import INITIAL, State
 
@@ -55,8 +54,6 @@ class Task:
 
         Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
         """
-        if not isinstance(document["_id"], Hashable):
-            raise InvalidTask([f"_id: {shown(document['_id'])} is not an id"])
         fresh = document.get("status") == INITIAL and not document.get("history")
         owned = _BEFORE_FIRST if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}

@@ -1,7 +1,7 @@
 """The task documents in memory. Kept as BSON, so that dates, enums and what cannot be stored are as in MongoDB."""
 
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -162,8 +162,7 @@ class MemoryTaskStore:
         return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
 
     def _swept(self, wanted: Callable[[Document], bool], limit: int | None) -> Sequence[Document]:
-        found = [document for document in self._some(wanted) if isinstance(document["_id"], Hashable)]
-        return [_only(document, SWEPT) for document in found[:limit]]
+        return [_only(document, SWEPT) for document in self._some(wanted)[:limit]]
 
     def _change(self, task_id: str, changes: Document, wanted: Callable[[Document], bool]) -> None:
         with self._lock:

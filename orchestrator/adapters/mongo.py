@@ -6,7 +6,7 @@ of ``_id`` for it (SecantusDB) would scan the collection. So a claim's condition
 
 import uuid
 from collections.abc import Collection as Group
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, cast
@@ -78,7 +78,7 @@ class MongoTaskStore:
     def find(self, task_id: str) -> Document | None:
         """The document, or None."""
         with translated():
-            return self._tasks.find_one({"_id": task_id})
+            return self._tasks.find_one(_by(task_id))
 
     def list(self, status: str | None, limit: int) -> Sequence[Document]:
         """The newest tasks, without their files and stdin."""
@@ -99,7 +99,7 @@ class MongoTaskStore:
         if engine is not None:
             values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
         with translated():
-            self._tasks.update_one({"_id": task_id, "status": _ALIVE}, _set(values))
+            self._tasks.update_one({**_by(task_id), "status": _ALIVE}, _set(values))
         document = self.find(task_id)
         if document is None or not is_held(document, token) or engine not in (None, document.get("engine")):
             return None
@@ -121,14 +121,14 @@ class MongoTaskStore:
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease."""
         with translated():
-            held = {"_id": task_id, "lease.token": token, "status": _ALIVE}
+            held = {**_by(task_id), "lease.token": token, "status": _ALIVE}
             self._tasks.update_one(held, {"$set": {"lease": None}})
 
     def advance(self, move: Move) -> Document:
         """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""
         before = move.entry.seq - 1
         expected: Stage = {
-            "_id": move.task_id,
+            **_by(move.task_id),
             "status": str(move.entry.source),
             "lease.token": move.token,
             **({"seq": before} if before > 0 else _NEVER_MOVED),
@@ -154,17 +154,17 @@ class MongoTaskStore:
         bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated}
         with translated():
             self._tasks.update_one(
-                {"_id": task_id, "status": _ALIVE}, [{"$replaceWith": {"$cond": [_EXPIRED, bare, "$$ROOT"]}}]
+                {**_by(task_id), "status": _ALIVE}, [{"$replaceWith": {"$cond": [_EXPIRED, bare, "$$ROOT"]}}]
             )
 
     def settle(self, task_id: str, seq: int) -> None:
         """Set ``published`` and ``settled``."""
         with translated():
-            self._tasks.update_one({"_id": task_id, "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
+            self._tasks.update_one({**_by(task_id), "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time once."""
-        open_ = {"_id": task_id, "status": _ALIVE, "cancel_requested_at": None}
+        open_ = {**_by(task_id), "status": _ALIVE, "cancel_requested_at": None}
         with translated():
             self._tasks.update_one(open_, _set({"cancel_requested_at": "$$NOW"}))
         return self.find(task_id)
@@ -211,7 +211,7 @@ class MongoTaskStore:
 
     def _some(self, query: Stage, limit: int | None, order: Sequence[tuple[str, int]]) -> Iterator[Document]:
         with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=order, batch_size=_BATCH) as found:
-            yield from islice((document for document in found if isinstance(document["_id"], Hashable)), limit)
+            yield from islice(found, limit)
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
@@ -224,6 +224,11 @@ class MongoTaskStore:
     def _collection(self, name: str) -> Collection[Mapping[str, Any]]:
         """What is judged after a write must be what was written, whatever MONGO_URI says of secondaries."""
         return self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)[name]
+
+
+def _by(task_id: object) -> Stage:
+    """An id that is a document is not to be taken for operators."""
+    return {"_id": {"$eq": task_id} if isinstance(task_id, Mapping) else task_id}
 
 
 def _expiry(field: str, ttl: float) -> Stage:

@@ -49,9 +49,9 @@ def _plain_value(value: object) -> object:
     return str(value)
 
 
-def printable(text: str) -> str:
-    """The text on one line, without anything that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+def printable(text: object) -> str:
+    """The text on one line, without anything that a terminal would obey. An id may be anything."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text))
 
 
 def coloured(state: State) -> Text:

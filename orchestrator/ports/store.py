@@ -81,10 +81,7 @@ class TaskStore(Protocol):
         """The database's clock."""
 
     def active(self) -> Iterable[Document]:
-        """The tasks that are running, collecting or uploading; of each what a sweep looks at, read one after the other.
-
-        Here and in the next two, one whose id cannot be hashed is left out: it can be nobody's.
-        """
+        """The tasks that are running, collecting or uploading; of each what a sweep looks at, read one after the other."""
 
     def waiting(self, limit: int) -> Iterable[Document]:
         """The queued tasks that were created first, likewise."""

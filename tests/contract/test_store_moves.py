@@ -166,3 +166,20 @@ def test_only_ends_are_settled(store: TaskStore) -> None:
     assert store.find("t1") == queued()
     assert store.find("nobody") is None
     assert list(store.unsettled(10)) == []
+
+
+@pytest.mark.parametrize("task_id", [{"a": 1}, {"b": {"c": [NOON]}}, {}, b"a", 5], ids=repr)
+def test_a_task_whose_id_is_no_string_moves_to_its_end(store: TaskStore, task_id: object) -> None:
+    """A sweep sees it as any other, and an id that is a document is never taken for a condition."""
+    store.insert(queued(task_id))
+    store.insert(queued("other", created_at=NOON + timedelta(hours=1)))
+    assert [document["_id"] for document in store.waiting(10)] == [task_id, "other"]
+    assert store.claim(task_id, "worker", "one", TTL)
+    for seq in range(1, 5):
+        store.advance(move(seq=seq, task_id=task_id))
+    assert [document["_id"] for document in store.unsettled(10)] == [task_id]
+    store.settle(task_id, 4)
+    assert (stored(store, task_id).status, stored(store, task_id).settled) == (State.SUCCEEDED, True)
+    assert stored(store, "other").seq == 0
+    assert store.find({"$ne": task_id}) is None
+    assert store.claim({"$ne": task_id}, "worker", "one", TTL) is None

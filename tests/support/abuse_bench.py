@@ -44,12 +44,16 @@ def memory_of(process: int) -> int:
 
 
 class Bench:
-    """One installation, and connections to it. ``baseline`` is the worker's memory once it is warm, ``final`` at the end."""
+    """One installation, and connections to it. ``baseline`` is the worker's memory once it is warm, ``final`` at the end.
+
+    ``again`` is by how much it changed in each round of repeats.
+    """
 
     def __init__(self, installation: Installation) -> None:
         settings = installation.settings
         self.installation = installation
         self.baseline = self.final = 0
+        self.again: list[int] = []
         self.ran: dict[str, Ran] = {}
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._mongo: MongoClient[dict[str, Any]] = MongoClient(settings.mongo_uri, tz_aware=True)  # waits as long as it takes
@@ -70,9 +74,19 @@ class Bench:
 
     def warm_up(self, programs: list[Program]) -> None:
         """Let the worker do once what it will do often; what it holds then is its baseline."""
+        self._run_all(programs)
+        self.baseline = self.memory
+
+    def repeat(self, programs: list[Program]) -> int:
+        """Run those again whose ids are not their own, for an id is taken once; by how much the worker's memory changed."""
+        before = self.memory
+        self._run_all([program for program in programs if "_id" not in program.request])
+        self.again.append(self.memory - before)
+        return self.again[-1]
+
+    def _run_all(self, programs: list[Program]) -> None:
         for future in [self._pool.submit(self._ended, program.request) for program in programs]:
             future.result()
-        self.baseline = self.memory
 
     def begin(self, program: Program) -> "Future[Ran]":
         """Run it as soon as there is room beside the others."""

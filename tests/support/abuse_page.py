@@ -1,8 +1,10 @@
 """Writes what the abuse suite found as a page of the documentation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from tests.support.abuse_program import Program, Ran
 
@@ -14,9 +16,10 @@ HEAD = """\
 Hostile programs, each run as a task through a real worker process on a real engine, side by side. After each one: nothing of
 it is left on the host (containers, volumes, processes, control groups, spool), the next task runs and finds nothing in
 `/tmp`, `/dev/shm`, message queues and shared memory, and the worker's memory (proportional set size) is at most {room} MiB
-above what it was once warm, others flooding it at the same time. After all of them it differs by at most {flat} MiB:
-{warm} MiB before, {final} MiB after. All of it is asserted by `make test`. What is promised, and what is not, is in
-[security](security.md).
+above what it was once warm, others flooding it at the same time. After all of them it is at most {flat} MiB above that:
+{warm} MiB before, {final} MiB after. What it kept, it keeps once: those of output and input are then run again, as often as
+it takes, {most} times at most, until a round adds no more than {little} MiB. All of it is asserted by `make test`. What is
+promised, and what is not, is in [security](security.md).
 
 {total} programs, {held} held.
 """
@@ -26,22 +29,51 @@ INEXACT = """
 - Peaks are those of the container: its start is in them, some 4 MiB and up to 8 threads for a moment.
 - Seconds are from insert to settled, beside five others on the machine that made this page; "at most" is for a machine on which
   no process waits for a CPU.
-- After a document of nearly 16 MB the worker's allocator may keep some 26 MiB for the next one.
+- The worker's memory grew most, by {step} MiB, while one program ran and others beside it: {where}.
+  When those of output and input were run again, it changed by {rounds} MiB, round by round.
 """
 _COLUMNS = "| program | expected | got | evidence | s | worker MiB |\n|---|---|---|---|---|---|\n"
 _ROW = "| {does} | {expected} | {got} | {evidence} | {seconds:.1f} | {before} → {after} |\n"
 
 
-def write(path: Path, ran: Sequence[Ran], memory: tuple[int, int], bounds: tuple[int, int]) -> None:
+@frozen
+class Memory:
+    """The worker's, in bytes: warm and in the end, how it changed in each round of repeats, and what is asserted of all that.
+
+    ``rounds`` is the most of them; the last one may add no more than ``little``.
+    """
+
+    warm: int
+    final: int
+    again: Sequence[int]
+    room: int
+    flat: int
+    little: int
+    rounds: int
+
+
+def write(path: Path, ran: Sequence[Ran], memory: Memory) -> None:
     """One table for each group, and what is not exact."""
-    held = sum(not each.left and not each.next_saw for each in ran)
-    (warm, final), (room, flat) = memory, bounds
-    text = HEAD.format(warm=warm >> 20, final=final >> 20, room=room >> 20, flat=flat >> 20, total=len(ran), held=held)
+    text = HEAD.format(
+        warm=memory.warm >> 20,
+        final=memory.final >> 20,
+        room=memory.room >> 20,
+        flat=memory.flat >> 20,
+        little=memory.little >> 20,
+        most=memory.rounds,
+        total=len(ran),
+        held=sum(not each.left and not each.next_saw for each in ran),
+    )
     for group in dict.fromkeys(each.program.group for each in ran):
         text += f"\n## {group.capitalize()}\n\n{_COLUMNS}"
         text += "".join(_row(each) for each in ran if each.program.group == group)
-    inexact = dict.fromkeys((each.program.name, each.program.inexact) for each in ran if each.program.inexact)
-    text += INEXACT + "".join(f"- {name}: {words}.\n" for name, words in inexact)
+    grew = max(ran, key=lambda each: each.after - each.before)
+    text += INEXACT.format(
+        step=(grew.after - grew.before) >> 20,
+        where=_cell(grew.program.name),
+        rounds=", ".join(f"{change / (1 << 20):+.1f}" for change in memory.again),
+    )
+    text += "".join(inexact([each.program for each in ran]))
     path.write_text(text, encoding="utf-8")
 
 
@@ -50,13 +82,23 @@ def shown(program: Program) -> str:
     return _cell(program.does + (" (*)" if program.inexact else ""))
 
 
+def expected(program: Program) -> str:
+    """Its second."""
+    return _cell("; ".join(filter(None, [_verdict(program.status, program.cause, program.code), program.must])))
+
+
+def inexact(programs: Iterable[Program]) -> list[str]:
+    """A line for each whose verdict is not exact."""
+    return [f"- {program.name}: {program.inexact}.\n" for program in programs if program.inexact]
+
+
 def _row(ran: Ran) -> str:
     program, document = ran.program, ran.seen.document
     proof = program.proof(ran.seen)
     facts = list(_facts(document["evidence"]))
     return _ROW.format(
         does=shown(program),
-        expected=_cell("; ".join(filter(None, [_verdict(program.status, program.cause, program.code), program.must]))),
+        expected=expected(program),
         got=_verdict(document["status"], document["cause"], document["exit_code"]),
         evidence=_cell("; ".join(filter(None, [proof, *facts]))),
         seconds=ran.seconds,

@@ -38,11 +38,20 @@ CORPUS: tuple[Bad, ...] = (
         "image", "", " ", "Busybox", "a b", "a:b:c", "a@sha256:1", "-rf", "../x", "x" * 600, "a\n", "a\0", 5, [], {}, True, "ä"
     ),
     *_each("command", [], [1], [None], ["a\0"], "a\0", {}, 5, [["a"]], True, junk.nested(50)),
+    *_each("command", "x" * (128 << 10), ["a", "\u00e9" * (64 << 10)], ["x" * (100 << 10)] * 20, ["x"] * 200_000),
+    *_each(
+        "env",
+        {"A": "x" * ((128 << 10) - 2)},
+        {"\u00e9" * 20_000: "x" * (100 << 10)},
+        dict.fromkeys("abcdefghijklmnopqrst", "x" * (100 << 10)),
+    ),
     *_each("env", [], "A=B", {"": "x"}, {"A=B": "x"}, {"A": 1}, {"A": None}, {"A": "\0"}, {"A": {"$ne": 1}}, 5),
     *_each("stdin", 5, [], {}, {"base64": 5}, {"base64": "%"}, {"base64": "eQ==", "x": 1}, {"$binary": ""}, True),
-    *_each("working_dir", "", "a", "./a", "\0", "/a\0", "/a\nb", 5, [], "/" * 600),
+    *_each("working_dir", "", "a", "./a", "\0", "/a\0", "/a\nb", 5, [], "/" * 600, "/a/" + "x" * 256, "/" + "\u00e9" * 128),
     *_each("user", "", "root", "-1", "0", "0:0", "1:0", "1:2:3", "9" * 11, "\u0661", 1000, [], "1000\n"),
     *_each("network", 0, 1, "true", "host", [], {}),
+    *_each("runtime", "", "a b", "-x", "runsc", "x" * 65, "a\n", "\u00e4", 5, [], {}, True),
+    *_each("on_output_limit", "", "END", "drop", "end\n", 5, [], {}, True),
     *_each("files", [], "x", {"/etc/passwd": ""}, {"../x": ""}, {"a/../b": ""}, {"a//b": ""}, {"": ""}, {".": ""}, {"a": 5}),
     *_each("files", {"a": "", "a/b": ""}, {"x" * 300: ""}, {"a": {"base64": "?"}}, {"a": "x" * (5 << 20)}),
     *_each(
@@ -89,5 +98,5 @@ IDS = (
     "orchestrator-a-1", "x" * 128, "x" * 129, "x" * 5000, "1", "01", "1.0", "None", "true",
 )  # fmt: skip
 """Ids of every kind that may end up in names, labels, channels and object keys."""
-STRANGE_IDS = (5, 1.5, True, b"a", NOON)
-"""Ids that are no string; the database takes them."""
+STRANGE_IDS = (5, 1.5, True, b"a", NOON, {"a": 1}, {}, {"a": {"b": [NOON]}}, {"$ref": "tasks", "$id": {"a": 1}})
+"""Ids that are no string; the database takes them. Some cannot be hashed."""

@@ -82,6 +82,14 @@ def test_list_has_a_line_for_each_task_newest_first(call: CommandLine) -> None:
     assert [row.split()[:2] for row in rows] == [["longer-" + "x" * 100, "succeeded"], ["mine", "failed"]]
 
 
+def test_an_id_that_is_no_string_is_listed(call: CommandLine) -> None:
+    """As it looks in Python, so that its owner sees what was inserted."""
+    for task_id in (5, {"a": 1}):
+        call.world.services.store.insert({"_id": task_id, "status": "queued"})
+    rows = call("list").stdout.splitlines()[1:]
+    assert [row.startswith(start) for row, start in zip(rows, ("mine ", "{'a': 1} ", "5 "), strict=True)] == [True] * 3
+
+
 def test_list_can_be_narrowed(call: CommandLine) -> None:
     """By status and by number."""
     call("run", "--id", "other", "busybox", "true")

@@ -19,7 +19,9 @@ PIN = "@sha256:" + "0" * 64
         ("python", f"python{PIN}"),
         ("python:latest", "python"),
         ("python:3.*", "python:3.12"),
-        ("python:3.*", f"python:3.12{PIN}"),
+        ("python", f"python:3.12{PIN}"),
+        ("python*", f"python:3.12{PIN}"),
+        ("registry.example:5000/team/*", f"registry.example:5000/team/a:1{PIN}"),
         ("docker.io/library/python", "python:3"),
         ("python", "docker.io/library/python:3"),
         ("registry.example:5000/team/*", "registry.example:5000/team/a/b:1"),
@@ -43,6 +45,11 @@ def test_a_pattern_lets_through(pattern: str, image: str) -> None:
         ("python:3.12", "python:3.13"),
         ("python:3.12", "python"),
         ("python:3.12", f"python{PIN}"),
+        ("python:3.12", f"python:3.12{PIN}"),
+        ("python:3.*", f"python:3.12{PIN}"),
+        ("python:*", f"python:3.12{PIN}"),
+        ("*:3.12*", f"python:3.12{PIN}"),
+        (f"python{PIN}", f"python:3.12@sha256:{'1' * 64}"),
         ("*@sha256:*", "python:3.12"),
         ("registry.example/team/*", "registry.example.evil/team/a"),
         ("registry.example/*", "registry.example:5000/a"),
@@ -60,6 +67,13 @@ def test_a_reference_allows_itself_and_its_name_all_tags(name: str, tag: str) ->
     assert allowed(f"{name}:{tag}", [f"{name}:{tag}"])
     assert allowed(f"{name}:{tag}", [name])
     assert not allowed(f"{name}:{tag}", [f"{name}:{tag}x"])
+
+
+@given(st.from_regex(r"\A[a-z]{1,5}\Z"), st.from_regex(r"\A[a-z0-9.*?]{1,5}\Z"), st.from_regex(r"\A[a-z0-9]{1,5}\Z"))
+def test_no_tag_vouches_for_a_digest(name: str, pattern: str, tag: str) -> None:
+    """The engine runs what the digest says, so a tag beside it proves nothing, however it is matched."""
+    assert not allowed(f"{name}:{tag}{PIN}", [f"{name}:{pattern}"])
+    assert not allowed(f"{name}{PIN}", [f"{name}:{pattern}"])
 
 
 def test_a_refusal_names_the_image_and_the_patterns() -> None:

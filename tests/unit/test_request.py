@@ -110,6 +110,19 @@ def test_every_bad_field_is_named_at_once() -> None:
     )
 
 
+def test_what_a_program_is_started_with_is_bounded_together() -> None:
+    """At the bound it is accepted; beyond, the larger of the two is named. The pointers count, as they do for Linux."""
+    most, each = 1920 << 10, 100 << 10
+    env = {f"{number:02}": "x" * (each - 12) for number in range(10)}
+    command = ["x" * (each - 9)] * 9
+    fits = {"image": "a", "env": env, "command": [*command, "x" * (most - 19 * each - 9)]}
+    assert problems(fits) == ()
+    assert problems({**fits, "command": [*fits["command"], ""]}) == (
+        f"env: {most + 9} bytes of command and env together is above the ceiling of {most}",
+    )
+    assert problems({"image": "a", "command": [""] * 300_000})[0].startswith("command: 2700000 bytes of command and env")
+
+
 @pytest.mark.parametrize("limits", [5, "x", [], True, ["cpus"]])
 def test_limits_that_are_no_map_are_named(limits: object) -> None:
     """Whatever else they are."""

@@ -22,7 +22,9 @@ from tests.unit.test_task import stored
 PUBLISHED = Path(__file__).parents[2] / "docs" / "task.schema.json"
 VALIDATOR = Draft202012Validator(task_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 ENDLESS = Limits(**dict.fromkeys(junk.LIMITS, 1 << 60))
-GENEROUS = Rules(ceilings=ENDLESS, network_allowed=True, root_allowed=True, retries_max=1 << 60, files_max=1 << 60)
+GENEROUS = Rules(
+    ceilings=ENDLESS, network_allowed=True, root_allowed=True, retries_max=1 << 60, files_max=1 << 60, runtimes=None
+)
 NOT_FOR_A_SCHEMA = re.compile(
     r"is not a size of \d+ bytes|is not a time of|both as a file and as a folder|is not a relative path|\\ud[89a-f]|text, or"
 )
@@ -118,6 +120,8 @@ BAD = [
     {"command": []},
     {"command": [1]},
     {"command": "\0"},
+    {"command": "x" * (128 << 10)},
+    {"env": {"A": "x" * (128 << 10)}},
     {"env": ["A=B"]},
     {"env": {"A=B": "x"}},
     {"env": {"A": 1}},
@@ -160,6 +164,10 @@ WORKER_ONLY = [
     {"retries": 11},
     {"files": {"a": "", "a/b": ""}},
     {"files": {"é" * 200: ""}},
+    {"working_dir": "/" + "é" * 200},
+    {"command": ["é" * (64 << 10)]},
+    {"env": {"A": "x" * ((128 << 10) - 2)}},
+    {"command": ["x"] * 200_000},
     {"files": {"a": "x" * 5_000_000}},
     {"network": True},
     {"user": "0"},
@@ -173,7 +181,7 @@ def test_good_document_fits_and_is_accepted(fields: dict[str, object]) -> None:
     assert problems(inserted(**fields)) == ()
 
 
-@pytest.mark.parametrize("fields", BAD, ids=str)
+@pytest.mark.parametrize("fields", BAD, ids=lambda fields: str(fields)[:60])
 def test_bad_document_is_refused_by_both(fields: dict[str, object]) -> None:
     """Both say no."""
     assert not VALIDATOR.is_valid(inserted(**fields))

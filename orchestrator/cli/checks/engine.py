@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import docker
@@ -11,7 +12,7 @@ from requests import RequestException
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.admission import Capacity, Share
 from orchestrator.cli.checks import isolation
-from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
+from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look, reason
 from orchestrator.errors import ImageUnavailable
 from orchestrator.ports import Engine, PullPolicy
 from orchestrator.quantity import format_size
@@ -100,7 +101,20 @@ def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
     there = look("image", advice, lambda: _image(engine, image))
     yield there
     if there.ok:
-        yield from isolation.check(engine, image or IMAGE, settings)
+        yield from isolation.check(engine, image or IMAGE, settings, partial(described, settings.docker_host))
+
+
+def described(where: str, container: str) -> Info:
+    """How the engine says that it keeps a container: its HostConfig. Raises Unfit."""
+    client = docker.DockerClient(base_url=where, timeout=_PATIENCE)
+    try:
+        found: Info = client.api.inspect_container(container)["HostConfig"]
+    except _FAILURES as error:
+        raise Unfit(reason(error)) from error
+    else:
+        return found
+    finally:
+        client.close()
 
 
 def _image(engine: Engine, image: str | None) -> str:

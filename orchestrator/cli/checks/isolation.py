@@ -1,31 +1,42 @@
 """Checks each property of the isolation from inside: hostile little containers that report what they could do."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from attrs import evolve, frozen
 
 from orchestrator.cli.checks.finding import Finding, Unfit, look
-from orchestrator.cli.checks.report import PROPERTIES, SCRIPT, Report, read_report
+from orchestrator.cli.checks.report import PROPERTIES, SCRIPT, Report, bounded, read_report
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, ContainerState, Engine, Figure, Stream
+from orchestrator.quantity import format_size
 from orchestrator.request import Limits
 from orchestrator.settings import Settings
 
+Made = Mapping[str, Any]
+"""The engine's HostConfig of a container."""
 _PROBES = "doctor"
 _LEFT = 600.0
 """Seconds after which a probe is one that a doctor left behind who was ended in the midst of it."""
 _PATIENCE = 20
 _GRACE = 0.5
 _MEBI = 1 << 20
-_EAT = "x=0123456789abcdef; while :; do x=$x$x; done"
+_EAT = "x=0123456789abcdef; while [ ${#x} -lt 67108864 ]; do x=$x$x; done"
 _BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait"
+_KEEP = """
+while read -r device place type options rest; do echo "mount $place $type $options"; done < /proc/mounts
+echo orchestrator-kept > /out/probe
+echo "end yes"
+"""
+_KEPT = b"orchestrator-kept"
 _CLING = "trap '' TERM; while :; do :; done"
 
 
-def check(engine: Engine, image: str, settings: Settings) -> Iterator[Finding]:
+def check(engine: Engine, image: str, settings: Settings, describe: Callable[[str], Made]) -> Iterator[Finding]:
     """A finding for each property, from containers of ``image``, which has to have a shell."""
-    probe = Probe(engine, image, settings)
+    probe = Probe(engine, image, settings, describe)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
     told = look("container", advice, lambda: _ask(probe, reports))
@@ -38,25 +49,44 @@ def check(engine: Engine, image: str, settings: Settings) -> Iterator[Finding]:
 
 @frozen
 class Probe:
-    """Runs programs as tasks are run."""
+    """Runs programs as tasks are run. ``describe`` gives the engine's own words on how it keeps a container, by its id."""
 
     engine: Engine
     image: str
     settings: Settings
+    describe: Callable[[str], Made]
 
     def run(self, script: str, limits: Limits | None = None, stop_after: float | None = None) -> tuple[ContainerState, str]:
         """The state at the end and the output of a shell script. Raises TaskFailure, InfrastructureError."""
-        plan = self._plan(script, limits or self.settings.rules.defaults)
+        with self._made(self._plan(script, limits or self.settings.rules.defaults)) as container:
+            return self._run(container, stop_after or _PATIENCE)
+
+    def run_with_out(self, script: str) -> tuple[str, bytes]:
+        """The output of a shell script that has /out, and the archive of what it left there."""
+        plan = evolve(self._plan(script, self.settings.rules.defaults), out=True)
+        with self._made(plan) as container:
+            _, output = self._run(container, _PATIENCE)
+            return output, b"".join(self.engine.archive(plan.name))
+
+    def made(self) -> Made:
+        """How the engine would keep a program that is never started."""
+        with self._made(self._plan("true", self.settings.rules.defaults)) as container:
+            return self.describe(container)
+
+    @contextmanager
+    def _made(self, plan: ContainerPlan) -> Iterator[str]:
         try:
-            container = self.engine.create(plan).id
-            chunks = self.engine.attach(container, None)
-            self.engine.start(container)
-            self.engine.wait(container, stop_after or _PATIENCE)
-            self.engine.stop(container, _GRACE)
-            output = b"".join(data for stream, data in chunks if stream in Stream)
-            return self.engine.inspect(container), output.decode(errors="replace")
+            yield self.engine.create(plan).id
         finally:
             self.engine.remove(plan.name, _PROBES)
+
+    def _run(self, container: str, stop_after: float) -> tuple[ContainerState, str]:
+        chunks = self.engine.attach(container, None)
+        self.engine.start(container)
+        self.engine.wait(container, stop_after)
+        self.engine.stop(container, _GRACE)
+        output = b"".join(data for stream, data in chunks if stream in Stream)
+        return self.engine.inspect(container), output.decode(errors="replace")
 
     def _plan(self, script: str, limits: Limits) -> ContainerPlan:
         name = f"orchestrator-doctor-{uuid.uuid4().hex[:8]}"
@@ -111,6 +141,30 @@ def _ending(probe: Probe) -> str:
     return f"what ignores TERM is killed; {measured}"
 
 
+def _out(probe: Probe) -> str:
+    output, archive = probe.run_with_out(_KEEP)
+    most = probe.settings.rules.defaults.artifacts
+    bounded(read_report(output, probe.settings.rules.defaults), "/out", most)
+    if _KEPT not in archive:
+        raise Unfit("what a program left in /out was gone when it had ended")
+    return f"{format_size(most)}, bounded in bytes and files; what is left in it can be read when its program has ended"
+
+
+def _log(probe: Probe) -> str:
+    log = probe.made()["LogConfig"]
+    size, files = ((log["Config"] or {}).get(name) for name in ("max-size", "max-file"))
+    if log["Type"] != "local" or not size or not files:
+        raise Unfit(f"the engine's log of a container is of type {log['Type']}, with {log['Config'] or 'no bound'}")
+    return f"{files} files of {size} bytes at most"
+
+
+def _apart(probe: Probe) -> str:
+    made = probe.made()
+    if (made["IpcMode"], made["PidMode"]) != ("private", ""):
+        raise Unfit(f"IPC is {made['IpcMode'] or 'of no mode'}, processes are {made['PidMode'] or 'private'}")
+    return "shared memory, queues and processes are each container's own"
+
+
 def _counted(probe: Probe) -> str:
     state, _ = probe.run("true")
     return f"exact, from {state.counted.source}" if state.counted else "from samples only: control groups cannot be read here"
@@ -121,5 +175,8 @@ _LIMITS: tuple[tuple[str, str, Callable[[Probe], str]], ...] = (
     ("memory limit", _CGROUPS, _memory),
     ("process limit", _CGROUPS, _processes),
     ("ending", _CGROUPS, _ending),
+    ("artifacts", "use an engine whose volumes can be a tmpfs, or run no tasks with artifacts", _out),
+    ("engine's log", "use an engine with the log driver local", _log),
+    ("namespaces", "use an engine that gives each container an IPC and a PID namespace", _apart),
     ("figures", "nothing", _counted),
 )

@@ -14,6 +14,12 @@ SCRIPT = """
 while read -r name value; do echo "status $name $value"; done < /proc/self/status
 while read -r device place type options rest; do echo "mount $place $type $options"; done < /proc/mounts
 while read -r interface rest; do echo "route $interface"; done < /proc/net/route
+while read -r line; do echo "route ${line##* }"; done < /proc/net/ipv6_route
+while read -r interface rest; do echo "interface ${interface%%:*}"; done < /proc/net/dev
+while read -r place rest; do echo "swap $place"; done < /proc/swaps
+for limit in /sys/fs/cgroup/memory.swap.max /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes; do
+  [ -r $limit ] && read -r value < $limit && echo "memory ${limit##*/} $value"
+done
 for limit in n c f; do echo "ulimit $limit $(ulimit -H$limit)"; done
 for place in / /etc /usr /proc/sys/kernel /sys /task; do
   ( echo x > "$place/orchestrator-probe" ) 2>/dev/null && echo "wrote $place"
@@ -82,13 +88,18 @@ def _files(report: Report) -> str:
     return "root, /task, /proc/sys and /sys are read-only; nothing of the host is mounted"
 
 
+def bounded(report: Report, place: str, most: int, *wanted: str) -> None:
+    """Raises Unfit unless a folder is mounted with a bound of files, one of ``most`` bytes, and the options ``wanted``."""
+    options = next((line.split()[2].split(",") for line in report.of("mount") if line.split()[0] == place), [])
+    values = dict(each.partition("=")[::2] for each in options)
+    size = values.get("size", "").removesuffix("k")
+    if not size.isdecimal() or int(size) << 10 >= most + _PAGE or "nr_inodes" not in values or {"nosuid", *wanted} - {*options}:
+        raise Unfit(f"{place} is mounted with {','.join(options) or 'nothing'}")
+
+
 def _scratch(report: Report) -> str:
-    mounts = {place: options.split(",") for place, _, options in (line.split() for line in report.of("mount"))}
-    for place, noexec in (("/tmp", False), ("/dev/shm", True)):  # noqa: S108
-        options = mounts.get(place, [])
-        bounded = any(each.startswith("size=") for each in options) and any(each.startswith("nr_inodes=") for each in options)
-        if not bounded or "nosuid" not in options or (noexec and "noexec" not in options):
-            raise Unfit(f"{place} is mounted with {','.join(options) or 'nothing'}")
+    bounded(report, "/tmp", report.limits.tmp)  # noqa: S108
+    bounded(report, "/dev/shm", report.limits.memory, "noexec")  # noqa: S108
     if not report.of("scratch"):
         raise Unfit("nothing can be written into it")
     return f"{format_size(report.limits.tmp)}, bounded in bytes and files, as is shared memory"
@@ -104,10 +115,24 @@ def _masked(report: Report) -> str:
 
 
 def _network(report: Report) -> str:
-    interfaces = sorted(set(report.of("route")) - {"Iface", "lo"})
-    if interfaces:
-        raise Unfit(f"there are routes over {', '.join(interfaces)}")
+    routes = sorted({*report.of("route")} - {"Iface", "lo"})
+    interfaces = sorted({*report.of("interface")} - {"Inter-|", "face", "lo"} - _ASLEEP)
+    if routes or interfaces:
+        raise Unfit(f"there are routes over {', '.join(routes) or 'none'}, and the interfaces {', '.join(interfaces) or 'lo'}")
     return "none"
+
+
+def _swap(report: Report) -> str:
+    """The first version of control groups bounds memory and swap together, the second swap alone."""
+    limits = dict(line.split() for line in report.of("memory"))
+    devices = sorted({*report.of("swap")} - {"Filename"})
+    if not limits and devices:
+        raise Unfit(f"no limit of swap can be read in the container, and the host swaps to {', '.join(devices)}")
+    most = {"memory.swap.max": 0, "memory.memsw.limit_in_bytes": report.limits.memory}
+    wide = [f"{name} is {value}" for name, value in limits.items() if not (value.isdecimal() and int(value) <= most[name])]
+    if wide:
+        raise Unfit(", ".join(wide))
+    return "none" if limits else "none: the host has no swap"
 
 
 def _variables(report: Report) -> str:
@@ -124,6 +149,12 @@ def _ulimits(report: Report) -> str:
     return f"{files} open files, no core files, bounded file size"
 
 
+_PAGE = 1 << 16
+"""Bytes of the largest pages that kernels have; sizes are rounded up to theirs."""
+_ASLEEP = {
+    "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0",
+}  # fmt: skip
+"""The kernel makes these in each network namespace once their modules are loaded; they are down and have no address."""
 _VIRTUAL = {"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs"}
 _ENGINE = (
     "use runc, or what RUNTIME names, with the engine's default seccomp profile and no privileged defaults: see docker info"
@@ -136,5 +167,6 @@ PROPERTIES: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("kernel files", _ENGINE, _masked),
     ("network", "use an engine that honours disabled networks", _network),
     ("variables", "take them out of the image, or of the engine's proxy settings in ~/.docker/config.json", _variables),
+    ("swap", "boot with swapaccount=1, use a host with cgroup v2, or run swapoff -a", _swap),
     ("ulimits", _ENGINE, _ulimits),
 )

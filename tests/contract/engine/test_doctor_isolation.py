@@ -1,6 +1,7 @@
 """The doctor's probes, on Docker: all is well as tasks are run, and each thing that is taken away is missed."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,10 +28,23 @@ LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
     "network": ({"NetworkDisabled": False, "NetworkMode": "host"}, report._network),
     "user": ({"User": "0:0"}, report._user),
     "environment": ({"Env": ["MONGO_URI=mongodb://me:secret@db"]}, report._variables),
+    "no swap": ({"MemorySwap": 1 << 30}, report._swap),
+    "swap without an end": ({"MemorySwap": -1}, report._swap),
+    "memory limit": ({"Memory": 1 << 29, "MemorySwap": 1 << 29}, isolation._memory),
+    "bounded /out": ({"Tmpfs": {"/out": "rw,mode=1777"}, "Mounts": []}, isolation._out),
+    "the engine's log": ({"LogConfig": {"Type": "json-file"}}, isolation._log),
+    "a bound of the engine's log": ({"LogConfig": {"Type": "local"}}, isolation._log),
+    "IPC": ({"IpcMode": "host"}, isolation._apart),
+    "processes": ({"PidMode": "host"}, isolation._apart),
     "process limit": ({"PidsLimit": 100}, isolation._processes),
     "CPU limit": ({"NanoCpus": 10**9}, isolation._ending),
 }  # fmt: skip
 OUTSIDE = {"NetworkDisabled", "User", "Env"}
+DESCRIBE = partial(engine.described, WHERE)
+
+
+def _probe(docker: Bench) -> isolation.Probe:
+    return isolation.Probe(docker.engine, IMAGE, Settings(), DESCRIBE)
 
 
 def _loosen(monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, object]) -> None:
@@ -47,7 +61,7 @@ def _loosen(monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, object]) -> N
 
 def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench) -> None:
     """On this engine, with the default settings."""
-    findings = list(isolation.check(docker.engine, IMAGE, Settings()))
+    findings = list(isolation.check(docker.engine, IMAGE, Settings(), DESCRIBE))
     assert [finding for finding in findings if not finding.ok] == []
     assert len(findings) == 1 + len(report.PROPERTIES) + len(isolation._LIMITS)
     with library() as client:
@@ -59,7 +73,7 @@ def test_what_is_taken_away_is_missed(docker: Bench, monkeypatch: pytest.MonkeyP
     """Each check fails for its own reason."""
     changes, judge = LOOSENED[what]
     _loosen(monkeypatch, changes)
-    probe = isolation.Probe(docker.engine, IMAGE, Settings())
+    probe = _probe(docker)
     if judge in {run for _, _, run in isolation._LIMITS}:
         with pytest.raises(Unfit):
             judge(probe)
@@ -71,7 +85,7 @@ def test_what_is_taken_away_is_missed(docker: Bench, monkeypatch: pytest.MonkeyP
 
 def test_an_image_without_a_shell_is_said_to_be_none(docker: Bench) -> None:
     """One finding, with what to do."""
-    (finding,) = isolation.check(docker.engine, "no-such-image:1", Settings())
+    (finding,) = isolation.check(docker.engine, "no-such-image:1", Settings(), DESCRIBE)
     assert not finding.ok
     assert "--image" in finding.advice
 
@@ -88,7 +102,7 @@ def test_without_an_image_the_isolation_is_not_said_to_be_well(monkeypatch: pyte
 
 def test_a_probe_can_be_found_by_a_later_doctor(docker: Bench) -> None:
     """It has what tells whose it is and how old, whatever ended the doctor that made it."""
-    probe = isolation.Probe(docker.engine, IMAGE, Settings())
+    probe = _probe(docker)
     left = docker.plan("true", labels=probe._plan("true", Settings().rules.defaults).labels)
     docker.engine.create(left)
     (found,) = (owned for owned in docker.engine.owned(isolation._PROBES) if owned.name == left.name)
@@ -102,10 +116,10 @@ def test_what_a_killed_doctor_left_is_removed_when_it_is_old(age: float, *, stay
     """A young one may be another doctor's, who is at work; what is not a doctor's is nobody's business here."""
     memory = MemoryEngine()
     bench = Bench(memory)
-    probe = bench.plan("true", labels=isolation.Probe(memory, IMAGE, Settings())._plan("true", Limits()).labels)
+    probe = bench.plan("true", labels=isolation.Probe(memory, IMAGE, Settings(), DESCRIBE)._plan("true", Limits()).labels)
     task = bench.plan("true", labels={**probe.labels, DEPLOYMENT: "another"})
     for plan in (probe, task):
         memory.create(plan)
     memory.age_of_owned = age
-    list(isolation.check(memory, IMAGE, Settings()))
+    list(isolation.check(memory, IMAGE, Settings(), DESCRIBE))
     assert memory.containers == {task.name, *[probe.name] * stays}

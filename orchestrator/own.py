@@ -1,9 +1,15 @@
-"""Which container is a task's own: what a document or a name says is believed only where the labels bear it out."""
+"""Which container is a task's own, and whether it may be taken over.
 
-from orchestrator.errors import ContainerMissing
+What a document or a name says is believed only where the labels bear it out.
+"""
+
+from orchestrator.errors import ContainerMissing, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerState, Engine
+from orchestrator.request import Request
 from orchestrator.run import Run
+
+_SURE_STDIN = 64 << 10
 
 
 def labels(deployment: str, run: Run) -> dict[str, str]:
@@ -31,3 +37,12 @@ def adopt(engine: Engine, deployment: str, run: Run) -> str:
             raise ContainerMissing(f"the container {run.name} is not the one that was started")
         run.container = state.id
     return run.container
+
+
+def expect_fed(request: Request) -> None:
+    """Raise Interrupted for a program of which nobody knows how much of its input has arrived.
+
+    What fits into the socket's buffer was delivered at once.
+    """
+    if request.stdin and len(request.stdin) > _SURE_STDIN:
+        raise Interrupted("the worker that was writing the program's stdin has died")

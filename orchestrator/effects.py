@@ -15,7 +15,7 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
-from orchestrator.own import adopt, expect_fed, labels, own
+from orchestrator.own import adopt, expect_fed, expect_there, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -35,7 +35,7 @@ _PROVEN = frozenset({Cause.OOM, Cause.OUTPUT_LIMIT, Cause.CANCELLED})
 class Effects:
     """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first.
 
-    ``confirm`` raises Superseded unless the lease with this token still holds the task.
+    ``begin`` stores which container is about to be started; Superseded unless the lease with this token still holds the task.
     """
 
     engine: Engine
@@ -46,7 +46,7 @@ class Effects:
     stop_grace: float
     worker: str
     deployment: Callable[[], str]
-    confirm: Callable[[str, str], None]
+    begin: Callable[[str, str, str], None]
     runtime: str = ""
 
     def begun(self, run: Run) -> bool:
@@ -61,6 +61,7 @@ class Effects:
         request = run.granted(self.rules)
         run.check_engine(self.engine.identity())
         self._clear_the_way(run)
+        expect_there(self.engine, self.deployment(), run)
         self.engine.pull(request.image, self.pull_policy)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
@@ -69,7 +70,7 @@ class Effects:
         else:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
-        return {"worker": self.worker, "attempt": run.attempt, "container": container}
+        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None}
 
     def _clear_the_way(self, run: Run) -> None:
         """No earlier attempt may run beside this one, whatever its release left behind."""
@@ -77,15 +78,16 @@ class Effects:
             self.engine.remove(container_name(run.task.id, attempt), self.deployment())
 
     def _set_going(self, run: Run, request: Request) -> None:
-        """A stale holder starts nothing: ``confirm`` tells it, or whoever took the task over since replaces the container."""
+        """A stale holder starts nothing: ``begin`` tells it, or whoever took the task over since replaces the container."""
         try:
             self._watch(run, self.engine.attach(run.container, request.stdin))
-            self.confirm(run.task.id, run.token)
+            self.begin(run.task.id, run.token, run.container)
+            run.task = evolve(run.task, starting=run.container)
             if run.cancelled:
                 raise CancelRequested(f"task {run.task.id} is to be cancelled")
             self.engine.start(run.container)
         except ContainerMissing as error:
-            raise InfrastructureError("docker", f"it was removed before it was started: {error}") from error
+            raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error
         run.deadline = time.monotonic() + request.limits.timeout
 
     def wait(self, run: Run) -> Fields:

@@ -15,7 +15,7 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
-from orchestrator.own import adopt, expect_fed, expect_there, labels, own
+from orchestrator.own import adopt, expect_there, expect_whole_input, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -66,7 +66,7 @@ class Effects:
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if created.adopted:
-            expect_fed(request)
+            expect_whole_input(request)
         else:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
@@ -187,7 +187,7 @@ class Effects:
         request = run.granted(self.rules)
         run.check_engine(self.engine.identity())
         if run.capture is None:
-            expect_fed(request)
+            expect_whole_input(request)
             self._watch(run, self.engine.read_log(self.container(run)))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)

@@ -58,10 +58,10 @@ def expect_there(engine: Engine, deployment: str, run: Run) -> None:
         run.task = evolve(run.task, starting=None)
 
 
-def expect_fed(request: Request) -> None:
-    """Raise Interrupted for a program of which nobody knows how much of its input has arrived.
+def expect_whole_input(request: Request) -> None:
+    """Raise Interrupted for an adopted program that may have got a part of its input.
 
-    What fits into the socket's buffer was delivered at once.
+    What fits into the socket's buffer was delivered at once; of more, nobody knows how much arrived.
     """
     if request.stdin and len(request.stdin) > _SURE_STDIN:
         raise Interrupted("the worker that was writing the program's stdin has died")

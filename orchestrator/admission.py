@@ -5,11 +5,13 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import fsum
+from typing import Self
 
 from attrs import define, frozen
 
 from orchestrator.errors import InvalidTask, Postponed
 from orchestrator.quantity import format_size
+from orchestrator.request import Limits
 
 OVERTAKEN = 16
 """How many later tasks may begin before one that waits: small ones use what room there is, but no large one waits for ever."""
@@ -23,6 +25,11 @@ class Share:
 
     cpus: float
     memory: int
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """What a task with these limits may use."""
+        return cls(limits.cpus, limits.memory)
 
 
 @frozen

@@ -15,7 +15,7 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
-from orchestrator.own import adopt, labels, own
+from orchestrator.own import adopt, expect_there, expect_whole_input, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -26,15 +26,16 @@ from orchestrator.verdict import Facts, lost, verdict
 _SETTLE = 5.0
 _SECOND_LOOK = 1.0
 _KILLED = frozenset({137, 143})
-"""Exit codes of a program that got KILL or TERM: no other can be the work of whoever stops the engine."""
-_SURE_STDIN = 64 << 10
+"""Exit codes of a program that got KILL or TERM, which may be the first sign of its container's removal."""
+_PROVEN = frozenset({Cause.OOM, Cause.OUTPUT_LIMIT, Cause.CANCELLED})
+"""Causes that explain an end, whatever became of the engine since."""
 
 
 @frozen
 class Effects:
     """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first.
 
-    ``confirm`` raises Superseded unless the lease with this token still holds the task.
+    ``begin`` stores which container is about to be started; Superseded unless the lease with this token still holds the task.
     """
 
     engine: Engine
@@ -45,7 +46,7 @@ class Effects:
     stop_grace: float
     worker: str
     deployment: Callable[[], str]
-    confirm: Callable[[str, str], None]
+    begin: Callable[[str, str, str], None]
     runtime: str = ""
 
     def begun(self, run: Run) -> bool:
@@ -60,15 +61,16 @@ class Effects:
         request = run.granted(self.rules)
         run.check_engine(self.engine.identity())
         self._clear_the_way(run)
+        expect_there(self.engine, self.deployment(), run)
         self.engine.pull(request.image, self.pull_policy)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if created.adopted:
-            self._adopt(request)
+            expect_whole_input(request)
         else:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
-        return {"worker": self.worker, "attempt": run.attempt, "container": container}
+        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None}
 
     def _clear_the_way(self, run: Run) -> None:
         """No earlier attempt may run beside this one, whatever its release left behind."""
@@ -76,31 +78,30 @@ class Effects:
             self.engine.remove(container_name(run.task.id, attempt), self.deployment())
 
     def _set_going(self, run: Run, request: Request) -> None:
-        """A stale holder starts nothing: ``confirm`` tells it, or whoever took the task over since replaces the container."""
+        """A stale holder starts nothing: ``begin`` tells it, or whoever took the task over since replaces the container."""
         try:
             self._watch(run, self.engine.attach(run.container, request.stdin))
-            self.confirm(run.task.id, run.token)
+            self.begin(run.task.id, run.token, run.container)
+            run.task = evolve(run.task, starting=run.container)
             if run.cancelled:
                 raise CancelRequested(f"task {run.task.id} is to be cancelled")
             self.engine.start(run.container)
         except ContainerMissing as error:
-            raise InfrastructureError("docker", f"it was removed before it was started: {error}") from error
+            raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error
         run.deadline = time.monotonic() + request.limits.timeout
 
     def wait(self, run: Run) -> Fields:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
-            if killed := outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
+            if outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
                 self._look_again(run)
         except ContainerMissing:
             self._settle(run)
-            outcome, killed = lost(run.name, run.ended_for), False
+            outcome = lost(run.name, run.ended_for)
         except InfrastructureError as error:
             run.doubtful = run.doubtful or error.service != SPOOL
             raise
-        if run.doubtful and killed:
-            raise Interrupted(f"the engine went away and the program with it: {outcome.message}")
         return asdict(outcome, recurse=False)
 
     def retry(self, run: Run) -> Fields:
@@ -158,12 +159,6 @@ class Effects:
             out=bool(request.artifacts),
         )
 
-    @staticmethod
-    def _adopt(request: Request) -> None:
-        """Input that fits into the socket's buffer was delivered at once; of a longer one nobody knows how much arrived."""
-        if request.stdin and len(request.stdin) > _SURE_STDIN:
-            raise Interrupted("the worker that was writing the program's stdin has died")
-
     def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
         if run.capture:
@@ -192,24 +187,25 @@ class Effects:
         request = run.granted(self.rules)
         run.check_engine(self.engine.identity())
         if run.capture is None:
-            self._adopt(request)
+            expect_whole_input(request)
             self._watch(run, self.engine.read_log(self.container(run)))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
-        if run.deadline is None and state.ran_for >= request.limits.timeout:
+        taken_down = run.ended_for is None and self.engine.took_down(state)
+        if run.deadline is None and state.ran_for >= request.limits.timeout and not taken_down:
             run.claim_end(Cause.TIMEOUT)
         self._settle(run)
         run.final = state
-        return self._judge(run, state, request.limits)
+        outcome = self._judge(run, state, request.limits)
+        if taken_down and outcome.cause not in _PROVEN:
+            raise Interrupted(f"the engine went down and the program with it: {outcome.message}")
+        return outcome
 
     def _look_again(self, run: Run) -> None:
-        """A kill from outside may be the first sign of more: that the container is being removed, or that its engine stops.
-
-        Raises ContainerMissing and InfrastructureError.
-        """
+        """Raises ContainerMissing when the kill was the first part of a removal, and InfrastructureError."""
         time.sleep(_SECOND_LOOK)
         self.engine.inspect(run.container)
 

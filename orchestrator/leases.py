@@ -68,6 +68,11 @@ class Leases:
         if task_id not in self._patience.forever(self._store.renew, {task_id: token}, self._ttl):
             raise Superseded(f"task {task_id} was taken over by another worker")
 
+    def begin(self, task_id: str, token: str, container: str) -> None:
+        """As ``confirm``, and store that the container is about to be started."""
+        if not self._patience.forever(self._store.begin, task_id, token, container, self._ttl):
+            raise Superseded(f"task {task_id} was taken over by another worker")
+
     def reset(self, task_id: str) -> None:
         """Strip a document that cannot be read or moved of all but its id, however long the store is away."""
         self._patience.forever(self._store.reset, task_id)

@@ -1,9 +1,17 @@
-"""Which container is a task's own: what a document or a name says is believed only where the labels bear it out."""
+"""Which container is a task's own, and whether it may be taken over.
 
-from orchestrator.errors import ContainerMissing
+What a document or a name says is believed only where the labels bear it out.
+"""
+
+from attrs import evolve
+
+from orchestrator.errors import ContainerMissing, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.ports import ContainerState, Engine
+from orchestrator.ports import ContainerState, Engine, Phase
+from orchestrator.request import Request
 from orchestrator.run import Run
+
+_SURE_STDIN = 64 << 10
 
 
 def labels(deployment: str, run: Run) -> dict[str, str]:
@@ -31,3 +39,29 @@ def adopt(engine: Engine, deployment: str, run: Run) -> str:
             raise ContainerMissing(f"the container {run.name} is not the one that was started")
         run.container = state.id
     return run.container
+
+
+def expect_there(engine: Engine, deployment: str, run: Run) -> None:
+    """Raise Interrupted when a queued task's container is gone that was about to be started: its program may have run.
+
+    One that is there and was never started may be replaced, and then says no more. Raises InfrastructureError.
+    """
+    if run.task.starting is None:
+        return
+    try:
+        state = own(engine, deployment, run)
+    except ContainerMissing:
+        state = None
+    if state is None or state.id != run.task.starting:
+        raise Interrupted(f"the container {run.name} is gone, and nobody knows whether its program had begun")
+    if state.phase is Phase.CREATED:
+        run.task = evolve(run.task, starting=None)
+
+
+def expect_whole_input(request: Request) -> None:
+    """Raise Interrupted for an adopted program that may have got a part of its input.
+
+    What fits into the socket's buffer was delivered at once; of more, nobody knows how much arrived.
+    """
+    if request.stdin and len(request.stdin) > _SURE_STDIN:
+        raise Interrupted("the worker that was writing the program's stdin has died")

@@ -26,7 +26,6 @@ from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.quantity import format_size
 from orchestrator.records import Fields
-from orchestrator.request import Limits
 from orchestrator.run import Run
 from orchestrator.task import Task
 from statemachine import INITIAL, TERMINAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
@@ -175,13 +174,13 @@ class Runner:
     def _count(self, run: Run) -> None:
         """A program that was begun by another process takes its room, whether or not there is any."""
         try:
-            self.admission.take(run.token, _share(run.granted(self.effects.rules).limits))
+            self.admission.take(run.token, Share.of(run.granted(self.effects.rules).limits))
         except (InvalidTask, InfrastructureError) as error:
             logger.warning("runs uncounted: {}", error)
 
     def _make_room(self, run: Run) -> None:
         """Wait, queued, until what runs here leaves room for the task. Its lease may run out meanwhile, hence the question."""
-        share = _share(run.granted(self.effects.rules).limits)
+        share = Share.of(run.granted(self.effects.rules).limits)
         room = run.cancelled or self.patience.within(self.budgets.work, self.admission.ask, run.token, share)
         if not room and self.patience.within(self.budgets.work, self.effects.begun, run):
             self.admission.take(run.token, share)
@@ -244,10 +243,6 @@ class Runner:
             self.lifecycle.fail(run, {"cause": failure.cause, "message": failure.message, "evidence": evidence})
         except CancelRequested:
             self._fail(run, TaskFailure(Cause.CANCELLED, f"the task was cancelled; {failure.message}", failure.evidence))
-
-
-def _share(limits: Limits) -> Share:
-    return Share(limits.cpus, limits.memory)
 
 
 _RETRIED = frozenset({Cause.EXIT, Cause.SIGNAL, Cause.OOM, Cause.TIMEOUT, Cause.OUTPUT_LIMIT})

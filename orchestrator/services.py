@@ -51,7 +51,7 @@ class Services:
             stop_grace=settings.stop_grace,
             worker=settings.name,
             deployment=lambda: self.deployment,
-            confirm=leases.confirm,
+            begin=leases.begin,
             runtime=settings.runtime,
         )
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)

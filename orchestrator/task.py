@@ -46,6 +46,7 @@ class Task:
     engine: str | None = None
     cancel_requested_at: datetime | None = None
     settled: bool = True
+    starting: str | None = None
     lease: Lease | None = None
 
     @classmethod
@@ -55,7 +56,7 @@ class Task:
         Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
         """
         fresh = document.get("status") == INITIAL and not document.get("history")
-        owned = _BEFORE_FIRST if fresh else _OWN
+        owned = _BEFORE_FIRST | {"starting"} if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}
         own |= {name: _date(own.get(name)) for name in ("created_at", "cancel_requested_at")}
         if fresh:

@@ -59,6 +59,11 @@ the first of each kind that the threads beside it made. A method that no kill is
   program and which the engine does not know any more. Its control group cannot be removed, so the task has ended but is not
   settled, and each sweep says so. The faults at random wait until no container is being started before they restart the engine.
 
+- What an engine remembers of a program's end is gone once it was restarted. Without live-restore a program that ended by
+  itself while no worker was there, and then the engine was restarted, looks like one that went down with it: it runs again, in
+  a new attempt. With live-restore, or when the engine has had more than 256 events since, only a program that got KILL or TERM,
+  or of which the engine does not know how it ended, counts as one that went down.
+
 ## The table
 
 Seconds to recover: measured from what to what is said in the last column; a dash where there is nothing to wait for. A task

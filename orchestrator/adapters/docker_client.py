@@ -52,14 +52,30 @@ class DockerClient:
     @contextmanager
     def stream(self, method: str, path: str, *, silence: float, **arguments: Any) -> Iterator[Response]:
         """A response whose body is read while it comes, closed at the end; ``silence`` in seconds cuts one that stalls."""
-        with translated():
-            url = f"{self.api.base_url}/v{self.api.api_version}{path}"
-            response = self.api.request(method, url, stream=True, timeout=(self.timeout, silence), **arguments)
-            try:
-                _check(response)
-                yield response
-            finally:
-                response.close()
+        with translated(), self._response(self.api, method, path, silence, arguments) as response:
+            yield response
+
+    @contextmanager
+    def stream_anew(self, method: str, path: str, *, silence: float, **arguments: Any) -> Iterator[Response]:
+        """As ``stream``, over a connection of its own: an engine that stops takes none, but goes on to serve those it has."""
+        with (
+            translated(),
+            closing(self._session(self.api.api_version)) as session,
+            self._response(session, method, path, silence, arguments) as response,
+        ):
+            yield response
+
+    @contextmanager
+    def _response(
+        self, session: APIClient, method: str, path: str, silence: float, arguments: Mapping[str, Any]
+    ) -> Iterator[Response]:
+        url = f"{session.base_url}/v{session.api_version}{path}"
+        response = session.request(method, url, stream=True, timeout=(self.timeout, silence), **arguments)
+        try:
+            _check(response)
+            yield response
+        finally:
+            response.close()
 
     def hijack(self, path: str) -> socket.socket:
         """POST and take over the connection: what follows on the socket is the raw stream, both ways, without a timeout.

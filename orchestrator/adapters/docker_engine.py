@@ -8,6 +8,7 @@ from functools import cache, partial
 
 from orchestrator.adapters import (
     docker_attach,
+    docker_deaths,
     docker_files,
     docker_logs,
     docker_network,
@@ -123,6 +124,10 @@ class DockerEngine:
     def noted(self, container: str) -> Noted:
         """See ports.Engine. It remembers its last 256 events of all containers."""
         return docker_state.noted(self._client, container, self._system_time())
+
+    def took_down(self, state: ContainerState) -> bool:
+        """See ports.Engine."""
+        return docker_deaths.took_down(self._client, state, self._clock.now())
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""

@@ -36,6 +36,11 @@ def has_token(document: Document, token: str) -> bool:
     return _token(document) == token
 
 
+def is_beginning(document: Document, token: str, container: str) -> bool:
+    """Whether who holds the token has stored that the container is about to be started."""
+    return has_token(document, token) and (document.get("status"), document.get("starting")) == (INITIAL, container)
+
+
 def is_applied(document: Document, move: Move) -> bool:
     """Whether this very move is in the history and its holder was not replaced since."""
     history = document.get("history")

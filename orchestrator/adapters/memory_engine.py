@@ -57,7 +57,7 @@ class _Container:
     plan: ContainerPlan
     program: Program
     state: ContainerState
-    starts: int = 0
+    taken_down: bool = False
     started: threading.Event = field(factory=threading.Event)
     exited: threading.Event = field(factory=threading.Event)
 
@@ -173,6 +173,18 @@ class MemoryEngine:
     def noted(self, container: str) -> Noted:
         """See ports.Engine."""
         return self._get(container).program.noted
+
+    def took_down(self, state: ContainerState) -> bool:
+        """See ports.Engine."""
+        return self._get(state.id).taken_down
+
+    def restart(self, code: int = 143) -> None:
+        """Go down and come back: every program that runs ends with ``code``."""
+        with self._lock:
+            for found in self._containers.values():
+                if found.state.phase is Phase.RUNNING:
+                    found.taken_down = True
+                    self._exit(found, code)
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine."""

@@ -22,6 +22,7 @@ from orchestrator.adapters.documents import (
     has_moved,
     has_token,
     is_applied,
+    is_beginning,
     is_cancelled_before,
     is_held,
     lease_of,
@@ -86,6 +87,15 @@ class MemoryTaskStore:
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
         """Extend the leases."""
         return frozenset(task_id for task_id, token in tokens.items() if self._renew(task_id, token, ttl))
+
+    def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
+        """In one write."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or document.get("status") != INITIAL or not has_token(document, token):
+                return False
+            lease = {**document["lease"], "expires_at": self._after(ttl)}
+            return is_beginning(self._save({**document, "lease": lease, "starting": container}), token, container)
 
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease."""

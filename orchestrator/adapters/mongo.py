@@ -27,6 +27,7 @@ from orchestrator.adapters.documents import (
     changes,
     has_token,
     is_applied,
+    is_beginning,
     is_cancelled_before,
     is_held,
     leaves_no_room,
@@ -117,6 +118,15 @@ class MongoTaskStore:
             self._tasks.update_many(ours, _set(_expiry("lease.expires_at", ttl)))
             found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
         return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
+
+    def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
+        """In one write; of the document only what tells is read back."""
+        ours = {"_id": task_id, "lease.token": token, "status": str(INITIAL)}
+        values = {**_expiry("lease.expires_at", ttl), "starting": {"$literal": container}}
+        with translated():
+            self._tasks.update_one(ours, _set(values))
+            found = self._tasks.find_one({"_id": task_id}, {"lease": 1, "status": 1, "starting": 1})
+        return found is not None and is_beginning(found, token, container)
 
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease."""

@@ -73,6 +73,12 @@ class Engine(Protocol):
     def noted(self, container: str) -> Noted:
         """What befell it, as far as the engine remembers."""
 
+    def took_down(self, state: ContainerState) -> bool:
+        """Whether the engine or its machine went down, and took the program of this exited container with it.
+
+        An engine that is just going down does not answer. Where nobody can tell, it did if the program got KILL or TERM.
+        """
+
     def stats(self, container: str) -> Iterator[Sample]:
         """A sample about each second while the program runs; ends when it does, or early when the engine hiccups."""
 

@@ -51,6 +51,12 @@ class TaskStore(Protocol):
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
         """Extend the leases {task id: token}; returns the ids still held. An expired lease that nobody took is still held."""
 
+    def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
+        """Extend the lease of a queued task and store, in the same write, which container is about to be started.
+
+        False, changing nothing, when the task is not queued or not held with this token.
+        """
+
     def let_go(self, task_id: str, token: str) -> None:
         """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token."""
 

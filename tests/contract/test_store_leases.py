@@ -155,6 +155,32 @@ def test_renewing_tells_which_leases_are_lost(store: TaskStore) -> None:
     assert {name: store.find(name) for name in before} == before
 
 
+def test_who_holds_a_task_notes_which_container_it_is_about_to_start(store: TaskStore) -> None:
+    """That holds the lease on, and whoever takes the task over reads it; a name is never taken for an expression."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", EXPIRED)
+    assert store.begin("t1", "one", "$status", TTL)
+    assert store.begin("t1", "one", "$status", TTL)
+    assert store.claim("t1", "other", "two", TTL) is None
+    store.let_go("t1", "one")
+    claimed = store.claim("t1", "other", "two", TTL)
+    assert claimed is not None
+    assert Task.from_document(claimed).starting == "$status"
+
+
+def test_who_does_not_hold_a_queued_task_notes_nothing(store: TaskStore) -> None:
+    """Neither whose lease was taken, nor who has moved it on."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", EXPIRED)
+    store.claim("t1", "thief", "two", TTL)
+    assert not store.begin("t1", "one", "c1", TTL)
+    assert not store.begin("nobody", "one", "c1", TTL)
+    store.advance(move(token="two"))
+    before = store.find("t1")
+    assert not store.begin("t1", "two", "c1", TTL)
+    assert store.find("t1") == before
+
+
 def test_a_released_task_can_be_claimed_at_once(store: TaskStore) -> None:
     """Only its holder can release it."""
     store.insert(queued())

@@ -19,6 +19,7 @@ ENGINES = st.sampled_from(["engine a", "engine b"])
 OPERATIONS = st.one_of(
     st.tuples(st.just("claim"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED]), st.none() | ENGINES),
     st.tuples(st.just("renew"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED])),
+    st.tuples(st.just("begin"), st.sampled_from("ab"), st.sampled_from("cd"), st.sampled_from([TTL, EXPIRED])),
     st.tuples(st.just("let_go"), st.sampled_from("ab")),
     st.tuples(st.just("advance"), st.sampled_from("ab"), st.integers(1, 4), st.booleans()),
     st.tuples(st.just("settle"), st.integers(0, 4)),

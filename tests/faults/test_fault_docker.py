@@ -1,18 +1,15 @@
-"""Rows 5, 6, 7 and 18, and row 1 below the port: what the engine, or the way to it, does to a task that runs."""
+"""Rows 6, 7 and 18, and row 1 below the port: what the engine, or the way to it, does to a task that runs."""
 
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from attrs import evolve, frozen
 
 from tests.support.containers import WHERE
-from tests.support.fault_dockerd import Dockerd
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, sleeper, talker
 from tests.support.fault_proof import prove
@@ -21,7 +18,6 @@ from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
-from tests.support.servers import Corner
 
 CALLS = {
     "inspect image": rb"^GET \S+/images/",
@@ -32,6 +28,7 @@ CALLS = {
     "logs": rb"^GET \S+/logs",
     "inspect": rb"^GET \S+/containers/[^/ ]+/json",
     "stats": rb"^GET \S+/stats",
+    "events": rb"^GET \S+/events",
     "kill": rb"^POST \S+/kill",
     "archive": rb"^PUT \S+/archive",
     "remove": rb"^DELETE \S+/containers/",
@@ -168,35 +165,6 @@ def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) ->
     took = [(document["finished_at"] - document["started_at"]).total_seconds() for document in documents]
     assert max(took) < 15
     note(Row.STATS, prove(site, *tasks, slots={silent.queue: 4, short.queue: 4}), runs=2)
-
-
-RESTARTS = {
-    Row.RESTART_LIVE: (("--live-restore",), signal.SIGTERM),
-    Row.KILLED_LIVE: (("--live-restore",), signal.SIGKILL),
-    Row.RESTART: ((), signal.SIGTERM),
-    Row.KILLED: ((), signal.SIGKILL),
-}
-
-
-@pytest.mark.parametrize("row", RESTARTS, ids=lambda row: row.name)
-@pytest.mark.long
-def test_a_restart_of_the_engine_is_not_the_programs_failure(corner: Corner, tmp_path: Path, row: Row) -> None:
-    """With live-restore the program lives and is carried on with; without it is started again as a new attempt."""
-    flags, how = RESTARTS[row]
-    with Dockerd(*flags) as engine, Site({**corner.environment, "DOCKER_HOST": engine.host}, tmp_path) as site:
-        site.worker("worker")
-        tasks = [site.submit(talker(8)) for _ in range(2)]
-        for task_id in tasks:
-            site.reaches(task_id, "running")
-        time.sleep(1)
-        engine.stop(how)
-        time.sleep(2)
-        back = engine.start()
-        site.ended(tasks)
-        took = time.monotonic() - back
-        attempts = [site.document(task_id)["attempt"] for task_id in tasks]
-        assert attempts == ([1, 1] if flags else [2, 2]), [site.document(task_id)["message"] for task_id in tasks]
-        note(row, prove(site, *tasks, slots=4), [took])
 
 
 def _asks_for(call: str) -> tuple[Program]:

@@ -100,8 +100,16 @@ class NeverRemoves(Sweep):
 class NeverConfirms(PacedLeases):
     """Leases that a worker does not look at before it starts a container."""
 
-    def confirm(self, task_id: str, token: str) -> None:
+    def begin(self, task_id: str, token: str, container: str) -> None:
         """Take it for granted."""
+
+
+class NotesNoStart(PacedLeases):
+    """Leases with which a worker does not store which container it is about to start."""
+
+    def begin(self, task_id: str, token: str, container: str) -> None:  # noqa: ARG002
+        """It only looks at its lease."""
+        self.confirm(task_id, token)
 
 
 DEATHS = (How.DIE_BEFORE, How.DIE_AFTER)
@@ -117,5 +125,6 @@ BROKEN = {
     "sweep settles": Parts(sweep=NeverSettles, calls=("publish", "remove", "settle"), faults=DEATHS),
     "sweep removes": Parts(sweep=NeverRemoves),
     "confirm before start": Parts(leases=NeverConfirms, calls=("pull", "create", "start")),
+    "note before start": Parts(leases=NotesNoStart, calls=("start",), repeats=1, faults=(How.DIE_AFTER,)),
 }
 """By the guard that is missing; the calls and faults are those that bring it out soon."""

@@ -84,7 +84,9 @@ def _judge_end(site: Site, task: Task) -> None:
     allowed |= {(State.FAILED, Cause.CANCELLED)} if status else set()
     allowed |= {(State.FAILED, Cause.INFRASTRUCTURE)} if site.seen.faults or site.seen.given_up else set()
     allowed |= {(State.FAILED, Cause.UPLOAD)} if site.seen.faults else set()
-    allowed |= {(State.FAILED, Cause.CONTAINER_LOST)} if task.id in site.seen.lost else set()
+    allowed |= (
+        {(State.FAILED, Cause.CONTAINER_LOST), (State.FAILED, Cause.INFRASTRUCTURE)} if task.id in site.seen.lost else set()
+    )
     assert end in allowed, f"{end} is not what became of it: {task.message}; {task.attempts}"
 
 

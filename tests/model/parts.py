@@ -60,7 +60,7 @@ class Parts:
     calls: tuple[str, ...] = (
         "claim",
         "create",
-        "renew",
+        "begin",
         "start",
         "advance",
         "wait",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.client import Client
 from orchestrator.ports import Move
-from orchestrator.run import named
+from orchestrator.run import container_name, named
 from orchestrator.settings import Settings
 from orchestrator.task import Task
 from statemachine import State
@@ -116,11 +116,13 @@ class Site:
         raise AssertionError(f"{actor.name} goes round in circles before {actor.call}")
 
     def lose_container(self, task_id: str) -> None:
-        """Somebody removes the container of a task whose program is known to have started."""
+        """Somebody removes the container of a task, whatever its program does."""
         task = self.task(task_id)
-        if task and task.status in {State.RUNNING, State.COLLECTING} and task.container:
-            self.seen.lost.add(task_id)
-            self.world.engines[task.container.engine].remove(task.container.name, self.world.services.deployment)
+        name = container_name(task_id, max(task.attempt, 1) if task else 1)
+        for engine in self.world.engines.values():
+            if name in engine.containers:
+                self.seen.lost.add(task_id)
+                engine.remove(name, self.world.services.deployment)
 
     def give_up_engines(self) -> None:
         """Whoever waited for the workers of an engine has waited long enough."""

@@ -70,6 +70,10 @@ class StubEngine:
 
     def __exit__(self, *_: object) -> None:
         self.over.set()
+        self.stop_listening()
+
+    def stop_listening(self) -> None:
+        """Take no new connection, but go on to serve those that are there."""
         self._server.shutdown()
         self._server.server_close()
 

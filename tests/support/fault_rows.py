@@ -37,6 +37,10 @@ class Row(Enum):
     KILLED_LIVE = 5, f"{_DAEMON} with live-restore (SIGKILL)", "running", _ENGINE
     RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE
     KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE
+    RESTART_CONTENT = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running a program that exits 0 at its SIGTERM", _ENGINE
+    KILLED_CONTENT = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running a program that exits 0 at its SIGTERM", _ENGINE
+    RESTART_BOTH = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running, its worker just killed", _ENGINE
+    KILLED_BOTH = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running, its worker just killed", _ENGINE
     SOCKET_LOSES = 6, f"{_SOCKET} loses the reply", "in each call, with how often"
     SOCKET_RESETS = 6, f"{_SOCKET} resets", "in each call, with how often"
     SOCKET_500 = 6, f"{_SOCKET} answers 500", "in each call, with how often"

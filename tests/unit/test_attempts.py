@@ -156,7 +156,7 @@ def test_the_container_of_a_broken_attempt_is_gone_before_the_next_one_starts(tm
 
 def test_a_worker_that_dozed_past_its_lease_before_starting_starts_nothing(tmp_path: Path) -> None:
     """Wherever it dozed: the one who took the task over has run it meanwhile, and the command runs once."""
-    for call in ("pull", "create", "attach", "renew", "start"):
+    for call in ("pull", "create", "attach", "begin", "start"):
         world = World(tmp_path / call, {PROGRAM: Program(stdout=b"out")})
         task = world.client.submit(REQUEST)
         puppet = Puppet("stale")
@@ -216,19 +216,6 @@ def test_an_attempt_stays_with_the_engine_of_the_worker_that_began_it(tmp_path: 
     assert world.worker(host="b").run(task.id) is None
     assert world.worker(host="a").run(task.id) is not None
     assert set(world.engines["a"].starts.values()) == {1}
-
-
-def test_a_container_removed_before_it_was_started_is_made_again(tmp_path: Path) -> None:
-    """Nothing has run yet, so nothing is lost."""
-    world = World(tmp_path, {PROGRAM: Program(stdout=b"out")})
-    task = world.client.submit(REQUEST)
-    puppet = Puppet("worker")
-    actor = puppet.act("run", lambda: world.worker(puppet).run(task.id)).until("start")
-    for name in world.engine.containers:
-        world.engine.remove(name, world.services.deployment)
-    actor.until("nothing")
-    found = world.client.get(task.id)
-    assert (found.status, found.attempt) == (State.SUCCEEDED, 1)
 
 
 def test_confirming_a_lease_that_somebody_else_has_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Row 5: the engine goes down, alone or with the worker, and comes back."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from attrs import evolve, field, frozen
+
+from tests.support.fault_dockerd import Dockerd
+from tests.support.fault_programs import Program, talker
+from tests.support.fault_proof import prove
+from tests.support.fault_report import note
+from tests.support.fault_rows import Row
+from tests.support.fault_site import Site
+from tests.support.servers import Corner
+
+
+@frozen
+class Restart:
+    """How the engine is ended, whether the worker is killed before, and what runs meanwhile."""
+
+    how: signal.Signals
+    flags: tuple[str, ...] = ()
+    alone: bool = True
+    program: Program = field(factory=lambda: talker(8))
+
+
+def _content(program: Program) -> Program:
+    """The program, which exits 0 as soon as it is told to end."""
+    return evolve(program, script=f"trap 'exit 0' TERM; {program.script}")
+
+
+RESTARTS = {
+    Row.RESTART_LIVE: Restart(signal.SIGTERM, ("--live-restore",)),
+    Row.KILLED_LIVE: Restart(signal.SIGKILL, ("--live-restore",)),
+    Row.RESTART: Restart(signal.SIGTERM),
+    Row.KILLED: Restart(signal.SIGKILL),
+    Row.RESTART_CONTENT: Restart(signal.SIGTERM, program=_content(talker(8))),
+    Row.KILLED_CONTENT: Restart(signal.SIGKILL, program=_content(talker(8))),
+    Row.RESTART_BOTH: Restart(signal.SIGTERM, alone=False),
+    Row.KILLED_BOTH: Restart(signal.SIGKILL, alone=False),
+}
+
+
+@pytest.mark.parametrize("row", RESTARTS, ids=lambda row: row.name)
+@pytest.mark.long
+def test_a_restart_of_the_engine_is_not_the_programs_failure(corner: Corner, tmp_path: Path, row: Row) -> None:
+    """With live-restore the program lives and is carried on with; without it is started again as a new attempt."""
+    restart = RESTARTS[row]
+    environment = {**corner.environment, "LEASE_TTL": "5", "SWEEP_INTERVAL": "2"}
+    with Dockerd(*restart.flags) as engine, Site({**environment, "DOCKER_HOST": engine.host}, tmp_path) as site:
+        worker = site.worker("worker")
+        tasks = [site.submit(restart.program) for _ in range(2)]
+        for task_id in tasks:
+            site.reaches(task_id, "running")
+        time.sleep(1)
+        if not restart.alone:
+            worker.signal(signal.SIGKILL)
+            worker.dead()
+        engine.stop(restart.how)
+        time.sleep(2)
+        back = engine.start()
+        if not restart.alone:
+            site.worker("heir")
+        site.ended(tasks)
+        took = time.monotonic() - back
+        attempts = [site.document(task_id)["attempt"] for task_id in tasks]
+        assert attempts == ([1, 1] if restart.flags else [2, 2]), [site.document(task_id)["message"] for task_id in tasks]
+        note(row, prove(site, *tasks, slots=4), [took])

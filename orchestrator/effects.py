@@ -15,7 +15,7 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
-from orchestrator.own import adopt, labels, own
+from orchestrator.own import adopt, expect_whole_input, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -27,7 +27,6 @@ _SETTLE = 5.0
 _SECOND_LOOK = 1.0
 _KILLED = frozenset({137, 143})
 """Exit codes of a program that got KILL or TERM: no other can be the work of whoever stops the engine."""
-_SURE_STDIN = 64 << 10
 
 
 @frozen
@@ -64,7 +63,7 @@ class Effects:
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if created.adopted:
-            self._adopt(request)
+            expect_whole_input(request)
         else:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
@@ -158,12 +157,6 @@ class Effects:
             out=bool(request.artifacts),
         )
 
-    @staticmethod
-    def _adopt(request: Request) -> None:
-        """Input that fits into the socket's buffer was delivered at once; of a longer one nobody knows how much arrived."""
-        if request.stdin and len(request.stdin) > _SURE_STDIN:
-            raise Interrupted("the worker that was writing the program's stdin has died")
-
     def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
         if run.capture:
@@ -192,7 +185,7 @@ class Effects:
         request = run.granted(self.rules)
         run.check_engine(self.engine.identity())
         if run.capture is None:
-            self._adopt(request)
+            expect_whole_input(request)
             self._watch(run, self.engine.read_log(self.container(run)))
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
@@ -211,7 +204,8 @@ class Effects:
         Raises ContainerMissing and InfrastructureError.
         """
         time.sleep(_SECOND_LOOK)
-        self.engine.inspect(run.container)
+        if self.engine.inspect(run.container).removing:
+            raise ContainerMissing(f"{run.name} is being removed")
 
     def _await_exit(self, run: Run, limits: Limits) -> ContainerState:
         """Wait for the exit; when wall time or CPU time is up, end the program. The state then.

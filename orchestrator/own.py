@@ -1,9 +1,12 @@
 """Which container is a task's own: what a document or a name says is believed only where the labels bear it out."""
 
-from orchestrator.errors import ContainerMissing
+from orchestrator.errors import ContainerMissing, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerState, Engine
+from orchestrator.request import Request
 from orchestrator.run import Run
+
+_SURE_STDIN = 64 << 10
 
 
 def labels(deployment: str, run: Run) -> dict[str, str]:
@@ -31,3 +34,12 @@ def adopt(engine: Engine, deployment: str, run: Run) -> str:
             raise ContainerMissing(f"the container {run.name} is not the one that was started")
         run.container = state.id
     return run.container
+
+
+def expect_whole_input(request: Request) -> None:
+    """Raise Interrupted for an adopted program that may have got a part of its input.
+
+    What fits into the socket's buffer was delivered at once; of more, nobody knows how much arrived.
+    """
+    if request.stdin and len(request.stdin) > _SURE_STDIN:
+        raise Interrupted("the worker that was writing the program's stdin has died")

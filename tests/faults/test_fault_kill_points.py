@@ -37,7 +37,7 @@ class Scenario:
 
 PLAIN = Scenario(Row.KILL_SUCCEEDS, talker(1.5), {})
 AGAIN = Scenario(Row.KILL_AGAIN, talker(0.3, code=3), {"retries": 1})
-LATE = Scenario(Row.KILL_LATE, sleeper(60, "timed_out", "timeout"), {"limits": {"timeout": 1}})
+LATE = Scenario(Row.KILL_LATE, sleeper(60, "timed_out", "timeout"), {"limits": {"timeout": 2}})
 ABSENT = Scenario(Row.KILL_ABSENT, Program("", b"", b"", "failed", "image"), {"image": "orchestrator-nowhere:9"})
 KEEPING = Scenario(Row.KILL_KEEPS, keeper(1.5), {"artifacts": ["."]})
 TAIL = {"limits": {"output": 400}, "on_output_limit": "drop_middle"}

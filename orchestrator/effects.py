@@ -112,7 +112,8 @@ class Effects:
     def release(self, run: Run) -> bool:
         """Remove what the ended attempt has on the engine and in the spool; False when something is left behind.
 
-        Never raises: what is left is found again by its label.
+        A log that could not be stored stays in the spool for its rescue, until the sweep discards it. Never raises: what is
+        left is found again by its label.
         """
         if not is_id(run.task.id):
             return True
@@ -126,7 +127,10 @@ class Effects:
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", name, error)
             return False
-        shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
+        if run.task.cause is Cause.UPLOAD:
+            logger.warning("its log is left in {}", self.spool_dir() / name)
+        else:
+            shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
         return True
 
     def end(self, run: Run, cause: Cause) -> None:

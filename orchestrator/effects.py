@@ -114,7 +114,8 @@ class Effects:
     def release(self, run: Run) -> bool:
         """Remove what the ended attempt has on the engine and in the spool; False when something is left behind.
 
-        Never raises: what is left is found again by its label.
+        A log that could not be stored stays in the spool for its rescue, until the sweep discards it. Never raises: what is
+        left is found again by its label.
         """
         if not is_id(run.task.id):
             return True
@@ -128,7 +129,10 @@ class Effects:
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", name, error)
             return False
-        shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
+        if run.task.cause is Cause.UPLOAD:
+            logger.warning("its log is left in {}", self.spool_dir() / name)
+        else:
+            shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
         return True
 
     def end(self, run: Run, cause: Cause) -> None:
@@ -207,7 +211,8 @@ class Effects:
     def _look_again(self, run: Run) -> None:
         """Raises ContainerMissing when the kill was the first part of a removal, and InfrastructureError."""
         time.sleep(_SECOND_LOOK)
-        self.engine.inspect(run.container)
+        if self.engine.inspect(run.container).removing:
+            raise ContainerMissing(f"{run.name} is being removed")
 
     def _await_exit(self, run: Run, limits: Limits) -> ContainerState:
         """Wait for the exit; when wall time or CPU time is up, end the program. The state then.

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.cause import Cause
 
+STORAGE = "s3"
+"""The service that object storage is, in errors."""
+
 
 class OrchestratorError(Exception):
     """Base of all errors raised on purpose here."""
@@ -42,6 +45,11 @@ class InfrastructureError(OrchestratorError):
     def __init__(self, service: str, message: str) -> None:
         super().__init__(f"{service}: {message}")
         self.service = service
+
+    @property
+    def cause(self) -> Cause:
+        """What a task fails with that has no way past this: only object storage is to blame for an upload."""
+        return Cause.UPLOAD if self.service == STORAGE else Cause.INFRASTRUCTURE
 
 
 class Interrupted(OrchestratorError):

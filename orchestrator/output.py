@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.artifact import Artifact
-from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.errors import STORAGE, ContainerMissing, InfrastructureError
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
@@ -106,4 +106,4 @@ class Output:
     def _put_whole(self, key: str, path: Path, size: int, sha256: str) -> None:
         self.logs.put(key, path, sha256)
         if self.logs.stat(key) != (size, sha256):
-            raise InfrastructureError("minio", f"object {key} is not what was put")
+            raise InfrastructureError(STORAGE, f"object {key} is not what was put")

@@ -205,7 +205,7 @@ class Runner:
             self._retry(run, str(error))
         except InfrastructureError as error:
             if uploading:
-                self._fail(run, TaskFailure(Cause.UPLOAD, str(error)))
+                self._fail(run, TaskFailure(error.cause, str(error)))
             else:
                 self._retry(run, str(error))
         except (Superseded, Postponed):

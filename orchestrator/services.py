@@ -79,7 +79,7 @@ class Services:
             mutex=self.mutex,
             deployment=self.deployment,
             spool_dir=self.spool_dir,
-            graces=Graces(self.settings.orphan_grace, self.settings.engine_patience),
+            graces=Graces(self.settings.orphan_grace, self.settings.engine_patience, self.settings.spool_grace),
             adopt=adopt,
         )
 

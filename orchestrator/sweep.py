@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 from loguru import logger
 
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, OrchestratorError
 from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
@@ -48,10 +49,14 @@ class Action:
 
 @frozen
 class Graces:
-    """Seconds: how old something without a task must be, and how long a task waits for its own engine's workers."""
+    """Seconds: how old something without a task must be, and how long a task waits for its own engine's workers.
+
+    ``spool`` is how old the spool of a log must be that could not be stored.
+    """
 
     orphan: float
     engine: float
+    spool: float
 
 
 @frozen
@@ -134,13 +139,13 @@ class Sweep:
     def _spools(self) -> Iterator[Action]:
         """Folders are named as their containers are."""
         folders = [*self.spool_dir.iterdir()] if self.spool_dir.is_dir() else []
-        old = [
-            (folder.name, *owner) for folder in folders if (owner := named(folder.name)) and _age(folder) > self.graces.orphan
-        ]
+        old = [(folder, *owner) for folder in folders if (owner := named(folder.name)) and _age(folder) > self.graces.orphan]
         standing = self.store.standing({task_id for _, task_id, _ in old})
-        for name, task_id, attempt in old:
-            if why := _orphaned(standing.get(task_id), attempt):
-                yield Action(Kind.DISCARD, name, why)
+        for folder, task_id, attempt in old:
+            document = standing.get(task_id)
+            kept = _is_unstored(document) and _age(folder) <= self.graces.spool
+            if (why := _orphaned(document, attempt)) and not kept:
+                yield Action(Kind.DISCARD, folder.name, why)
 
     def _is_done(self, action: Action) -> bool:
         try:
@@ -185,7 +190,8 @@ class Sweep:
         if task and is_id(task.id):
             name = container_name(task.id, max(task.attempt, 1))
             self.engine.remove(name, self.deployment)
-            shutil.rmtree(self.spool_dir / name, ignore_errors=True)
+            if task.cause is not Cause.UPLOAD:
+                shutil.rmtree(self.spool_dir / name, ignore_errors=True)
         self.store.settle(task_id, task.seq if task else 0)
 
 
@@ -197,6 +203,11 @@ def _orphaned(document: Document | None, attempt: int) -> str | None:
         return "its task has ended"
     current = document.get("attempt") or 1
     return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
+
+
+def _is_unstored(document: Document | None) -> bool:
+    """Whether the task has ended without its log, so that somebody may still want what is in the spool."""
+    return document is not None and document.get("cause") == Cause.UPLOAD
 
 
 def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:

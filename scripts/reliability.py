@@ -27,18 +27,22 @@ once. A row is noted only when all invariants that it names held for all tasks o
 
 - **I1, one end.** The history in MongoDB has one row with a terminal status, the last one. Status, cause, exit code, logs,
   metrics and history are read when the task has ended and again after another delivery of its id and some sweeps: they are the
-  same. Where the ending is known beforehand, it is that one.
+  same. Where the ending is known beforehand, it is that one. Under faults at random it may also be a failure of infrastructure
+  or upload, a cancellation where somebody asked for it, or a lost or killed container where a fault removed one.
 - **I2, whole events.** The rows in MongoDB are 1..n, and each begins where the one before it ended. A subscriber that was there
   from the start, through all outages, and one that comes afterwards get the same rows, once each and in order. A document that
-  cannot be read has subscribers from its end on.
+  cannot be read has subscribers from its end on. These read MongoDB, too; a listener that has Redis alone hears each row at
+  least once, and for the first time in order. Only where Redis itself was restarted may it miss what that had published
+  before it listened again: what was published is not repeated for those who were away.
 - **I3, run once.** The engine's own events, listened to from outside, have at most one start for each attempt of each task,
   over all containers with the attempt's labels; and the output holds the program's first line once. Events that a killed engine
   took with it are not counted.
 - **I4, nothing left.** The engine is asked for containers and volumes with the task's label, and the spool folder is listed:
   both come back empty.
 - **I5, whole log.** Each program writes bytes that are known beforehand. The object is read back from S3: its SHA-256 is that
-  in the document, that in its metadata and that of the known bytes. Of a program that was ended by force it is a beginning of
-  them; a log that is marked truncated is, too.
+  in the document, that in its metadata and that of the known bytes. Of a program that was ended by force before all of them
+  were out, or whose container was removed by the fault, it is a beginning of them; only such a container's log may be marked
+  truncated.
 - **I6, no slot lost.** As many new tasks as a worker that went through it has slots are handed in, and the history shows that
   all ran at the same time; of a worker that was killed, the one that took its tasks over is asked. Where the row's workers have
   one slot each, the next task of each runs.
@@ -49,10 +53,14 @@ Every call of a port, every public step on the spool and its tail, and every met
 (`tests/support/fault_points.py`, `tests/support/fault_steps.py`); the names are taken from the code. A run that nothing happens
 to is recorded; then a worker of its own is killed before each call that the task's own thread made in the recording, and before
 the first of each kind that the threads beside it made. A method that no kill is aimed at fails the suite by name, unless
-`tests/faults/test_fault_kill_points.py` says why it needs none. Within such a method no kill is aimed anywhere.
+`tests/faults/test_fault_kill_points.py` or `fault_steps.py` says why it needs none. Within such a method no kill is aimed
+anywhere.
 
 ## What is not in it
 
+- A jump of the clock of the engine's host. It counts only for a task that another worker took over, whose time limit runs by
+  that clock: one that jumps ahead while the program runs may end it early as timed out, one that jumps back lets it run longer.
+- Object storage that is away for longer than UPLOAD_BUDGET; unit tests see what becomes of the log.
 - The faults at random are those that their row names with how often each was drawn; clocks (16), registries (8)
   and kills at a chosen moment (1, 14) are not among them.
 - An engine that is killed while it starts a container may leave that container's first process behind, which never becomes the

@@ -15,6 +15,7 @@ def container_state(reading: Reading, now: datetime, counted: Counted | None = N
         id=reading["Id"],
         phase=_PHASES.get(state["Status"], Phase.EXITED),
         now=now,
+        removing=state["Status"] in _LEAVING,
         exit_code=state["ExitCode"],
         oom_killed=state["OOMKilled"],
         error=state["Error"],
@@ -43,7 +44,9 @@ def instant(text: str) -> datetime | None:
     return None if text.startswith("0001-") else datetime.fromisoformat(text)
 
 
-_PHASES = {  # the others, removing and dead, do not run and never will
+_LEAVING = frozenset({"removing", "dead"})
+"""Such a container does not run and never will; a forced removal says so before it kills."""
+_PHASES = {
     "created": Phase.CREATED,
     "running": Phase.RUNNING,
     "paused": Phase.RUNNING,

@@ -11,7 +11,7 @@ from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfi
 from urllib3.exceptions import HTTPError
 
 from orchestrator.adapters.clients import PerProcess, minio_client
-from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.errors import STORAGE, InfrastructureError, UnknownTask
 from orchestrator.settings import Settings
 
 _SHA256 = "x-amz-meta-sha256"
@@ -89,4 +89,4 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (MinioException, HTTPError) as error:
-        raise InfrastructureError("s3", str(error)) from error
+        raise InfrastructureError(STORAGE, str(error)) from error

@@ -67,12 +67,14 @@ class ContainerState:
     """A container as the engine describes it; times by the engine's clock, ``now`` being that clock at the time of the answer.
 
     ``error`` is the engine's own complaint when it could not run the program. ``exit_code`` is meaningless before EXITED.
+    ``removing`` says that somebody has begun to remove it, which kills the program if it runs.
     ``counted`` is what the kernel has counted, where this process can read it, also after the exit.
     """
 
     id: str
     phase: Phase
     now: datetime
+    removing: bool = False
     exit_code: int = 0
     oom_killed: bool = False
     error: str = ""

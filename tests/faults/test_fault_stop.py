@@ -5,8 +5,10 @@ import random
 import signal
 import threading
 import time
+from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_nursery import Child
@@ -19,6 +21,8 @@ from tests.support.fault_wait import until
 
 AT_THE_HAND_OVER = "main/store.let_go#1"
 GRACE = 2.0
+ONE_REQUEST = timedelta(milliseconds=50)
+"""For so long a request to MongoDB may wait after the server has read its clock for it."""
 STUBBORN = stubborn()
 FAMILY = Program(
     "trap '' TERM; echo started; (trap '' TERM; sleep 300) & (sleep 301 &) ; echo tail; wait; sleep 302", b"started\ntail\n"
@@ -81,8 +85,7 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     outcomes = [(site.document(task_id)["status"], site.document(task_id)["cause"]) for task_id in late + unwanted]
     assert outcomes == [("timed_out", "timeout")] * 2 + [("failed", "cancelled")] * 2
     for task_id in late + unwanted:
-        site.programs[task_id] = Program("", site.programs[task_id].stdout, b"", None)
-        assert site.document(task_id)["logs"]["stdout"]["bytes"] == len(site.programs[task_id].stdout)
+        site.programs[task_id] = evolve(site.programs[task_id], status=None, whole={"timeout", "cancelled"})
     held = prove(site, *late, *unwanted, slots=4)
     assert took < GRACE + 8
     note(Row.STUBBORN, held, [took], runs=4)
@@ -113,7 +116,7 @@ def test_one_winner_of_cancel_deadline_and_natural_exit(site: Site) -> None:
             }
             if document["cause"] != "cancelled" and document.get("cancel_requested_at"):
                 decided = next(row["at"] for row in document["history"] if row["status"] == "collecting")
-                assert (document["cancel_requested_at"] - decided).total_seconds() > -1
+                assert document["cancel_requested_at"] >= decided - ONE_REQUEST
         held = prove(site, *tasks, slots=4)
     counts = ", ".join(f"{outcomes.count(each)} {each}" for each in sorted(set(outcomes)))
     note(Row.CANCEL_RACE, held, runs=len(outcomes), detail=counts)

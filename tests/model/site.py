@@ -21,7 +21,7 @@ class Site:
     """The workers, and all that can happen to them. Every method leaves all threads standing or ended."""
 
     def __init__(self, folder: Path, parts: Parts) -> None:
-        settings = Settings(retry_budget=0.3, upload_budget=0.3, orphan_grace=-1.0)
+        settings = Settings(retry_budget=0.3, upload_budget=0.3, orphan_grace=-1.0, spool_grace=-1.0)
         self.world = World(folder, PROGRAMS, HOSTS, parts.store, parts.engine, settings)
         self.parts = parts
         self.seen = Seen()

@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from docker.errors import APIError
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.labels import DEPLOYMENT
+from orchestrator.labels import DEPLOYMENT, TASK
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_disk import small_disk
 from tests.support.fault_dockerd import Dockerd
@@ -50,11 +50,12 @@ def place(corner: Corner, folder: Path) -> Iterator[Place]:
 
 @define
 class Chaos:
-    """Does one fault at a time; ``done`` counts them by name."""
+    """Does one fault at a time; ``done`` counts them by name, ``cancelled`` are the tasks that somebody cancelled."""
 
     place: Place
     workers: list[Child]
     tasks: list[str] = field(factory=list)
+    cancelled: set[str] = field(factory=set)
     done: Counter[str] = field(factory=Counter)
 
     def strike(self) -> None:
@@ -141,16 +142,26 @@ class Chaos:
         """Somebody removes a container of ours."""
         ours = {"label": f"{DEPLOYMENT}={self._site.services.deployment}"}
         if found := self._site.docker.containers.list(all=True, ignore_removed=True, filters=ours):
+            hit = random.choice(found)
+            self._site.removed.add(hit.labels[TASK])
             with suppress(APIError):  # its worker was faster
-                random.choice(found).remove(force=True)
+                hit.remove(force=True)
 
     def cancel(self) -> None:
         """Somebody cancels a task, whatever its state."""
-        self._site.client.cancel(random.choice(self.tasks))
+        task_id = random.choice(self.tasks)
+        self.cancelled.add(task_id)
+        self._site.client.cancel(task_id)
 
     def deliver_again(self) -> None:
         """A task that was handed in is in line once more, whatever its state."""
         self._site.services.queue.enqueue(random.choice(self.tasks))
+
+    def may_end(self, task_id: str) -> set[str]:
+        """The causes of a failure that the faults give a task: each may have been struck by an outage that lasted too long."""
+        asked = {"cancelled"} if task_id in self.cancelled else set()
+        gone = {"container_lost", "signal"} if task_id in self._site.removed else set()
+        return {"infrastructure", "upload", *asked, *gone}
 
     def calm(self) -> None:
         """No faults from here on."""

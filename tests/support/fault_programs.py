@@ -1,6 +1,6 @@
 """Programs whose every byte is known beforehand, so that what was stored of them can be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import evolve, field, frozen
 
@@ -11,7 +11,8 @@ from statemachine import State
 class Program:
     """A shell script, what it writes to each stream from its first byte, and how its task is to end.
 
-    ``status`` and ``cause`` None: any ending will do. ``out`` is what it leaves in /out, by path.
+    ``status`` None: any ending will do; ``also`` are causes of a failure that will do, too. ``out`` is what it leaves in /out,
+    by path. All that it writes is out when it ends by itself, or by force for one of the causes in ``whole``.
     """
 
     script: str
@@ -20,6 +21,8 @@ class Program:
     status: str | None = "succeeded"
     cause: str | None = None
     out: Mapping[str, bytes] = field(factory=dict)
+    also: Collection[str] = ()
+    whole: Collection[str] = ()
 
 
 def talker(seconds: float = 1.5, code: int = 0, pause: float = 0.1) -> Program:
@@ -41,13 +44,13 @@ def keeper(seconds: float = 1.5) -> Program:
 
 
 def sleeper(seconds: float = 60.0, status: str | None = None, cause: str | None = None) -> Program:
-    """Says that it starts, and sleeps."""
-    return Program(f"echo started; sleep {seconds}", b"started\n", b"", status, cause)
+    """Says that it starts, and sleeps; before any deadline it has said so."""
+    return Program(f"echo started; sleep {seconds}", b"started\n", b"", status, cause, whole={"timeout"})
 
 
 def stubborn() -> Program:
     """Says that it starts, ignores SIGTERM, and never ends."""
-    return Program("trap '' TERM; echo started; while :; do sleep 1; done", b"started\n", b"", None)
+    return Program("trap '' TERM; echo started; while :; do sleep 1; done", b"started\n", b"", None, whole={"timeout"})
 
 
 def flood(size: int) -> Program:

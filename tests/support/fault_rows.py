@@ -53,7 +53,12 @@ class Row(Enum):
     REGISTRY_DOWN = 8, "the registry is down for a while", "queued", "registry back to end"
     REGISTRY_CUTS = 8, "the registry cuts the layer", "queued", _SUBMIT
     REGISTRY_STALLS = 8, "the registry stalls for 75 s", "queued", _SUBMIT
-    STUBBORN = 9, "the command ignores SIGTERM, has children", "deadline, cancel", "cancel to end"
+    STUBBORN = (
+        9,
+        "the command ignores SIGTERM, has children (an init is PID 1, the command never is)",
+        "deadline, cancel",
+        "cancel to end",
+    )
     CANCEL = 10, "cancel", "queued, collecting, uploading"
     CANCEL_RACE = 10, "cancel against deadline against natural exit", "all within 100 ms"
     S3_503 = 11, f"{_S3} answers 503", "uploading", _SUBMIT

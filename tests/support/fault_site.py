@@ -20,14 +20,17 @@ from tests.support.containers import IMAGE, WHERE
 from tests.support.fault_nursery import Child, Nursery
 from tests.support.fault_programs import ENDED, Program
 from tests.support.fault_starts import Starts
-from tests.support.fault_subscriber import Subscriber
+from tests.support.fault_subscriber import Listener, Subscriber
 from tests.support.fault_wait import PATIENCE, until
 
 Document = Mapping[str, Any]
 
 
 class Site:
-    """A block in which workers run. ``direct`` are the settings for looking from outside, past any proxy."""
+    """A block in which workers run. ``direct`` are the settings for looking from outside, past any proxy.
+
+    ``removed`` are the tasks that lost a container to a fault.
+    """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, direct: Mapping[str, str] | None = None) -> None:
         base = {"DOCKER_HOST": WHERE, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never", "DEFAULT_MEMORY": "64m"}
@@ -37,6 +40,7 @@ class Site:
         self.programs: dict[str, Program] = {}
         self.subscribers: dict[str, Subscriber] = {}
         self.orphans: list[str] = []
+        self.removed: set[str] = set()
 
     @property
     def settings(self) -> Settings:
@@ -50,6 +54,7 @@ class Site:
         self.client = Client(self.services)
         self.mongo = mongo_client(self.settings)
         self.docker = docker.DockerClient(base_url=self.settings.docker_host, version="auto")
+        self.listener = Listener(self.settings)
         self.starts = Starts(self.settings.docker_host, self.services.deployment)
         self.nursery = Nursery.start(self.folder)
         return self
@@ -58,6 +63,7 @@ class Site:
         self.nursery.__exit__(kind, error, at)
         for subscriber in self.subscribers.values():
             subscriber.close()
+        self.listener.close()
         self.starts.close()
         try:
             self._clean()

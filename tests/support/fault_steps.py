@@ -1,13 +1,34 @@
-"""What is a kill point beside the ports, taken from the code by name: steps on the spool, and on RQ's records."""
+"""What is a kill point, taken from the code by name: the calls of ports, steps on the spool, and on RQ's records."""
 
 import inspect
 
+from attrs import fields
+
 from orchestrator import worker_upkeep
+from orchestrator.services import Services
 from orchestrator.spool import Spool
 from orchestrator.tail import Tail
 from orchestrator.worker import ThreadWorker
 from orchestrator.worker_books import Bookkeeper
 from orchestrator.worker_upkeep import Rescue
+
+LOOP = {
+    "run": "the loop itself",
+    "request_stop": "a signal handler: it notes a time in memory, and a point takes a lock",
+    "_turn": "its calls are points",
+    "_enter": "it counts in memory",
+    "_leave": "the same",
+    "_take": "it takes an entry, and rq._fetch is the first call after that",
+    "_perform": "its calls are points",
+    "_drain": "it waits",
+    "_do_chores": "the chores are points",
+}
+"""Methods of the worker's loop that are no points, and why."""
+
+
+def ports() -> dict[str, type]:
+    """The ports among the fields of Services, by name."""
+    return {each.name: each.type for each in fields(Services) if each.type and getattr(each.type, "_is_protocol", False)}
 
 
 def steps() -> dict[str, tuple[object, str]]:
@@ -15,7 +36,13 @@ def steps() -> dict[str, tuple[object, str]]:
     spooled = {f"{name}.{step}": (kind, step) for name, kind in (("spool", Spool), ("tail", Tail)) for step in _public(kind)}
     noted = {f"rq.{step}": (kind, step) for kind in (Bookkeeper, Rescue) for step in _own(kind)}
     upkeep = {f"rq.{step}": (worker_upkeep, step) for step in _functions()}
-    return {**spooled, **noted, **upkeep, "rq._fetch": (ThreadWorker, "_fetch")}
+    looped = {f"rq.{step}": (ThreadWorker, step) for step in loop_steps() if step not in LOOP}
+    return {**spooled, **noted, **upkeep, **looped}
+
+
+def loop_steps() -> list[str]:
+    """The methods of the worker's loop."""
+    return _own(ThreadWorker)
 
 
 def _public(kind: type) -> list[str]:

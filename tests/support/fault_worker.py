@@ -19,9 +19,8 @@ from orchestrator.cli.worker import worker_command
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 from tests.support.fault_points import Guarded, Points
-from tests.support.fault_steps import steps
+from tests.support.fault_steps import ports, steps
 
-PORTS = ("store", "events", "queue", "logs", "engine", "mutex")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,7 +59,7 @@ def _signal(environment: dict[str, str]) -> int:
 def _set_points(points: Points) -> None:
     def guarded(settings: Settings) -> Services:
         services = connect.connect(settings)
-        return evolve(services, **{port: Guarded(points, port, getattr(services, port)) for port in PORTS})
+        return evolve(services, **{port: Guarded(points, port, getattr(services, port)) for port in ports()})
 
     tasks.connect = guarded
     for module in (effects, gather, sweep):

@@ -55,7 +55,7 @@ class World:
         hosts: Sequence[str] = ("memory",),
         store: Callable[[Clock], MemoryTaskStore] = MemoryTaskStore,
         engine: Callable[..., MemoryEngine] = MemoryEngine,
-        settings: Settings = Settings(retry_budget=5.0, orphan_grace=-1.0),  # noqa: B008  frozen
+        settings: Settings = Settings(retry_budget=5.0, orphan_grace=-1.0, spool_grace=-1.0),  # noqa: B008  frozen
         **options: object,
     ) -> None:
         self.clock = Clock()

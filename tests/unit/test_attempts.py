@@ -19,7 +19,7 @@ from tests.support.world import World
 
 PROGRAM = ("program",)
 REQUEST = {"image": "busybox", "command": ["program"]}
-HASTY = Settings(retry_budget=0.0, upload_budget=0.0, orphan_grace=-1.0)
+HASTY = Settings(retry_budget=0.0, upload_budget=0.0, orphan_grace=-1.0, spool_grace=-1.0)
 """No call is made again: every hiccup costs an attempt."""
 
 

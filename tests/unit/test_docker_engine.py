@@ -183,11 +183,14 @@ def test_what_befell_a_container_is_asked_for_until_now_by_the_engines_clock(sta
     assert float(asked[0]) == pytest.approx(datetime.fromisoformat(NOW).timestamp(), abs=1e-6)
 
 
-@pytest.mark.parametrize(("status", "phase"), [("paused", Phase.RUNNING), ("dead", Phase.EXITED), ("removing", Phase.EXITED)])
-def test_rare_states_are_understood(stage: Stage, status: str, phase: Phase) -> None:
+@pytest.mark.parametrize(
+    ("status", "phase", "removing"),
+    [("paused", Phase.RUNNING, False), ("dead", Phase.EXITED, True), ("removing", Phase.EXITED, True)],
+)
+def test_rare_states_are_understood(stage: Stage, status: str, phase: Phase, *, removing: bool) -> None:
     """The engine has more words than the worker needs."""
     _, engine = stage({INSPECT: container(status)})
-    assert engine.inspect("c1").phase is phase
+    assert (engine.inspect("c1").phase, engine.inspect("c1").removing) == (phase, removing)
 
 
 def test_a_refused_start_is_the_tasks_fault(stage: Stage) -> None:

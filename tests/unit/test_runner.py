@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, InvalidTask
+from orchestrator.errors import STORAGE, InfrastructureError, InvalidTask
 from orchestrator.event import Event
 from orchestrator.ports import ContainerState, Stream
 from orchestrator.task import Task
@@ -143,11 +143,21 @@ def test_a_passing_fault_is_retried_and_leaves_no_trace(tmp_path: Path, method: 
         assert world.output(task, Stream.STDOUT) == b"out"
 
 
-@pytest.mark.parametrize(("method", "cause"), [("pull", Cause.INFRASTRUCTURE), ("put", Cause.UPLOAD)])
-def test_a_service_that_stays_away_fails_the_task_past_the_budget(tmp_path: Path, method: str, cause: Cause) -> None:
+@pytest.mark.parametrize(
+    ("method", "service", "cause"),
+    [
+        ("pull", "docker", Cause.INFRASTRUCTURE),
+        ("put", STORAGE, Cause.UPLOAD),
+        ("stat", STORAGE, Cause.UPLOAD),
+        ("put", "spool", Cause.INFRASTRUCTURE),
+    ],
+)
+def test_a_service_that_stays_away_fails_the_task_past_the_budget(
+    tmp_path: Path, method: str, service: str, cause: Cause
+) -> None:
     """With the cause that says whose fault it was."""
     world = World(tmp_path, {PROGRAM: Program()})
-    faults = [Fault(method, nth, When.BEFORE, InfrastructureError("service", "away")) for nth in range(1, 3000)]
+    faults = [Fault(method, nth, When.BEFORE, InfrastructureError(service, "away")) for nth in range(1, 3000)]
     task = world.client.submit(REQUEST)
     ended = world.worker(Process(faults)).run(task.id)
     assert ended

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from orchestrator.adapters.memory_engine import Program
 from orchestrator.cause import Cause
@@ -34,6 +35,16 @@ def test_a_container_that_is_gone_a_moment_later_was_lost(killed: Callable[..., 
     """A forced removal kills first."""
     task = killed(lambda world, task: world.engine.remove(container_name(task.id, 1), world.services.deployment))
     assert task.cause is Cause.CONTAINER_LOST
+
+
+def test_a_container_that_is_still_being_removed_was_lost(killed: Callable[..., Task]) -> None:
+    """However long the removal takes: the engine says so before it kills."""
+
+    def begin_removal(world: World, task: Task) -> None:
+        container = world.engine._get(container_name(task.id, 1))
+        container.state = evolve(container.state, removing=True)
+
+    assert killed(begin_removal).cause is Cause.CONTAINER_LOST
 
 
 def test_a_container_that_is_still_there_was_killed_by_somebody_else(killed: Callable[..., Task]) -> None:

@@ -22,11 +22,13 @@ class Held:
     """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed.
 
     ``on_cancel`` is called, from the heartbeat and perhaps more than once, when somebody asks for the task to be cancelled.
+    ``catch_up`` publishes what is stored and could not be published; whether all is.
     """
 
     token: str
     document: Document
     on_cancel: Callable[[], None] = lambda: None
+    catch_up: Callable[[], bool] = lambda: True
 
 
 class Leases:
@@ -84,6 +86,13 @@ class Leases:
             self._renew(held)
             for task_id in self._store.cancelled(held.keys()):
                 held[task_id].on_cancel()
+
+    def catch_up(self) -> None:
+        """Publish what could not be of the tasks that are held, up to the first that still cannot. It may wait for Redis."""
+        for task_id, held in self._all().items():
+            with logger.contextualize(task=task_id):
+                if not held.catch_up():
+                    return
 
     @property
     def alive(self) -> bool:

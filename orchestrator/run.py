@@ -46,6 +46,7 @@ class Run:
     doubtful: bool = False
     complete: bool = False
     ending: threading.Lock = field(factory=threading.Lock)
+    publishing: threading.Lock = field(factory=threading.Lock)
     cancelled: bool = False
     out_of_cpu: bool = False
     broken: str = ""

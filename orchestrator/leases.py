@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from attrs import define
 from loguru import logger
 
-from orchestrator.errors import InfrastructureError, Superseded
+from orchestrator.errors import InfrastructureError, Postponed, Superseded
 from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
 from orchestrator.records import Document
@@ -48,7 +48,7 @@ class Leases:
     def hold(self, task_id: str, engine: str | None) -> Iterator[Held | None]:
         """Claim the task for the length of the block, however long the store is away; None when it is not to be had.
 
-        A block that raises frees the lease, so that another worker can go on at once.
+        A block that raises frees the lease, so that another worker can go on at once; after Postponed one on any engine.
         """
         token = uuid.uuid4().hex
         document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl, engine)
@@ -58,8 +58,8 @@ class Leases:
         held = self._add(task_id, Held(token, document))
         try:
             yield held
-        except BaseException:
-            self.let_go(task_id, token)
+        except BaseException as error:
+            self.let_go(task_id, token, unbind=isinstance(error, Postponed))
             raise
         finally:
             self._drop(task_id, token)
@@ -121,10 +121,10 @@ class Leases:
         with self._lock:
             return dict(self._held)
 
-    def let_go(self, task_id: str, token: str) -> None:
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free one lease; when the store is away it is left to expire."""
         try:
-            self._store.let_go(task_id, token)
+            self._store.let_go(task_id, token, unbind=unbind)
         except InfrastructureError as error:
             logger.bind(task=task_id).warning("the lease is left to expire: {}", error)
 

@@ -91,10 +91,13 @@ class MongoTaskStore:
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
-        free = {"$or": [_EXPIRED, {"$eq": ["$lease.token", {"$literal": token}]}]}
+        again = {"$eq": ["$lease.token", {"$literal": token}]}
+        free = {"$or": [_EXPIRED, again]}
         if engine is not None:
             free = {"$and": [free, {"$in": [_ENGINE, ["", {"$literal": engine}]]}]}
-        lease = {"$mergeObjects": [{"$literal": {"worker": worker, "token": token}}, _expiry("expires_at", ttl)]}
+        binds = {"$cond": [again, "$lease.binds", {"$and": [{"$literal": engine is not None}, {"$eq": [_ENGINE, ""]}]}]}
+        holder = {"$literal": {"worker": worker, "token": token}}
+        lease = {"$mergeObjects": [holder, _expiry("expires_at", ttl), {"binds": binds}]}
         values = {"lease": {"$cond": [free, lease, "$lease"]}}
         if engine is not None:
             values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
@@ -118,10 +121,12 @@ class MongoTaskStore:
             found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
         return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
 
-    def let_go(self, task_id: str, token: str) -> None:
-        """Free the lease."""
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease; unbound first, for then the second write finds nothing."""
+        held = {"_id": task_id, "lease.token": token, "status": _ALIVE}
         with translated():
-            held = {"_id": task_id, "lease.token": token, "status": _ALIVE}
+            if unbind:
+                self._tasks.update_one({**held, "lease.binds": True, **_NEVER_MOVED}, {"$set": {"lease": None, "engine": None}})
             self._tasks.update_one(held, {"$set": {"lease": None}})
 
     def advance(self, move: Move) -> Document:

@@ -51,8 +51,11 @@ class TaskStore(Protocol):
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
         """Extend the leases {task id: token}; returns the ids still held. An expired lease that nobody took is still held."""
 
-    def let_go(self, task_id: str, token: str) -> None:
-        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token."""
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.
+
+        With ``unbind`` a task that has not moved is bound to no engine again, if it was to none before it was claimed.
+        """
 
     def advance(self, move: Move) -> Document:
         """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.

@@ -55,7 +55,10 @@ class Graces:
 
 @frozen
 class Sweep:
-    """Plans what is to be done, and does it. ``adopt`` runs a task that is bound to an engine, beside those from the queue."""
+    """Plans what is to be done, and does it.
+
+    ``adopt`` runs a task that is bound to an engine, beside those from the queue, or raises Postponed.
+    """
 
     store: TaskStore
     queue: Queue

@@ -13,7 +13,7 @@ from loguru import logger
 from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
+from orchestrator.errors import ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
 from orchestrator.own import adopt, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
@@ -58,9 +58,10 @@ class Effects:
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
         request = run.granted(self.rules)
+        run.check_wanted()
         run.check_engine(self.engine.identity())
         self._clear_the_way(run)
-        self.engine.pull(request.image, self.pull_policy)
+        self.engine.pull(request.image, self.pull_policy, run.check_wanted)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if created.adopted:
@@ -80,8 +81,7 @@ class Effects:
         try:
             self._watch(run, self.engine.attach(run.container, request.stdin))
             self.confirm(run.task.id, run.token)
-            if run.cancelled:
-                raise CancelRequested(f"task {run.task.id} is to be cancelled")
+            run.check_wanted()
             self.engine.start(run.container)
         except ContainerMissing as error:
             raise InfrastructureError("docker", f"it was removed before it was started: {error}") from error

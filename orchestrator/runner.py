@@ -188,8 +188,7 @@ class Runner:
             logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
             self.admission.wait(run.token, lambda: run.cancelled)
             self.leases.confirm(run.task.id, run.token)
-        if run.cancelled:
-            raise CancelRequested
+        run.check_wanted()
 
     def _step(self, run: Run, trigger: Trigger) -> None:
         uploading = trigger is Trigger.UPLOAD

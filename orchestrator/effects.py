@@ -13,7 +13,7 @@ from loguru import logger
 from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import CancelRequested, ContainerMissing, InfrastructureError, Interrupted
+from orchestrator.errors import ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
 from orchestrator.own import adopt, expect_there, expect_whole_input, labels, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
@@ -59,10 +59,11 @@ class Effects:
     def start(self, run: Run) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
         request = run.granted(self.rules)
+        run.check_wanted()
         run.check_engine(self.engine.identity())
         self._clear_the_way(run)
         expect_there(self.engine, self.deployment(), run)
-        self.engine.pull(request.image, self.pull_policy)
+        self.engine.pull(request.image, self.pull_policy, run.check_wanted)
         created = self.engine.create(self._plan(run, request))
         run.container = created.id
         if created.adopted:
@@ -83,8 +84,7 @@ class Effects:
             self._watch(run, self.engine.attach(run.container, request.stdin))
             self.begin(run.task.id, run.token, run.container)
             run.task = evolve(run.task, starting=run.container)
-            if run.cancelled:
-                raise CancelRequested(f"task {run.task.id} is to be cancelled")
+            run.check_wanted()
             self.engine.start(run.container)
         except ContainerMissing as error:
             raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error

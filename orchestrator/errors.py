@@ -69,7 +69,7 @@ class Superseded(OrchestratorError):
 
 
 class Postponed(OrchestratorError):
-    """The task was not begun, for the worker is to stop; another one takes it up."""
+    """The task is not taken up here, as by a worker that is to stop; another one does."""
 
 
 class UnknownTask(OrchestratorError):

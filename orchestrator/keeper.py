@@ -1,4 +1,4 @@
-"""The worker's second job: every few seconds it sweeps, and it carries the tasks that it finds without a worker."""
+"""The worker's second job: every few seconds it publishes what could not be, sweeps, and carries the tasks that it adopts."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,10 @@ from orchestrator.services import Services
 
 
 class Keeper:
-    """A thread that sweeps until the worker stops. Adopted tasks have threads beside those of the queue."""
+    """A thread that sweeps until the worker stops, and publishes for as long as the worker holds tasks.
+
+    Adopted tasks have threads beside those of the queue.
+    """
 
     def __init__(self, services: Services, stopping: Callable[[], bool]) -> None:
         self._services = services
@@ -33,12 +36,21 @@ class Keeper:
         ).start()
 
     def _run(self) -> None:
-        pause = threading.Event()
+        pause, leases = threading.Event(), self._services.runner.leases
+        while not pause.wait(self._services.settings.sweep_interval) and not (self._stopping() and leases.count == 0):
+            _guarded(leases.catch_up)
+            if not self._stopping():
+                _guarded(self._sweep)
+
+    def _sweep(self) -> None:
         lock_for = self._services.settings.lease_ttl / 2  # a worker that dies in a sweep must not hold up who takes its tasks
-        while not pause.wait(self._services.settings.sweep_interval) and not self._stopping():
-            try:
-                self._services.sweep(self.adopt).once(lock_for)
-            except InfrastructureError as error:
-                logger.warning("the sweep is put off: {}", error)
-            except Exception:  # noqa: BLE001  a fault of ours in one sweep must not be the end of all sweeps
-                logger.exception("the sweep has a fault")
+        self._services.sweep(self.adopt).once(lock_for)
+
+
+def _guarded(duty: Callable[[], object]) -> None:
+    try:
+        duty()
+    except InfrastructureError as error:
+        logger.warning("the sweep is put off: {}", error)
+    except Exception:  # noqa: BLE001  a fault of ours in one sweep must not be the end of all sweeps
+        logger.exception("the sweep has a fault")

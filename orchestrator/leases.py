@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from attrs import define
 from loguru import logger
 
-from orchestrator.errors import InfrastructureError, Superseded
+from orchestrator.errors import InfrastructureError, Postponed, Superseded
 from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
 from orchestrator.records import Document
@@ -22,11 +22,13 @@ class Held:
     """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed.
 
     ``on_cancel`` is called, from the heartbeat and perhaps more than once, when somebody asks for the task to be cancelled.
+    ``catch_up`` publishes what is stored and could not be published; whether all is.
     """
 
     token: str
     document: Document
     on_cancel: Callable[[], None] = lambda: None
+    catch_up: Callable[[], bool] = lambda: True
 
 
 class Leases:
@@ -46,8 +48,8 @@ class Leases:
     def hold(self, task_id: str, engine: str | None) -> Iterator[Held | None]:
         """Claim the task for the length of the block, however long the store is away; None when it is not to be had.
 
-        A block that raises frees the lease, so that another worker can go on at once. The lease of a task whose id cannot be
-        hashed is not kept alive: its end is all there is to store.
+        A block that raises frees the lease, so that another worker can go on at once; after Postponed one on any engine. The
+        lease of a task whose id cannot be hashed is not kept alive: its end is all there is to store.
         """
         token = uuid.uuid4().hex
         document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl, engine)
@@ -57,8 +59,8 @@ class Leases:
         held = self._add(task_id, Held(token, document))
         try:
             yield held
-        except BaseException:
-            self.let_go(task_id, token)
+        except BaseException as error:
+            self.let_go(task_id, token, unbind=isinstance(error, Postponed))
             raise
         finally:
             self._drop(task_id, token)
@@ -91,6 +93,13 @@ class Leases:
             for task_id in self._store.cancelled(held.keys()):
                 held[task_id].on_cancel()
 
+    def catch_up(self) -> None:
+        """Publish what could not be of the tasks that are held, up to the first that still cannot. It may wait for Redis."""
+        for task_id, held in self._all().items():
+            with logger.contextualize(task=task_id):
+                if not held.catch_up():
+                    return
+
     @property
     def alive(self) -> bool:
         """Whether the heartbeat goes on, if it was ever needed."""
@@ -120,10 +129,10 @@ class Leases:
         with self._lock:
             return dict(self._held)
 
-    def let_go(self, task_id: str, token: str) -> None:
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free one lease; when the store is away it is left to expire."""
         try:
-            self._store.let_go(task_id, token)
+            self._store.let_go(task_id, token, unbind=unbind)
         except InfrastructureError as error:
             logger.bind(task=task_id).warning("the lease is left to expire: {}", error)
 

@@ -66,14 +66,17 @@ class Ledger:
         self.publish(run)
         logger.info("{} -> {}", step.source, step.dest)
 
-    def publish(self, run: Run) -> None:
-        """Publish what is not known to be, perhaps once more. Never raises."""
-        try:
-            for event in Event.all_of(run.task, run.published):
-                self.events.publish(event)
-                run.published = event.seq
-        except InfrastructureError as error:
-            logger.warning("stored, but not published beyond {}: {}", run.published, error)
+    def publish(self, run: Run) -> bool:
+        """Publish what is not known to be, perhaps once more, in order whoever else does so; whether all is. Never raises."""
+        with run.publishing:
+            try:
+                for event in Event.all_of(run.task, run.published):
+                    self.events.publish(event)
+                    run.published = event.seq
+            except InfrastructureError as error:
+                logger.warning("stored, but not published beyond {}: {}", run.published, error)
+                return False
+        return True
 
     def settle(self, run: Run) -> None:
         """Note that nothing is left to do for a task that has ended; when something is, the sweep finds it without the note."""

@@ -93,11 +93,15 @@ class Metrics:
 
 @frozen
 class Lease:
-    """Who works on the task. ``token`` is new for every claim and fences off earlier holders; times are the database's."""
+    """Who works on the task. ``token`` is new for every claim and fences off earlier holders; times are the database's.
+
+    ``binds`` says that the task was bound to no engine before this claim.
+    """
 
     worker: str
     token: str
     expires_at: datetime
+    binds: bool = False
 
 
 @frozen

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from orchestrator.capture import Capture
 from orchestrator.cause import Cause
-from orchestrator.errors import Interrupted
+from orchestrator.errors import CancelRequested, Interrupted
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState
@@ -46,6 +46,7 @@ class Run:
     doubtful: bool = False
     complete: bool = False
     ending: threading.Lock = field(factory=threading.Lock)
+    publishing: threading.Lock = field(factory=threading.Lock)
     cancelled: bool = False
     out_of_cpu: bool = False
     broken: str = ""
@@ -84,6 +85,11 @@ class Run:
         """Raise Interrupted for an attempt that is bound to another engine: it comes here only once that one is given up."""
         if self.task.engine not in {None, identity}:
             raise Interrupted(f"its engine {self.task.engine} has not come back")
+
+    def check_wanted(self) -> None:
+        """Raise CancelRequested once somebody has asked for the task to be cancelled."""
+        if self.cancelled:
+            raise CancelRequested(f"task {self.task.id} is to be cancelled")
 
     def begin_anew(self) -> None:
         """Forget the attempt that has ended; what belongs to the task itself stays."""

@@ -80,7 +80,7 @@ class Budgets:
 class Runner:
     """Claims tasks and drives them; the only place that decides what an error means for a task.
 
-    ``catch_up`` publishes what an earlier holder stored and may have died before publishing. Never raises.
+    ``catch_up`` publishes what is stored and not known to be published, by an earlier holder too; whether all is. Never raises.
     """
 
     leases: Leases
@@ -89,7 +89,7 @@ class Runner:
     patience: Patience
     budgets: Budgets
     admission: Admission
-    catch_up: Callable[[Run], None]
+    catch_up: Callable[[Run], bool]
 
     def run(self, task_id: str, engine: str | None = None) -> Task | None:
         """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run.
@@ -140,7 +140,7 @@ class Runner:
         task = Task.from_document(held.document)
         run = Run(task, held.token, task.status, published=task.published)
         run.cancelled = task.cancel_requested_at is not None
-        held.on_cancel = partial(self._hear_cancel, run)
+        held.on_cancel, held.catch_up = partial(self._hear_cancel, run), partial(self.catch_up, run)
         return run
 
     def _hear_cancel(self, run: Run) -> None:
@@ -164,6 +164,7 @@ class Runner:
                     self.admission.leave(run.token)
         except Superseded as error:
             logger.warning("let go: {}", error)
+            self.leases.let_go(run.task.id, run.token)
             return None
         finally:
             self.admission.leave(run.token)
@@ -188,8 +189,7 @@ class Runner:
             logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
             self.admission.wait(run.token, lambda: run.cancelled)
             self.leases.confirm(run.task.id, run.token)
-        if run.cancelled:
-            raise CancelRequested
+        run.check_wanted()
 
     def _step(self, run: Run, trigger: Trigger) -> None:
         uploading = trigger is Trigger.UPLOAD

@@ -46,7 +46,7 @@ class Settings:
     minio_bucket: str = _setting("task-logs", text.BUCKET, "bucket for logs; made when missing")
     minio_use_ssl: bool = _setting(False, text.flag, "whether the S3 server speaks TLS")
     minio_region: str = _setting("us-east-1", text.REGION, "S3 region")
-    queue: str = _setting("default", text.word, "RQ queue that tasks wait in")
+    queue: str = _setting("default", text.word, "RQ queue that all tasks of the database wait in")
     concurrency: int = _setting(4, text.COUNT, "tasks at once in one worker")
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
     cpu_overcommit: float = _setting(

@@ -3,9 +3,8 @@
 import random
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
-from itertools import chain
 from pathlib import Path
 
 from attrs import frozen
@@ -61,7 +60,10 @@ class Graces:
 
 @frozen
 class Sweep:
-    """Plans what is to be done, and does it. ``adopt`` runs a task that is bound to an engine, beside those from the queue."""
+    """Plans what is to be done, and does it.
+
+    ``adopt`` runs a task that is bound to an engine, beside those from the queue, or raises Postponed.
+    """
 
     store: TaskStore
     queue: Queue
@@ -80,8 +82,16 @@ class Sweep:
         """
         ends = time.monotonic() + ttl
         with self.mutex.hold(f"sweep:{self.deployment}:{self.engine.identity()}", ttl) as held:
-            actions = _in_turn(chain.from_iterable(map(_seen, self._looks))) if held else []
-            return [action for action in actions if time.monotonic() < ends and self._is_done(action)]
+            looks = self._looks if held else ()
+            return [action for look in looks if time.monotonic() < ends for action in self._mended(look, ends)]
+
+    def _mended(self, look: Callable[[], Iterator[Action]], ends: float) -> Iterator[Action]:
+        """What was done of what is seen; one thing at least is tried, so that a look that takes all the time is not in vain."""
+        for action in _seen(look):
+            if self._is_done(action):
+                yield action
+            if time.monotonic() >= ends:
+                return
 
     def plan(self) -> list[Action]:
         """What there is to do; does nothing. Raises InfrastructureError."""
@@ -89,7 +99,8 @@ class Sweep:
 
     @property
     def _looks(self) -> Sequence[Callable[[], Iterator[Action]]]:
-        return self._tasks, self._waiting, self._ended, self._containers, self._spools
+        """First what brings tasks on; last, in any order, so that neither is always behind, what may wait for the engine."""
+        return self._tasks, self._waiting, self._spools, *random.sample([self._ended, self._containers], 2)
 
     def _tasks(self) -> Iterator[Action]:
         """Tasks that were begun and that nobody holds."""
@@ -211,17 +222,17 @@ def _is_unstored(document: Document | None) -> bool:
 
 
 def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
-    """Where there is nothing to be seen, as of an engine that is away, the rest is swept all the same."""
+    """In any order, so that nothing is always behind.
+
+    Where there is nothing to be seen, as of an engine that is away, the rest is swept all the same.
+    """
     try:
-        return [*look()]
+        actions = [*look()]
     except InfrastructureError as error:
         logger.warning("the sweep leaves something out: {}", error)
         return []
-
-
-def _in_turn(actions: Iterable[Action]) -> list[Action]:
-    """What brings tasks on comes first; the rest, which waits for the engine, in any order, so that none is always behind."""
-    return sorted(actions, key=lambda action: (action.kind in _CLEANING, random.random()))  # noqa: S311
+    random.shuffle(actions)
+    return actions
 
 
 def _age(folder: Path) -> float:
@@ -229,6 +240,3 @@ def _age(folder: Path) -> float:
         return time.time() - folder.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-_CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD})

@@ -1,7 +1,7 @@
 """The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
@@ -60,9 +60,9 @@ class DockerEngine:
         info = self._info()
         return Host(info["NCPU"], info["MemTotal"])
 
-    def pull(self, image: str, policy: PullPolicy) -> None:
+    def pull(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """See ports.Engine."""
-        self._images.ensure(image, policy)
+        self._images.ensure(image, policy, go_on)
 
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""

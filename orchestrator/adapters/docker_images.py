@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 
 from docker.auth import get_config_header, resolve_repository_name
 from docker.utils import parse_repository_tag
@@ -20,13 +21,16 @@ class Images:
         self._stall = stall
         self._volumes: dict[str, tuple[str, ...]] = {}
 
-    def ensure(self, image: str, policy: PullPolicy) -> None:
-        """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help."""
+    def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
+        """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help.
+
+        What ``go_on`` raises, called for each line of progress, ends the pull.
+        """
         if policy is PullPolicy.ALWAYS or not self._present(image):
             if policy is PullPolicy.NEVER:
                 raise ImageUnavailable(f"image {image!r} is not there, and the pull policy is never")
             self._volumes.pop(image, None)
-            self._pull(image)
+            self._pull(image, go_on)
 
     def volumes(self, image: str) -> tuple[str, ...]:
         """The paths for which the image wants volumes; none when the image is not there."""
@@ -43,9 +47,9 @@ class Images:
         self._volumes[image] = tuple((reading.get("Config") or {}).get("Volumes") or ())
         return True
 
-    def _pull(self, image: str) -> None:
+    def _pull(self, image: str, go_on: Callable[[], None]) -> None:
         try:
-            self._read_pull(image)
+            self._read_pull(image, go_on)
         except (ContainerMissing, ImageUnavailable) as error:
             raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
         except InfrastructureError as error:
@@ -53,7 +57,7 @@ class Images:
                 raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
             raise
 
-    def _read_pull(self, image: str) -> None:
+    def _read_pull(self, image: str, go_on: Callable[[], None]) -> None:
         """Ask for the pull and read its progress to the end: errors are found there, under the status 200."""
         with translated():
             repository, tag = parse_repository_tag(image)
@@ -63,6 +67,7 @@ class Images:
         arguments = {"params": wanted, "headers": headers}
         with self._client.stream("POST", "/images/create", silence=self._stall, **arguments) as response:
             for line in response.iter_lines():
+                go_on()
                 if problem := json.loads(line).get("error"):
                     raise InfrastructureError(SERVICE, problem)
 

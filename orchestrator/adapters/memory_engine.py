@@ -1,7 +1,7 @@
 """A container engine in memory: scripted programs on a clock that only waiting moves, so a run takes no real time."""
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -98,8 +98,9 @@ class MemoryEngine:
         """See ports.Engine."""
         return self.machine
 
-    def pull(self, image: str, policy: PullPolicy) -> None:
+    def pull(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """See ports.Engine."""
+        go_on()
         if self._images is not None and image not in self._images:
             raise ImageUnavailable(f"image {image!r} is not there (pull policy {policy})")
 

@@ -75,12 +75,14 @@ class MemoryTaskStore:
             if document is None or document.get("status") in FINAL or not self._is_free(document, token):
                 return None
             bound = document.get("engine")
-            binds = document.get("status") in BOUND and isinstance(bound, str)
-            if engine is not None and binds and bound not in {"", engine}:
+            free = document.get("status") not in BOUND or not isinstance(bound, str) or not bound
+            if engine is not None and not free and bound != engine:
                 return None
             if leaves_no_room(document, size := len(bson.encode(document))):
                 raise too_large(size)
-            document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl)}
+            again = lease_of(document).get("token") == token
+            binds = document["lease"].get("binds") is True if again else engine is not None and free
+            document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl), "binds": binds}
             document["engine"] = engine or document.get("engine")
             return self._save(document)
 
@@ -97,12 +99,14 @@ class MemoryTaskStore:
             lease = {**document["lease"], "expires_at": self._after(ttl)}
             return is_beginning(self._save({**document, "lease": lease, "starting": container}), token, container)
 
-    def let_go(self, task_id: str, token: str) -> None:
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease."""
         with self._lock:
             document = self._load(task_id)
             if document is not None and is_held(document, token):
-                self._save({**document, "lease": None})
+                untouched = document.get("starting") is None and has_moved(document, 0)
+                unbound = unbind and untouched and lease_of(document).get("binds") is True
+                self._save({**document, "lease": None, **({"engine": None} if unbound else {})})
 
     def advance(self, move: Move) -> Document:
         """Compare-and-set on ``_id``, status, seq and token."""

@@ -92,10 +92,13 @@ class MongoTaskStore:
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
-        free = {"$or": [_EXPIRED, {"$eq": ["$lease.token", {"$literal": token}]}]}
+        again = {"$eq": ["$lease.token", {"$literal": token}]}
+        free = {"$or": [_EXPIRED, again]}
         if engine is not None:
             free = {"$and": [free, {"$in": [_ENGINE, ["", {"$literal": engine}]]}]}
-        lease = {"$mergeObjects": [{"$literal": {"worker": worker, "token": token}}, _expiry("expires_at", ttl)]}
+        binds = {"$cond": [again, "$lease.binds", {"$and": [{"$literal": engine is not None}, {"$eq": [_ENGINE, ""]}]}]}
+        holder = {"$literal": {"worker": worker, "token": token}}
+        lease = {"$mergeObjects": [holder, _expiry("expires_at", ttl), {"binds": binds}]}
         values = {"lease": {"$cond": [free, lease, "$lease"]}}
         if engine is not None:
             values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
@@ -128,10 +131,13 @@ class MongoTaskStore:
             found = self._tasks.find_one({"_id": task_id}, {"lease": 1, "status": 1, "starting": 1})
         return found is not None and is_beginning(found, token, container)
 
-    def let_go(self, task_id: str, token: str) -> None:
-        """Free the lease."""
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease; unbound first, for then the second write finds nothing."""
+        held = {**_by(task_id), "lease.token": token, "status": _ALIVE}
         with translated():
-            held = {**_by(task_id), "lease.token": token, "status": _ALIVE}
+            if unbind:
+                untouched = {**held, "lease.binds": True, "starting": None, **_NEVER_MOVED}
+                self._tasks.update_one(untouched, {"$set": {"lease": None, "engine": None}})
             self._tasks.update_one(held, {"$set": {"lease": None}})
 
     def advance(self, move: Move) -> Document:

@@ -3,6 +3,7 @@
 import click
 
 from orchestrator.cli.connect import client
+from orchestrator.errors import Postponed
 
 _LOCK_FOR = 60.0
 
@@ -12,9 +13,15 @@ _LOCK_FOR = 60.0
 def sweep_command(*, dry_run: bool) -> None:
     """Mend what is lost or left behind: tasks without a worker, out of line, unpublished; containers without a task.
 
-    A task without a worker is put in line again, for a worker to adopt.
+    A task without a worker is put in line again, for a worker to adopt. One whose engine has no worker is left to workers.
     """
     services = client().services
-    sweep = services.sweep(lambda task_id, _: services.queue.enqueue(task_id))
+
+    def put_in_line(task_id: str, engine: str) -> None:
+        if engine != services.engine.identity():
+            raise Postponed("only a worker can do that, and it will")
+        services.queue.enqueue(task_id)
+
+    sweep = services.sweep(put_in_line)
     for action in sweep.plan() if dry_run else sweep.once(_LOCK_FOR):
         click.echo(f"{action.kind} {action.subject}: {action.why}")

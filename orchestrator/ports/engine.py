@@ -1,6 +1,6 @@
 """What runs containers."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -34,8 +34,11 @@ class Engine(Protocol):
     def host(self) -> Host:
         """What its machine has."""
 
-    def pull(self, image: str, policy: PullPolicy) -> None:
-        """Make sure the image is there. Raises ImageUnavailable when it cannot be had; hiccups are InfrastructureError."""
+    def pull(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
+        """Make sure the image is there. Raises ImageUnavailable when it cannot be had; hiccups are InfrastructureError.
+
+        ``go_on`` is called as the pull makes progress; what it raises ends it.
+        """
 
     def create(self, plan: ContainerPlan) -> Created:
         """Make the container with its files, not started.

@@ -57,8 +57,12 @@ class TaskStore(Protocol):
         False, changing nothing, when the task is not queued or not held with this token.
         """
 
-    def let_go(self, task_id: str, token: str) -> None:
-        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token."""
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.
+
+        With ``unbind`` a task that has not moved, and nothing of which was about to be started, is bound to no engine again, if
+        it was to none before it was claimed.
+        """
 
     def advance(self, move: Move) -> Document:
         """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.

@@ -212,3 +212,33 @@ def test_a_claim_without_an_engine_takes_the_task_wherever_it_is(store: TaskStor
     assert store.claim("t1", "worker", "one", EXPIRED).get("engine") is None
     store.claim("t1", "worker", "two", EXPIRED, "$engine")
     assert store.claim("t1", "worker", "three", TTL)["engine"] == "$engine"
+
+
+def test_a_task_let_go_of_unmade_is_bound_to_no_engine_again(store: TaskStore) -> None:
+    """Any worker may have it at once; the reply to the claim may have been lost."""
+    store.insert(queued())
+    for _ in range(2):
+        store.claim("t1", "worker", "one", TTL, "engine a")
+    store.let_go("t1", "two", unbind=True)
+    assert stored(store).engine == "engine a"
+    store.let_go("t1", "one", unbind=True)
+    assert (stored(store).engine, stored(store).lease) == (None, None)
+    assert store.claim("t1", "other", "two", TTL, "engine b")["engine"] == "engine b"
+
+
+def test_a_task_that_was_bound_before_stays_bound(store: TaskStore) -> None:
+    """An earlier holder may have made something of it on that engine."""
+    store.insert(queued())
+    store.claim("t1", "dead", "one", EXPIRED, "engine a")
+    store.claim("t1", "worker", "two", TTL, "engine a")
+    store.let_go("t1", "two", unbind=True)
+    assert (stored(store).engine, stored(store).lease) == ("engine a", None)
+
+
+def test_a_task_that_has_moved_stays_bound(store: TaskStore) -> None:
+    """What came of it is on that engine."""
+    store.insert(queued())
+    store.claim("t1", "worker", "one", TTL, "engine a")
+    store.advance(move())
+    store.let_go("t1", "one", unbind=True)
+    assert (stored(store).engine, stored(store).lease) == ("engine a", None)

@@ -20,7 +20,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("claim"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED]), st.none() | ENGINES),
     st.tuples(st.just("renew"), st.sampled_from("ab"), st.sampled_from([TTL, EXPIRED])),
     st.tuples(st.just("begin"), st.sampled_from("ab"), st.sampled_from("cd"), st.sampled_from([TTL, EXPIRED])),
-    st.tuples(st.just("let_go"), st.sampled_from("ab")),
+    st.tuples(st.just("let_go"), st.sampled_from("ab"), st.booleans()),
     st.tuples(st.just("advance"), st.sampled_from("ab"), st.integers(1, 4), st.booleans()),
     st.tuples(st.just("settle"), st.integers(0, 4)),
     st.tuples(st.just("request_cancel")),
@@ -49,6 +49,8 @@ def answer(store: TaskStore, task_id: str, verb: str, *arguments: object) -> obj
             said = store.claim(task_id, "w", token, ttl, engine)
         case "renew", token, ttl:
             said = store.renew({task_id: token}, ttl)
+        case "let_go", token, unbind:
+            said = store.let_go(task_id, token, unbind=unbind)
         case "cancelled", *_:
             said = store.cancelled([task_id])
         case "advance", token, seq, unless_cancelled:

@@ -90,6 +90,23 @@ def test_at_any_call_the_rule_decides(tmp_path: Path, program: Program) -> None:
     assert len(set(ends)) == 2
 
 
+@pytest.mark.parametrize("call", ["pull", "create"])
+def test_a_start_that_fails_is_not_tried_again_for_a_cancelled_task(tmp_path: Path, call: str) -> None:
+    """The engine may be away for long, and nobody waits for the task any more."""
+    world = world_with(tmp_path, Program())
+    puppet = Puppet("worker")
+    runner = world.worker(puppet)
+    actor = puppet.act("run", lambda: runner.run("t")).until(call)
+    world.services.store.request_cancel("t")
+    heart = puppet.act("beat", runner.leases.beat).until("nothing")
+    assert heart.error is None
+    actor.step(How.FAIL)
+    assert actor.call == "advance"
+    actor.until("nothing")
+    assert (world.client.get("t").status, world.client.get("t").cause) == END
+    assert not world.engine.starts
+
+
 def test_a_running_program_is_ended_and_its_output_kept(tmp_path: Path) -> None:
     """The heartbeat hears of it while the worker waits."""
     world = world_with(tmp_path, Program(stdout=b"so far", seconds=59))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -162,6 +163,23 @@ def test_watching_ends_with_an_error_when_a_server_stays_away(tmp_path: Path, mo
     with pytest.raises(InfrastructureError, match="away"):
         next(world.client.watch("t1"))
     assert bus.asked > 1
+
+
+def test_a_caller_that_takes_long_over_an_event_uses_up_no_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not the server that was silent."""
+    clock = [0.0]
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda _: None))
+    bus, world = _ailing(tmp_path, EVENTS[1:2], AWAY, [], budget=60.0)
+    task = Lossy(world.services.store, [])
+    task.stored(1)
+    seen = []
+    for event in world.client.watch("t1"):
+        seen.append(event)
+        clock[0] += 1000
+        if event.seq == 1:
+            task.stored(len(WHOLE.history))
+    assert seen == EVENTS
+    assert bus.asked == 3
 
 
 def test_watching_an_unknown_task_is_an_error(tmp_path: Path) -> None:

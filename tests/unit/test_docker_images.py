@@ -2,13 +2,14 @@
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_images import Images
-from orchestrator.errors import ImageUnavailable, InfrastructureError
+from orchestrator.errors import CancelRequested, ImageUnavailable, InfrastructureError
 from orchestrator.ports import PullPolicy
 from tests.support.engine_stub import Answer, StubEngine, falls_silent, hangs_up, refuses, says, streams
 
@@ -52,6 +53,22 @@ def _ensure(tmp_path: Path, policy: PullPolicy, look: Answer, pull: Answer = PUL
 def test_the_policy_decides_who_is_asked(tmp_path: Path, policy: PullPolicy, look: Answer, calls: list[str]) -> None:
     """The registry only when need be."""
     assert _ensure(tmp_path, policy, look) == calls
+
+
+def test_a_pull_that_nobody_wants_any_more_is_cut(tmp_path: Path) -> None:
+    """Between two lines of its progress; the image may be large."""
+    lines = [_progress({"status": str(number)}) for number in range(3)]
+    told: list[int] = []
+
+    def go_on() -> None:
+        told.append(1)
+        if len(told) > 1:
+            raise CancelRequested
+
+    with StubEngine(tmp_path, {LOOK: MISSING, PULL: streams(*lines)}) as stub, closing(DockerClient(stub.url, 5.0)) as client:
+        with pytest.raises(CancelRequested):
+            Images(client, 5.0).ensure("app:1", PullPolicy.MISSING, go_on)
+        assert len(told) == 2
 
 
 def test_what_may_not_be_pulled_is_unavailable(tmp_path: Path) -> None:

@@ -61,9 +61,10 @@ def test_a_cancelled_task_is_cancelled_and_not_postponed(full: Admission) -> Non
     full.wait("two", lambda: True)
 
 
-def test_a_task_that_waited_is_as_it_was_and_free_for_the_next_worker(tmp_path: Path) -> None:
-    """No transition, no attempt, no lease to wait out: another worker claims and runs it while this one drains."""
-    world = World(tmp_path)
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_a_task_that_waited_is_as_it_was_and_free_for_the_next_worker(tmp_path: Path, host: str) -> None:
+    """No transition, no attempt, no lease to wait out: another worker, on any host, runs it while this one drains."""
+    world = World(tmp_path, hosts=("a", "b"))
     world.settings = evolve(world.settings, memory_budget=300 << 20)
     leaving = world.worker(name="leaving")
     leaving.admission.ask("running", Share(1, 200 << 20))
@@ -77,7 +78,8 @@ def test_a_task_that_waited_is_as_it_was_and_free_for_the_next_worker(tmp_path: 
     left = world.client.get(task.id)
     assert results == [None]
     assert (left.status, left.history, left.lease, leaving.leases.count) == (State.QUEUED, (), None, 0)
+    assert left.engine is None
     assert not world.engine.starts
-    ended = world.worker(name="next").run(task.id)
+    ended = world.worker(name="next", host=host).run(task.id)
     assert ended
-    assert (ended.status, ended.attempt) == (State.SUCCEEDED, 1)
+    assert (ended.status, ended.attempt, ended.engine) == (State.SUCCEEDED, 1, host)

@@ -6,21 +6,25 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.errors import InfrastructureError
+from orchestrator.event import Event
 from orchestrator.keeper import Keeper
 from statemachine import State
+from tests.support.baton import How, Puppet
 from tests.support.faults import Fault, Killed, Process, When
+from tests.support.worker_process import until
 from tests.support.world import World
 
 PROGRAM = ("program",)
+REQUEST = {"image": "busybox", "command": ["program"]}
 LONG = 20.0
 
 
 def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Path) -> None:
     """An outage in between puts the sweep off, and so does a fault of our own, no more."""
     world = World(tmp_path, {PROGRAM: Program(stdout=b"out")})
-    world.client.submit({"image": "busybox", "command": ["program"]}, "t")
+    world.client.submit(REQUEST, "t")
     with pytest.raises(Killed):
         world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run("t")
     world.expire_leases()
@@ -31,11 +35,7 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
     stopping = threading.Event()
     keeper = Keeper(services, stopping.is_set)
     keeper.start()
-    pause = threading.Event()
-    for _ in range(2000):
-        if world.client.get("t").settled and world.client.get("t").status is State.SUCCEEDED:
-            break
-        pause.wait(0.01)
+    until(lambda: world.client.get("t").settled and world.client.get("t").status is State.SUCCEEDED)
     assert keeper.alive
     stopping.set()
     keeper._thread.join(LONG)
@@ -46,3 +46,28 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
     assert world.client.get("t").status is State.SUCCEEDED
     assert process.calls["active"] > len(troubles)
     assert list(world.engine.starts.values()) == [1]
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_what_could_not_be_published_goes_out_while_the_program_runs(tmp_path: Path, draining: bool) -> None:  # noqa: FBT001
+    """It may run for an hour; a worker that only waits for its tasks to end publishes, too, and then ends."""
+    world = World(tmp_path, {PROGRAM: FOREVER})
+    world.client.submit(REQUEST, "t")
+    puppet = Puppet("worker")
+    services = world.process(puppet)
+    services.settings = evolve(services.settings, sweep_interval=0.01)
+    actor = puppet.act("run", lambda: services.runner.run("t")).until("publish")
+    actor.step(How.FAIL)
+    actor.until("wait")
+    assert [event.seq for event in world.published] == [0]
+    stopping = threading.Event()
+    if draining:
+        stopping.set()
+    keeper = Keeper(services, stopping.is_set)
+    keeper.start()
+    until(lambda: len(world.published) > 1)
+    actor.until("nothing")
+    stopping.set()
+    keeper._thread.join(LONG)
+    assert not keeper._thread.is_alive()
+    assert world.published == Event.all_of(world.client.get("t"))

@@ -1,6 +1,7 @@
 """Claims are kept alive by one heartbeat, given back in trouble, and lost without harm."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,24 @@ def test_whoever_is_to_be_cancelled_is_told(tmp_path: Path) -> None:
         world.services.store.request_cancel("b")
         leases.beat_now()
     assert told == ["b"]
+
+
+def test_what_could_not_be_published_is_caught_up_with_to_the_first_that_still_cannot(tmp_path: Path) -> None:
+    """Each may have to wait for a server that is away."""
+    _, leases = made(tmp_path, "a", "b", "c")
+    asked: list[str] = []
+
+    def answers(name: str, answer: bool) -> bool:  # noqa: FBT001
+        asked.append(name)
+        return answer
+
+    with leases.hold("a", "e") as a, leases.hold("b", "e") as b, leases.hold("c", "e") as c:
+        assert a is not None
+        assert b is not None
+        assert c is not None
+        a.catch_up, b.catch_up, c.catch_up = (partial(answers, name, name == "a") for name in "abc")
+        leases.catch_up()
+    assert asked == ["a", "b"]
 
 
 def test_a_lost_reply_to_a_claim_is_asked_for_again(tmp_path: Path) -> None:

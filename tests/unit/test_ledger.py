@@ -1,0 +1,46 @@
+"""What is stored is published in order, whichever thread does it."""
+
+import threading
+from datetime import UTC, datetime
+
+from attrs import define, field
+
+from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.event import Event
+from orchestrator.ledger import Ledger
+from orchestrator.patience import Patience
+from orchestrator.run import Run
+from tests.support.tasks import finished
+
+LONG = 20.0
+
+
+@define
+class Slow:
+    """A bus that keeps whoever publishes first waiting."""
+
+    published: list[int] = field(factory=list)
+    asked: threading.Event = field(factory=threading.Event)
+    answers: threading.Event = field(factory=threading.Event)
+
+    def publish(self, event: Event) -> None:
+        """See ports.EventBus."""
+        self.asked.set()
+        self.answers.wait(LONG)
+        self.published.append(event.seq)
+
+
+def test_two_that_publish_at_once_keep_the_order() -> None:
+    """What one of them is about to send, the other neither passes nor repeats."""
+    bus, task = Slow(), finished()
+    ledger = Ledger(MemoryTaskStore(), bus, lambda: datetime.now(UTC), Patience())
+    run = Run(task, "token", task.status)
+    first, second = (threading.Thread(target=ledger.publish, args=(run,), daemon=True) for _ in range(2))
+    first.start()
+    assert bus.asked.wait(LONG)
+    second.start()
+    second.join(0.05)
+    bus.answers.set()
+    first.join(LONG)
+    second.join(LONG)
+    assert bus.published == [entry.seq for entry in task.history]

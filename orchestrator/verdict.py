@@ -41,18 +41,18 @@ class Facts:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed a process of it at its limit: the engine says so, or the count of kills and the peak do.
+        """Whether the kernel killed a process of it at its limit: the engine says so, or what the kernel counted does.
 
-        With version 2 of control groups engines are known to miss it.
+        With version 2 of control groups engines are known to miss it, and Linux before 5.19 has no peak there.
         """
         at_limit = self.tally.get(Figure.MEMORY_PEAK, 0) >= self.limits.memory - _PAGES
-        counted = at_limit and self.tally.get(Figure.OOM_KILLS, 0) > 0
+        counted = (at_limit or self.tally.get(Figure.MEMORY_REFUSED, 0) > 0) and self.tally.get(Figure.OOM_KILLS, 0) > 0
         return self.state.oom_killed or self.noted.out_of_memory or counted
 
     @property
     def unexplained(self) -> bool:
-        """Whether it ended badly, neither by the worker nor for memory, so that the engine may know more."""
-        uncounted = self.state.exit_code != 0 and Figure.OOM_KILLS not in self.tally.figures
+        """Whether the engine may know more: neither worker nor kernel account for its signal, or no kills were counted."""
+        uncounted = Figure.OOM_KILLS not in self.tally.figures
         return self.ended_for is None and not self.out_of_memory and (self.signal in _ANYBODYS or uncounted)
 
 

@@ -122,7 +122,7 @@ class DockerEngine:
 
     def noted(self, container: str) -> Noted:
         """See ports.Engine. It remembers its last 256 events of all containers."""
-        return docker_state.noted(self._client, container, self._system_time())
+        return docker_state.noted(self._client, container, self._clock.now())
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""

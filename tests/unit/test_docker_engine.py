@@ -136,12 +136,19 @@ def test_wait_returns_at_the_deadline_though_the_engine_is_silent(stage: Stage) 
 
 
 @pytest.mark.parametrize(
-    "kill", [refuses(409, "is not running"), refuses(500, "no such process"), refuses(404, "No such container"), hangs_up]
+    ("kill", "reached"),
+    [
+        (refuses(409, "is not running"), False),
+        (refuses(500, "no such process"), True),
+        (refuses(404, "No such container"), False),
+        (hangs_up, True),
+    ],
 )
-def test_stop_does_not_mind_that_the_program_ended_by_itself(stage: Stage, kill: Answer) -> None:
-    """All these mean that somebody was faster."""
+@pytest.mark.parametrize("grace", [0, 0.1])
+def test_stop_does_not_mind_that_the_program_has_ended(stage: Stage, kill: Answer, grace: float, *, reached: bool) -> None:
+    """Somebody was faster; or the call itself ended it, and the reply was lost."""
     _, engine = stage({KILL: kill, INSPECT: container("exited"), WAIT: says(200, {"StatusCode": 0})})
-    engine.stop("c1", 0.1)
+    assert engine.stop("c1", grace) is reached
 
 
 def test_stop_says_when_the_program_survives(stage: Stage) -> None:

@@ -5,13 +5,11 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import fsum
-from typing import Self
 
 from attrs import define, frozen
 
 from orchestrator.errors import InvalidTask, Postponed
 from orchestrator.quantity import format_size
-from orchestrator.request import Limits
 
 OVERTAKEN = 16
 """How many later tasks may begin before one that waits: small ones use what room there is, but no large one waits for ever."""
@@ -25,11 +23,6 @@ class Share:
 
     cpus: float
     memory: int
-
-    @classmethod
-    def of(cls, limits: Limits) -> Self:
-        """What a task with these limits may use."""
-        return cls(limits.cpus, limits.memory)
 
 
 @frozen
@@ -68,14 +61,14 @@ class Line:
     """Who runs and who waits, in the order of asking. Whoever fits begins, also before others that do not fit yet.
 
     When one that waits has been overtaken ``OVERTAKEN`` times, nobody behind it begins until it has. Of those that asked at
-    most ``slots`` run at once; those that were found running come on top.
+    most ``slots`` run at once; what is there in any case comes on top.
     """
 
     def __init__(self, budget: Share, slots: int = sys.maxsize) -> None:
         self._budget = budget
         self._slots = slots
         self._running: dict[str, Share] = {}
-        self._found: set[str] = set()
+        self._taken: set[str] = set()
         self._waiting: list[_Waiting] = []
 
     @property
@@ -91,7 +84,7 @@ class Line:
     @property
     def has_slot(self) -> bool:
         """Whether one more could begin if it needed next to nothing."""
-        return len(self._running) - len(self._found) < self._slots
+        return len(self._running) - len(self._taken) < self._slots
 
     def ask(self, key: str, share: Share) -> None:
         """Stand in line; nothing for a key that runs or stands there."""
@@ -100,15 +93,16 @@ class Line:
             self._admit()
 
     def take(self, key: str, share: Share) -> None:
-        """Count one that runs already, whether or not there is room."""
+        """Count what is there, whether or not there is room: in place of what the key had, and without a slot."""
         self._waiting = [each for each in self._waiting if each.key != key]
         self._running[key] = share
-        self._found.add(key)
+        self._taken.add(key)
+        self._admit()
 
     def leave(self, key: str) -> None:
         """Give back the room, or leave the line; nothing for one that has done so."""
         self._running.pop(key, None)
-        self._found.discard(key)
+        self._taken.discard(key)
         self._waiting = [each for each in self._waiting if each.key != key]
         self._admit()
 
@@ -186,9 +180,10 @@ class Admission:
             self._changed.notify_all()
 
     def take(self, key: str, share: Share) -> None:
-        """Count a task whose program runs already. Raises InfrastructureError."""
+        """Count what is there already of a task: its program, or what is left of it. Raises InfrastructureError."""
         with self._changed:
             self._line.take(key, share)
+            self._changed.notify_all()
 
     def leave(self, key: str) -> None:
         """Give back the room, where there was any."""

@@ -21,7 +21,7 @@ from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
 from orchestrator.spool import SPOOL, spooling
-from orchestrator.verdict import Facts, lost, verdict
+from orchestrator.verdict import lost, verdict
 
 _SETTLE = 5.0
 _SECOND_LOOK = 1.0
@@ -139,7 +139,8 @@ class Effects:
         """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
         run.claim_end(cause)
         with suppress(ContainerMissing):
-            self.engine.stop(self.container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace)
+            if self.engine.stop(self.container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace):
+                run.signalled = True
 
     def container(self, run: Run) -> str:
         """The id of the run's own container. Raises ContainerMissing, and InfrastructureError."""
@@ -234,8 +235,7 @@ class Effects:
 
     def _judge(self, run: Run, state: ContainerState, limits: Limits) -> Outcome:
         """The verdict; the engine is asked who sent a signal only when that is not known."""
-        out_of_cpu = run.out_of_cpu and run.ended_for is Cause.TIMEOUT
-        facts = Facts(state, limits, run.ended_for, out_of_cpu=out_of_cpu, tally=run.tally.with_(run.meter.tally))
+        facts = run.facts(state, limits)
         return verdict(evolve(facts, noted=self.engine.noted(run.container)) if facts.unexplained else facts)
 
     @staticmethod

@@ -13,10 +13,11 @@ from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState
 from orchestrator.records import Entry
-from orchestrator.request import Request, Rules, parse_request
+from orchestrator.request import Limits, Request, Rules, parse_request
 from orchestrator.spool import Spool
 from orchestrator.task import Task
 from orchestrator.usage import Meter, Tally
+from orchestrator.verdict import Facts
 from statemachine import INITIAL, State
 
 
@@ -26,8 +27,9 @@ class Run:
 
     ``container`` is its id. ``deadline`` is by the monotonic clock; None when this process did not start the program.
     ``doubtful`` says that the engine was away while the program ran, so that its output may have a hole; ``complete`` that all
-    of it was read; ``out_of_cpu`` that the time that ran out was CPU time; ``broken`` how the infrastructure broke the attempt;
-    ``gathered`` what it left in /out, once that is in the spool.
+    of it was read; ``out_of_cpu`` that the time that ran out was CPU time; ``signalled`` that the program was sent a signal, as
+    far as this process knows; ``broken`` how the infrastructure broke the attempt; ``gathered`` what it left in /out, once that
+    is in the spool.
     """
 
     task: Task
@@ -49,6 +51,7 @@ class Run:
     publishing: threading.Lock = field(factory=threading.Lock)
     cancelled: bool = False
     out_of_cpu: bool = False
+    signalled: bool = False
     broken: str = ""
     gathered: Gathered | None = None
     _ended_for: Cause | None = None
@@ -98,7 +101,7 @@ class Run:
         self.request = None  # what was waived for an attempt that had begun is not for the next
         self.capture, self.spool, self.meter, self.tally = None, None, Meter(), Tally()
         self.deadline, self.final, self.container, self.gathered = None, None, "", None
-        self.doubtful, self.complete, self.out_of_cpu, self._ended_for = False, False, False, None
+        self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
 
     def overdue(self, seconds: float) -> bool:
         """Whether the deadline was more than ``seconds`` ago, where this process knows it."""
@@ -115,6 +118,20 @@ class Run:
             first = self._ended_for is None
             self._ended_for = self._ended_for or cause
         return first
+
+    def facts(self, state: ContainerState, limits: Limits) -> Facts:
+        """What this process knows of its program, which has exited. Waits for a thread that is about to end it."""
+        with self.ending:
+            signalled = self.signalled
+        return Facts(
+            state,
+            limits,
+            self.ended_for,
+            out_of_cpu=self.out_of_cpu and self.ended_for is Cause.TIMEOUT,
+            tally=self.tally.with_(self.meter.tally),
+            signalled=signalled,
+            unsure=self.deadline is None or self.doubtful,
+        )
 
 
 def container_name(task_id: str, attempt: int) -> str:

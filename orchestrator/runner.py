@@ -8,7 +8,7 @@ from functools import partial
 from attrs import frozen
 from loguru import logger
 
-from orchestrator.admission import Admission, Share
+from orchestrator.admission import Admission
 from orchestrator.cause import Cause
 from orchestrator.effects import Effects
 from orchestrator.errors import (
@@ -26,6 +26,7 @@ from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.quantity import format_size
 from orchestrator.records import Fields
+from orchestrator.room import KEEPING, needed
 from orchestrator.run import Run
 from orchestrator.task import Task
 from statemachine import INITIAL, TERMINAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
@@ -156,11 +157,13 @@ class Runner:
     def _drive(self, run: Run) -> Task | None:
         try:
             self.catch_up(run)
-            if run.state is State.RUNNING:
+            if run.state is not INITIAL:
                 self._count(run)
             while (trigger := next_trigger(run.state)) is not None:
                 self._step(run, trigger)
-                if run.state is not State.RUNNING:
+                if run.state in KEEPING:
+                    self._count(run)
+                elif run.state is not State.RUNNING:
                     self.admission.leave(run.token)
         except Superseded as error:
             logger.warning("let go: {}", error)
@@ -173,15 +176,15 @@ class Runner:
         return run.task
 
     def _count(self, run: Run) -> None:
-        """A program that was begun by another process takes its room, whether or not there is any."""
+        """A program that another process began, or what one has left in /out, takes its room, whether or not there is any."""
         try:
-            self.admission.take(run.token, Share.of(run.granted(self.effects.rules).limits))
+            self.admission.take(run.token, needed(run.state, run.granted(self.effects.rules)))
         except (InvalidTask, InfrastructureError) as error:
-            logger.warning("runs uncounted: {}", error)
+            logger.warning("goes uncounted: {}", error)
 
     def _make_room(self, run: Run) -> None:
         """Wait, queued, until what runs here leaves room for the task. Its lease may run out meanwhile, hence the question."""
-        share = Share.of(run.granted(self.effects.rules).limits)
+        share = needed(run.state, run.granted(self.effects.rules))
         room = run.cancelled or self.patience.within(self.budgets.work, self.admission.ask, run.token, share)
         if not room and self.patience.within(self.budgets.work, self.effects.begun, run):
             self.admission.take(run.token, share)

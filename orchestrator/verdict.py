@@ -22,8 +22,9 @@ _MANY = 16
 class Facts:
     """All that is known of an exited container.
 
-    ``ended_for`` says why the worker ended it, or None when it did not; ``out_of_cpu`` that its time was CPU time; ``noted``
-    what the engine remembers of it.
+    ``ended_for`` says why the worker ended it or was about to; ``out_of_cpu`` that its time was CPU time; ``noted`` what the
+    engine remembers of it; ``signalled`` that the worker sent it a signal; ``unsure`` that this may be so although it does not
+    know of it, for it took the program over or the engine was away.
     """
 
     state: ContainerState
@@ -32,6 +33,13 @@ class Facts:
     out_of_cpu: bool = False
     noted: Noted = field(factory=Noted)
     tally: Tally = field(factory=Tally)
+    signalled: bool = False
+    unsure: bool = False
+
+    @property
+    def too_late(self) -> bool:
+        """Whether the program had ended before a worker could end it."""
+        return not self.signalled and not (self.unsure and self.noted.signals)
 
     @property
     def signal(self) -> str | None:
@@ -41,19 +49,19 @@ class Facts:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed a process of it at its limit: the engine says so, or the count of kills and the peak do.
+        """Whether the kernel killed a process of it at its limit: the engine says so, or what the kernel counted does.
 
-        With version 2 of control groups engines are known to miss it.
+        With version 2 of control groups engines are known to miss it, and Linux before 5.19 has no peak there.
         """
         at_limit = self.tally.get(Figure.MEMORY_PEAK, 0) >= self.limits.memory - _PAGES
-        counted = at_limit and self.tally.get(Figure.OOM_KILLS, 0) > 0
+        counted = (at_limit or self.tally.get(Figure.MEMORY_REFUSED, 0) > 0) and self.tally.get(Figure.OOM_KILLS, 0) > 0
         return self.state.oom_killed or self.noted.out_of_memory or counted
 
     @property
     def unexplained(self) -> bool:
-        """Whether it ended badly, neither by the worker nor for memory, so that the engine may know more."""
-        uncounted = self.state.exit_code != 0 and Figure.OOM_KILLS not in self.tally.figures
-        return self.ended_for is None and not self.out_of_memory and (self.signal in _ANYBODYS or uncounted)
+        """Whether the engine may know more: neither worker nor kernel account for its signal, or no kills were counted."""
+        untold = self.signal in _ANYBODYS or Figure.OOM_KILLS not in self.tally.figures or (self.unsure and self.ended_for)
+        return bool(untold) and not self.signalled and not self.out_of_memory
 
 
 def verdict(facts: Facts) -> Outcome:
@@ -104,7 +112,7 @@ def _ended_by(facts: Facts) -> str:
 
     ``unknown`` is a KILL that none of these tells of: the program's own, or that of somebody on the host.
     """
-    if facts.ended_for and facts.signal in _ANYBODYS:
+    if facts.ended_for and facts.signal in _ANYBODYS and not facts.too_late:
         return "worker"
     if facts.out_of_memory and facts.signal == "SIGKILL":
         return "kernel"
@@ -125,7 +133,7 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
     limits = facts.limits
     which = f"{cause}, cpu" if facts.out_of_cpu and cause is Cause.TIMEOUT else cause
     which = f"{cause}, inside" if cause is Cause.OOM and facts.signal != "SIGKILL" else which
-    return _SENTENCES[which].format(
+    return (_TOO_LATE if facts.ended_for and facts.too_late else _SENTENCES)[which].format(
         code=facts.state.exit_code,
         signal=facts.signal,
         timeout=f"{limits.timeout:g}",
@@ -145,4 +153,11 @@ _SENTENCES: dict[str | None, str] = {
     Cause.TIMEOUT: "the program was ended after its time limit of {timeout} s",
     f"{Cause.TIMEOUT}, cpu": "the program was ended after it had used its CPU time of {cpu_time} s",
     Cause.CANCELLED: "the program was ended because the task was cancelled",
+}
+_BY_ITSELF = "but the program had ended before the worker could end it"
+_TOO_LATE: dict[str | None, str] = {
+    Cause.OUTPUT_LIMIT: f"a stream passed its limit of {{output}}, {_BY_ITSELF}",
+    Cause.TIMEOUT: f"the time limit of {{timeout}} s passed, {_BY_ITSELF}",
+    f"{Cause.TIMEOUT}, cpu": f"the CPU time of {{cpu_time}} s was used up, {_BY_ITSELF}",
+    Cause.CANCELLED: f"the task was cancelled, {_BY_ITSELF}",
 }

@@ -143,6 +143,7 @@ _V2 = {
     Figure.CPU_TIME: ("", "cpu.stat", "usage_usec", 1e-6),
     Figure.THROTTLED: ("", "cpu.stat", "throttled_usec", 1e-6),
     Figure.MEMORY_PEAK: ("", "memory.peak", None, 1),
+    Figure.MEMORY_REFUSED: ("", "memory.events", "oom", 1),
     Figure.OOM_KILLS: ("", "memory.events", "oom_kill", 1),
     Figure.PIDS_PEAK: ("", "pids.peak", None, 1),
     Figure.PIDS_REFUSED: ("", "pids.events", "max", 1),

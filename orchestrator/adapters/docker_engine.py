@@ -113,17 +113,23 @@ class DockerEngine:
                 return state
             time.sleep(min(_PAUSE, left))
 
-    def stop(self, container: str, grace: float) -> None:
+    def stop(self, container: str, grace: float) -> bool:
         """See ports.Engine."""
+        sent = False
         with suppress(ContainerMissing):
-            if grace > 0 and not (self._kill(container, "SIGTERM") and self.wait(container, grace).phase is Phase.RUNNING):
-                return
-            if self._kill(container, "SIGKILL") and self.wait(container, self._timeout).phase is Phase.RUNNING:
-                raise InfrastructureError(SERVICE, f"container {container} survives KILL")
+            if grace > 0:
+                sent = self._kill(container, "SIGTERM")
+                if not sent or self.wait(container, grace).phase is not Phase.RUNNING:
+                    return sent
+            if self._kill(container, "SIGKILL"):
+                sent = True
+                if self.wait(container, self._timeout).phase is Phase.RUNNING:
+                    raise InfrastructureError(SERVICE, f"container {container} survives KILL")
+        return sent
 
     def noted(self, container: str) -> Noted:
         """See ports.Engine. It remembers its last 256 events of all containers."""
-        return docker_state.noted(self._client, container, self._system_time())
+        return docker_state.noted(self._client, container, self._clock.now())
 
     def took_down(self, state: ContainerState) -> bool:
         """See ports.Engine."""
@@ -205,14 +211,14 @@ class DockerEngine:
             self._client.api.wait(container, timeout=timeout)  # type: ignore[arg-type]
 
     def _kill(self, container: str, signal: str) -> bool:
-        """Send the signal; False when there is no program to take it."""
+        """Send the signal; False when there is no program to take it. A call that was cut may have had its effect."""
         try:
             with translated():
                 self._client.api.kill(container, signal)
-        except InfrastructureError:
+        except InfrastructureError as error:
             if self.inspect(container).phase is Phase.RUNNING:
                 raise
-            return False
+            return not isinstance(error, Conflict)
         return True
 
     def _read(self, container: str) -> Reading:

@@ -3,9 +3,13 @@
 import json
 import signal
 from datetime import datetime
+from itertools import takewhile
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.ports import ContainerState, Counted, Noted, Phase
+
+_END = "die"
+_PATIENCE = 1.0
 
 
 def container_state(reading: Reading, now: datetime, counted: Counted | None = None) -> ContainerState:
@@ -27,14 +31,16 @@ def container_state(reading: Reading, now: datetime, counted: Counted | None = N
 
 
 def noted(client: DockerClient, container: str, now: datetime) -> Noted:
-    """What befell the container, from the engine's memory of events. ``now`` is what the engine has just said.
+    """What befell an exited container, from the engine's memory of events, which come in order, its end last.
 
-    Events after it are left out, and the engine would wait for a time to come: the clock of this host will not do.
+    The engine is left waiting for its end a moment past ``now``, which is the engine's time: it may have forgotten it.
     """
-    filters = json.dumps({"container": [container], "event": ["kill", "oom"]})
-    wanted = {"filters": filters, "since": "0", "until": f"{now.timestamp():.6f}"}
+    filters = json.dumps({"container": [container], "event": ["kill", "oom", _END]})
+    wanted = {"filters": filters, "since": "0", "until": f"{now.timestamp() + _PATIENCE:.6f}"}
+    events: list[Reading] = []
     with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
-        events = [json.loads(line) for line in response.iter_lines() if line]
+        lines = (json.loads(line) for line in response.iter_lines() if line)
+        events.extend(takewhile(lambda event: event["Action"] != _END, lines))
     sent = [event["Actor"]["Attributes"].get("signal", "") for event in events if event["Action"] == "kill"]
     return Noted([_NAMES.get(number, number) for number in sent], any(event["Action"] == "oom" for event in events))
 

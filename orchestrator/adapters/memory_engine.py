@@ -159,17 +159,18 @@ class MemoryEngine:
                     self._exit(found, found.program.exit_code)
         return self.inspect(container)
 
-    def stop(self, container: str, grace: float) -> None:
+    def stop(self, container: str, grace: float) -> bool:
         """See ports.Engine."""
         with self._lock:
             try:
                 found = self._get(container)
             except ContainerMissing:
-                return
-            if found.state.phase is Phase.RUNNING:
+                return False
+            if runs := found.state.phase is Phase.RUNNING:
                 gentle = grace > 0 and found.program.heeds_term
                 self._now += timedelta(seconds=0 if gentle else grace)
                 self._exit(found, 143 if gentle else 137)
+            return runs
 
     def noted(self, container: str) -> Noted:
         """See ports.Engine."""

@@ -49,6 +49,7 @@ class Figure(StrEnum):
     CPU_TIME = "cpu_time_s"
     THROTTLED = "throttled_s"
     MEMORY_PEAK = "memory_peak_bytes"
+    MEMORY_REFUSED = "memory_refused"
     OOM_KILLS = "oom_kills"
     PIDS_PEAK = "pids_peak"
     PIDS_REFUSED = "pids_refused"

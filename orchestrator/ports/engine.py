@@ -70,8 +70,11 @@ class Engine(Protocol):
     def wait(self, container: str, timeout: float) -> ContainerState:
         """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""
 
-    def stop(self, container: str, grace: float) -> None:
-        """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone."""
+    def stop(self, container: str, grace: float) -> bool:
+        """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone.
+
+        Whether a signal reached the program, or may have: False when it had ended before.
+        """
 
     def noted(self, container: str) -> Noted:
         """What befell it, as far as the engine remembers."""

@@ -1,21 +1,14 @@
 """Who may run at once, without a clock; and that threads really wait."""
 
 import threading
-from pathlib import Path
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
 from orchestrator.admission import OVERTAKEN, Admission, Capacity, Line, Share
-from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
-from orchestrator.ports import Host
-from statemachine import State
-from tests.support.world import World
 
 HOST = Share(2.0, 1000)
 BUDGET = Share(8.0, 1000)
@@ -59,6 +52,16 @@ class Waiting(RuleBasedStateMachine):
         self.made += 1
         self.forced.add(f"f{self.made}")
         self.line.take(f"f{self.made}", share)
+        self._look()
+
+    @precondition(lambda self: self.begun & self.asked.keys())
+    @rule(data=st.data())
+    def keep(self, data: st.DataObject) -> None:
+        """One ends, and part of its memory stays taken."""
+        key = data.draw(st.sampled_from(sorted(self.begun & self.asked.keys())))
+        self.line.take(key, Share(0, data.draw(st.integers(0, self.asked.pop(key).memory))))
+        self.forced.add(key)
+        self._look()
 
     @precondition(lambda self: self.asked or self.forced)
     @rule(data=st.data())
@@ -201,60 +204,3 @@ def test_giving_up_leaves_the_line() -> None:
     admission.wait("two", lambda: True)
     admission.leave("one")
     assert admission.ask("three", Share(1, 1000))
-
-
-def test_a_task_larger_than_the_host_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    """By the worker that meets it, with cause invalid."""
-    world = World(tmp_path)
-    world.engine.machine = Host(2, 1 << 30)
-    task = world.client.submit({"image": "busybox", "limits": {"cpus": 3, "memory": "2g"}})
-    ended = world.worker().run(task.id)
-    assert ended
-    assert (ended.status, ended.cause) == (State.FAILED, Cause.INVALID)
-    assert ended.message.count("more than") == 2
-    assert not world.engine.starts
-
-
-def test_a_task_waits_queued_and_a_cancel_ends_the_wait(tmp_path: Path) -> None:
-    """Nothing of it is made; the one that runs is not disturbed."""
-    world = World(tmp_path, {("forever",): FOREVER})
-    world.settings = evolve(world.settings, memory_budget=300 << 20)
-    runner = world.worker()
-    runner.admission.ask("running", Share(1, 200 << 20))
-    task = world.client.submit({"image": "busybox", "limits": {"memory": "200m"}})
-    waiting = threading.Thread(target=runner.run, args=(task.id,), daemon=True)
-    waiting.start()
-    world.services.store.request_cancel(task.id)
-    waiting.join(10)
-    ended = world.client.get(task.id)
-    assert (ended.status, ended.cause) == (State.FAILED, Cause.CANCELLED)
-    assert not world.engine.starts
-
-
-def test_room_is_given_back_when_the_program_has_ended(tmp_path: Path) -> None:
-    """One after the other runs, though only one fits."""
-    world = World(tmp_path, {("program",): Program()})
-    world.settings = evolve(world.settings, memory_budget=300 << 20)
-    runner = world.worker()
-    tasks = [world.client.submit({"image": "busybox", "command": ["program"]}) for _ in range(3)]
-    assert [ended.status for task in tasks if (ended := runner.run(task.id))] == [State.SUCCEEDED] * 3
-
-
-def test_a_task_that_went_elsewhere_while_it_waited_is_let_go(tmp_path: Path) -> None:
-    """Its lease ran out, and another worker has it: it must not be started twice."""
-    world = World(tmp_path)
-    world.settings = evolve(world.settings, memory_budget=300 << 20)
-    runner = world.worker()
-    runner.admission.ask("running", Share(1, 200 << 20))
-    task = world.client.submit({"image": "busybox", "limits": {"memory": "200m"}})
-    results: list[object] = []
-    waiting = threading.Thread(target=lambda: results.append(runner.run(task.id)), daemon=True)
-    waiting.start()
-    while not world.services.store.find(task.id).get("lease"):
-        waiting.join(0.01)
-    world.expire_leases()
-    assert world.services.store.claim(task.id, "another", "token", 1000.0, world.engine.identity())
-    runner.admission.leave("running")
-    waiting.join(10)
-    assert results == [None]
-    assert not world.engine.starts

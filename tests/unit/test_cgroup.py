@@ -27,13 +27,14 @@ V2 = {
     "cgroup.controllers": "cpu memory pids\n",
     f"{GROUP}/cpu.stat": "usage_usec 1500000\nuser_usec 1\nsystem_usec 2\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n",
     f"{GROUP}/memory.peak": "121069568\n",
-    f"{GROUP}/memory.events": "low 0\nhigh 0\nmax 8\noom 2\noom_kill 2\noom_group_kill 0\n",
+    f"{GROUP}/memory.events": "low 0\nhigh 0\nmax 8\noom 3\noom_kill 2\noom_group_kill 0\n",
     f"{GROUP}/pids.peak": "21\n",
     f"{GROUP}/pids.events": "max 7\n",
 }
 V2_INSIDE = {f"{GROUP}/c1/cpu.stat": "usage_usec 1500000\nnr_periods 9\nnr_throttled 3\nthrottled_usec 250000\n"}
 LASTING = {Figure.CPU_TIME: 1.5, Figure.MEMORY_PEAK: 121069568, Figure.PIDS_PEAK: 20}
 EVENTS = {Figure.OOM_KILLS: 2, Figure.PIDS_REFUSED: 7}
+REFUSED = {Figure.MEMORY_REFUSED: 3}
 
 
 def _tree(root: Path, *files: Mapping[str, str]) -> Cgroups:
@@ -50,8 +51,8 @@ def _tree(root: Path, *files: Mapping[str, str]) -> Cgroups:
     [
         ([V1], "cgroup v1", LASTING),
         ([V1, V1_INSIDE], "cgroup v1", LASTING | EVENTS | {Figure.THROTTLED: 0.25}),
-        ([V2], "cgroup v2", LASTING | EVENTS),
-        ([V2, V2_INSIDE], "cgroup v2", LASTING | EVENTS | {Figure.THROTTLED: 0.25}),
+        ([V2], "cgroup v2", LASTING | EVENTS | REFUSED),
+        ([V2, V2_INSIDE], "cgroup v2", LASTING | EVENTS | REFUSED | {Figure.THROTTLED: 0.25}),
     ],
     ids=["v1, ended", "v1, running", "v2, ended", "v2, running"],
 )
@@ -70,12 +71,16 @@ def test_a_group_in_which_nothing_ran_says_nothing(tmp_path: Path, changed: Mapp
     assert _tree(tmp_path, changed).count(GROUP) is None
 
 
-def test_an_older_kernel_has_fewer_figures(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "missing"), [(V1, {Figure.PIDS_PEAK}), (V2, {Figure.PIDS_PEAK, Figure.MEMORY_PEAK})], ids=["v1", "v2"]
+)
+def test_an_older_kernel_has_fewer_figures(tmp_path: Path, files: Mapping[str, str], missing: set[Figure]) -> None:
     """What is not there is left out."""
-    files = {name: text for name, text in V1.items() if "peak" not in name}
-    counted = _tree(tmp_path, files).count(GROUP)
+    whole = _tree(tmp_path / "new", files).count(GROUP)
+    counted = _tree(tmp_path / "old", {name: text for name, text in files.items() if "peak" not in name}).count(GROUP)
+    assert whole
     assert counted
-    assert Figure.PIDS_PEAK not in counted.figures
+    assert counted.figures.keys() == whole.figures.keys() - missing
 
 
 def test_a_group_is_removed_from_every_controller(tmp_path: Path) -> None:

@@ -50,3 +50,4 @@ def test_who_passed_the_limit_and_then_exited_has_passed_it(tmp_path: Path) -> N
     task = run(tmp_path, Program(seconds=2.5, busy=2.1), cpu_time=5.05)
     assert (task.status, task.exit_code) == (State.TIMED_OUT, 0)
     assert task.evidence["ended_by"] == "program"
+    assert "had ended before the worker could end it" in task.message

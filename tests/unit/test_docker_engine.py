@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.errors import InfrastructureError, TaskFailure
-from orchestrator.ports import Created, Engine, Phase, PullPolicy
+from orchestrator.ports import Created, Engine, Noted, Phase, PullPolicy
 from tests.support.containers import Bench
 from tests.support.engine_stub import (
     NOW,
@@ -136,12 +136,19 @@ def test_wait_returns_at_the_deadline_though_the_engine_is_silent(stage: Stage) 
 
 
 @pytest.mark.parametrize(
-    "kill", [refuses(409, "is not running"), refuses(500, "no such process"), refuses(404, "No such container"), hangs_up]
+    ("kill", "reached"),
+    [
+        (refuses(409, "is not running"), False),
+        (refuses(500, "no such process"), True),
+        (refuses(404, "No such container"), False),
+        (hangs_up, True),
+    ],
 )
-def test_stop_does_not_mind_that_the_program_ended_by_itself(stage: Stage, kill: Answer) -> None:
-    """All these mean that somebody was faster."""
+@pytest.mark.parametrize("grace", [0, 0.1])
+def test_stop_does_not_mind_that_the_program_has_ended(stage: Stage, kill: Answer, grace: float, *, reached: bool) -> None:
+    """Somebody was faster; or the call itself ended it, and the reply was lost."""
     _, engine = stage({KILL: kill, INSPECT: container("exited"), WAIT: says(200, {"StatusCode": 0})})
-    engine.stop("c1", 0.1)
+    assert engine.stop("c1", grace) is reached
 
 
 def test_stop_says_when_the_program_survives(stage: Stage) -> None:
@@ -170,17 +177,22 @@ def test_remove_gives_up_on_a_removal_that_does_not_end(stage: Stage) -> None:
         engine.remove("c1", "ours")
 
 
-def test_what_befell_a_container_is_asked_for_until_now_by_the_engines_clock(stage: Stage) -> None:
-    """A time to come would be waited for, and before an earlier one nothing is told of the end."""
+KILLED = b'{"Action": "kill", "Actor": {"Attributes": {"signal": "9"}}}\n'
+DIED = b'{"Action": "die", "Actor": {"Attributes": {"exitCode": "137"}}}\n'
+
+
+@pytest.mark.parametrize("told", [streams(KILLED, DIED, whole=False), streams(KILLED)], ids=["its end", "the end is forgotten"])
+def test_what_befell_a_container_is_read_up_to_its_end(stage: Stage, told: Answer) -> None:
+    """The engine is not asked for its time first; it is left waiting a moment for an end that it does not remember."""
     asked: list[str] = []
 
     def events(handler: Handler) -> None:
         asked.extend(parse_qs(urlsplit(handler.path).query)["until"])
-        streams(b'{"Action": "kill", "Actor": {"Attributes": {"signal": "9"}}}\n')(handler)
+        told(handler)
 
     _, engine = stage({"GET /events": events})
-    assert engine.noted("c1").signals == ["SIGKILL"]
-    assert float(asked[0]) == pytest.approx(datetime.fromisoformat(NOW).timestamp(), abs=1e-6)
+    assert engine.noted("c1") == Noted(["SIGKILL"])
+    assert float(asked[0]) == pytest.approx(datetime.fromisoformat(NOW).timestamp() + 1, abs=0.9)
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,16 @@ def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | Non
         ({"code": 137, "oom": True}, Cause.OOM, "kernel"),
         ({"code": 1, "oom": True}, Cause.OOM, "program"),
         ({"code": 0, "oom": True}, None, "program"),
-        ({"code": 137, "ended_for": Cause.TIMEOUT}, Cause.TIMEOUT, "worker"),
-        ({"code": 143, "ended_for": Cause.CANCELLED}, Cause.CANCELLED, "worker"),
-        ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT}, Cause.OUTPUT_LIMIT, "worker"),
-        ({"code": 0, "ended_for": Cause.TIMEOUT}, Cause.TIMEOUT, "program"),
-        ({"code": 137, "oom": True, "ended_for": Cause.TIMEOUT}, Cause.TIMEOUT, "worker"),
+        ({"code": 137, "ended_for": Cause.TIMEOUT, "signalled": True}, Cause.TIMEOUT, "worker"),
+        ({"code": 143, "ended_for": Cause.CANCELLED, "signalled": True}, Cause.CANCELLED, "worker"),
+        ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT, "signalled": True}, Cause.OUTPUT_LIMIT, "worker"),
+        ({"code": 0, "ended_for": Cause.TIMEOUT, "signalled": True}, Cause.TIMEOUT, "program"),
+        ({"code": 137, "oom": True, "ended_for": Cause.TIMEOUT, "signalled": True}, Cause.TIMEOUT, "worker"),
+        ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT}, Cause.OUTPUT_LIMIT, "unknown"),
+        ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT, "oom": True}, Cause.OUTPUT_LIMIT, "kernel"),
+        ({"code": 143, "ended_for": Cause.CANCELLED, "noted": Noted(["SIGTERM"])}, Cause.CANCELLED, "engine"),
+        ({"code": 143, "ended_for": Cause.TIMEOUT, "noted": Noted(["SIGTERM"]), "unsure": True}, Cause.TIMEOUT, "worker"),
+        ({"code": 137, "ended_for": Cause.TIMEOUT, "unsure": True}, Cause.TIMEOUT, "unknown"),
         ({"code": 255}, Cause.EXIT, "program"),
     ],
 )
@@ -65,11 +70,31 @@ def test_the_signal_is_named(code: int, name: str) -> None:
 
 def test_time_that_ran_out_says_which() -> None:
     """CPU time and wall time have the same cause, and different evidence and sentences."""
-    cpu = judge(143, ended_for=Cause.TIMEOUT, out_of_cpu=True, limits=Limits(cpu_time=2.5))
-    wall = judge(143, ended_for=Cause.TIMEOUT, limits=Limits(timeout=9.0))
+    cpu = judge(143, ended_for=Cause.TIMEOUT, out_of_cpu=True, limits=Limits(cpu_time=2.5), signalled=True)
+    wall = judge(143, ended_for=Cause.TIMEOUT, limits=Limits(timeout=9.0), signalled=True)
     assert (cpu.evidence["ended_for"], wall.evidence["ended_for"]) == ("cpu_time", "timeout")
     assert "CPU time of 2.5 s" in cpu.message
     assert "time limit of 9 s" in wall.message
+
+
+@pytest.mark.parametrize(
+    ("ended_for", "about"),
+    [
+        ({"ended_for": Cause.OUTPUT_LIMIT}, "a stream passed its limit of 1 KiB"),
+        ({"ended_for": Cause.TIMEOUT}, "the time limit of 9 s passed"),
+        ({"ended_for": Cause.TIMEOUT, "out_of_cpu": True}, "the CPU time of 2.5 s was used up"),
+        ({"ended_for": Cause.CANCELLED}, "the task was cancelled"),
+    ],
+)
+def test_a_program_that_no_signal_reached_was_not_ended_by_the_worker(ended_for: dict[str, Any], about: str) -> None:
+    """The sentence says what it did, and that it had ended by then."""
+    limits = Limits(output=1024, timeout=9.0, cpu_time=2.5)
+    message = judge(137, limits=limits, **ended_for).message
+    assert message == f"{about}, but the program had ended before the worker could end it"
+    assert "the program was ended" in judge(137, limits=limits, signalled=True, **ended_for).message
+    assert judge(0, limits=limits, unsure=True, noted=Noted(["SIGTERM"]), **ended_for).message.startswith(
+        "the program was ended"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,10 +134,23 @@ def test_every_combination_has_a_verdict(code: int, oom: bool, ended_for: Cause 
     assert (outcome.cause is None) == (code == 0 and ended_for is None)
 
 
-@pytest.mark.parametrize(("kills", "peak", "oom"), [(1, 100 << 20, True), (1, 50 << 20, False), (0, 100 << 20, False)])
-def test_a_kill_that_the_engine_missed_is_counted_by_the_kernel(kills: int, peak: int, *, oom: bool) -> None:
+@pytest.mark.parametrize(
+    ("kills", "at_limit", "oom"),
+    [
+        (1, {Figure.MEMORY_PEAK: 100 << 20}, True),
+        (1, {Figure.MEMORY_PEAK: 50 << 20}, False),
+        (0, {Figure.MEMORY_PEAK: 100 << 20}, False),
+        (1, {Figure.MEMORY_REFUSED: 1}, True),
+        (1, {Figure.MEMORY_REFUSED: 0}, False),
+        (0, {Figure.MEMORY_REFUSED: 1}, False),
+        (1, {}, False),
+    ],
+)
+def test_a_kill_that_the_engine_missed_is_counted_by_the_kernel(
+    kills: int, at_limit: dict[Figure, float], *, oom: bool
+) -> None:
     """At its limit it is its own; below it, it is the host that ran out of memory."""
-    figures = {Figure.OOM_KILLS: kills, Figure.MEMORY_PEAK: peak}
+    figures = {Figure.OOM_KILLS: kills, **at_limit}
     outcome = judge(137, limits=Limits(memory=100 << 20), figures=figures)
     assert (outcome.cause is Cause.OOM, outcome.evidence["oom_killed"]) == (oom, oom)
 
@@ -125,11 +163,17 @@ def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
     counted.add(Counted("cgroup", {Figure.OOM_KILLS: 0}))
     known = {key for key, state in states.items() if Facts(state, Limits(), tally=counted).unexplained}
     assert known == {(137, False), (143, False)}
-    assert not any(Facts(state, Limits(), Cause.TIMEOUT).unexplained for state in states.values())
-    assert {key for key, state in states.items() if Facts(state, Limits()).unexplained} == {*known, (1, False)}
+    assert not any(Facts(state, Limits(), Cause.TIMEOUT, signalled=True).unexplained for state in states.values())
+    over = {
+        key for key, state in states.items() if Facts(state, Limits(), Cause.TIMEOUT, tally=counted, unsure=True).unexplained
+    }
+    assert over == {key for key in states if key[1] is False}, "another worker may have ended it"
+    uncounted = {key for key, state in states.items() if Facts(state, Limits()).unexplained}
+    assert uncounted == {key for key in states if key[1] is False}, "a child may have been killed although it exited 0"
 
 
 def test_the_engine_may_remember_a_kill_for_memory_that_its_state_does_not_tell() -> None:
     """Where the kernel's counts cannot be read it is the only witness."""
     assert judge(137, noted=Noted(out_of_memory=True)).cause is Cause.OOM
     assert judge(137, noted=Noted(["SIGKILL"])).cause is Cause.SIGNAL
+    assert judge(0, noted=Noted(out_of_memory=True)).evidence["oom_killed"] is True

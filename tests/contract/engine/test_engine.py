@@ -120,7 +120,7 @@ def test_stop_asks_first(bench: Bench) -> None:
     """A program that heeds TERM ends by it."""
     container = bench.start(shell.SLEEP)
     next(iter(bench.engine.read_log(container)))  # a TERM that comes before init listens is lost
-    bench.engine.stop(container, 1000)
+    assert bench.engine.stop(container, 1000)
     state = bench.engine.inspect(container)
     assert (state.phase, state.exit_code) == (Phase.EXITED, 143)
 
@@ -129,24 +129,24 @@ def test_stop_asks_first(bench: Bench) -> None:
 def test_stop_kills_what_ignores_term(bench: Bench, grace: float) -> None:
     """After the grace, or without any, the program is ended by force."""
     container = bench.start(shell.STUBBORN)
-    bench.engine.stop(container, grace)
+    assert bench.engine.stop(container, grace)
     state = bench.engine.inspect(container)
     assert (state.phase, state.exit_code) == (Phase.EXITED, 137)
     assert state.ran_for >= grace
 
 
 def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
-    """Created, exited, gone: stop is content."""
+    """Created, exited, gone: stop is content, and says that it has ended nothing."""
     plan = bench.plan(shell.SPEAK)
     container = bench.engine.create(plan).id
-    bench.engine.stop(container, SOON)
+    assert not bench.engine.stop(container, SOON)
     assert bench.engine.inspect(container).phase is Phase.CREATED
     bench.engine.start(container)
     assert bench.engine.wait(container, SOON).exit_code == 3
-    bench.engine.stop(container, AT_ONCE)
+    assert not bench.engine.stop(container, AT_ONCE)
     assert bench.engine.inspect(container).exit_code == 3
     bench.remove(plan)
-    bench.engine.stop(container, SOON)
+    assert not bench.engine.stop(container, SOON)
 
 
 def test_remove_ends_a_running_program_and_may_be_repeated(bench: Bench) -> None:

@@ -110,6 +110,14 @@ def test_who_ended_it_is_evidence(place: Place, script: str, ended_by: str) -> N
     assert (task.status, task.evidence["ended_by"]) == (State.FAILED, ended_by)
 
 
+def test_a_program_that_passes_its_limit_and_kills_itself_was_ended_by_the_worker_only_if_that_was_faster(place: Place) -> None:
+    """The sentence and the evidence say the same."""
+    task = place.run("head -c 1001 /dev/zero; kill -9 $$", limits={"output": 1000})
+    assert (task.cause, task.exit_code) == (Cause.OUTPUT_LIMIT, 137)
+    assert ("was ended" in task.message, "had ended" in task.message) in {(True, False), (False, True)}
+    assert task.evidence["ended_by"] == ("worker" if "was ended" in task.message else "unknown")
+
+
 def test_a_kill_by_another_client_of_the_engine_is_told_from_the_programs_own(place: Place) -> None:
     """The exit code is the same."""
     task = place.client.submit({"image": IMAGE, "command": "sleep 60"})

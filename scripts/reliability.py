@@ -66,7 +66,8 @@ anywhere.
 - An engine that is killed while it starts a container may leave that container's first process behind, which never becomes the
   program and which the engine does not know any more. Its control group cannot be removed, so the task has ended but is not
   settled, and each sweep says so. The faults at random wait until no container is being started before they restart the engine.
-
+- A worker that is frozen while its program writes more than about 1 MB. The engine waits until it reads on, also when another
+  worker has adopted the task; the program goes on, or can be ended, once the frozen one is thawed or dies.
 - What an engine remembers of a program's end is gone once it was restarted. Without live-restore a program that ended by
   itself while no worker was there, and then the engine was restarted, looks like one that went down with it: it runs again, in
   a new attempt. With live-restore, or when the engine has had more than 256 events since, only a program that got KILL or TERM,

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_errors import SERVICE
 from orchestrator.adapters.docker_frames import Demux
+from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Chunk, Stream
 
 _READ = 1 << 18
@@ -18,18 +20,19 @@ def attach(client: DockerClient, name: str, stdin: bytes | None, alive: Callable
     """Attach now, and return the output from here on; ``alive`` is asked now and then while none comes.
 
     ``stdin`` is sent at once: the engine keeps it until the program reads, even if this process dies. The engine never ends the
-    stream of a container that had exited before or is removed unstarted, hence ``alive``.
+    stream of a container that had exited before or is removed unstarted, hence ``alive``. Raises InfrastructureError at a cut;
+    over a network at any end, for there a cut may look like one.
     """
     wanted = "stdout=1&stderr=1&stream=1" + ("&stdin=1" if stdin is not None else "")
     connection = client.hijack(f"/containers/{name}/attach?{wanted}")
     if stdin is not None:
         threading.Thread(target=_send, args=(connection, stdin), name=f"stdin {name}", daemon=True).start()
-    output = _output(connection, alive)
+    output = _output(connection, alive, sure=client.local)
     next(output)  # a generator that was begun closes the connection even if nobody reads it
     return output
 
 
-def _output(connection: socket.socket, alive: Callable[[], bool]) -> Iterator[Chunk]:
+def _output(connection: socket.socket, alive: Callable[[], bool], *, sure: bool) -> Iterator[Chunk]:
     demux = Demux()
     ready = select.poll()
     ready.register(connection, select.POLLIN)
@@ -39,8 +42,11 @@ def _output(connection: socket.socket, alive: Callable[[], bool]) -> Iterator[Ch
             if ready.poll(0):
                 data = _receive(connection)
                 if not data:
-                    return
+                    break
                 yield from demux.feed(data)
+        demux.end()
+        if not sure:
+            raise InfrastructureError(SERVICE, "the stream is over, and whether it was whole cannot be told over a network")
     finally:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; closing would not
@@ -48,11 +54,11 @@ def _output(connection: socket.socket, alive: Callable[[], bool]) -> Iterator[Ch
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """The next bytes; none when the connection is over, in whatever way."""
+    """The next bytes; none at the end."""
     try:
         return connection.recv(_READ)
-    except OSError:
-        return b""
+    except OSError as error:
+        raise InfrastructureError(SERVICE, f"the stream was cut: {error}") from error
 
 
 def _send(connection: socket.socket, stdin: bytes) -> None:

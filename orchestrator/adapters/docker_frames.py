@@ -33,3 +33,8 @@ class Demux:
             at = end
         del self._rest[:at]
         return chunks
+
+    def end(self) -> None:
+        """To be called at the end of the stream. Raises InfrastructureError when it came inside a frame."""
+        if self._rest:
+            raise InfrastructureError(SERVICE, f"the stream broke off in a frame, after {len(self._rest)} bytes of it")

@@ -70,3 +70,4 @@ def _frames(client: DockerClient, name: str) -> Iterator[Chunk]:
     with client.stream("GET", f"/containers/{name}/logs", silence=client.timeout, params=wanted) as response:
         for data in response.iter_content(_READ):
             yield from demux.feed(data)
+    demux.end()

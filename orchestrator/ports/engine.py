@@ -52,7 +52,8 @@ class Engine(Protocol):
         """The output of a container that is not started yet, byte-exact, until the program ends or the connection is cut.
 
         Attached when this returns, so the program is seen from its first byte; ``stdin`` is written once it runs, then closed.
-        A cut may look like an end. Stop reading and the program blocks. Raises ContainerMissing.
+        A cut that can be told raises InfrastructureError; one may look like an end while the program runs on, but not once it
+        has exited. Stop reading and the program blocks. Raises ContainerMissing.
         """
 
     def read_log(self, container: str) -> Iterator[Chunk]:

@@ -47,6 +47,18 @@ def test_what_a_cut_has_cost_is_read_from_the_log(tmp_path: Path, reads: tuple[E
     assert kept(spool) == (b"one two", b"err")
 
 
+def test_a_cut_as_the_program_ends_is_a_cut(tmp_path: Path) -> None:
+    """Its exit proves nothing of what was not read."""
+
+    def cut() -> Iterator[Chunk]:
+        yield WHOLE[0]
+        raise InfrastructureError("docker", "the stream was cut")
+
+    begun, spool = watching(tmp_path, Scripted(exits=True), cut())
+    until(lambda: kept(spool) == (b"one two", b"err"))
+    assert begun.finish(LONG)
+
+
 def test_output_with_a_hole_is_told_from_whole_output(tmp_path: Path) -> None:
     """When the container is gone before the rest could be read."""
     engine = Scripted(ContainerMissing("c"))

@@ -22,7 +22,7 @@ def remembers(actions: Sequence[str], at: float = LATER) -> Answer:
 
 def ended(code: int, at: datetime | None = END) -> ContainerState:
     """A container that has exited."""
-    return ContainerState("c1", Phase.EXITED, END, code, started_at=END, finished_at=at)
+    return ContainerState("c1", Phase.EXITED, END, exit_code=code, started_at=END, finished_at=at)
 
 
 def info(*, live_restore: bool) -> Answer:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.adapters import docker_attach
 from orchestrator.adapters.docker_attach import attach
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_frames import Demux
@@ -53,6 +55,38 @@ def test_output_that_comes_with_the_head_is_not_lost(tmp_path: Path) -> None:
     """One packet may carry both."""
     with (stub := _talk(tmp_path, attach=raw(UPGRADED, frame(1, b"a"), frame(2, b"b")))[0]):
         assert list(attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False)) == [(OUT, b"a"), (ERR, b"b")]
+
+
+def test_output_that_breaks_off_in_a_frame_is_not_taken_for_its_end(tmp_path: Path) -> None:
+    """Though the connection ends as it does when the program has."""
+    with (stub := _talk(tmp_path, attach=raw(UPGRADED, frame(1, b"a"), frame(2, b"bc")[:-1]))[0]):
+        output = attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False)
+        with pytest.raises(InfrastructureError, match="broke off in a frame"):
+            list(output)
+
+
+def test_an_end_that_comes_over_a_network_may_be_a_cut() -> None:
+    """So it is not taken for the end of the program."""
+    ours, theirs = socket.socketpair()
+    theirs.sendall(frame(1, b"a"))
+    theirs.close()
+    output = docker_attach._output(ours, lambda: False, sure=False)
+    assert [next(output), next(output)] == [(OUT, b""), (OUT, b"a")]
+    with pytest.raises(InfrastructureError, match="over a network"):
+        next(output)
+
+
+def test_a_connection_that_is_reset_was_cut() -> None:
+    """Whatever the program does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        output = docker_attach._output(ours, lambda: True, sure=True)
+        next(output)
+        theirs.close()
+        with pytest.raises(InfrastructureError, match="was cut"):
+            list(output)
 
 
 def test_attaching_to_nothing_is_missing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
-from orchestrator.own import adopt, expect_there, expect_whole_input, labels, own
+from orchestrator.own import adopt, expect_there, expect_whole_input, labels, look_again, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
@@ -24,7 +24,6 @@ from orchestrator.spool import SPOOL, spooling
 from orchestrator.verdict import lost, verdict
 
 _SETTLE = 5.0
-_SECOND_LOOK = 1.0
 _KILLED = frozenset({137, 143})
 """Exit codes of a program that got KILL or TERM, which may be the first sign of its container's removal."""
 _PROVEN = frozenset({Cause.OOM, Cause.OUTPUT_LIMIT, Cause.CANCELLED})
@@ -95,7 +94,7 @@ class Effects:
         try:
             outcome = self._await_end(run)
             if outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
-                self._look_again(run)
+                look_again(self.engine, run)
         except ContainerMissing:
             self._settle(run)
             outcome = lost(run.name, run.ended_for)
@@ -208,12 +207,6 @@ class Effects:
         if taken_down and outcome.cause not in _PROVEN:
             raise Interrupted(f"the engine went down and the program with it: {outcome.message}")
         return outcome
-
-    def _look_again(self, run: Run) -> None:
-        """Raises ContainerMissing when the kill was the first part of a removal, and InfrastructureError."""
-        time.sleep(_SECOND_LOOK)
-        if self.engine.inspect(run.container).removing:
-            raise ContainerMissing(f"{run.name} is being removed")
 
     def _await_exit(self, run: Run, limits: Limits) -> ContainerState:
         """Wait for the exit; when wall time or CPU time is up, end the program. The state then.

@@ -3,6 +3,8 @@
 What a document or a name says is believed only where the labels bear it out.
 """
 
+import time
+
 from attrs import evolve
 
 from orchestrator.errors import ContainerMissing, Interrupted
@@ -11,6 +13,7 @@ from orchestrator.ports import ContainerState, Engine, Phase
 from orchestrator.request import Request
 from orchestrator.run import Run
 
+_SECOND_LOOK = 1.0
 _SURE_STDIN = 64 << 10
 
 
@@ -65,3 +68,10 @@ def expect_whole_input(request: Request) -> None:
     """
     if request.stdin and len(request.stdin) > _SURE_STDIN:
         raise Interrupted("the worker that was writing the program's stdin has died")
+
+
+def look_again(engine: Engine, run: Run) -> None:
+    """Raise ContainerMissing when a kill turns out to be the first part of a removal. Raises InfrastructureError, too."""
+    time.sleep(_SECOND_LOOK)
+    if engine.inspect(run.container).removing:
+        raise ContainerMissing(f"{run.name} is being removed")

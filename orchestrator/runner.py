@@ -31,6 +31,8 @@ from orchestrator.run import Run
 from orchestrator.task import Task
 from statemachine import INITIAL, TERMINAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
 
+_TRIES = 10
+
 
 def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fields]:
     """The lifecycle with one function bound to each trigger and guard of the table."""
@@ -112,12 +114,9 @@ class Runner:
                 return self._condemn(task_id, engine, refusal)
 
     def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
-        """End a task that can be neither read nor moved; again while somebody else, who found the same, holds it as it is.
-
-        A death in between leaves one without an image: invalid, too.
-        """
+        """End a task that can be neither read nor moved; again when somebody else, who found the same, held it as it was."""
         logger.error("the document is given up: {}", refusal)
-        while True:
+        for _ in range(_TRIES):
             self.leases.reset(task_id)
             with suppress(InvalidTask), self.leases.hold(task_id, engine) as held:
                 if held is None:
@@ -125,6 +124,7 @@ class Runner:
                 run = self._run(held)
                 self._fail(run, refusal)
                 return run.task
+        return None
 
     def cancel(self, task_id: str) -> None:
         """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""

@@ -35,23 +35,18 @@ from orchestrator.adapters.documents import (
     too_large,
 )
 from orchestrator.adapters.mongo_errors import translated
+from orchestrator.adapters.mongo_stages import EXPIRED, Stage, by, expiry, setting
 from orchestrator.errors import CancelRequested, Superseded
 from orchestrator.ports import Move
-from orchestrator.records import LONGEST_LEASE, Document
+from orchestrator.records import Document
 from orchestrator.settings import Settings
 from statemachine import INITIAL, TERMINAL
 
-Stage = dict[str, Any]
 _ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"history.0": {"$exists": False}}
 _NEWEST_FIRST, _OLDEST_FIRST = ("created_at", -1), [("created_at", 1)]
 _BATCH = 100
-# as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
-_EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
-_NOW_MS = {"$toLong": "$$NOW"}
-_IMPOSSIBLE = {"$gt": [_EXPIRY_MS, {"$add": [_NOW_MS, round(LONGEST_LEASE * 1000)]}]}
-_EXPIRED = {"$or": [{"$lte": [_EXPIRY_MS, _NOW_MS]}, _IMPOSSIBLE]}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
 _ENGINE = {"$cond": [_BINDS, "$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
@@ -79,7 +74,7 @@ class MongoTaskStore:
     def find(self, task_id: str) -> Document | None:
         """The document, or None."""
         with translated():
-            return self._tasks.find_one(_by(task_id))
+            return self._tasks.find_one(by(task_id))
 
     def list(self, status: str | None, limit: int) -> Sequence[Document]:
         """The newest tasks, without their files and stdin."""
@@ -93,17 +88,17 @@ class MongoTaskStore:
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
         again = {"$eq": ["$lease.token", {"$literal": token}]}
-        free = {"$or": [_EXPIRED, again]}
+        free = {"$or": [EXPIRED, again]}
         if engine is not None:
             free = {"$and": [free, {"$in": [_ENGINE, ["", {"$literal": engine}]]}]}
         binds = {"$cond": [again, "$lease.binds", {"$and": [{"$literal": engine is not None}, {"$eq": [_ENGINE, ""]}]}]}
         holder = {"$literal": {"worker": worker, "token": token}}
-        lease = {"$mergeObjects": [holder, _expiry("expires_at", ttl), {"binds": binds}]}
+        lease = {"$mergeObjects": [holder, expiry("expires_at", ttl), {"binds": binds}]}
         values = {"lease": {"$cond": [free, lease, "$lease"]}}
         if engine is not None:
             values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
         with translated():
-            self._tasks.update_one({**_by(task_id), "status": _ALIVE}, _set(values))
+            self._tasks.update_one({**by(task_id), "status": _ALIVE}, setting(values))
         document = self.find(task_id)
         if document is None or not is_held(document, token) or engine not in (None, document.get("engine")):
             return None
@@ -118,22 +113,22 @@ class MongoTaskStore:
         """Extend the leases in one write. A token belongs to one task, so ids and tokens need no pairing in the filter."""
         ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
         with translated():
-            self._tasks.update_many(ours, _set(_expiry("lease.expires_at", ttl)))
+            self._tasks.update_many(ours, setting(expiry("lease.expires_at", ttl)))
             found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
         return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
 
     def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
         """In one write; of the document only what tells is read back."""
         ours = {"_id": task_id, "lease.token": token, "status": str(INITIAL)}
-        values = {**_expiry("lease.expires_at", ttl), "starting": {"$literal": container}}
+        values = {**expiry("lease.expires_at", ttl), "starting": {"$literal": container}}
         with translated():
-            self._tasks.update_one(ours, _set(values))
+            self._tasks.update_one(ours, setting(values))
             found = self._tasks.find_one({"_id": task_id}, {"lease": 1, "status": 1, "starting": 1})
         return found is not None and is_beginning(found, token, container)
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease; unbound first, for then the second write finds nothing."""
-        held = {**_by(task_id), "lease.token": token, "status": _ALIVE}
+        held = {**by(task_id), "lease.token": token, "status": _ALIVE}
         with translated():
             if unbind:
                 untouched = {**held, "lease.binds": True, "starting": None, **_NEVER_MOVED}
@@ -144,7 +139,7 @@ class MongoTaskStore:
         """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""
         before = move.entry.seq - 1
         expected: Stage = {
-            **_by(move.task_id),
+            **by(move.task_id),
             "status": str(move.entry.source),
             "lease.token": move.token,
             **({"seq": before} if before > 0 else _NEVER_MOVED),
@@ -156,7 +151,7 @@ class MongoTaskStore:
         if move.entry.status in TERMINAL:
             values["lease.expires_at"] = "$$NOW"
         with translated():
-            self._tasks.update_one(expected, _set(values))
+            self._tasks.update_one(expected, setting(values))
         document = self.find(move.task_id)
         if document is not None and is_cancelled_before(document, move):
             raise CancelRequested(f"task {move.task_id} is to be cancelled")
@@ -169,20 +164,18 @@ class MongoTaskStore:
         dated = {"$cond": [{"$eq": [{"$type": "$created_at"}, "date"]}, "$created_at", None]}
         bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated}
         with translated():
-            self._tasks.update_one(
-                {**_by(task_id), "status": _ALIVE}, [{"$replaceWith": {"$cond": [_EXPIRED, bare, "$$ROOT"]}}]
-            )
+            self._tasks.update_one({**by(task_id), "status": _ALIVE}, [{"$replaceWith": {"$cond": [EXPIRED, bare, "$$ROOT"]}}])
 
     def settle(self, task_id: str, seq: int) -> None:
         """Set ``published`` and ``settled``."""
         with translated():
-            self._tasks.update_one({**_by(task_id), "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
+            self._tasks.update_one({**by(task_id), "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time once."""
-        open_ = {**_by(task_id), "status": _ALIVE, "cancel_requested_at": None}
+        open_ = {**by(task_id), "status": _ALIVE, "cancel_requested_at": None}
         with translated():
-            self._tasks.update_one(open_, _set({"cancel_requested_at": "$$NOW"}))
+            self._tasks.update_one(open_, setting({"cancel_requested_at": "$$NOW"}))
         return self.find(task_id)
 
     def cancelled(self, task_ids: Group[str]) -> frozenset[str]:
@@ -240,16 +233,3 @@ class MongoTaskStore:
     def _collection(self, name: str) -> Collection[Mapping[str, Any]]:
         """What is judged after a write must be what was written, whatever MONGO_URI says of secondaries."""
         return self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)[name]
-
-
-def _by(task_id: object) -> Stage:
-    """An id that is a document is not to be taken for operators."""
-    return {"_id": {"$eq": task_id} if isinstance(task_id, Mapping) else task_id}
-
-
-def _expiry(field: str, ttl: float) -> Stage:
-    return {field: {"$add": ["$$NOW", round(ttl * 1000)]}}
-
-
-def _set(values: Stage) -> Sequence[Stage]:
-    return [{"$set": values}]

@@ -75,7 +75,6 @@ class ContainerState:
     id: str
     phase: Phase
     now: datetime
-    removing: bool = False
     exit_code: int = 0
     oom_killed: bool = False
     error: str = ""
@@ -83,6 +82,7 @@ class ContainerState:
     finished_at: datetime | None = None
     labels: Mapping[str, str] = field(factory=dict)
     counted: Counted | None = None
+    removing: bool = False
 
     @property
     def ran_for(self) -> float:

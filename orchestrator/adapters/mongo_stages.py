@@ -1,0 +1,28 @@
+"""Parts of filters and updates of task documents. Leases run on the database's clock, ``$$NOW``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.records import LONGEST_LEASE
+
+Stage = dict[str, Any]
+# as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
+EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
+NOW_MS = {"$toLong": "$$NOW"}
+IMPOSSIBLE = {"$gt": [EXPIRY_MS, {"$add": [NOW_MS, round(LONGEST_LEASE * 1000)]}]}
+EXPIRED = {"$or": [{"$lte": [EXPIRY_MS, NOW_MS]}, IMPOSSIBLE]}
+
+
+def by(task_id: object) -> Stage:
+    """An id that is a document is not to be taken for operators."""
+    return {"_id": {"$eq": task_id} if isinstance(task_id, Mapping) else task_id}
+
+
+def expiry(field: str, ttl: float) -> Stage:
+    """The field, so many seconds from now by the database's clock."""
+    return {field: {"$add": ["$$NOW", round(ttl * 1000)]}}
+
+
+def setting(values: Stage) -> Sequence[Stage]:
+    """A pipeline that sets these fields, of which each may be an expression."""
+    return [{"$set": values}]

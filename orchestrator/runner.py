@@ -31,8 +31,6 @@ from orchestrator.run import Run
 from orchestrator.task import Task
 from statemachine import INITIAL, TERMINAL, Bindings, Guard, Lifecycle, State, Trigger, next_trigger, rows_from
 
-_TRIES = 10
-
 
 def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fields]:
     """The lifecycle with one function bound to each trigger and guard of the table."""
@@ -116,7 +114,7 @@ class Runner:
     def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
         """End a task that can be neither read nor moved; again when somebody else, who found the same, held it as it was."""
         logger.error("the document is given up: {}", refusal)
-        for _ in range(_TRIES):
+        for _ in range(10):
             self.leases.reset(task_id)
             with suppress(InvalidTask), self.leases.hold(task_id, engine) as held:
                 if held is None:

@@ -222,7 +222,7 @@ def _is_unstored(document: Document | None) -> bool:
 
 
 def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
-    """In any order, so that nothing is always behind.
+    """What waits, in the order of its age; what may wait for the engine in any, so that nothing is always behind.
 
     Where there is nothing to be seen, as of an engine that is away, the rest is swept all the same.
     """
@@ -231,7 +231,8 @@ def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
     except InfrastructureError as error:
         logger.warning("the sweep leaves something out: {}", error)
         return []
-    random.shuffle(actions)
+    if any(action.kind in _CLEANING for action in actions):
+        random.shuffle(actions)
     return actions
 
 
@@ -240,3 +241,6 @@ def _age(folder: Path) -> float:
         return time.time() - folder.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+_CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD})

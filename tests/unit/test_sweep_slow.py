@@ -57,3 +57,16 @@ def test_an_engine_that_takes_all_the_time_keeps_no_task_from_its_worker(
     assert len(world.engine.containers) == 1
     world.sweep().once(5)
     assert not world.engine.containers
+
+
+def test_what_is_put_in_line_again_stands_in_the_order_of_its_age(tmp_path: Path) -> None:
+    """A queue that was emptied is fair again."""
+    world = World(tmp_path)
+    ids = [f"t{number}" for number in range(20)]
+    for task_id in ids:
+        world.client.submit(REQUEST, task_id)
+    while world.queue.take():
+        pass
+    world.clock.advance(60)
+    world.sweep().once(30)
+    assert [world.queue.take() for _ in ids] == ids

@@ -1,12 +1,14 @@
 """The output of a container read again from the engine's log, to the byte, whether or not the program still runs.
 
 Following the log would be simpler, but engine 20.10 drops the tail when the program exits, and attaching with the log first
-repeats or loses what is written meanwhile. Reading the whole log again and skipping what is known is exact.
+repeats or loses what is written meanwhile. Reading the whole log again and skipping what is known is exact, for as long as the
+engine keeps all of it. Of a log that has grown past its bound, of which a task keeps both ends, the end is read by time.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE
@@ -23,18 +25,53 @@ def replay(client: DockerClient, name: str, wait: Callable[[float], Phase]) -> I
 
     Raises InfrastructureError when the log cannot be read to its end, be it because the container is removed meanwhile.
     """
-    seen: Counter[Stream] = Counter()
+    known = Known()
     pause = 0.0
     try:
         while True:
             exited = wait(pause) is Phase.EXITED
             began = time.monotonic()
-            yield from beyond(whole_lines(_frames(client, name)), seen)
+            yield from known.beyond(_frames(client, name))
             if exited:
                 return
             pause = max(_PAUSE, _SHARE * (time.monotonic() - began))
     except ContainerMissing as error:
         raise InfrastructureError(SERVICE, f"the log broke off: {error}") from error
+
+
+class Known:
+    """What is known of one log: so many bytes of each stream or, once its beginning was dropped, all up to a time."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[Stream] = Counter()
+        self._last: dict[Stream, bytes] = {}
+        self._first: Chunk | None = None
+        self._dropped = False
+
+    def beyond(self, frames: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The program's bytes that are new among all of the log's messages, which are known then."""
+        first = next(frames, None)
+        if first is None:
+            return
+        self._dropped |= self._first not in (None, first)
+        self._first = first
+        whole = chain([first], frames)
+        if self._dropped:
+            last = dict(self._last)
+            later = (each for each in whole if _stamp(each) > last.get(each[0], b""))
+            yield from whole_lines(self._noting(later))
+        else:
+            yield from beyond(whole_lines(self._noting(whole)), self._seen)
+
+    def _noting(self, frames: Iterable[Chunk]) -> Iterator[Chunk]:
+        for each in frames:
+            self._last[each[0]] = _stamp(each)
+            yield each
+
+
+def _stamp(frame: Chunk) -> bytes:
+    """The time at the head of a message, of a fixed width."""
+    return frame[1].partition(b" ")[0]
 
 
 def whole_lines(frames: Iterable[Chunk]) -> Iterator[Chunk]:

@@ -54,6 +54,15 @@ def test_both_streams_of_a_flood_are_whole_and_apart(docker: Bench) -> None:
     assert docker.logged(container) == live
 
 
+def test_the_end_of_a_log_that_outgrows_its_bound_is_read(docker: Bench) -> None:
+    """Though the engine drops more of its beginning than it kept, between one reading and the next."""
+    script = "for i in 1 2 3; do seq ${i}000000 ${i}399999; sleep 3; done"
+    container = docker.start(script, limits=Limits(output=1 << 10))
+    lines = joined(docker.engine.read_log(container))["stdout"].split()
+    assert lines[-1] == b"3399999"
+    assert lines == sorted(set(lines))
+
+
 def test_the_log_keeps_all_below_the_limit_in_the_worst_case(docker: Bench) -> None:
     """A newline alone is what costs the log most; both streams full of them are still there to be read again."""
     limits = Limits(output=1 << 17)

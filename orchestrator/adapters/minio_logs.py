@@ -1,12 +1,15 @@
 """Logs as objects in a bucket of MinIO or another S3 server. Knows keys, bytes and checksums, not what a task is."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.error import MinioException, S3Error
+from minio.helpers import get_part_info
 from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfig, Rule
 from urllib3.exceptions import HTTPError
 
@@ -14,14 +17,18 @@ from orchestrator.adapters.clients import PerProcess, minio_client
 from orchestrator.errors import STORAGE, InfrastructureError, UnknownTask
 from orchestrator.settings import Settings
 
-_SHA256 = "x-amz-meta-sha256"
+_SHA256, _ETAG = "x-amz-meta-sha256", "x-amz-meta-etag"
 _CHUNK = 1 << 16
 _MISSING = "NoSuchKey"
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 
 class MinioLogStore:
-    """The LogStore on S3. The server has no checksum of ours, so it is kept in the object's metadata."""
+    """The LogStore on S3. The server has no checksum of ours, so it is kept in the object's metadata.
+
+    Beside it is the ETag that the server should come to: it makes that of the bytes that it got, by MD5. One that makes it in
+    another way, as with encryption, has its objects read back to be checked.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._client = PerProcess(lambda: minio_client(settings))
@@ -41,11 +48,13 @@ class MinioLogStore:
 
     def put(self, key: str, path: Path, sha256: str) -> None:
         """Store the file; parts of a large one go one after the other, for the library leaks its upload threads on errors."""
+        part, _ = get_part_info(path.stat().st_size, 0)
+        noted: dict[str, str | list[str] | tuple[str]] = {"sha256": sha256, "etag": _etag(path, part)}
         with _errors():
-            self._client().fput_object(self._bucket, key, str(path), metadata={"sha256": sha256}, num_parallel_uploads=1)
+            self._client().fput_object(self._bucket, key, str(path), metadata=noted, num_parallel_uploads=1, part_size=part)
 
     def stat(self, key: str) -> tuple[int, str] | None:
-        """(bytes, sha256) or None."""
+        """(bytes, sha256) or None; where the ETag is not the one noted, the checksum is made of the bytes."""
         with _errors():
             try:
                 found = self._client().stat_object(self._bucket, key)
@@ -53,7 +62,9 @@ class MinioLogStore:
                 if error.code != _MISSING:
                     raise
                 return None
-        return found.size or 0, (found.metadata or {}).get(_SHA256, "")
+        noted = found.metadata or {}
+        sound = found.etag == noted.get(_ETAG)
+        return found.size or 0, noted.get(_SHA256, "") if sound else self._read_back(key)
 
     def get(self, key: str) -> Iterator[bytes]:
         """The bytes, in chunks of 64 KiB; the request is made when the first one is asked for."""
@@ -67,6 +78,12 @@ class MinioLogStore:
             with closing(response):
                 yield from response.stream(_CHUNK)
 
+    def _read_back(self, key: str) -> str:
+        digest = hashlib.sha256()
+        for data in self.get(key):
+            digest.update(data)
+        return digest.hexdigest()
+
     def _make_bucket(self, client: Minio) -> None:
         try:
             client.make_bucket(self._bucket)
@@ -77,6 +94,17 @@ class MinioLogStore:
         # MinIO has no such rule and drops them by itself; others may forbid it
         with suppress(S3Error):
             client.set_bucket_lifecycle(self._bucket, _drop_stale_uploads())
+
+
+def _etag(path: Path, part: int) -> str:
+    """As S3 has it: the MD5 of the file, or of the MD5s of its parts of ``part`` bytes, and how many there are."""
+    with path.open("rb") as file:
+        sums = [_md5(data) for data in iter(partial(file.read, part), b"")] or [_md5(b"")]
+    return sums[0].hex() if len(sums) == 1 else f"{_md5(b''.join(sums)).hex()}-{len(sums)}"
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def _drop_stale_uploads() -> LifecycleConfig:

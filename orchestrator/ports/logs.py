@@ -19,7 +19,10 @@ class LogStore(Protocol):
         """Store the file's bytes, with ``sha256`` (lower-case hex) in the object's metadata, replacing what was there."""
 
     def stat(self, key: str) -> tuple[int, str] | None:
-        """(bytes, sha256 from the metadata) of the object, or None when there is none."""
+        """(bytes, sha256) of the object, or None when there is none. The checksum is the one put with the bytes that are there.
+
+        For any other bytes it is their own.
+        """
 
     def get(self, key: str) -> Iterator[bytes]:
         """The object's bytes in chunks. Raises UnknownTask when there is none."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from threading import Barrier
 
@@ -34,6 +35,23 @@ def test_a_log_comes_back_byte_for_byte(logs: LogStore, tmp_path: Path, content:
     sha256 = put(logs, tmp_path, content)
     assert logs.stat(KEY) == (len(content), sha256)
     assert b"".join(logs.get(KEY)) == content
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
+def test_other_bytes_of_the_same_size_are_noticed(settings: Settings, tmp_path: Path, content: bytes) -> None:
+    """Whatever their metadata says; and what is as it was put is not read back to know it."""
+    logs = MinioLogStore(settings)
+    logs.prepare()
+    sha256 = put(logs, tmp_path, content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(MinioLogStore, "get")
+        assert logs.stat(KEY) == (len(content), sha256)
+    client = minio_client(settings)
+    found = client.stat_object(logs.bucket, KEY)
+    said = {name: found.metadata[f"x-amz-meta-{name}"] for name in ("sha256", "etag")}
+    other = content[::-1] if content != content[::-1] else b"?" * len(content)
+    client.put_object(logs.bucket, KEY, BytesIO(other), len(other), metadata=said)
+    assert logs.stat(KEY) == (len(content), hashlib.sha256(other).hexdigest())
 
 
 def test_a_log_is_replaced(logs: LogStore, tmp_path: Path) -> None:

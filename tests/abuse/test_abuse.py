@@ -31,7 +31,7 @@ ROOM = 40 << 20
 """Bytes by which the worker's memory may be above what it was when warm, while others flood it at the same time."""
 FLAT = 40 << 20
 """Bytes by which it may differ once all is over."""
-ROUNDS = 4
+ROUNDS = 10
 LITTLE = 2 << 20
 """Bytes that the last round of repeats may add. An allocator keeps what it once needed, so some of the rounds may add more;
 what leaks, even 100 kB for each task, shows in all of them."""

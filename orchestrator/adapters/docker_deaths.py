@@ -3,16 +3,15 @@
 It has seen all that it remembers since it came up, and its last 256 events are all that it remembers.
 """
 
-import json
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_errors import translated
+from orchestrator.adapters.docker_events import END, REMEMBERED, events
 from orchestrator.ports import ContainerState
 
-_REMEMBERED = 256
 _AHEAD = timedelta(seconds=3)
 """How far ``now`` may be behind the engine's clock."""
 _UNEXPLAINED = frozenset({137, 143, 255})
@@ -22,13 +21,13 @@ _UNEXPLAINED = frozenset({137, 143, 255})
 def took_down(client: DockerClient, state: ContainerState, now: datetime) -> bool:
     """See ports.Engine. An engine that saw the end was up then; when it comes up it may end what an earlier one has left."""
     seen = _seen(client, state.id, now)
-    if "die" in seen and ("start" in seen or "kill" not in seen):
+    if END in seen and ("start" in seen or "kill" not in seen):
         return False
     with translated():
         info = client.api.info()
     memory = [*_events(client, {}, datetime.fromisoformat(info["SystemTime"]))]
-    whole = len(memory) < _REMEMBERED
-    if "die" in seen:
+    whole = len(memory) < REMEMBERED
+    if END in seen:
         return whole and not info["LiveRestoreEnabled"]
     if not info["LiveRestoreEnabled"] and (whole or _reaches(memory[0], state.finished_at)):
         return True
@@ -38,16 +37,14 @@ def took_down(client: DockerClient, state: ContainerState, now: datetime) -> boo
 def _seen(client: DockerClient, container: str, now: datetime) -> frozenset[str]:
     """What the engine saw of the container up to its end; one that did not see that is waited for in vain until ``now``."""
     seen: set[str] = set()
-    with closing(_events(client, {"container": [container], "event": ["start", "kill", "die"]}, now + _AHEAD)) as events:
-        while "die" not in seen and (event := next(events, None)):
+    with closing(_events(client, {"container": [container], "event": ["start", "kill", END]}, now + _AHEAD)) as told:
+        while END not in seen and (event := next(told, None)):
             seen.add(event["Action"])
     return frozenset(seen)
 
 
 def _events(client: DockerClient, filters: Mapping[str, object], until: datetime) -> Generator[Reading]:
-    wanted = {"filters": json.dumps(filters), "since": "0", "until": f"{until.timestamp():.6f}"}
-    with client.stream_anew("GET", "/events", silence=client.timeout, params=wanted) as response:
-        yield from (json.loads(line) for line in response.iter_lines() if line)
+    return events(client.stream_anew, client.timeout, filters, until.timestamp())
 
 
 def _reaches(oldest: Reading, moment: datetime | None) -> bool:

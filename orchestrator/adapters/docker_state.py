@@ -1,14 +1,14 @@
 """Reads the engine's description of a container."""
 
-import json
 import signal
+from contextlib import closing
 from datetime import datetime
 from itertools import takewhile
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.adapters.docker_events import END, events
 from orchestrator.ports import ContainerState, Counted, Noted, Phase
 
-_END = "die"
 _PATIENCE = 1.0
 
 
@@ -35,14 +35,11 @@ def noted(client: DockerClient, container: str, now: datetime) -> Noted:
 
     The engine is left waiting for its end a moment past ``now``, which is the engine's time: it may have forgotten it.
     """
-    filters = json.dumps({"container": [container], "event": ["kill", "oom", _END]})
-    wanted = {"filters": filters, "since": "0", "until": f"{now.timestamp() + _PATIENCE:.6f}"}
-    events: list[Reading] = []
-    with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
-        lines = (json.loads(line) for line in response.iter_lines() if line)
-        events.extend(takewhile(lambda event: event["Action"] != _END, lines))
-    sent = [event["Actor"]["Attributes"].get("signal", "") for event in events if event["Action"] == "kill"]
-    return Noted([_NAMES.get(number, number) for number in sent], any(event["Action"] == "oom" for event in events))
+    filters = {"container": [container], "event": ["kill", "oom", END]}
+    with closing(events(client.stream, client.timeout, filters, now.timestamp() + _PATIENCE)) as told:
+        befell = [*takewhile(lambda event: event["Action"] != END, told)]
+    sent = [event["Actor"]["Attributes"].get("signal", "") for event in befell if event["Action"] == "kill"]
+    return Noted([_NAMES.get(number, number) for number in sent], any(event["Action"] == "oom" for event in befell))
 
 
 def instant(text: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""A Redis server and worker processes of the test's own, which it may kill; a client of an installation."""
+"""A Redis server and worker processes of the test's own, which it may kill; an installation, and a client of it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -9,6 +9,7 @@ import pytest
 from orchestrator.client import Client
 from orchestrator.connect import connect
 from tests.support.installation import Installation
+from tests.support.servers import Corner
 from tests.support.worker_process import Notes, Start, Valkey
 
 
@@ -32,6 +33,15 @@ def worker(server: Valkey, tmp_path: Path) -> Iterator[Start]:
     """Starts workers, and kills at the end those that still run."""
     with ExitStack() as stack:
         yield Start(server, tmp_path, stack)
+
+
+@pytest.fixture
+def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
+    """Servers without a worker yet."""
+    environment = {**corner.environment, "SPOOL_DIR": str(tmp_path / "spool"), "PULL_POLICY": "never"}
+    installation = Installation(environment, tmp_path)
+    yield installation
+    installation.stop()
 
 
 @pytest.fixture

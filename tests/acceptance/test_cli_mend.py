@@ -3,8 +3,7 @@
 import json
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,34 +11,15 @@ import pytest
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.run import container_name
 from tests.support.containers import IMAGE, library
 from tests.support.installation import Installation
-from tests.support.servers import Corner
 from tests.support.up import call
 from tests.support.worker_process import until
 
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 SOON = "0.001"
-
-
-@pytest.fixture
-def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
-    """Servers without a worker yet."""
-    environment = {**corner.environment, "SPOOL_DIR": str(tmp_path / "spool"), "PULL_POLICY": "never"}
-    installation = Installation(environment, tmp_path)
-    yield installation
-    installation.stop()
-
-
-@pytest.fixture
-def client(installation: Installation) -> Iterator[Client]:
-    """A client of them."""
-    services = connect(installation.settings)
-    with closing(services.store):
-        yield Client(services)
 
 
 @pytest.fixture

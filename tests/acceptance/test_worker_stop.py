@@ -2,10 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
@@ -14,21 +10,11 @@ from scripts import bench
 from tests.support.containers import library
 from tests.support.installation import Installation
 from tests.support.probes import asked
-from tests.support.servers import Corner
 from tests.support.worker_process import until
 
 WORKER = (sys.executable, "-m", "orchestrator", "worker")
 MOST = 100
 """MB that the worker may have while it waits for all the containers of ``bench``."""
-
-
-@pytest.fixture
-def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
-    """Servers without a worker yet."""
-    environment = {**corner.environment, "SPOOL_DIR": str(tmp_path / "spool"), "PULL_POLICY": "never"}
-    installation = Installation(environment, tmp_path)
-    yield installation
-    installation.stop()
 
 
 def running(installation: Installation, task_id: str) -> str:

@@ -58,7 +58,8 @@ class ThreadWorker(Bookkeeper):
 
         ``places`` tells how many jobs it may hold now, when that is not always ``concurrency``: more while some of them wait.
 
-        ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line.
+        ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line;
+        more than ``Link.persist`` may pause, or after an outage it overtakes who is about to begin it.
         """
         super().__init__(connection, queue, name, Link(lambda: self.stopping))
         self._concurrency = concurrency
@@ -127,11 +128,10 @@ class ThreadWorker(Bookkeeper):
 
     def _enter(self) -> bool:
         """Count one job more if there is a place for it, or comes to be one soon; whether it is counted."""
+        ends = time.monotonic() + _POLL
         with self._changed:
-            there_is = self._held < self._places()
-            if not there_is:
+            while not (there_is := self._held < self._places()) and time.monotonic() < ends:
                 self._changed.wait(_LOOK)
-                there_is = self._held < self._places()
             self._held += there_is
             return there_is
 

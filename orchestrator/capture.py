@@ -10,7 +10,7 @@ from attrs import frozen
 from loguru import logger
 
 from orchestrator.cause import Cause
-from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Engine, Phase
 from orchestrator.spool import Spool
 from orchestrator.usage import Meter
@@ -90,9 +90,7 @@ class Capture:
             return False
 
     def _reread(self) -> bool:
-        """Take the output once more; False when what was read has to do: a stream is full, or the container is gone."""
-        if self._watched.spool.overflowed:
-            return False
+        """Take the output once more; False when what was read has to do, for the container is gone."""
         try:
             chunks = self._watched.engine.read_log(self._watched.container)
             self._unless_finished(self._watched.spool.rewind)
@@ -114,6 +112,8 @@ class Capture:
                 if not self._keep(chunk) and within:
                     within = False
                     self._thread(self._watched.end, Cause.OUTPUT_LIMIT).start()
+        except OutputLost as error:
+            self._unless_finished(partial(self._watched.spool.doubt, error))
         except InfrastructureError as error:
             self._trouble = str(error)
         except OSError as error:
@@ -133,7 +133,7 @@ class Capture:
     def _drain(chunks: Iterator[Chunk]) -> None:
         try:
             deque(chunks, maxlen=0)
-        except InfrastructureError as error:
+        except (InfrastructureError, OutputLost) as error:
             logger.debug("drained until {}", error)
 
     def _sample(self) -> None:

@@ -1,6 +1,6 @@
 """The errors of the package, arranged by who must act on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.cause import Cause
 
@@ -50,6 +50,14 @@ class InfrastructureError(OrchestratorError):
     def cause(self) -> Cause:
         """What a task fails with that has no way past this: only object storage is to blame for an upload."""
         return Cause.UPLOAD if self.service == STORAGE else Cause.INFRASTRUCTURE
+
+
+class OutputLost(OrchestratorError):
+    """The output was read to its end, but of these streams some may be missing, for good. The same call gives no more."""
+
+    def __init__(self, streams: Collection[str], message: str) -> None:
+        super().__init__(message)
+        self.streams = frozenset(streams)
 
 
 class Interrupted(OrchestratorError):

@@ -64,7 +64,7 @@ class Output:
         spool = run.spool = run.spool or run.new_spool(self.spool_dir(), self.rules)
         with spooling():
             try:
-                if not run.complete and not spool.overflowed:
+                if not run.complete:
                     spool.catch_up(self.engine.read_log(self.container(run)))
                     run.complete = True
             except ContainerMissing:

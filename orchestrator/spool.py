@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from attrs import asdict, frozen
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Stream
 from orchestrator.tail import Tail, marker, write_all
 
@@ -24,7 +24,8 @@ _BLOCK = 1 << 16
 class Sealed:
     """A finished stream: ``bytes`` and ``sha256`` of the file, ``dropped`` bytes that are not in it.
 
-    ``complete`` is false when the container was lost before all of its output was read.
+    ``complete`` is false when not all of the output can be known to have been read: the container was lost before, or the
+    engine's log does not tell.
     """
 
     bytes: int
@@ -52,6 +53,7 @@ class Spool:
         self._files: dict[Stream, BinaryIO] = {}
         self._seen = dict.fromkeys(Stream, 0)
         self._skip = dict.fromkeys(Stream, 0)
+        self._doubted: set[str] = set()
         self._hashes = {stream: hashlib.sha256() for stream in Stream}
 
     def path(self, stream: Stream) -> Path:
@@ -96,8 +98,15 @@ class Spool:
     def catch_up(self, chunks: Iterable[Chunk]) -> None:
         """Take from ``chunks``, the whole output once more, what was not seen yet."""
         self.open()
-        for stream, data in chunks:
-            self.write(stream, data)
+        try:
+            for stream, data in chunks:
+                self.write(stream, data)
+        except OutputLost as error:
+            self.doubt(error)
+
+    def doubt(self, error: OutputLost) -> None:
+        """Of what was written some may be missing, and reading again does not mend it."""
+        self._doubted |= error.streams
 
     def close(self) -> None:
         """Close the files; the sums stay."""
@@ -119,7 +128,7 @@ class Spool:
     def seal(self, *, complete: bool) -> dict[Stream, Sealed]:
         """Close the files and note their sums beside them, so that another process can go on from here. Raises OSError."""
         self.close()
-        sums = {stream: self._sum(stream, complete=complete) for stream in Stream}
+        sums = {stream: self._sum(stream, complete=complete and stream not in self._doubted) for stream in Stream}
         draft = self._folder / f"{_MANIFEST}.new"
         draft.write_text(json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()}))
         draft.replace(self._folder / _MANIFEST)

@@ -23,7 +23,7 @@ from orchestrator.adapters.docker_clock import EngineClock
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_plan import container_config, files_name
+from orchestrator.adapters.docker_plan import container_config, files_name, log_keeps
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import DEPLOYMENT
@@ -81,8 +81,8 @@ class DockerEngine:
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """See ports.Engine."""
-        self.inspect(container)
-        return docker_logs.replay(self._client, container, lambda seconds: self.wait(container, seconds).phase)
+        keeps = log_keeps(self._read(container))
+        return docker_logs.replay(self._client, container, lambda seconds: self.wait(container, seconds).phase, keeps)
 
     def start(self, container: str) -> None:
         """See ports.Engine. Looks first, because the engine would start an exited container again."""

@@ -5,6 +5,8 @@ The default seccomp profile and the masked paths stay, because nothing here touc
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any
 
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
@@ -181,6 +183,12 @@ def _log_config(limits: Limits) -> Config:
         "Type": "local",
         "Config": {"max-size": str(size), "max-file": str(_LOG_FILES), "compress": "false", "mode": "blocking"},
     }
+
+
+def log_keeps(reading: Mapping[str, Any]) -> float:
+    """How many bytes the engine's log of an inspected container holds at least, once it has dropped its beginning."""
+    config = reading.get("HostConfig", {}).get("LogConfig", {}).get("Config") or {}
+    return int(config["max-size"]) * (int(config["max-file"]) - 1) if str(config.get("max-size")).isdecimal() else inf
 
 
 def _largest_file(limits: Limits) -> int:

@@ -59,7 +59,8 @@ class Engine(Protocol):
     def read_log(self, container: str) -> Iterator[Chunk]:
         """The output of a started container from the engine's own log, from the first byte until the program ends.
 
-        A cut raises InfrastructureError. Nobody blocks when this is read slowly. Raises ContainerMissing.
+        A cut raises InfrastructureError. At the end raises OutputLost when the log may not have all of it, for the engine keeps
+        only so much. Nobody blocks when this is read slowly. Raises ContainerMissing.
         """
 
     def start(self, container: str) -> None:

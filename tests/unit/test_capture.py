@@ -8,9 +8,10 @@ import pytest
 from orchestrator import capture
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Sample, Stream
 from orchestrator.spool import Spool, sealed
+from orchestrator.tail import marker
 from orchestrator.usage import Meter
 from tests.support.captures import LONG, WHOLE, Scripted, kept, watching
 from tests.support.full_file import FullFile
@@ -65,6 +66,31 @@ def test_output_with_a_hole_is_told_from_whole_output(tmp_path: Path) -> None:
     begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]))
     assert not begun.finish(LONG)
     assert kept(spool) == (b"one ", b"")
+
+
+def test_what_the_engine_has_lost_is_marked_and_not_read_for_again(tmp_path: Path) -> None:
+    """The output is read to its end all the same, and only the stream in doubt is marked."""
+    engine = Scripted(exits=True)
+
+    def log() -> Iterator[Chunk]:
+        yield from WHOLE
+        raise OutputLost([Stream.STDOUT], "dropped")
+
+    begun, spool = watching(tmp_path, engine, log())
+    assert begun.finish(LONG)
+    sums = spool.seal(complete=True)
+    assert [sums[stream].truncated for stream in Stream] == [True, False]
+
+
+def test_a_stream_cut_past_its_cap_is_read_to_its_end(tmp_path: Path) -> None:
+    """The end of it is to be kept, and the other stream to be whole."""
+    engine = Scripted()
+    begun, spool = watching(tmp_path, engine, iter([(Stream.STDOUT, b"one tw")]), cap=4, tail=2)
+    until(lambda: kept(spool)[1] == b"er")
+    engine.exited.set()
+    assert begun.finish(LONG)
+    assert spool.seal(complete=True)[Stream.STDOUT].dropped == 3
+    assert kept(spool) == (b"on" + marker(3) + b"wo", b"err")
 
 
 def test_a_stream_past_its_cap_ends_the_program_and_is_read_on(tmp_path: Path) -> None:

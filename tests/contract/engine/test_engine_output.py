@@ -3,14 +3,16 @@
 import hashlib
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.adapters import docker_attach
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Phase
+from orchestrator.ports import Chunk, Phase, Stream
 from orchestrator.request import Limits
+from orchestrator.spool import Sealed, Spool
 from tests.support.containers import PATIENCE, Bench, joined
 
 EVERY_BYTE = bytes(range(256))
@@ -27,7 +29,7 @@ AWKWARD = {
     "a part of a line, later the rest": ("printf a; sleep 0.2; echo b", b"ab\n"),
     "as long as a message of the log": ("head -c 16384 /dev/zero; echo; echo b", bytes(16384) + b"\nb\n"),
     "a byte longer": ("head -c 16385 /dev/zero; echo; echo b", bytes(16385) + b"\nb\n"),
-    "many messages long, no newline": ("head -c 130000 /dev/zero", bytes(130000)),
+    "messages long, no newline": ("head -c 32768 /dev/zero", bytes(32768)),
     "two long lines": ("for i in 1 2; do head -c 16384 /dev/zero; echo; done", (bytes(16384) + b"\n") * 2),
 }  # fmt: skip
 
@@ -39,6 +41,37 @@ def test_output_is_exact_while_it_comes_and_when_it_is_read_again(docker: Bench,
     ran = docker.run_plan(plan)
     assert ran.stdout == expected
     assert docker.logged(ran.state.id) == {"stdout": expected, "stderr": b""}
+
+
+@pytest.mark.parametrize("end", ["", "; echo"], ids=["no newline", "newline"])
+def test_of_a_last_long_line_the_log_does_not_tell_how_it_ended(docker: Bench, tmp_path: Path, end: str) -> None:
+    """The live stream is exact; what is read again is marked, and the other stream is not."""
+    ran = docker.run(f"echo e >&2; head -c 20000 /dev/zero{end}")
+    assert ran.stdout == bytes(20000) + (b"\n" if end else b"")
+    sums = _read_again(docker.engine.read_log(ran.state.id), Spool(tmp_path, 1 << 20))
+    assert (tmp_path / "stdout").read_bytes()[:20000] == bytes(20000)
+    assert [sums[stream].truncated for stream in (Stream.STDOUT, Stream.STDERR)] == [True, False]
+
+
+def test_the_end_of_a_flood_is_right_though_the_log_has_dropped_its_beginning(docker: Bench, tmp_path: Path) -> None:
+    """Read while it runs by a spool that drops the middle; nothing comes twice, and all of it is marked."""
+    script = "seq 100; echo early >&2; sleep 3; seq 101 200000; sleep 1; echo late >&2"
+    limits = Limits(output=1000)
+    plan = docker.plan(script, limits=limits)
+    container = docker.engine.create(plan).id
+    docker.engine.start(container)
+    sums = _read_again(docker.engine.read_log(container), Spool(tmp_path, limits.output, limits.output // 2))
+    whole = b"".join(b"%d\n" % number for number in range(1, 200_001))
+    stdout = (tmp_path / "stdout").read_bytes()
+    assert stdout.endswith(whole[-limits.output // 2 :])
+    assert stdout[:200] == whole[:200]
+    assert (tmp_path / "stderr").read_bytes() == b"early\nlate\n"
+    assert all(sums[stream].truncated for stream in Stream)
+
+
+def _read_again(log: Iterator[Chunk], spool: Spool) -> dict[Stream, Sealed]:
+    spool.catch_up(log)
+    return spool.seal(complete=True)
 
 
 def test_both_streams_of_a_flood_are_whole_and_apart(docker: Bench) -> None:

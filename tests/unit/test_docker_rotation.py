@@ -1,0 +1,95 @@
+"""A log whose beginning the engine drops is read on behind what is known, and the loss is told."""
+
+from math import inf
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.adapters.docker_logs import replay
+from orchestrator.adapters.docker_plan import container_config, log_keeps
+from orchestrator.adapters.docker_rotation import GrowingLog
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.ports import Chunk, Phase, Stream
+from orchestrator.request import Limits
+from orchestrator.spool import Spool
+from orchestrator.tail import marker
+from tests.support.containers import Bench
+from tests.support.engine_stub import Answer, Stage, frame, streams
+
+OUT, ERR = Stream.STDOUT, Stream.STDERR
+LOGS = "GET /containers/c1/logs"
+
+
+def _line(number: int, stream: Stream = OUT) -> Chunk:
+    return stream, b"%03d %d\n" % (number, number)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=6))
+def test_each_message_comes_once(readings: list[tuple[int, int]]) -> None:
+    """However much was written and dropped between two readings; what was dropped is told."""
+    whole = [_line(number, [OUT, ERR][number % 7 == 0]) for number in range(100)]
+    log, known, start = GrowingLog(inf), 4, 0
+    got = list(log.new(whole[:known]))
+    for more, fewer in readings:
+        end, start = known + more, min(start + fewer, known + more - 1)
+        fresh = list(log.new(iter(whole[start:end])))
+        assert fresh == whole[max(start, known) : end]
+        got += fresh
+        known = end
+    assert log.lost == (start > 0)
+    assert log.lost or got == whole[:known]
+
+
+def test_a_line_whose_first_parts_are_known_goes_on() -> None:
+    """Its parts share a stamp, and are counted where the log begins before it."""
+    log, parts = GrowingLog(inf), [(OUT, b"003 %d" % number) for number in range(4)]
+    assert list(log.new([_line(1), _line(2), *parts[:2]])) == [_line(1), _line(2), *parts[:2]]
+    assert list(log.new([_line(2), *parts, _line(4)])) == [*parts[2:], _line(4)]
+
+
+def test_a_clock_that_is_set_back_hides_nothing() -> None:
+    """Messages are counted as long as the log begins as before."""
+    log, before, after = GrowingLog(inf), [_line(5), _line(6)], [_line(1), _line(2)]
+    assert list(log.new(before)) + list(log.new(before + after)) == before + after
+    assert not log.lost
+
+
+def test_of_a_line_longer_than_the_log_all_is_handed_out() -> None:
+    """Its parts have one stamp, so nobody knows how much of it is new; the end of it is right, and the doubt is told."""
+    parts = [(OUT, b"001 %d" % number) for number in range(9)]
+    log = GrowingLog(inf)
+    assert list(log.new(parts[:4])) + list(log.new(parts[3:9])) == parts[:4] + parts[3:9]
+    assert log.lost
+
+
+@pytest.mark.parametrize(("lines", "lost"), [(3, False), (4, True)])
+def test_a_log_as_long_as_the_engine_keeps_may_have_lost_its_beginning(lines: int, lost: bool) -> None:  # noqa: FBT001
+    """Already when it is read for the first time: nothing in it says whether it begins with the first byte."""
+    log = GrowingLog(4 * (30 + 6))
+    list(log.new((OUT, b"%03d 12345\n" % number) for number in range(lines)))
+    assert log.lost is lost
+
+
+def test_the_true_end_of_a_flood_is_kept(stage: Stage, tmp_path: Path) -> None:
+    """By a spool that drops the middle, though the log did so, too; both streams are marked, for either may have a hole."""
+    stub, engine = stage({LOGS: [_log(range(4)), _log(range(2, 6)), _log(range(20, 24))]})
+    phases = iter([Phase.RUNNING, Phase.RUNNING, Phase.EXITED])
+    spool = Spool(tmp_path / "spool", 8, 4)
+    spool.catch_up(replay(engine._client, "c1", lambda _: next(phases), inf))
+    sums = spool.seal(complete=True)
+    assert spool.path(OUT).read_bytes() == b"0\n1\n" + marker(16) + b"\n23\n"
+    assert [sums[stream].truncated for stream in Stream] == [True, True]
+    assert stub.calls.count(LOGS) == 3
+
+
+def _log(numbers: range) -> Answer:
+    return streams(*(frame(1, _line(number)[1]) for number in numbers))
+
+
+def test_how_much_is_kept_is_what_was_asked_for() -> None:
+    """Of any other container nothing is known to be dropped."""
+    plan = Bench(MemoryEngine()).plan("true", limits=Limits(output=1000))
+    assert log_keeps(container_config(plan)) >= 2 * 26 * 1000
+    assert log_keeps({}) == inf

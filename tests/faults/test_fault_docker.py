@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from tests.support.containers import WHERE
 from tests.support.fault_nursery import Child
-from tests.support.fault_programs import Program, sleeper, talker
+from tests.support.fault_programs import Program, flood, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy, http_error
 from tests.support.fault_report import long, note
@@ -100,13 +100,16 @@ def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
 
 @pytest.mark.long
 def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lanes) -> None:
-    """The live stream ends in the middle, and so does the log that is read in its place."""
-    lane = lanes()
-    cuts = [lane.proxy.add(CALLS["attach"], cut_reply_after=300), lane.proxy.add(rb"^GET \S+/logs", cut_reply_after=200)]
-    task_id = site.submit(talker(3, pause=0.02), lane.queue)
-    site.ended([task_id])
-    assert [cut.struck for cut in cuts] == [1, 1]
-    note(Row.SOCKET_CUT, prove(site, task_id, slots={lane.queue: 4}), runs=1)
+    """The live stream ends in the middle, and so does the log that is read in its place; or just as the program has exited."""
+    slow, fast = lanes(), lanes()
+    cuts = [slow.proxy.add(CALLS["attach"], cut_reply_after=300), slow.proxy.add(CALLS["logs"], cut_reply_after=200)]
+    rush = flood(1 << 20)
+    cuts.append(fast.proxy.add(CALLS["attach"], cut_reply_after=len(rush.stdout) - 5))  # more than that with all the headers
+    tasks = [site.submit(talker(3, pause=0.02), slow.queue), site.submit(rush, fast.queue)]
+    site.ended(tasks)
+    assert [cut.struck for cut in cuts] == [1, 1, 1]
+    assert not any(site.document(task_id)["logs"]["stdout"]["truncated"] for task_id in tasks)
+    note(Row.SOCKET_CUT, prove(site, *tasks, slots={slow.queue: 4, fast.queue: 4}), runs=2)
 
 
 @pytest.mark.long

@@ -44,7 +44,8 @@ class ContainerRef:
 class LogObject:
     """One stream in object storage: ``bytes`` and ``sha256`` of the object.
 
-    ``truncated`` says that it is less than the program wrote: ``dropped`` bytes came after the limit, or the end was lost.
+    ``truncated`` says that it is less than the program wrote, or may be: ``dropped`` bytes came after the limit, the container
+    was lost with the rest, or the engine's own log, when that had to be read again, does not tell that it has all.
     """
 
     key: str

@@ -11,18 +11,22 @@ from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
-from orchestrator.ports import Chunk, Engine, Phase
+from orchestrator.ports import Chunk, Counted, Engine, Phase
 from orchestrator.spool import Spool
 from orchestrator.usage import Meter
 
-_FIRST_SAMPLE = 1.0
+_LOOKS = (0.1, 0.1, 0.2, 0.3, 0.3)
+_PAUSE = 1.0
 _OVERDUE = 1.0
 _SETTLE = 0.5
 
 
 @frozen
 class Watched:
-    """What a capture needs to know. ``end`` ends the program for a cause; ``overdue`` tells whether it is late."""
+    """What a capture needs to know.
+
+    ``end`` ends the program for a cause; ``overdue`` tells whether it is late; ``look`` what was counted for it up to now.
+    """
 
     engine: Engine
     container: str
@@ -30,6 +34,7 @@ class Watched:
     meter: Meter
     end: Callable[[Cause], None]
     overdue: Callable[[float], bool]
+    look: Callable[[], Counted | None]
 
 
 class Capture:
@@ -137,11 +142,16 @@ class Capture:
             logger.debug("drained until {}", error)
 
     def _sample(self) -> None:
-        """Sample once the program has run for a while: opening the stream would cost a short program more than itself."""
-        while not self._over.wait(_FIRST_SAMPLE):
+        """Only look while the program is short: opening the stream of samples would cost it more than itself."""
+        for pause in _LOOKS:
+            if self._over.wait(pause):
+                return
+            self._look()
+        while not self._over.is_set():
             try:
                 for sample in self._watched.engine.stats(self._watched.container):
                     self._watched.meter.add(sample)
+                    self._look()
                     if self._over.is_set():
                         return
                     self._enforce()
@@ -150,6 +160,10 @@ class Capture:
             except InfrastructureError as error:
                 logger.debug("sampling goes on after {}", error)
             self._enforce()
+            self._over.wait(_PAUSE)
+
+    def _look(self) -> None:
+        self._watched.meter.tally.add(self._watched.look())
 
     def _enforce(self) -> None:
         """End a program that is overdue because the task's own thread is held up by a database that is away."""

@@ -84,7 +84,7 @@ class Effects:
             self.begin(run.task.id, run.token, run.container)
             run.task = evolve(run.task, starting=run.container)
             run.check_wanted()
-            self.engine.start(run.container)
+            run.footprint = self.engine.start(run.container)
         except ContainerMissing as error:
             raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error
         run.deadline = time.monotonic() + request.limits.timeout
@@ -171,7 +171,7 @@ class Effects:
         with spooling():
             run.spool.open()
         end = partial(self.end_quietly, run)
-        run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, run.overdue), chunks)
+        run.capture = Capture(Watched(self.engine, run.container, run.spool, run.meter, end, run.overdue, run.look), chunks)
         run.capture.begin()
 
     def end_quietly(self, run: Run, cause: Cause) -> None:
@@ -190,6 +190,8 @@ class Effects:
     def _await_end(self, run: Run) -> Outcome:
         request = run.granted(self.rules)
         run.check_engine(self.engine.identity())
+        if run.footprint is None:
+            run.footprint = self.engine.footprint(self.container(run))
         if run.capture is None:
             expect_whole_input(request)
             self._watch(run, self.engine.read_log(self.container(run)))

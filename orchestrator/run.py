@@ -11,7 +11,7 @@ from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, Interrupted
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
-from orchestrator.ports import ContainerState
+from orchestrator.ports import ContainerState, Counted, Footprint
 from orchestrator.records import Entry
 from orchestrator.request import Limits, Request, Rules, parse_request
 from orchestrator.spool import Spool
@@ -25,11 +25,11 @@ from statemachine import INITIAL, State
 class Run:
     """One attempt at carrying a task to its end. ``task`` is as last stored; all else can be rebuilt from it and the engine.
 
-    ``container`` is its id. ``deadline`` is by the monotonic clock; None when this process did not start the program.
-    ``doubtful`` says that the engine was away while the program ran, so that its output may have a hole; ``complete`` that all
-    of it was read; ``out_of_cpu`` that the time that ran out was CPU time; ``signalled`` that the program was sent a signal, as
-    far as this process knows; ``broken`` how the infrastructure broke the attempt; ``gathered`` what it left in /out, once that
-    is in the spool.
+    ``container`` is its id, ``footprint`` what can be seen of it while it runs. ``deadline`` is by the monotonic clock; None
+    when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
+    output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
+    ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
+    attempt; ``gathered`` what it left in /out, once that is in the spool.
     """
 
     task: Task
@@ -37,6 +37,7 @@ class Run:
     state: State
     request: Request | None = None
     capture: Capture | None = None
+    footprint: Footprint | None = None
     spool: Spool | None = None
     meter: Meter = field(factory=Meter)
     tally: Tally = field(factory=Tally)
@@ -96,12 +97,22 @@ class Run:
 
     def begin_anew(self) -> None:
         """Forget the attempt that has ended; what belongs to the task itself stays."""
-        if self.capture:
-            self.capture.stop()
+        self.look_away()
         self.request = None  # what was waived for an attempt that had begun is not for the next
-        self.capture, self.spool, self.meter, self.tally = None, None, Meter(), Tally()
+        self.capture, self.footprint, self.spool, self.meter, self.tally = None, None, None, Meter(), Tally()
         self.deadline, self.final, self.container, self.gathered = None, None, "", None
         self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
+
+    def look(self) -> Counted | None:
+        """What was counted for the program up to now."""
+        return self.footprint.counted() if self.footprint else None
+
+    def look_away(self) -> None:
+        """Watch the program no more; what is being read of its output is read to its end."""
+        if self.capture:
+            self.capture.stop()
+        if self.footprint:
+            self.footprint.close()
 
     def overdue(self, seconds: float) -> bool:
         """Whether the deadline was more than ``seconds`` ago, where this process knows it."""
@@ -130,6 +141,7 @@ class Run:
             out_of_cpu=self.out_of_cpu and self.ended_for is Cause.TIMEOUT,
             tally=self.tally.with_(self.meter.tally),
             signalled=signalled,
+            full=self.footprint.close() if self.footprint else (),
             unsure=self.deadline is None or self.doubtful,
         )
 

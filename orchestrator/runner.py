@@ -169,8 +169,7 @@ class Runner:
             return None
         finally:
             self.admission.leave(run.token)
-            if run.capture:
-                run.capture.stop()
+            run.look_away()
         return run.task
 
     def _count(self, run: Run) -> None:

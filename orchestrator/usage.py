@@ -52,8 +52,7 @@ class Meter:
         self.cpu_sum += sample.cpu_percent
         self.memory_max = max(self.memory_max, sample.memory_bytes)
         self.memory_sum += sample.memory_bytes
-        for counted in sample.counted:
-            self.tally.add(counted)
+        self.tally.add(sample.counted)
         self.samples += 1
 
     def summary(self, duration: float, tally: Tally) -> Metrics:

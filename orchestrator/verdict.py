@@ -1,6 +1,7 @@
 """Decides what became of a program, from facts: the engine's state, who ended it, and what was counted. Pure."""
 
 import signal
+from collections.abc import Sequence
 
 from attrs import field, frozen
 
@@ -24,7 +25,7 @@ class Facts:
 
     ``ended_for`` says why the worker ended it or was about to; ``out_of_cpu`` that its time was CPU time; ``noted`` what the
     engine remembers of it; ``signalled`` that the worker sent it a signal; ``unsure`` that this may be so although it does not
-    know of it, for it took the program over or the engine was away.
+    know of it, for it took the program over or the engine was away; ``full`` names its folders without room at its end.
     """
 
     state: ContainerState
@@ -35,6 +36,7 @@ class Facts:
     tally: Tally = field(factory=Tally)
     signalled: bool = False
     unsure: bool = False
+    full: Sequence[str] = ()
 
     @property
     def too_late(self) -> bool:
@@ -98,6 +100,7 @@ def _evidence(facts: Facts) -> dict[str, object]:
         "engine_error": state.error or None,
         "engine_signals": list(facts.noted.signals) or None,
         "pids_limit": _pids(facts),
+        "disk_full": list(facts.full) or None,
         "counted": {figure.value: _plain(value) for figure, (value, _) in facts.tally.figures.items()},
     }
     return {name: value for name, value in evidence.items() if value is not None}

@@ -10,10 +10,11 @@ from typing import Any
 from attrs import evolve
 from loguru import logger
 
-from orchestrator.adapters.memory_engine import MemoryEngine, Program
+from orchestrator.adapters.memory_engine import MemoryEngine
 from orchestrator.adapters.memory_events import MemoryEventBus
 from orchestrator.adapters.memory_logs import MemoryLogStore
 from orchestrator.adapters.memory_mutex import MemoryMutex
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client

@@ -45,6 +45,11 @@ class Cgroups:
             figures[Figure.PIDS_PEAK] = max(figures[Figure.PIDS_PEAK] - 1, 0)
         return Counted(f"cgroup v{version}", figures) if figures.get(Figure.CPU_TIME) else None
 
+    def own(self, container: str, parent: str) -> dict[str, Path]:
+        """What its own group may be, in ``parent`` or where engines put it by themselves; each with its folder."""
+        groups = [f"{parent}/{container}"] if parent else [f"system.slice/docker-{container}.scope", f"docker/{container}"]
+        return {group: self.root / ("" if self._unified else "memory") / group for group in groups}
+
     def remove(self, group: str) -> None:
         """Remove the group, where it is there and nothing runs in it any more."""
         for folder in self._folders(group):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 
 from orchestrator.adapters import (
     docker_attach,
@@ -27,7 +27,19 @@ from orchestrator.adapters.docker_plan import container_config, files_name, log_
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import DEPLOYMENT
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Host, Noted, Owned, Phase, PullPolicy, Sample
+from orchestrator.ports import (
+    Chunk,
+    ContainerPlan,
+    ContainerState,
+    Created,
+    Footprint,
+    Host,
+    Noted,
+    Owned,
+    Phase,
+    PullPolicy,
+    Sample,
+)
 
 _PAUSE = 0.1
 
@@ -39,7 +51,7 @@ class DockerEngine:
     """
 
     def __init__(self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0) -> None:
-        self._clock = EngineClock(self._system_time)
+        self._clock = EngineClock(lambda: datetime.fromisoformat(self._info()["SystemTime"]))
         self._client = DockerClient(base_url, timeout, self._clock.heard)
         self._images = Images(self._client, pull_stall)
         self._groups = Groups(self._client, Cgroups())
@@ -84,16 +96,15 @@ class DockerEngine:
         keeps = log_keeps(self._read(container))
         return docker_logs.replay(self._client, container, lambda seconds: self.wait(container, seconds).phase, keeps)
 
-    def start(self, container: str) -> None:
+    def start(self, container: str) -> Footprint:
         """See ports.Engine. Looks first, because the engine would start an exited container again."""
-        if self.inspect(container).phase is not Phase.CREATED:
-            return
-        try:
-            with translated(wishes=True):
-                self._client.api.start(container)
-        except InfrastructureError:
-            if self.inspect(container).phase is Phase.CREATED:
-                raise
+        reading = self._read(container)
+        fresh = docker_state.phase(reading) is Phase.CREATED
+        return self._groups.footprint(reading, partial(self._start, container) if fresh else None)
+
+    def footprint(self, container: str) -> Footprint:
+        """See ports.Engine."""
+        return self._groups.footprint(self._read(container))
 
     def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
@@ -137,8 +148,7 @@ class DockerEngine:
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
-        described = cache(partial(self._read, container))
-        return docker_stats.samples(self._client, container, lambda: self._groups.count(described()))
+        return docker_stats.samples(self._client, container)
 
     def archive(self, name: str) -> Generator[bytes]:
         """See ports.Engine."""
@@ -197,6 +207,14 @@ class DockerEngine:
             return False
         return True
 
+    def _start(self, container: str) -> None:
+        try:
+            with translated(wishes=True):
+                self._client.api.start(container)
+        except InfrastructureError:
+            if self.inspect(container).phase is Phase.CREATED:
+                raise
+
     def _alive(self, container: str) -> bool:
         """Whether output may still come; an engine that does not answer leaves it open."""
         try:
@@ -229,6 +247,3 @@ class DockerEngine:
     def _info(self) -> Reading:
         with translated():
             return self._client.api.info()
-
-    def _system_time(self) -> datetime:
-        return datetime.fromisoformat(self._info()["SystemTime"])

@@ -2,12 +2,13 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from orchestrator.adapters.cgroup import Cgroups, group_name
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_errors import SERVICE, translated
+from orchestrator.adapters.docker_footprint import HostFootprint
 from orchestrator.errors import InfrastructureError
 from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import ContainerPlan, Counted, Owned
@@ -41,10 +42,16 @@ class Groups:
 
     def count(self, reading: Reading) -> Counted | None:
         """What has been counted for the container of an answer to inspect; None where nothing can be read."""
-        parent = (reading.get("HostConfig") or {}).get("CgroupParent") or ""
-        group = parent.removeprefix("/")
-        ours = parent.startswith(f"/{_OURS}") and "/" not in group
-        return self._cgroups.count(group) if ours else None
+        group = _made(reading)
+        return self._cgroups.count(group) if group else None
+
+    def footprint(self, reading: Reading, start: Callable[[], None] | None = None) -> HostFootprint:
+        """What can be seen of that container while it runs, which ``start`` lets it do if it does not yet."""
+        footprint = HostFootprint(self._cgroups, reading, _made(reading))
+        if start:
+            footprint.look_during(start)
+        footprint.look()
+        return footprint
 
     def remove(self, name: str, deployment: str) -> None:
         """Remove the group of the deployment's container of this name; what died a moment ago may hold it for a while.
@@ -66,3 +73,10 @@ class Groups:
             task_id, _, attempt = name.removeprefix(_OURS).rpartition("-")
             if task_id and attempt.isdecimal():
                 yield Owned(name, task_id, int(attempt), age)
+
+
+def _made(reading: Reading) -> str:
+    """The group that was made for the container; empty when it has none."""
+    parent = (reading.get("HostConfig") or {}).get("CgroupParent") or ""
+    group = parent.removeprefix("/")
+    return group if parent.startswith(f"/{_OURS}") and "/" not in group else ""

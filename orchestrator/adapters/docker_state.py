@@ -17,7 +17,7 @@ def container_state(reading: Reading, now: datetime, counted: Counted | None = N
     state = reading["State"]
     return ContainerState(
         id=reading["Id"],
-        phase=_PHASES.get(state["Status"], Phase.EXITED),
+        phase=phase(reading),
         now=now,
         removing=state["Status"] in _LEAVING,
         exit_code=state["ExitCode"],
@@ -28,6 +28,11 @@ def container_state(reading: Reading, now: datetime, counted: Counted | None = N
         labels=reading["Config"]["Labels"] or {},
         counted=counted,
     )
+
+
+def phase(reading: Reading) -> Phase:
+    """The phase in an answer to inspect."""
+    return _PHASES.get(reading["State"]["Status"], Phase.EXITED)
 
 
 def noted(client: DockerClient, container: str, now: datetime) -> Noted:

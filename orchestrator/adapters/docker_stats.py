@@ -1,9 +1,7 @@
 """Samples of what a container uses, from the engine's stream of readings."""
 
 import json
-from collections.abc import Callable, Iterator
-
-from attrs import evolve
+from collections.abc import Iterator
 
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.ports import Counted, Figure, Sample
@@ -12,18 +10,15 @@ SOURCE = "samples"
 _SILENCE = 10.0
 
 
-def samples(client: DockerClient, name: str, count: Callable[[], Counted | None] = lambda: None) -> Iterator[Sample]:
+def samples(client: DockerClient, name: str) -> Iterator[Sample]:
     """A sample about each second from the second reading on; nothing is opened before the first is asked for.
 
     Ends when the program has ended or the stream breaks. Raises ContainerMissing, InfrastructureError when it does not open.
-    ``count`` reads what the kernel has counted.
     """
     silence = min(_SILENCE, client.timeout)
     with client.stream("GET", f"/containers/{name}/stats", silence=silence, params={"stream": 1}) as response:
         try:
-            for sample in _samples(response.iter_lines()):
-                counted = count()
-                yield evolve(sample, counted=(*sample.counted, counted)) if counted else sample
+            yield from _samples(response.iter_lines())
         except (OSError, ValueError):
             return
 
@@ -51,7 +46,7 @@ def sample_of(reading: Reading) -> Sample | None:
     cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ())
     percent = used / passed * cpus * 100 if used > 0 and passed > 0 else 0.0
     memory = _memory(reading["memory_stats"])
-    return Sample(percent, memory, (Counted(SOURCE, _figures(reading, memory)),))
+    return Sample(percent, memory, Counted(SOURCE, _figures(reading, memory)))
 
 
 def _figures(reading: Reading, memory: int) -> dict[Figure, float]:

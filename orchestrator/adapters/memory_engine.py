@@ -5,8 +5,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
+from orchestrator.adapters.memory_programs import Program, ProgramFootprint
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import (
@@ -16,6 +17,7 @@ from orchestrator.ports import (
     Counted,
     Created,
     Figure,
+    Footprint,
     Host,
     Noted,
     Owned,
@@ -28,28 +30,6 @@ from orchestrator.ports import (
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PATIENCE = 5.0
 _PIECE = 700
-
-
-@frozen
-class Program:
-    """What a command does. It runs for ``seconds``, ``inf`` meaning until it is ended; one that ``floods`` never pauses.
-
-    ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``noted`` what the engine remembers of it;
-    ``out`` is the archive of what it leaves in /out.
-    """
-
-    stdout: bytes = b""
-    stderr: bytes = b""
-    exit_code: int = 0
-    oom_killed: bool = False
-    seconds: float = 0.0
-    heeds_term: bool = True
-    floods: bool = False
-    samples: tuple[Sample, ...] = ()
-    busy: float = 0.0
-    counted: Mapping[Figure, float] = field(factory=dict)
-    noted: Noted = field(factory=Noted)
-    out: bytes = bytes(1024)
 
 
 @define
@@ -127,15 +107,20 @@ class MemoryEngine:
         """See ports.Engine."""
         return self._output(self._get(container))
 
-    def start(self, container: str) -> None:
+    def start(self, container: str) -> Footprint:
         """See ports.Engine."""
         with self._lock:
             found = self._get(container)
-            if found.state.phase is not Phase.CREATED:
-                return
-            self.starts[found.plan.name] = self.starts.get(found.plan.name, 0) + 1
-            found.state = evolve(found.state, phase=Phase.RUNNING, started_at=self._now)
-            found.started.set()
+            if found.state.phase is Phase.CREATED:
+                self.starts[found.plan.name] = self.starts.get(found.plan.name, 0) + 1
+                found.state = evolve(found.state, phase=Phase.RUNNING, started_at=self._now)
+                found.started.set()
+            return self.footprint(container)
+
+    def footprint(self, container: str) -> Footprint:
+        """See ports.Engine."""
+        found = self._get(container)
+        return ProgramFootprint(() if found.state.phase is Phase.EXITED else found.program.full)
 
     def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
@@ -244,7 +229,3 @@ class MemoryEngine:
         if container.program.stderr:
             yield Stream.STDERR, container.program.stderr
         container.exited.wait()
-
-
-FOREVER = Program(seconds=inf)
-"""A program that runs until it is ended."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -109,12 +110,22 @@ Chunk = tuple[Stream, bytes]
 class Sample:
     """One reading: CPU in % of one core (two busy cores are 200), memory in bytes without droppable page cache.
 
-    ``counted`` is what each source has counted up to now.
+    ``counted`` is what the engine has counted up to now.
     """
 
     cpu_percent: float
     memory_bytes: int
-    counted: tuple[Counted, ...] = ()
+    counted: Counted | None = None
+
+
+class Footprint(Protocol):
+    """What a program leaves on the host of this process while it runs. Where nothing can be seen of it, nothing is said."""
+
+    def counted(self) -> Counted | None:
+        """What the kernel has counted up to now; cheap enough to be asked often."""
+
+    def close(self) -> Sequence[str]:
+        """Which of its scratch folders have no room left, and let go of all. Called again, gives the same answer."""
 
 
 @frozen

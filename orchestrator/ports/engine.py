@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from orchestrator.ports.container import Chunk, ContainerPlan, ContainerState, Created, Noted, Owned, Sample
+from orchestrator.ports.container import Chunk, ContainerPlan, ContainerState, Created, Footprint, Noted, Owned, Sample
 
 
 class PullPolicy(StrEnum):
@@ -63,8 +63,11 @@ class Engine(Protocol):
         only so much. Nobody blocks when this is read slowly. Raises ContainerMissing.
         """
 
-    def start(self, container: str) -> None:
+    def start(self, container: str) -> Footprint:
         """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing."""
+
+    def footprint(self, container: str) -> Footprint:
+        """That of one that was started by another. Raises ContainerMissing."""
 
     def inspect(self, container: str) -> ContainerState:
         """The container of this id or name as it is now. Raises ContainerMissing."""

@@ -4,7 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from attrs import evolve, frozen
@@ -13,7 +13,7 @@ from tests.support.containers import WHERE
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, sleeper, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_proxy import Proxy, http_error
+from tests.support.fault_proxy import Proxy, Rule, http_error
 from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
@@ -83,7 +83,7 @@ def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
     chosen = [(call, row) for row in FAULTS for call in CALLS] if long() else SHORT
     struck, slots = {}, {}
     for call, row in chosen:
-        lane = lanes(CONCURRENCY="1")
+        lane = lanes(CONCURRENCY="1", SWEEP_INTERVAL="1000")  # or another lane takes over what is late in a crowd
         if call == "logs":  # which is asked for when attach has been cut
             lane.proxy.add(CALLS["attach"], cut_reply_after=300)
         struck[call, row] = lane.proxy.add(CALLS[call], **FAULTS[row])
@@ -91,11 +91,19 @@ def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
         slots[lane.queue] = 1
     tasks = [*site.programs]
     site.ended(tasks, 240)
-    until(lambda: all(rule.struck for rule in struck.values()))
+    assert [call for call, rule in struck.items() if not _strikes(rule)] == []
+    site.survivor()
     held = prove(site, *tasks, slots=slots)
     for row in dict.fromkeys(row for _, row in chosen):
         often = [f"{call} {rule.struck}" for (call, each), rule in struck.items() if each is row]
         note(row, held, runs=len(often), detail=", ".join(often))
+
+
+def _strikes(rule: Rule) -> bool:
+    """Whether it has struck or does soon: what runs beside the task may be a moment later."""
+    with suppress(AssertionError):
+        until(lambda: rule.struck)
+    return bool(rule.struck)
 
 
 @pytest.mark.long

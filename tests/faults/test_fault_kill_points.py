@@ -53,6 +53,7 @@ NOT_STRUCK = {
     "events.subscribe": "the client's; it reads",
     "logs.get": "the client's; it reads",
     "engine.noted": "a look at what may be told; it reads",
+    "spool.doubt": "it notes in memory that the log may lack something",
     "spool.path": "a name; it does nothing",
     "rq.begin": "its one write is rq._note_begin",
     "rq.prepare_job_execution": "it does nothing",

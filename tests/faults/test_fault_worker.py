@@ -13,7 +13,7 @@ from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, until
 
-RACERS = 10
+RACERS, KILLS = 10, 8
 FROZEN_AT = {
     "before the start": "job/engine.start#1",
     "running": "job/engine.wait#1",
@@ -28,6 +28,23 @@ def taken_by(site: Site, worker: Child, task_id: str, within: float = PATIENCE) 
     """Wait until the worker holds the task; the monotonic time."""
     until(lambda: (site.document(task_id).get("lease") or {}).get("worker") == worker.name, within)
     return time.monotonic()
+
+
+@pytest.mark.long
+def test_the_task_of_a_killed_worker_does_not_wait_long(site: Site) -> None:
+    """With the default settings and just after it was claimed: what the product takes by itself, where no crowd waits."""
+    heir = site.survivor()
+    tasks, recovered = [], []
+    for number in range(KILLS):
+        victim = site.worker(f"victim-{number}", SWEEP_INTERVAL="1000", QUEUE=f"victims-{number}")
+        tasks.append(site.submit(talker(2), f"victims-{number}"))
+        site.reaches(tasks[-1], "running")
+        victim.signal(signal.SIGKILL)
+        died = time.monotonic()
+        recovered.append(taken_by(site, heir, tasks[-1]) - died)
+    site.ended(tasks)
+    held = prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4})
+    note(Row.KILL_ALONE, held, recovered)
 
 
 @pytest.mark.long

@@ -7,7 +7,8 @@ from unittest.mock import patch
 
 from attrs import define, evolve, field, frozen
 
-from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.cause import Cause
 from orchestrator.leases import Leases
@@ -110,6 +111,6 @@ def still(parts: Parts) -> Iterator[None]:
         patch("orchestrator.runner.threading", acting),
         patch("orchestrator.effects.time", stopped),
         patch("orchestrator.capture._SETTLE", _NEVER),
-        patch("orchestrator.capture._FIRST_SAMPLE", _NEVER),
+        patch("orchestrator.capture._LOOKS", (_NEVER,)),
     ):
         yield

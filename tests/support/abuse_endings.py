@@ -1,6 +1,6 @@
 """Hostile programs that end in an unusual way: exit codes, signals, time and memory."""
 
-from tests.support.abuse_program import GRACE, SHM, TMP, Program, Proof, Seen, argv, python, shell
+from tests.support.abuse_program import GRACE, SHM, TMP, Program, Proof, Seen, argv, named_full, python, shell
 
 _NEVER_ENDED_BY_US = "not tried again"
 
@@ -33,9 +33,14 @@ def _oom(seen: Seen) -> str:
     return "oom_killed"
 
 
-def _no_space(seen: Seen) -> str:
-    assert b"No space left on device" in seen.stderr
-    return "the program was told: no space left on device"
+def _full(folder: str) -> Proof:
+    """The program is told, and where the folder can be seen from the host the evidence names it."""
+
+    def proof(seen: Seen) -> str:
+        assert b"No space left on device" in seen.stderr
+        return named_full(seen, folder)
+
+    return proof
 
 
 EXIT = [
@@ -113,7 +118,6 @@ def _mapped(seen: Seen) -> str:
 
 
 _FILL = "dd if=/dev/zero of={}/x bs=1M"
-_DISK = "the verdict is exit 1, and no evidence names the full disk: the program is told, the worker does not guess why it ends"
 MEMORY = [
     Program(
         "memory", "touches twice its limit", python("x = b'x' * (64 << 20); print(len(x))", memory="32m"), "failed", "oom", 137,
@@ -125,15 +129,19 @@ MEMORY = [
     ),
     Program(
         "memory", "fills /tmp, which is smaller than its memory", shell(_FILL.format(TMP), tmp="8m"), "failed", "exit", 1,
-        "no space left", _no_space, inexact=_DISK,
+        "the full folder in the evidence", _full(TMP),
+    ),
+    Program(
+        "memory", "fills /tmp at once, and ends at once", shell(f"exec {_FILL.format(TMP)}", tmp="1m"), "failed", "exit", 1,
+        "the full folder in the evidence", _full(TMP),
     ),
     Program(
         "memory", "fills /tmp, which is larger than its memory", shell(f"exec {_FILL.format(TMP)}", memory="16m"),
         "failed", "oom", 137, "oom in the evidence", _oom,
     ),
     Program(
-        "memory", "fills /dev/shm", shell(_FILL.format(SHM), memory="128m"), "failed", "exit", 1, "no space left",
-        _no_space, inexact=_DISK,
+        "memory", "fills /dev/shm", shell(_FILL.format(SHM), memory="128m"), "failed", "exit", 1,
+        "the full folder in the evidence", _full(SHM),
     ),
     Program(
         "memory", "maps much and touches little", python(_MAPS, memory="32m"), must="8 GiB are mapped", proof=_mapped,

@@ -77,6 +77,13 @@ class Program:
         return self.proof(seen)
 
 
+def named_full(seen: Seen, folder: str) -> str:
+    """Where its control groups can be read its folders can be seen, and the evidence names the one that was full."""
+    evidence = seen.document["evidence"]
+    assert not evidence["counted"] or evidence["disk_full"] == [folder]
+    return f"{folder} was full at its end"
+
+
 def shell(script: str, **more: object) -> dict[str, object]:
     """A request for a shell script on busybox."""
     return {"image": IMAGE, "command": dedent(script).strip(), **_limited(more)}

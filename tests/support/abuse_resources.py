@@ -2,7 +2,7 @@
 
 import hashlib
 
-from tests.support.abuse_program import SHM, TMP, Program, Proof, Seen, python, shell
+from tests.support.abuse_program import SHM, TMP, Program, Proof, Seen, named_full, python, shell
 
 MIB = 1 << 20
 BYTES = bytes(range(256)) * 64
@@ -204,10 +204,10 @@ def _only_scratch(seen: Seen) -> str:
     return f"writable are {', '.join(sorted(writable & _SCRATCH))} and harmless devices"
 
 
-def _inodes(most: int) -> Proof:
+def _inodes(folder: str, most: int) -> Proof:
     def proof(seen: Seen) -> str:
         assert seen.lines[0] == "No space left on device"
-        return _count(most, "files")(seen)
+        return f"{_count(most, 'files')(seen)}, {named_full(seen, folder)}"
 
     return proof
 
@@ -224,11 +224,11 @@ FILES = [
     ),
     Program(
         "files", "10^6 empty files in /tmp", python(_files_in(TMP), tmp="16m"), must="bounded in inodes",
-        proof=_inodes(4096),
+        proof=_inodes(TMP, 4096),
     ),
     Program(
         "files", "10^6 empty files in /dev/shm", python(_files_in(SHM), memory="64m"),
-        must="bounded in inodes", proof=_inodes(16384),
+        must="bounded in inodes", proof=_inodes(SHM, 16384),
     ),
     Program("files", "a sparse file of 1 TiB", shell(_SPARSE), must="never read", proof=_sparse),
     Program(

@@ -55,7 +55,7 @@ def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int =
     """A capture that has begun."""
     spool = Spool(folder, cap, tail)
     spool.open()
-    watched = Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False)
+    watched = Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False, lambda: None)
     begun = Capture(watched, chunks)
     begun.begin()
     return begun, spool

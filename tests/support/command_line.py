@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import evolve
 from click.testing import CliRunner, Result
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.cli import main
 from orchestrator.client import Client
 from orchestrator.runner import Runner

@@ -25,6 +25,7 @@ class Row(Enum):
     KILL_LATE = 1, _KILL, "before each call of a program that is ended at its deadline", _CLAIM
     KILL_ABSENT = 1, _KILL, "before each call of a task whose image is not there", _CLAIM
     KILL_BESIDE = 1, _KILL, "before each kind of call beside the run: output, its tail, samples, leases", _CLAIM
+    KILL_ALONE = 1, _KILL, "running, one at a time, nothing else to do", _CLAIM
     KILL_BOOKS = 1, _KILL, "it keeps RQ's records: a heartbeat, a job that failed, the registries"
     KILL_SWEEP = 1, _KILL, "it sweeps and adopts: before each kind of call"
     KILL_SWEEPER = 1, _KILL, "another worker had just died while it held the sweep's lock", _CLAIM

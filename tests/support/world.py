@@ -6,10 +6,11 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
-from orchestrator.adapters.memory_engine import MemoryEngine, Program
+from orchestrator.adapters.memory_engine import MemoryEngine
 from orchestrator.adapters.memory_events import MemoryEventBus
 from orchestrator.adapters.memory_logs import MemoryLogStore
 from orchestrator.adapters.memory_mutex import MemoryMutex
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client

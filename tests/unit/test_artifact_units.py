@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError, InvalidTask, UnknownTask
 from orchestrator.task import Task
 from statemachine import State

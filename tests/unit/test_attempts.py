@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, Superseded
 from orchestrator.run import Run

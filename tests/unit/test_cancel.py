@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.ports import Stream

@@ -22,7 +22,8 @@ from tests.support.worker_process import until
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses worth a test's time."""
     monkeypatch.setattr(capture, "_SETTLE", 0.01)
-    monkeypatch.setattr(capture, "_FIRST_SAMPLE", 0.01)
+    monkeypatch.setattr(capture, "_LOOKS", (0.01,))
+    monkeypatch.setattr(capture, "_PAUSE", 0.01)
 
 
 def test_a_stream_that_ends_with_the_program_is_whole(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_disk_that_is_full_does_not_block_the_program(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 100)
     spool.open()
     spool.write = _full
-    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False), chunks())
+    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False, lambda: None), chunks())
     begun.begin()
     assert not begun.finish(LONG)
     assert taken == WHOLE
@@ -149,7 +150,7 @@ def test_what_a_full_disk_has_cost_is_read_from_the_log(tmp_path: Path) -> None:
         rewind()
 
     spool.rewind = rewind_later
-    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False), iter(WHOLE))
+    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False, lambda: None), iter(WHOLE))
     begun.begin()
     until(lambda: kept(spool) == (b"one two", b"err"))
     engine.exited.set()
@@ -166,7 +167,7 @@ def test_samples_are_taken_and_the_deadline_is_enforced(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 100)
     spool.open()
     meter = Meter()
-    begun = Capture(Watched(engine, "c", spool, meter, engine.stopped.append, lambda _: True), iter([]))
+    begun = Capture(Watched(engine, "c", spool, meter, engine.stopped.append, lambda _: True, lambda: None), iter([]))
     begun.begin()
     until(lambda: engine.stopped)
     engine.exited.set()

@@ -18,7 +18,8 @@ from tests.support.worker_process import until
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses worth a test's time."""
     monkeypatch.setattr(capture, "_SETTLE", 0.01)
-    monkeypatch.setattr(capture, "_FIRST_SAMPLE", 0.01)
+    monkeypatch.setattr(capture, "_LOOKS", (0.01,))
+    monkeypatch.setattr(capture, "_PAUSE", 0.01)
 
 
 def behind(gate: threading.Event) -> Iterator[Chunk]:

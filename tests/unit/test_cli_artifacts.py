@@ -6,7 +6,7 @@ import click
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.artifact import Artifact, Refusal
 from orchestrator.cli.artifacts import _save
 from orchestrator.cli.render import artifacts_table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event

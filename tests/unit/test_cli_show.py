@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.cli.render import card, console, memory
 from orchestrator.records import Metrics, Usage
 from tests.support.command_line import CommandLine

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
 from orchestrator.task import Task
 from statemachine import State

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
 from orchestrator.task import Task

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.keeper import Keeper

@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.ports import Stream

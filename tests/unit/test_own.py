@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.codec import to_document
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK

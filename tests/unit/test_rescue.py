@@ -5,7 +5,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
 from orchestrator.errors import STORAGE, InfrastructureError
 from orchestrator.sweep import Kind

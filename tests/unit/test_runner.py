@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import STORAGE, InfrastructureError, InvalidTask
 from orchestrator.event import Event
@@ -36,6 +36,21 @@ def test_a_program_that_exits_0_succeeds_with_its_output_stored(tmp_path: Path) 
     assert world.output(task, Stream.STDERR) == b"err\n"
     assert not world.engine.containers
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_folders_that_were_full_at_the_end_are_evidence(tmp_path: Path, adopted: bool) -> None:  # noqa: FBT001
+    """Whoever started the program; nobody has to guess from what it said."""
+    world = World(tmp_path, {PROGRAM: Program(exit_code=1, full=("/data",))})
+    task = world.client.submit(REQUEST)
+    if adopted:
+        with pytest.raises(Killed):
+            world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run(task.id)
+        world.expire_leases()
+        world.sweep().once(30)
+    ended = world.client.get(task.id) if adopted else world.worker().run(task.id)
+    assert ended
+    assert (ended.cause, ended.evidence["disk_full"]) == (Cause.EXIT, ["/data"])
 
 
 @pytest.mark.parametrize("call", ["pull", "create", "start", "wait", "put", "publish"])

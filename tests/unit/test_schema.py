@@ -40,6 +40,9 @@ def problems(document: dict[str, object], rules: Rules = GENEROUS) -> tuple[str,
     return ()
 
 
+WORKERS = {*task_schema()["properties"]} - {*junk.NAMES}
+
+
 def inserted(**fields: object) -> dict[str, object]:
     """A document as its owner inserts it."""
     return {"_id": "t1", "status": "queued", "image": "busybox", **fields}
@@ -80,7 +83,8 @@ def test_what_the_worker_accepts_fits(document: dict[str, object]) -> None:
 
 @given(junk.documents)
 def test_what_the_worker_accepts_of_junk_fits(document: dict[str, object]) -> None:
-    """The few times that it does."""
+    """The few times that it does; what an owner writes where only workers do, they do not even read."""
+    assume(not document.keys() & WORKERS)
     try:
         whole = as_json(inserted() | document)
     except (TypeError, ValueError, RecursionError):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.memory_engine import Program
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.errors import InvalidTask
 from orchestrator.ports import Stream
 from orchestrator.request import Rules, parse_request

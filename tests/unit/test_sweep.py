@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import sweep as sweep_module
-from orchestrator.adapters.memory_engine import FOREVER, Program
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.adapters.memory_store import _key
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import sweep as sweep_module
-from orchestrator.adapters.memory_engine import MemoryEngine, Program
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.adapters.memory_store import _key
 from orchestrator.ports import Owned
 from orchestrator.sweep import Kind

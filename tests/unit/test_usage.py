@@ -24,7 +24,7 @@ def test_without_a_reading_nothing_is_invented() -> None:
 def test_a_peak_between_samples_is_seen() -> None:
     """The counted peak stands beside the sampled one, each with its source."""
     meter, tally = Meter(), Tally()
-    meter.add(Sample(50.0, 1000, (Counted("samples", {Figure.MEMORY_PEAK: 1000, Figure.CPU_TIME: 0.5}),)))
+    meter.add(Sample(50.0, 1000, Counted("samples", {Figure.MEMORY_PEAK: 1000, Figure.CPU_TIME: 0.5})))
     tally.add(Counted("cgroup v2", {Figure.MEMORY_PEAK: 9000, Figure.CPU_TIME: 0.75}))
     metrics = meter.summary(1.0, tally.with_(meter.tally))
     assert metrics.memory_bytes
@@ -35,7 +35,7 @@ def test_a_peak_between_samples_is_seen() -> None:
 def test_samples_stand_in_where_nothing_is_counted() -> None:
     """And the source says that they do."""
     meter = Meter()
-    meter.add(Sample(50.0, 1000, (Counted("samples", {Figure.MEMORY_PEAK: 1000, Figure.PIDS_PEAK: 3}),)))
+    meter.add(Sample(50.0, 1000, Counted("samples", {Figure.MEMORY_PEAK: 1000, Figure.PIDS_PEAK: 3})))
     metrics = meter.summary(1.0, meter.tally)
     assert (metrics.memory_peak_bytes, metrics.pids_peak) == (1000, 3)
     assert metrics.source["pids_peak"] == "samples"

@@ -177,3 +177,11 @@ def test_the_engine_may_remember_a_kill_for_memory_that_its_state_does_not_tell(
     assert judge(137, noted=Noted(out_of_memory=True)).cause is Cause.OOM
     assert judge(137, noted=Noted(["SIGKILL"])).cause is Cause.SIGNAL
     assert judge(0, noted=Noted(out_of_memory=True)).evidence["oom_killed"] is True
+
+
+@pytest.mark.parametrize(("code", "cause"), [(1, Cause.EXIT), (0, None)])
+def test_full_folders_are_evidence(code: int, cause: Cause | None) -> None:
+    """Not a cause: whether a program minds is its own matter."""
+    outcome = judge(code, full=["/data", "/out"])
+    assert (outcome.cause, outcome.evidence["disk_full"]) == (cause, ["/data", "/out"])
+    assert "disk_full" not in judge(code).evidence

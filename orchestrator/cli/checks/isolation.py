@@ -1,7 +1,7 @@
 """Checks each property of the isolation from inside: hostile little containers that report what they could do."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from orchestrator.cli.checks.finding import Finding, Unfit, look
 from orchestrator.cli.checks.report import PROPERTIES, SCRIPT, Report, bounded, read_report
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.ports import ContainerPlan, ContainerState, Engine, Figure, Stream
+from orchestrator.ports import ContainerPlan, ContainerState, Counted, Engine, Figure, Stream
 from orchestrator.quantity import format_size
 from orchestrator.request import Limits
 from orchestrator.settings import Settings
@@ -22,6 +22,7 @@ _LEFT = 600.0
 """Seconds after which a probe is one that a doctor left behind who was ended in the midst of it."""
 _PATIENCE = 20
 _GRACE = 0.5
+_MOMENT = 1.0
 _MEBI = 1 << 20
 _EAT = "x=0123456789abcdef; while [ ${#x} -lt 67108864 ]; do x=$x$x; done"
 _BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait"
@@ -67,6 +68,15 @@ class Probe:
         with self._made(plan) as container:
             _, output = self._run(container, _PATIENCE)
             return output, b"".join(self.engine.archive(plan.name))
+
+    def seen(self) -> tuple[Counted | None, Sequence[str]]:
+        """What is known to be counted for a program that fills its /tmp, and which of its folders are known to be full."""
+        with self._made(self._plan("cat /dev/zero >/tmp/x; sleep 60", self.settings.rules.defaults)) as container:
+            footprint = self.engine.start(container)
+            self.engine.wait(container, _MOMENT)
+            counted = footprint.counted()
+            self.engine.stop(container, 0)
+            return self.engine.inspect(container).counted or counted, footprint.close()
 
     def made(self) -> Made:
         """How the engine would keep a program that is never started."""
@@ -166,8 +176,9 @@ def _apart(probe: Probe) -> str:
 
 
 def _counted(probe: Probe) -> str:
-    state, _ = probe.run("true")
-    return f"exact, from {state.counted.source}" if state.counted else "from samples only: control groups cannot be read here"
+    counted, full = probe.seen()
+    figures = f"from {counted.source}" if counted else "from samples only, for control groups cannot be read here"
+    return f"{figures}; full folders are {'' if full else 'not '}told"
 
 
 _CGROUPS = "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2"

@@ -6,7 +6,8 @@ from tarfile import DIRTYPE
 import pytest
 
 from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.memory_engine import FOREVER, MemoryEngine, Program
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Sample
 from tests.contract.engine import shell

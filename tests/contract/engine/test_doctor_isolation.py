@@ -1,6 +1,7 @@
 """The doctor's probes, on Docker: all is well as tasks are run, and each thing that is taken away is missed."""
 
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from functools import partial
 from typing import Any
 
@@ -66,6 +67,17 @@ def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench
     assert len(findings) == 1 + len(report.PROPERTIES) + len(isolation._LIMITS)
     with library() as client:
         assert client.containers.list(all=True, filters={"name": "orchestrator-doctor"}) == []
+
+
+@pytest.mark.parametrize(("group", "source"), [(None, "cgroup v?"), ("", "cgroup v?, while it ran")], ids=["ours", "systemd"])
+def test_it_says_where_figures_are_from(docker: Bench, monkeypatch: pytest.MonkeyPatch, group: str | None, source: str) -> None:
+    """With a group of ours they are exact; without one, as with the driver systemd, those of the last look have to do."""
+    if not docker.engine._groups.used:
+        pytest.skip("the engine's processes cannot be seen here: be root beside an engine with the driver cgroupfs")
+    if group is not None:
+        monkeypatch.setattr(docker.engine._groups, "parent", lambda _: group)
+    said = isolation._counted(_probe(docker))
+    assert fnmatch(said, f"from {source}; full folders are told"), said
 
 
 @pytest.mark.parametrize("what", LOOSENED)

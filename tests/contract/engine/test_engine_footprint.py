@@ -1,0 +1,106 @@
+"""What can be seen of a container from its host while it runs, on Docker; skipped where its processes cannot be seen."""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker_footprint import HostFootprint
+from orchestrator.adapters.docker_plan import OUT
+from orchestrator.ports import Figure, Phase
+from orchestrator.request import Limits
+from tests.support.abuse_program import SHM, TMP
+from tests.support.containers import IMAGE, PATIENCE, WHERE, Bench, library
+from tests.support.worker_process import until
+
+SMALL = Limits(tmp=1 << 20, artifacts=1 << 20)
+FILL = "dd if=/dev/zero of={}/x bs=1M count=100; exit 7"
+MANY = "i=0; while touch /tmp/$i; do i=$((i+1)); done; exit 7"
+
+
+@pytest.fixture(autouse=True)
+def _seen(docker: Bench) -> None:
+    if not docker.engine._groups.used:
+        pytest.skip("the engine's processes cannot be seen here: be root beside an engine with the driver cgroupfs")
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("script", "full"),
+    [
+        (FILL.format(TMP), [TMP]),
+        (FILL.format(SHM), [SHM]),
+        (FILL.format(OUT), [OUT]),
+        (f"({FILL.format(TMP)}); {FILL.format(OUT)}", [OUT, TMP]),
+        (MANY, [TMP]),
+        (FILL.format(TMP).replace("exit 7", "rm /tmp/x; exit 7"), []),
+        ("exit 7", []),
+    ],
+    ids=["tmp", "shm", "out", "both", "of files", "emptied", "none"],
+)
+def test_a_folder_that_was_full_at_the_end_is_told(docker: Bench, script: str, full: list[str]) -> None:
+    """Though the program is over before the engine has said that it runs."""
+    before = _descriptors()
+    container = docker.engine.create(docker.plan(script, limits=SMALL, out=True)).id
+    footprint = docker.engine.start(container)
+    assert docker.engine.wait(container, PATIENCE).exit_code == 7
+    assert [footprint.close(), footprint.close()] == [full, full]
+    assert _descriptors() <= before
+
+
+def test_a_program_that_another_process_started_is_seen(docker: Bench) -> None:
+    """From when it is looked for."""
+    container = docker.start("while [ ! -e /tmp/x ]; do sleep 0.1; done; exec sleep 1000", limits=SMALL)
+    other = DockerEngine(WHERE)
+    footprint = other.footprint(container)
+    with library() as client:
+        client.containers.get(container).exec_run(["sh", "-c", FILL.format(TMP)])
+    assert footprint.close() == [TMP]
+    assert docker.engine.inspect(container).phase is Phase.RUNNING
+    other.close()
+
+
+def test_of_one_that_has_exited_nothing_is_seen(docker: Bench) -> None:
+    """Its folders are gone, and are not taken for full ones."""
+    container = docker.run(FILL.format(TMP), limits=SMALL).state.id
+    assert docker.engine.footprint(container).close() == []
+
+
+def test_what_nobody_closes_is_let_go_with_its_owner(docker: Bench) -> None:
+    """As files are: the memory of a folder is not held for ever."""
+    before = _descriptors()
+    docker.start("exec sleep 1000")
+    gc.collect()
+    assert _descriptors() <= before
+
+
+@contextmanager
+def _plain(script: str) -> Iterator[str]:
+    """A container that is in a group of the engine's choice, as with the driver systemd; its id."""
+    with library() as client:
+        container = client.containers.run(IMAGE, ["sh", "-c", script], detach=True, labels={"orchestrator.test": "plain"})
+        try:
+            yield container.id
+        finally:
+            container.remove(force=True)
+
+
+def test_without_a_group_of_ours_the_containers_own_is_read_while_it_runs(docker: Bench) -> None:
+    """So a short peak is seen once it has been, for the kernel keeps it; the source says that the end may be missing."""
+    with _plain("x=$(head -c 20000000 /dev/zero | tr '\\0' a); unset x; exec sleep 1000") as container:
+        footprint = docker.engine.footprint(container)
+        assert isinstance(footprint, HostFootprint)
+        until(lambda: (seen := footprint.counted()) and seen.figures[Figure.MEMORY_PEAK] > 20_000_000)
+        counted = footprint.counted()
+        assert counted
+        assert counted.source.endswith(", while it ran")
+        assert counted.figures[Figure.CPU_TIME] > 0
+        assert docker.engine.inspect(container).counted is None
+        docker.engine.stop(container, 0)
+        assert footprint.counted() is None

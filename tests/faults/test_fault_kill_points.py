@@ -79,7 +79,8 @@ def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenar
     site.ended(tasks.values())
     held = prove(site, *tasks.values(), slots={_queue(site, survivor.name): SLOTS})
     assert max(taken.values()) <= TAKEN_OVER * crowding(), {point: taken[task_id] for point, task_id in tasks.items()}
-    note(scenario.row, held, [*taken.values()])
+    crowd = f"killed side by side, for one survivor of {SLOTS} slots"
+    note(scenario.row, held, [*taken.values()], detail=crowd)
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """A Docker engine of the test's own, which may be stopped and killed; the host's engine, which others use, never is."""
 
+import json
 import os
 import shutil
 import signal
@@ -65,6 +66,7 @@ class Dockerd:
                 "--bridge=none",
                 "--iptables=false",
                 "--ip6tables=false",
+                *self._identity(),
                 *self._flags,
             ]
             tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
@@ -81,6 +83,15 @@ class Dockerd:
             self._process = None
             (self._folder / "pid").unlink(missing_ok=True)
             self._end_containerd()
+
+    def _identity(self) -> list[str]:
+        """An id of its own: before version 23 all engines of a host have that of /etc/docker/key.json, but for this setting."""
+        said = subprocess.run(["dockerd", "--version"], check=True, capture_output=True, text=True, env={"PATH": _PATH}).stdout
+        if int(said.split()[2].partition(".")[0]) >= 23:
+            return []
+        file = self._folder / "daemon.json"
+        file.write_text(json.dumps({"deprecated-key-path": str(self._folder / "key.json")}))
+        return [f"--config-file={file}"]
 
     def _answers(self) -> bool:
         assert self._process

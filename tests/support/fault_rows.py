@@ -42,6 +42,13 @@ class Row(Enum):
     KILLED_CONTENT = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running a program that exits 0 at its SIGTERM", _ENGINE
     RESTART_BOTH = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running, its worker just killed", _ENGINE
     KILLED_BOTH = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running, its worker just killed", _ENGINE
+    ANOTHER_ENGINE = (
+        5,
+        "the worker is killed; there is one of another engine, later one of its own",
+        "running",
+        "one of its own to end",
+    )
+    LOST_ENGINE = 5, "the engine and its worker are killed for good; there is one of another engine", "running", "kill to end"
     SOCKET_LOSES = 6, f"{_SOCKET} loses the reply", "in each call, with how often"
     SOCKET_RESETS = 6, f"{_SOCKET} resets", "in each call, with how often"
     SOCKET_500 = 6, f"{_SOCKET} answers 500", "in each call, with how often"

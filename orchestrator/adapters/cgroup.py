@@ -40,7 +40,7 @@ class Cgroups:
         """What the group and those in it have counted so far; None when nothing ran in it that this process could see."""
         version, table = (2, _V2) if self._unified else (1, _V1)
         read = {figure: self._most(group, *where) for figure, where in table.items()}
-        figures = {figure: value for figure, value in read.items() if value is not None}
+        figures = {figure: value for figure, value in read.items() if value or (value is not None and figure not in _EVENTS)}
         if Figure.PIDS_PEAK in figures:
             figures[Figure.PIDS_PEAK] = max(figures[Figure.PIDS_PEAK] - 1, 0)
         return Counted(f"cgroup v{version}", figures) if figures.get(Figure.CPU_TIME) else None
@@ -136,6 +136,8 @@ def _figure(file: Path, key: str | None) -> float | None:
         return None
 
 
+_EVENTS = {Figure.MEMORY_REFUSED, Figure.OOM_KILLS, Figure.PIDS_REFUSED}
+"""What none is known of while a program runs, for one may come yet; afterwards version 1 has forgotten it."""
 _V1 = {
     Figure.CPU_TIME: ("cpuacct", "cpuacct.usage", None, 1e-9),
     Figure.THROTTLED: ("cpu", "cpu.stat", "throttled_time", 1e-9),

@@ -99,11 +99,12 @@ def _opened(root: Path, folders: set[str]) -> dict[str, int]:
     with suppress(OSError):
         top = root.stat()
         for folder in () if (top.st_dev, top.st_ino) == _identity("/") else folders:
-            descriptor = os.open(f"{root}{folder}", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-            if os.fstat(descriptor).st_dev == top.st_dev:
-                os.close(descriptor)
-            else:
-                opened[folder] = descriptor
+            with suppress(OSError):
+                descriptor = os.open(f"{root}{folder}", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+                if os.fstat(descriptor).st_dev == top.st_dev:
+                    os.close(descriptor)
+                else:
+                    opened[folder] = descriptor
     return opened
 
 

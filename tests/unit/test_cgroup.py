@@ -63,6 +63,21 @@ def test_figures_are_read_in_our_units(
     assert _tree(tmp_path, *files).count(GROUP) == Counted(source, pytest.approx(figures))
 
 
+@pytest.mark.parametrize("files", [V1, V2], ids=["v1", "v2"])
+def test_that_nothing_has_happened_is_not_known_while_a_program_runs(tmp_path: Path, files: Mapping[str, str]) -> None:
+    """It may yet: who believed it would not ask the engine at the end. How long it was held up is known."""
+    where = {each: f"{each}/{GROUP}/c1" if files is V1 else f"{GROUP}/c1" for each in ("memory", "pids", "cpu")}
+    inside = {
+        f"{where['memory']}/memory.{'oom_control' if files is V1 else 'events'}": "oom 0\noom_kill 0\n",
+        f"{where['pids']}/pids.events": "max 0\n",
+        f"{where['cpu']}/cpu.stat": "throttled_time 0\nthrottled_usec 0\nusage_usec 1500000\n",
+    }
+    outside = {name: text for name, text in files.items() if "events" not in name and "oom_control" not in name}
+    counted = _tree(tmp_path, outside, inside).count(GROUP)
+    assert counted
+    assert counted.figures == pytest.approx({**LASTING, Figure.THROTTLED: 0})
+
+
 @pytest.mark.parametrize(
     "changed", [{}, {f"cpuacct/{GROUP}/cpuacct.usage": "0\n"}, {f"cpuacct/{GROUP}/cpuacct.usage": "soon\n"}]
 )

@@ -151,9 +151,9 @@ class Capture:
             try:
                 for sample in self._watched.engine.stats(self._watched.container):
                     self._watched.meter.add(sample)
-                    self._look()
                     if self._over.is_set():
                         return
+                    self._look()
                     self._enforce()
             except ContainerMissing:
                 return

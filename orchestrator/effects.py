@@ -97,6 +97,7 @@ class Effects:
                 look_again(self.engine, run)
         except ContainerMissing:
             self._settle(run)
+            run.look_away()
             outcome = lost(run.name, run.ended_for)
         except InfrastructureError as error:
             run.doubtful = run.doubtful or error.service != SPOOL
@@ -108,6 +109,7 @@ class Effects:
 
         The broken one's container is removed once this is recorded, for only then is it sure that nobody else has the task.
         """
+        run.look_away()
         return {"cause": Cause.INFRASTRUCTURE, "message": run.broken, "engine": self.engine.identity()}
 
     def release(self, run: Run) -> bool:

@@ -105,7 +105,8 @@ class Run:
 
     def look(self) -> Counted | None:
         """What was counted for the program up to now."""
-        return self.footprint.counted() if self.footprint else None
+        footprint = self.footprint
+        return footprint.counted() if footprint else None
 
     def look_away(self) -> None:
         """Watch the program no more; what is being read of its output is read to its end."""

@@ -4,8 +4,9 @@ A tmpfs is gone with its container, unless somebody holds it: one that is held c
 """
 
 import os
+import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from attrs import evolve
 
 from orchestrator.adapters.cgroup import Cgroups
 from orchestrator.adapters.docker_client import Reading
-from orchestrator.adapters.docker_plan import OUT, SHM
+from orchestrator.adapters.docker_plan import OUT, SHM, TMP
 from orchestrator.ports import Counted
 
 _PAUSE = 0.004
+_OTHERS = 8
+_SIZE = re.compile(r"(?:^|,)size=(\d+)(?:,|$)")
 
 
 class HostFootprint:
@@ -32,7 +35,7 @@ class HostFootprint:
         self._parent = parent
         self._places = cgroups.own(reading["Id"], parent)
         self._own = ""
-        self._folders = _folders(reading) if os.geteuid() == 0 else set()
+        self._folders = _folders(reading) if os.geteuid() == 0 else {}
 
     def __del__(self) -> None:
         """As files do."""
@@ -57,7 +60,7 @@ class HostFootprint:
         """Hold the folders of the container if it runs; whether they are held, now or before."""
         for process in () if self._held else self._processes():
             opened = _opened(Path(f"/proc/{process}/root"), self._folders)
-            if process in self._processes():  # its id is not another's by now
+            if opened and process in self._processes():  # its id is not another's by now
                 self._held = opened
                 break
             _close(opened.values())
@@ -74,9 +77,10 @@ class HostFootprint:
         """See ports.Footprint."""
         while self._held:
             path, descriptor = self._held.popitem()
-            if _is_full(descriptor):
-                self._full = sorted([*self._full, path])
+            room = os.statvfs(descriptor)
             os.close(descriptor)
+            if not room.f_bavail or not room.f_ffree:
+                self._full = sorted([*self._full, path])
         return self._full
 
     def _look_until(self, over: threading.Event) -> None:
@@ -93,18 +97,17 @@ class HostFootprint:
         return []
 
 
-def _opened(root: Path, folders: set[str]) -> dict[str, int]:
-    """Those of the folders that are mounts; none before the process is in a root of its own, and none that is no folder."""
+def _opened(root: Path, folders: Mapping[str, int]) -> dict[str, int]:
+    """Those of the folders that are of the size that was asked for: until it is in its own root, a process has the engine's."""
     opened: dict[str, int] = {}
-    with suppress(OSError):
-        top = root.stat()
-        for folder in () if (top.st_dev, top.st_ino) == _identity("/") else folders:
-            with suppress(OSError):
-                descriptor = os.open(f"{root}{folder}", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-                if os.fstat(descriptor).st_dev == top.st_dev:
-                    os.close(descriptor)
-                else:
-                    opened[folder] = descriptor
+    for folder, size in folders.items():
+        with suppress(OSError):
+            descriptor = os.open(f"{root}{folder}", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            room = os.statvfs(descriptor)
+            if room.f_blocks and room.f_blocks == -(-size // room.f_frsize):
+                opened[folder] = descriptor
+            else:
+                os.close(descriptor)
     return opened
 
 
@@ -113,19 +116,20 @@ def _close(descriptors: Iterable[int]) -> None:
         os.close(descriptor)
 
 
-def _identity(path: str) -> tuple[int, int]:
-    about = os.stat(path)  # noqa: PTH116
-    return about.st_dev, about.st_ino
+def _folders(reading: Reading) -> dict[str, int]:
+    """Its folders that are a tmpfs, and their sizes in bytes.
 
-
-def _folders(reading: Reading) -> set[str]:
-    """Its folders of bounded size, but for those on whose way there may be a link of the image's."""
+    An image may want any number of them, so only some are looked at, and none on whose way there may be a link of the image's.
+    """
     host = reading.get("HostConfig") or {}
-    outs = {OUT for mount in host.get("Mounts") or () if mount["Target"] == OUT}
-    return {path for path in host.get("Tmpfs") or () if path.rfind("/") == 0} | outs | {SHM}
+    volumes = {mount["Target"]: _options(mount) for mount in host.get("Mounts") or ()}
+    tmpfs: dict[str, str] = {**volumes, **(host.get("Tmpfs") or {})}
+    ours = [path for path in (TMP, SHM, OUT) if path in tmpfs]
+    others = sorted(path for path in tmpfs if path.rfind("/") == 0 and path not in ours)
+    sizes = {path: _SIZE.search(tmpfs[path]) for path in [*ours, *others[:_OTHERS]]}
+    return {path: int(size[1]) for path, size in sizes.items() if size}
 
 
-def _is_full(folder: int) -> bool:
-    """Whether it has no room for a page, or none for a file."""
-    room = os.statvfs(folder)
-    return bool(room.f_blocks and not room.f_bavail) or bool(room.f_files and not room.f_ffree)
+def _options(mount: Reading) -> str:
+    driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
+    return str((driver.get("Options") or {}).get("o", ""))

@@ -18,7 +18,10 @@ _SETTLE, _PAUSE = 2.0, 0.05
 
 
 class Groups:
-    """A group above each container's own. Elsewhere, with systemd's driver or a remote engine, nothing is made or read."""
+    """A group above each container's own.
+
+    With systemd's driver none is made, and what can be seen while a container runs has to do; of a remote engine nothing is.
+    """
 
     def __init__(self, client: DockerClient, cgroups: Cgroups) -> None:
         self._client = client
@@ -48,8 +51,10 @@ class Groups:
     def footprint(self, reading: Reading, start: Callable[[], None] | None = None) -> HostFootprint:
         """What can be seen of that container while it runs, which ``start`` lets it do if it does not yet."""
         footprint = HostFootprint(self._cgroups, reading, _made(reading))
-        if start:
+        if start and self._client.local:
             footprint.look_during(start)
+        elif start:
+            start()
         footprint.look()
         return footprint
 

@@ -16,7 +16,7 @@ FILES, OUT = "/task", "/out"
 HOLDER = "/orchestrator-holder"
 _FILES_SUFFIX, _OUT_SUFFIX = "-files", "-out"
 _LEAST_MEMORY = 6 << 20
-_TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108
+TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108
 _SHM_SIZE = 64 << 20
 _OPEN_FILES = 4096
 _PAGE = 4096
@@ -145,7 +145,7 @@ def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str], mounts: Sequence[C
     limits = plan.limits
     scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={_uid(plan)},{_bounds(limits.tmp)}"
     shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(_SHM_SIZE, limits.memory))}"
-    return _instead_of_volumes(image_volumes, mounts, scratch) | {_TMP: scratch, SHM: shared}
+    return _instead_of_volumes(image_volumes, mounts, scratch) | {TMP: scratch, SHM: shared}
 
 
 def _instead_of_volumes(image_volumes: Iterable[str], mounts: Sequence[Config], options: str) -> dict[str, str]:

@@ -31,7 +31,8 @@ class GrowingLog:
         for stream, message in messages:
             stamp, _, text = message.partition(b" ")
             if not self._count:
-                moved = self._first not in {None, (stream, message)}
+                # parts of one line may all be alike, so of a log that may have been cut such a beginning tells nothing
+                moved = self._first not in {None, (stream, message)} or (self.lost and not text.endswith(b"\n"))
                 self._first = (stream, message)
                 if moved and marks.get(stream, _NONE)[0] == stamp and marks[stream][1] > 1:
                     del marks[stream]  # of a line that is longer than the log nobody knows how much is new

@@ -80,5 +80,9 @@ def test_a_task_whose_engine_is_lost_begins_anew_on_another(pair: Pair) -> None:
     pair.site.worker("heir")
     held = prove(pair.site, task_id, slots={pair.elsewhere: 4})
     with library() as client:
-        assert client.containers.list(all=True, filters={"label": f"orchestrator.task={task_id}"}) == []
+        wanted = {"label": f"orchestrator.task={task_id}"}
+        assert [*client.containers.list(all=True, filters=wanted), *client.volumes.list(filters=wanted)] == []
+        now = int(time.time()) + 1
+        told = client.api.events(since=now - 120, until=now, filters={**wanted, "event": "start"}, decode=True)
+        assert len(list(told)) == 1, "the second attempt was started here, once"
     note(Row.LOST_ENGINE, held, [took], detail="ENGINE_PATIENCE was 6 s")

@@ -11,7 +11,7 @@ from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
-from tests.support.fault_wait import PATIENCE, until
+from tests.support.fault_wait import PATIENCE, crowding, until
 
 RACERS, KILLS = 10, 8
 FROZEN_AT = {
@@ -44,6 +44,7 @@ def test_the_task_of_a_killed_worker_does_not_wait_long(site: Site) -> None:
         recovered.append(taken_by(site, heir, tasks[-1]) - died)
     site.ended(tasks)
     held = prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4})
+    assert max(recovered) <= 15 * crowding(), recovered
     note(Row.KILL_ALONE, held, recovered)
 
 

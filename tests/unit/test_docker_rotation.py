@@ -64,6 +64,16 @@ def test_of_a_line_longer_than_the_log_all_is_handed_out() -> None:
     assert log.lost
 
 
+def test_of_a_line_whose_parts_are_all_alike_the_end_comes() -> None:
+    """Its beginning looks as before, though it was dropped: counting would skip what is new."""
+    parts = [(OUT, b"001 0")] * 10
+    log = GrowingLog(10 * 26)
+    first = list(log.new(parts))
+    assert log.lost
+    assert list(log.new([*parts[:6], _line(2)]))[-1] == _line(2)
+    assert first == parts
+
+
 @pytest.mark.parametrize(("lines", "lost"), [(3, False), (4, True)])
 def test_a_log_as_long_as_the_engine_keeps_may_have_lost_its_beginning(lines: int, lost: bool) -> None:  # noqa: FBT001
     """Already when it is read for the first time: nothing in it says whether it begins with the first byte."""

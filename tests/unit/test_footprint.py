@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from orchestrator.adapters.docker_footprint import HostFootprint
 from orchestrator.ports import Counted, Figure
 from tests.support.worker_process import until
 
-READING = {"Id": "c1", "HostConfig": {"Tmpfs": {"/tmp": "", "/dev/shm": "", "/data": "", "/far/away": ""}}}  # noqa: S108
+TMPFS = dict.fromkeys(["/tmp", "/dev/shm", "/data", "/far/away"], "rw,size=8192,nr_inodes=16")  # noqa: S108
+READING: dict[str, Any] = {"Id": "c1", "HostConfig": {"Tmpfs": TMPFS}}
 SCOPE = "system.slice/docker-c1.scope"
 OWN = {"cpu.stat": "usage_usec 1500000\nthrottled_usec 0\n", "memory.peak": "4096\n", "pids.peak": "3\n"}
 
@@ -58,7 +60,7 @@ def test_a_remote_container_is_not_seen(tmp_path: Path) -> None:
 
 
 def test_a_process_in_our_own_root_is_not_in_its_container_yet(tmp_path: Path) -> None:
-    """The engine makes it in the host's root first; the host's folders say nothing about the task."""
+    """The engine makes it in its own root first; folders there are not of the size that the task asked for."""
     footprint = HostFootprint(_group(tmp_path, SCOPE, os.getpid()), READING, "")
     assert (footprint.look(), footprint._held, footprint.close()) == (False, {}, [])
 
@@ -94,9 +96,17 @@ def test_whatever_becomes_of_the_start_the_looking_ends(
             os.fstat(descriptor)
 
 
-def test_folders_behind_a_link_of_the_image_are_not_looked_for(tmp_path: Path) -> None:
-    """A path of one step cannot lead out of the container's root."""
-    reading = {"Id": "c1", "HostConfig": {**READING["HostConfig"], "Mounts": [{"Target": "/out"}, {"Target": "/task"}]}}
-    footprint = HostFootprint(_group(tmp_path, SCOPE, 1), reading, "")
-    expected = {"/tmp", "/dev/shm", "/data", "/out"} if os.geteuid() == 0 else set()  # noqa: S108
-    assert footprint._folders == expected
+def test_only_some_folders_of_known_size_are_looked_for(tmp_path: Path) -> None:
+    """A path of one step cannot lead out of the container's root; and an image cannot use up the worker's descriptors."""
+    out = {"Target": "/out", "VolumeOptions": {"DriverConfig": {"Options": {"o": "mode=1777,size=4096"}}}}
+    many = {f"/v{number}": "size=8192" for number in range(2000)} | {"/odd": "size=8k"}
+    reading = {"Id": "c1", "HostConfig": {"Tmpfs": TMPFS | many, "Mounts": [out, {"Target": "/task"}]}}
+    folders = HostFootprint(_group(tmp_path, SCOPE, 1), reading, "")._folders
+    if os.geteuid() == 0:
+        assert {path: folders[path] for path in ("/tmp", "/dev/shm", "/data", "/out")} == {  # noqa: S108
+            "/tmp": 8192, "/dev/shm": 8192, "/data": 8192, "/out": 4096,  # noqa: S108
+        }  # fmt: skip
+        assert len(folders) <= 12
+        assert "/far/away" not in folders
+    else:
+        assert folders == {}

@@ -71,7 +71,9 @@ class Probe:
 
     def seen(self) -> tuple[Counted | None, Sequence[str]]:
         """What is known to be counted for a program that fills its /tmp, and which of its folders are known to be full."""
-        with self._made(self._plan("cat /dev/zero >/tmp/x; sleep 60", self.settings.rules.defaults)) as container:
+        with self._made(
+            self._plan("cat /dev/zero >/tmp/x; sleep 60", evolve(self.settings.rules.defaults, tmp=_MEBI))
+        ) as container:
             footprint = self.engine.start(container)
             self.engine.wait(container, _MOMENT)
             counted = footprint.counted()

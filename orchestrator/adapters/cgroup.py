@@ -39,8 +39,8 @@ class Cgroups:
     def count(self, group: str) -> Counted | None:
         """What the group and those in it have counted so far; None when nothing ran in it that this process could see."""
         version, table = (2, _V2) if self._unified else (1, _V1)
-        read = {figure: self._most(group, *where) for figure, where in table.items()}
-        figures = {figure: value for figure, value in read.items() if value or (value is not None and figure not in _EVENTS)}
+        read = {figure: self._most(group, figure, *where) for figure, where in table.items()}
+        figures = {figure: value for figure, value in read.items() if value is not None}
         if Figure.PIDS_PEAK in figures:
             figures[Figure.PIDS_PEAK] = max(figures[Figure.PIDS_PEAK] - 1, 0)
         return Counted(f"cgroup v{version}", figures) if figures.get(Figure.CPU_TIME) else None
@@ -72,16 +72,17 @@ class Cgroups:
                     with suppress(OSError):
                         yield name, time.time() - folder.stat().st_mtime
 
-    def _most(self, group: str, controller: str, file: str, key: str | None, unit: float) -> float | None:
+    def _most(self, group: str, figure: Figure, controller: str, file: str, key: str | None, unit: float) -> float | None:
         """The largest of a figure in the group and in that of the container inside.
 
-        With a ``key`` it is counted only where the limit is, and is unknown once the container's own group is gone.
+        With a ``key`` it is counted only where the limit is, and none is unknown once the container's own group is gone; of
+        events none is unknown before, too, for one may come yet.
         """
         folder = self.root / ("" if self._unified else controller) / group
         inside = _inside(folder)
         found = [_figure(each / file, key) for each in (folder, *inside)]
         values = [value for value in found if value is not None]
-        known = values and (inside or any(values) or key is None)
+        known = values and (any(values) or key is None or (inside and figure not in _EVENTS))
         return max(values) * unit if known else None
 
     @property
@@ -137,7 +138,6 @@ def _figure(file: Path, key: str | None) -> float | None:
 
 
 _EVENTS = {Figure.MEMORY_REFUSED, Figure.OOM_KILLS, Figure.PIDS_REFUSED}
-"""What none is known of while a program runs, for one may come yet; afterwards version 1 has forgotten it."""
 _V1 = {
     Figure.CPU_TIME: ("cpuacct", "cpuacct.usage", None, 1e-9),
     Figure.THROTTLED: ("cpu", "cpu.stat", "throttled_time", 1e-9),

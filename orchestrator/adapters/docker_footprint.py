@@ -34,7 +34,6 @@ class HostFootprint:
         self._cgroups = cgroups
         self._parent = parent
         self._places = cgroups.own(reading["Id"], parent)
-        self._own = ""
         self._folders = _folders(reading) if os.geteuid() == 0 else {}
 
     def __del__(self) -> None:
@@ -58,9 +57,9 @@ class HostFootprint:
 
     def look(self) -> bool:
         """Hold the folders of the container if it runs; whether they are held, now or before."""
-        for process in () if self._held else self._processes():
+        for process in () if self._held else self._found()[1]:
             opened = _opened(Path(f"/proc/{process}/root"), self._folders)
-            if opened and process in self._processes():  # its id is not another's by now
+            if opened and process in self._found()[1]:  # its id is not another's by now
                 self._held = opened
                 break
             _close(opened.values())
@@ -68,9 +67,10 @@ class HostFootprint:
 
     def counted(self) -> Counted | None:
         """See ports.Footprint."""
-        if self._parent or not self._processes():
-            return self._cgroups.count(self._parent) if self._parent else None
-        counted = self._cgroups.count(self._own)
+        if self._parent:
+            return self._cgroups.count(self._parent)
+        own, processes = self._found()
+        counted = self._cgroups.count(own) if processes else None
         return counted and evolve(counted, source=f"{counted.source}, while it ran")
 
     def close(self) -> list[str]:
@@ -87,14 +87,12 @@ class HostFootprint:
         while self._folders and not self.look() and not over.wait(_PAUSE):
             pass
 
-    def _processes(self) -> list[int]:
-        """The container's, by the ids that this process knows them by."""
+    def _found(self) -> tuple[str, list[int]]:
+        """The container's own group and what runs in it, by the ids that this process knows them by."""
         for group, folder in self._places.items():
             with suppress(OSError, ValueError):
-                found = [process for process in map(int, (folder / "cgroup.procs").read_text().split()) if process]
-                self._own = group
-                return found
-        return []
+                return group, [process for process in map(int, (folder / "cgroup.procs").read_text().split()) if process]
+        return "", []
 
 
 def _opened(root: Path, folders: Mapping[str, int]) -> dict[str, int]:

@@ -140,7 +140,7 @@ def test_the_doctor_finds_all_well_and_leaves_nothing_behind(up: Up) -> None:
         check["check"] for check in report["checks"]
     }
     with library() as engine:
-        assert engine.containers.list(all=True, filters={"name": "orchestrator-doctor"}) == []
+        assert engine.containers.list(all=True, ignore_removed=True, filters={"name": "orchestrator-doctor"}) == []
 
 
 def test_the_doctor_is_not_content_without_an_image(up: Up) -> None:

@@ -90,4 +90,4 @@ def test_a_sweep_by_hand_mends_what_a_dry_run_told(orchestrator: Command, instal
 
 
 def _containers(engine: object, task_id: str) -> list[object]:
-    return engine.containers.list(all=True, filters={"label": f"{TASK}={task_id}"})
+    return engine.containers.list(all=True, ignore_removed=True, filters={"label": f"{TASK}={task_id}"})

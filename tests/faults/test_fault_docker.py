@@ -200,5 +200,7 @@ def _logs(site: Site, task_id: str) -> bytes:
 
 def _remove(site: Site, task_id: str) -> None:
     site.removed.add(task_id)
-    for container in site.docker.containers.list(all=True, filters={"label": f"orchestrator.task={task_id}"}):
+    for container in site.docker.containers.list(
+        all=True, ignore_removed=True, filters={"label": f"orchestrator.task={task_id}"}
+    ):
         container.remove(force=True)

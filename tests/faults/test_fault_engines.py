@@ -81,7 +81,10 @@ def test_a_task_whose_engine_is_lost_begins_anew_on_another(pair: Pair) -> None:
     held = prove(pair.site, task_id, slots={pair.elsewhere: 4})
     with library() as client:
         wanted = {"label": f"orchestrator.task={task_id}"}
-        assert [*client.containers.list(all=True, filters=wanted), *client.volumes.list(filters=wanted)] == []
+        assert [
+            *client.containers.list(all=True, ignore_removed=True, filters=wanted),
+            *client.volumes.list(filters=wanted),
+        ] == []
         now = int(time.time()) + 1
         told = client.api.events(since=now - 120, until=now, filters={**wanted, "event": "start"}, decode=True)
         assert len(list(told)) == 1, "the second attempt was started here, once"

@@ -123,7 +123,10 @@ class Bench:
         """What the host still has of an ended task; nothing is given a second chance, for its end was stored as settled."""
         wanted = {"label": f"orchestrator.task={document['_id']}"}
         with library() as client:
-            things = [*client.containers.list(all=True, filters=wanted), *client.volumes.list(filters=wanted)]
+            things = [
+                *client.containers.list(all=True, ignore_removed=True, filters=wanted),
+                *client.volumes.list(filters=wanted),
+            ]
             left = [thing.name for thing in things]
         if document["container"]:
             name, spool = container_name(document["_id"], 1), self.installation.settings.spool_dir

@@ -108,5 +108,5 @@ def leftovers(name: str) -> list[str]:
     """The containers and volumes that the engine still has of a plan."""
     wanted = {"label": f"{LABEL}={name}"}
     with library() as client:
-        containers = client.containers.list(all=True, filters=wanted)
+        containers = client.containers.list(all=True, ignore_removed=True, filters=wanted)
         return [thing.name for thing in [*containers, *client.volumes.list(filters=wanted)]]

@@ -43,7 +43,7 @@ class Dockerd:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.start()
         with closing(docker.DockerClient(base_url=self.host, version="1.41")) as ours:
-            for container in ours.containers.list(all=True):
+            for container in ours.containers.list(all=True, ignore_removed=True):
                 container.remove(force=True)
         self.stop()
         for mounted in ("data", "exec"):

@@ -128,7 +128,10 @@ class Site:
     def containers(self, task_id: str) -> list[str]:
         """Containers and volumes that the engine has of a task."""
         wanted = {"label": f"orchestrator.task={task_id}"}
-        found = [*self.docker.containers.list(all=True, filters=wanted), *self.docker.volumes.list(filters=wanted)]
+        found = [
+            *self.docker.containers.list(all=True, ignore_removed=True, filters=wanted),
+            *self.docker.volumes.list(filters=wanted),
+        ]
         return [thing.name for thing in found]
 
     def spooled(self) -> list[Path]:

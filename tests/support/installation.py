@@ -99,7 +99,7 @@ class Installation:
         """The containers that the engine has of a task."""
         with library() as client:
             wanted = {"label": f"orchestrator.task={task_id}"}
-            return [container.name for container in client.containers.list(all=True, filters=wanted)]
+            return [container.name for container in client.containers.list(all=True, ignore_removed=True, filters=wanted)]
 
 
 class Listening(list[dict[str, Any]]):

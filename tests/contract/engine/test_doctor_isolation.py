@@ -66,7 +66,7 @@ def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench
     assert [finding for finding in findings if not finding.ok] == []
     assert len(findings) == 1 + len(report.PROPERTIES) + len(isolation._LIMITS)
     with library() as client:
-        assert client.containers.list(all=True, filters={"name": "orchestrator-doctor"}) == []
+        assert client.containers.list(all=True, ignore_removed=True, filters={"name": "orchestrator-doctor"}) == []
 
 
 @pytest.mark.parametrize(("group", "source"), [(None, "cgroup v?"), ("", "cgroup v?, while it ran")], ids=["ours", "systemd"])

@@ -220,7 +220,7 @@ class Effects:
         while True:
             left, cpu_left = self._remaining(run, limits), cpu_time.lasts(limits, run.tally, run.meter.tally)
             state = self.engine.wait(run.container, min(left, cpu_left))
-            run.tally.add(state.counted)
+            run.tally.add(state.counted, state.uncounted)
             out_of_cpu = cpu_time.used_up(limits, run.tally, run.meter.tally)
             if out_of_cpu and run.claim_end(Cause.TIMEOUT):
                 run.out_of_cpu = True

@@ -36,7 +36,8 @@ class Output:
         self._seal(run)
         run.gathered = self._gather(run)
         final = run.final or self._final(run)
-        run.tally.add(final.counted if final else None)
+        if final:
+            run.tally.add(final.counted, final.uncounted)
         return {"metrics": run.meter.summary(final.ran_for if final else 0.0, run.tally.with_(run.meter.tally))}
 
     def upload(self, run: Run) -> Fields:

@@ -78,7 +78,7 @@ class Metrics:
 
     The rest is for all processes together, from the container's start to its end, and null where nothing could be read:
     CPU time and the time for which the CPU limit held the program up, in seconds, and the true peaks of memory, page cache and
-    tmpfs included, and of processes and threads. ``source`` says where each figure is from.
+    tmpfs included, and of processes and threads. ``source`` says where each figure is from, ``missing`` why one is null.
     """
 
     cpu_percent: Usage | None
@@ -90,6 +90,7 @@ class Metrics:
     memory_peak_bytes: int | None = None
     pids_peak: int | None = None
     source: Mapping[str, str] = field(factory=dict)
+    missing: Mapping[str, str] = field(factory=dict)
 
 
 @frozen

@@ -15,12 +15,19 @@ def _seconds(value: float) -> float:
 
 @define
 class Tally:
-    """Each figure with the source that said most of it: none ever falls, so the largest is the last, or the top of a peak."""
+    """Each figure with the source that said most of it: none ever falls, so the largest is the last, or the top of a peak.
+
+    ``missing`` says why a figure is not known, ``uncounted`` why the kernel's are not known at all.
+    """
 
     figures: dict[Figure, tuple[float, str]] = field(factory=dict)
+    missing: dict[Figure, str] = field(factory=dict)
+    uncounted: str = ""
 
-    def add(self, counted: Counted | None) -> None:
-        """Take one more reading into account."""
+    def add(self, counted: Counted | None, uncounted: str = "") -> None:
+        """Take one more reading into account, or the reason why there is none."""
+        self.uncounted = self.uncounted or uncounted
+        self.missing.update(counted.missing if counted else {})
         for figure, value in (counted.figures if counted else {}).items():
             if counted and value >= self.get(figure, 0):
                 self.figures[figure] = (value, counted.source)
@@ -32,7 +39,11 @@ class Tally:
     def with_(self, other: "Tally") -> "Tally":
         """Both together."""
         theirs = {figure: said for figure, said in other.figures.copy().items() if said[0] > self.get(figure, -1)}
-        return Tally({**self.figures, **theirs})
+        return Tally({**self.figures, **theirs}, {**other.missing, **self.missing}, self.uncounted or other.uncounted)
+
+    def lacks(self, figure: Figure) -> str:
+        """Why a figure is not known."""
+        return self.missing.get(figure) or self.uncounted or _LACKS.get(figure, "the program ended before it could be read")
 
 
 @define
@@ -68,10 +79,12 @@ class Meter:
             self.samples,
             round(duration, 3),
             source={"duration_s": "engine", **sampled, **{figure.value: source for figure, (_, source) in known.items()}},
+            missing={figure.value: tally.lacks(figure) for figure in _MEASURES if figure not in known},
             **measured,
         )
 
 
+_LACKS = {Figure.THROTTLED: "it is counted only while the container runs, and the program ended before it could be read"}
 _MEASURES: dict[Figure, Callable[[float], float]] = {
     Figure.CPU_TIME: _seconds,
     Figure.THROTTLED: _seconds,

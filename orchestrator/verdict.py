@@ -50,13 +50,19 @@ class Facts:
         return None if number is None else signal.Signals(number).name
 
     @property
-    def out_of_memory(self) -> bool:
-        """Whether the kernel killed a process of it at its limit: the engine says so, or what the kernel counted does.
+    def kills(self) -> float:
+        """How many of its processes the kernel has killed for want of memory, as far as that was counted."""
+        return self.tally.get(Figure.OOM_KILLS, 0)
 
-        With version 2 of control groups engines are known to miss it, and Linux before 5.19 has no peak there.
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed a process of it at its limit: by the kernel's own count, or by the engine's word.
+
+        With version 2 of control groups the engine's word is late or missing at times, so either will do. A kill for want of
+        memory of the host, or of all tasks together, is none at the task's limit. Linux before 5.19 has no peak there.
         """
         at_limit = self.tally.get(Figure.MEMORY_PEAK, 0) >= self.limits.memory - _PAGES
-        counted = (at_limit or self.tally.get(Figure.MEMORY_REFUSED, 0) > 0) and self.tally.get(Figure.OOM_KILLS, 0) > 0
+        counted = self.kills > 0 and (at_limit or self.tally.get(Figure.MEMORY_REFUSED, 0) > 0)
         return self.state.oom_killed or self.noted.out_of_memory or counted
 
     @property
@@ -117,7 +123,7 @@ def _ended_by(facts: Facts) -> str:
     """
     if facts.ended_for and facts.signal in _ANYBODYS and not facts.too_late:
         return "worker"
-    if facts.out_of_memory and facts.signal == "SIGKILL":
+    if (facts.out_of_memory or facts.kills > 0) and facts.signal == "SIGKILL":
         return "kernel"
     if facts.signal and facts.signal in facts.noted.signals:
         return "engine"
@@ -136,6 +142,7 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
     limits = facts.limits
     which = f"{cause}, cpu" if facts.out_of_cpu and cause is Cause.TIMEOUT else cause
     which = f"{cause}, inside" if cause is Cause.OOM and facts.signal != "SIGKILL" else which
+    which = f"{cause}, host" if cause is Cause.SIGNAL and _ended_by(facts) == "kernel" else which
     return (_TOO_LATE if facts.ended_for and facts.too_late else _SENTENCES)[which].format(
         code=facts.state.exit_code,
         signal=facts.signal,
@@ -150,6 +157,10 @@ _SENTENCES: dict[str | None, str] = {
     None: "the program exited with status 0",
     Cause.EXIT: "the program exited with status {code}",
     Cause.SIGNAL: "the program was ended by {signal} (exit status {code})",
+    f"{Cause.SIGNAL}, host": (
+        "the kernel ended the program by {signal} below its memory limit of {memory}: "
+        "the host, or the group of all tasks, was out of memory"
+    ),
     Cause.OOM: "the kernel ended the program at its memory limit of {memory}",
     f"{Cause.OOM}, inside": "the kernel ended a process of it at the memory limit of {memory}; the program exited with {code}",
     Cause.OUTPUT_LIMIT: "the program was ended because a stream passed its limit of {output}",

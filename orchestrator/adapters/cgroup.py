@@ -1,11 +1,11 @@
-"""The control groups of this host: one above each container, which goes on counting when the container has ended.
+"""The control groups of this host, read from files. Knows no engine and no task.
 
-They are used only where the engine is on this host and makes groups as plain folders. Knows files, no engine and no task.
+A group above a container goes on counting when the container has ended.
 """
 
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,9 +24,9 @@ class Cgroups:
 
     @property
     def usable(self) -> bool:
-        """Whether this process sees the groups of the whole host, not only those of its own container, and may remove them."""
+        """Whether this process sees the groups of the whole host and may make and remove some."""
         probe = f"orchestrator-probe-{time.monotonic_ns()}"
-        folders = [top / probe for top in self._tops()] if self._whole else []
+        folders = [top / probe for top in self._tops()] if self.whole else []
         try:
             for folder in folders:
                 folder.mkdir()
@@ -36,19 +36,27 @@ class Cgroups:
             self.remove(probe)
         return bool(folders)
 
-    def count(self, group: str) -> Counted | None:
-        """What the group and those in it have counted so far; None when nothing ran in it that this process could see."""
-        version, table = (2, _V2) if self._unified else (1, _V1)
+    def count(self, group: str, before: Mapping[Figure, float] | None = None) -> Counted | None:
+        """What the group and those in it have counted so far; None when nothing ran in it that this process could see.
+
+        ``before`` is what it had counted when it was given to this container, where it served others.
+        """
+        version, table = (2, _V2) if self.unified else (1, _V1)
         read = {figure: self._most(group, figure, *where) for figure, where in table.items()}
         figures = {figure: value for figure, value in read.items() if value is not None}
         if Figure.PIDS_PEAK in figures:
             figures[Figure.PIDS_PEAK] = max(figures[Figure.PIDS_PEAK] - 1, 0)
-        return Counted(f"cgroup v{version}", figures) if figures.get(Figure.CPU_TIME) else None
+        figures = _since(before, figures) if before else figures
+        missing = {figure: why for figure, why in _LACKS.items() if figure not in figures and read[figure] is None}
+        if before:
+            missing |= {figure: _HIDDEN for figure in _PEAKS if read[figure] is not None and figure not in figures}
+        return Counted(f"cgroup v{version}", figures, missing) if figures.get(Figure.CPU_TIME) else None
 
     def own(self, container: str, parent: str) -> dict[str, Path]:
         """What its own group may be, in ``parent`` or where engines put it by themselves; each with its folder."""
-        groups = [f"{parent}/{container}"] if parent else [f"system.slice/docker-{container}.scope", f"docker/{container}"]
-        return {group: self.root / ("" if self._unified else "memory") / group for group in groups}
+        groups = [f"{parent}/docker-{container}.scope", f"{parent}/{container}"] if parent else []
+        groups += [f"system.slice/docker-{container}.scope", f"docker/{container}"]
+        return {group: self.root / ("" if self.unified else "memory") / group for group in groups}
 
     def remove(self, group: str) -> None:
         """Remove the group, where it is there and nothing runs in it any more."""
@@ -63,42 +71,65 @@ class Cgroups:
         """Whether the group is there."""
         return any(self._folders(group))
 
-    def owned(self, owner: str, prefix: str) -> Iterator[tuple[str, float]]:
-        """The containers of ``owner`` that have a group, by name, and seconds since it was last changed."""
-        for group in self._all():
-            name, _, tail = group.rpartition(".")
-            if name.startswith(prefix) and tail == _digest(owner):
-                for folder in list(self._folders(group))[:1]:
-                    with suppress(OSError):
-                        yield name, time.time() - folder.stat().st_mtime
+    def below(self, parent: str = "") -> Iterator[tuple[str, float]]:
+        """The names of the groups in a group, and seconds since each was last changed."""
+        found: dict[str, float] = {}
+        for top in self._tops():
+            for each in _inside(top / parent):
+                with suppress(OSError):
+                    found.setdefault(each.name, time.time() - each.stat().st_mtime)
+        yield from found.items()
+
+    def populated(self, group: str) -> bool:
+        """Whether a process runs in the group or below it. Version 2 only."""
+        return _figure(self.root / group / "cgroup.events", "populated") == 1
+
+    def limits(self, group: str) -> dict[str, str]:
+        """The limits on a group that are set, by the kernel's names. Version 2 only."""
+        found: dict[str, str] = {}
+        for name, unset in _UNSET.items():
+            with suppress(OSError):
+                value = (self.root / group / name).read_text().strip()
+                found |= {name: value} if value not in unset else {}
+        return found
 
     def _most(self, group: str, figure: Figure, controller: str, file: str, key: str | None, unit: float) -> float | None:
         """The largest of a figure in the group and in that of the container inside.
 
-        With a ``key`` it is counted only where the limit is, and none is unknown once the container's own group is gone; of
-        events none is unknown before, too, for one may come yet.
+        With a ``key`` it is counted only where the limit is, and none is unknown once the container's own group is gone. Of
+        events none is unknown while the container is there, for one may come yet; a group that counts those below it knows at
+        the end.
         """
-        folder = self.root / ("" if self._unified else controller) / group
+        folder = self.root / ("" if self.unified else controller) / group
         inside = _inside(folder)
         found = [_figure(each / file, key) for each in (folder, *inside)]
         values = [value for value in found if value is not None]
-        known = values and (any(values) or key is None or (inside and figure not in _EVENTS))
-        return max(values) * unit if known else None
+        event = figure in _EVENTS
+        none_known = key is None or (not inside and self._counts_below(folder / file) if event else bool(inside))
+        return max(values) * unit if values and (any(values) or none_known) else None
+
+    def _counts_below(self, file: Path) -> bool:
+        """Whether a file of events counts those of the groups below: the kernel then has a file of the local ones beside it."""
+        return self.unified and file.with_name(f"{file.name}.local").exists()
 
     @property
-    def _whole(self) -> bool:
-        """The topmost group of a host has what none below it has, and the other way round."""
-        if self._unified:
+    def whole(self) -> bool:
+        """Whether this process sees the groups of the whole host, not only those of its own container.
+
+        The topmost group of a host has what none below it has, and the other way round.
+        """
+        if self.unified:
             return not (self.root / "cgroup.type").exists()
         return all((top / "release_agent").exists() for top in self._tops() if (top / "tasks").exists())
 
     @property
-    def _unified(self) -> bool:
+    def unified(self) -> bool:
+        """Whether this is version 2, with one folder for all controllers."""
         return (self.root / "cgroup.controllers").exists()
 
     def _tops(self) -> list[Path]:
         """Where groups of ours are: of names for one and the same folder, as ``cpu`` for ``cpu,cpuacct``, the real one."""
-        if self._unified:
+        if self.unified:
             return [self.root]
         return [top for top in _inside(self.root) if (top / "tasks").exists() or (top / "cgroup.procs").exists()]
 
@@ -106,19 +137,21 @@ class Cgroups:
         with suppress(OSError):
             yield from (folder for top in self._tops() if (folder := top / group).is_dir())
 
-    def _all(self) -> set[str]:
-        with suppress(OSError):
-            return {group.name for top in self._tops() for group in _inside(top)}
-        return set()
-
 
 def group_name(container: str, owner: str | None) -> str:
     """The group of a container; ``owner`` keeps installations that share an engine apart."""
-    return f"{container}.{_digest(owner)}" if owner else container
+    return f"{container}.{digest(owner)}" if owner else container
 
 
-def _digest(owner: str) -> str:
+def digest(owner: str) -> str:
+    """Eight hex digits that stand for an installation in the names of its groups."""
     return f"{zlib.crc32(owner.encode()):08x}"
+
+
+def _since(before: Mapping[Figure, float], now: Mapping[Figure, float]) -> dict[Figure, float]:
+    """What has come on top; a peak is known only where it is higher than all before."""
+    peaks = {figure: value for figure, value in now.items() if figure in _PEAKS and value > before.get(figure, 0)}
+    return peaks | {figure: value - before.get(figure, 0) for figure, value in now.items() if figure not in _PEAKS}
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -137,6 +170,19 @@ def _figure(file: Path, key: str | None) -> float | None:
         return None
 
 
+_PEAKS = {Figure.MEMORY_PEAK, Figure.PIDS_PEAK}
+_LACKS = {
+    Figure.MEMORY_PEAK: "this kernel does not keep it, Linux 5.19 and later do",
+    Figure.PIDS_PEAK: "this kernel does not keep it, Linux 6.1 and later do",
+}
+_HIDDEN = "an earlier task in the same slice went higher; a worker that is root gives each task a slice"
+_UNSET: Mapping[str, set[str]] = {
+    "memory.max": {"max"},
+    "memory.high": {"max"},
+    "cpu.max": {"max 100000"},
+    "cpu.weight": {"100"},
+    "pids.max": {"max"},
+}
 _EVENTS = {Figure.MEMORY_REFUSED, Figure.OOM_KILLS, Figure.PIDS_REFUSED}
 _V1 = {
     Figure.CPU_TIME: ("cpuacct", "cpuacct.usage", None, 1e-9),

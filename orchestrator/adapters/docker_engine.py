@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
+from attrs import evolve
+
 from orchestrator.adapters import (
     docker_attach,
     docker_deaths,
@@ -109,7 +111,8 @@ class DockerEngine:
     def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
         reading = self._read(container)
-        return container_state(reading, self._clock.now(), self._groups.count(reading))
+        state = container_state(reading, self._clock.now(), self._groups.count(reading))
+        return evolve(state, uncounted=self._groups.reason) if state.counted is None else state
 
     def wait(self, container: str, timeout: float) -> ContainerState:
         """See ports.Engine. What the engine answers to wait is not believed, be it an exit or a cut: the state decides."""
@@ -179,7 +182,9 @@ class DockerEngine:
 
     def _make(self, plan: ContainerPlan) -> Created:
         network = docker_network.ours(self._client) if plan.network else ""
-        config = container_config(plan, self._images.volumes(plan.image), self._groups.parent(plan), network)
+        parent = self._groups.parent(plan)
+        labelled = evolve(plan, labels={**plan.labels, **parent.labels})
+        config = container_config(labelled, self._images.volumes(plan.image), parent.name, network)
         with translated(wishes=True):
             answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
         return Created(answer["Id"], adopted=False)

@@ -25,14 +25,17 @@ _SIZE = re.compile(r"(?:^|,)size=(\d+)(?:,|$)")
 class HostFootprint:
     """Implements ports.Footprint, for the container of an answer to inspect.
 
-    ``parent`` is the group that was made for it, which counts on when its own is gone; empty where none was.
+    ``parent`` is the folder of the group that its own is in, empty where that is not known. ``count`` reads the group that was
+    made for it, which counts on when its own is gone; None where none was.
     """
 
-    def __init__(self, cgroups: Cgroups, reading: Reading, parent: str) -> None:
+    def __init__(
+        self, cgroups: Cgroups, reading: Reading, parent: str, count: Callable[[], Counted | None] | None = None
+    ) -> None:
         self._held: dict[str, int] = {}
         self._full: list[str] = []
         self._cgroups = cgroups
-        self._parent = parent
+        self._count = count
         self._places = cgroups.own(reading["Id"], parent)
         self._folders = _folders(reading) if os.geteuid() == 0 else {}
 
@@ -67,8 +70,8 @@ class HostFootprint:
 
     def counted(self) -> Counted | None:
         """See ports.Footprint."""
-        if self._parent:
-            return self._cgroups.count(self._parent)
+        if self._count:
+            return self._count()
         own, processes = self._found()
         counted = self._cgroups.count(own) if processes else None
         return counted and evolve(counted, source=f"{counted.source}, while it ran")

@@ -58,10 +58,14 @@ class Figure(StrEnum):
 
 @frozen
 class Counted:
-    """Figures from one source. None of them ever falls; those that the source does not have are left out."""
+    """Figures from one source. None of them ever falls; those that the source does not have are left out.
+
+    ``missing`` says why, where it is known.
+    """
 
     source: str
     figures: Mapping[Figure, float]
+    missing: Mapping[Figure, str] = field(factory=dict)
 
 
 @frozen
@@ -70,7 +74,7 @@ class ContainerState:
 
     ``error`` is the engine's own complaint when it could not run the program. ``exit_code`` is meaningless before EXITED.
     ``removing`` says that somebody has begun to remove it, which kills the program if it runs.
-    ``counted`` is what the kernel has counted, where this process can read it, also after the exit.
+    ``counted`` is what the kernel has counted, where this process can read it, also after the exit; ``uncounted`` says why not.
     """
 
     id: str
@@ -83,6 +87,7 @@ class ContainerState:
     finished_at: datetime | None = None
     labels: Mapping[str, str] = field(factory=dict)
     counted: Counted | None = None
+    uncounted: str = ""
     removing: bool = False
 
     @property

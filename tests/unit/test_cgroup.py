@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.cgroup import Cgroups, group_name
+from orchestrator.adapters.cgroup import Cgroups
 from orchestrator.ports import Counted, Figure
 
 GROUP = "orchestrator-t1-1"
@@ -78,6 +78,31 @@ def test_that_nothing_has_happened_is_not_known_while_a_program_runs(tmp_path: P
     assert counted.figures == pytest.approx({**LASTING, Figure.THROTTLED: 0})
 
 
+def test_a_group_that_counts_those_below_it_knows_at_the_end_that_nothing_happened(tmp_path: Path) -> None:
+    """As slices do. A kernel before 6.11 has no such file for refused processes, and says nothing of them."""
+    quiet = {f"{GROUP}/memory.events": "oom 0\noom_kill 0\n", f"{GROUP}/pids.events": "max 0\n"}
+    older = _tree(tmp_path, V2, quiet, {f"{GROUP}/memory.events.local": "oom 0\noom_kill 0\n"}).count(GROUP)
+    newer = _tree(tmp_path, {f"{GROUP}/pids.events.local": "max 0\n"}).count(GROUP)
+    running = _tree(tmp_path, V2_INSIDE).count(GROUP)
+    none = {Figure.MEMORY_REFUSED: 0.0, Figure.OOM_KILLS: 0.0}
+    assert older == Counted("cgroup v2", pytest.approx(LASTING | none))
+    assert newer == Counted("cgroup v2", pytest.approx(LASTING | none | {Figure.PIDS_REFUSED: 0.0}))
+    assert running == Counted("cgroup v2", pytest.approx(LASTING | {Figure.THROTTLED: 0.25}))
+
+
+def test_what_a_group_had_counted_for_others_is_taken_off(tmp_path: Path) -> None:
+    """A peak is known only when it is the highest of all; why not is said."""
+    groups = _tree(tmp_path, V2)
+    before = {Figure.CPU_TIME: 1.25, Figure.MEMORY_PEAK: 121069568.0, Figure.PIDS_PEAK: 19.0, Figure.OOM_KILLS: 2.0}
+    counted = groups.count(GROUP, before)
+    assert counted
+    assert counted.figures == pytest.approx(
+        {Figure.CPU_TIME: 0.25, Figure.PIDS_PEAK: 20, Figure.OOM_KILLS: 0, Figure.PIDS_REFUSED: 7, Figure.MEMORY_REFUSED: 3}
+    )
+    assert "an earlier task" in counted.missing[Figure.MEMORY_PEAK]
+    assert groups.count(GROUP, {Figure.CPU_TIME: 1.5}) is None
+
+
 @pytest.mark.parametrize(
     "changed", [{}, {f"cpuacct/{GROUP}/cpuacct.usage": "0\n"}, {f"cpuacct/{GROUP}/cpuacct.usage": "soon\n"}]
 )
@@ -96,6 +121,7 @@ def test_an_older_kernel_has_fewer_figures(tmp_path: Path, files: Mapping[str, s
     assert whole
     assert counted
     assert counted.figures.keys() == whole.figures.keys() - missing
+    assert counted.missing.keys() == missing
 
 
 def test_a_group_is_removed_from_every_controller(tmp_path: Path) -> None:
@@ -110,15 +136,16 @@ def test_a_group_is_removed_from_every_controller(tmp_path: Path) -> None:
     assert [folder.name for folder in tmp_path.rglob("*") if folder.is_dir() and folder.parent != tmp_path] == ["another"]
 
 
-def test_groups_are_found_by_their_container_and_owner(tmp_path: Path) -> None:
-    """And without those of containers with longer names."""
-    mine, theirs, missing = (group_name(GROUP, owner) for owner in ("mine", "theirs", "nobody"))
-    longer = [group_name(f"{GROUP}1", "mine"), group_name(f"{GROUP}.00000000-1", "mine"), f"{GROUP}.0000000g"]
-    for name in [GROUP, mine, theirs, *longer]:
-        (tmp_path / "pids" / name).mkdir(parents=True)
-    (tmp_path / "pids" / "tasks").touch()
-    assert (Cgroups(tmp_path).has(mine), Cgroups(tmp_path).has(missing)) == (True, False)
-    assert [name for name, age in Cgroups(tmp_path).owned("theirs", "orchestrator-") if age < 60] == [GROUP]
+def test_the_groups_in_a_group_are_listed_once_with_their_age(tmp_path: Path) -> None:
+    """Though version 1 has a folder of it for each controller."""
+    for controller in ("pids", "cpu"):
+        (tmp_path / controller / "all" / GROUP).mkdir(parents=True)
+        (tmp_path / controller / "tasks").touch()
+    groups = Cgroups(tmp_path)
+    assert (groups.has(f"all/{GROUP}"), groups.has("all/another")) == (True, False)
+    assert [name for name, age in groups.below("all") if age < 60] == [GROUP]
+    assert [name for name, _ in groups.below()] == ["all"]
+    assert list(groups.below("none")) == []
 
 
 def test_groups_are_used_only_where_they_can_be_made_and_removed(tmp_path: Path) -> None:

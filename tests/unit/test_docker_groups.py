@@ -1,12 +1,15 @@
-"""Which containers get a control group of their own, and that it goes with them."""
+"""Which containers get a control group above their own, and that it goes with them."""
 
+import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from orchestrator.adapters import docker_groups
 from orchestrator.adapters.cgroup import Cgroups, group_name
+from orchestrator.adapters.cgroup_parents import Slices, SlotSlices
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.errors import InfrastructureError
@@ -59,3 +62,106 @@ def test_the_group_of_another_deployments_container_of_the_same_name_stays(tmp_p
     with StubEngine(tmp_path, {"GET /info": says(200, HERE)}) as stub:
         Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).remove(NAME, "ours")
     assert (ours.exists(), theirs.exists()) == (False, True)
+
+
+class _Refusing:
+    """A service manager that says why not."""
+
+    def __init__(self, refusal: str) -> None:
+        self._refusal = refusal
+
+    def refusal(self) -> str:
+        """As asked for."""
+        return self._refusal
+
+
+@pytest.mark.parametrize(
+    ("refusal", "container", "way", "reason"),
+    [
+        ("", "", Slices, ""),
+        ("no", "", SlotSlices, "no, so a peak is known only when it is the highest"),
+        ("no", "c1", type(None), "no: give the worker's container the bus's socket"),
+    ],
+    ids=["root", "an ordinary user", "a container without the bus"],
+)
+def test_with_systemd_it_depends_on_who_may_stop_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: str, container: str, way: type, reason: str
+) -> None:
+    """And says what is missing."""
+    monkeypatch.setattr(docker_groups, "own_container", lambda: container)
+    (tmp_path / "cgroup.controllers").touch()
+    with StubEngine(tmp_path, {"GET /info": says(200, {**HERE, "CgroupDriver": "systemd"})}) as stub:
+        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(refusal))  # type: ignore[arg-type]
+        assert isinstance(groups.parents, way)
+        assert groups.reason.startswith(reason)
+        assert bool(groups.reason) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("info", "unified", "reason"),
+    [
+        ({**HERE, "Name": "elsewhere"}, True, "the engine runs on another host"),
+        ({**HERE, "CgroupDriver": "systemd"}, False, "the engine's cgroup driver is systemd with cgroup v1"),
+        ({**HERE, "CgroupDriver": "none"}, True, "the engine's cgroup driver is none"),
+    ],
+)
+def test_where_there_is_none_the_reason_is_said(tmp_path: Path, info: Mapping[str, str], reason: str, *, unified: bool) -> None:
+    """Figures are null then, never guessed."""
+    if unified:
+        (tmp_path / "cgroup.controllers").touch()
+    else:
+        _root(tmp_path)
+    with StubEngine(tmp_path, {"GET /info": says(200, info)}) as stub:
+        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path))
+        assert not groups.used
+        assert groups.reason.startswith(reason)
+    assert Groups(DockerClient("tcp://127.0.0.1:1", 1.0), Cgroups(tmp_path)).reason.startswith("the engine is reached over")
+
+
+def test_a_worker_in_a_container_of_the_engine_is_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its host name is another, but the engine knows its container."""
+    (tmp_path / "cgroup.controllers").touch()
+    monkeypatch.setattr(docker_groups, "own_container", lambda: "c1")
+    info = {"Name": "elsewhere", "CgroupDriver": "systemd"}
+    script = {"GET /info": says(200, info), "GET /containers/c1/json": says(200, {"Id": "c1"})}
+    with StubEngine(tmp_path, script) as stub:
+        units = _Refusing("")
+        assert Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), units).used  # type: ignore[arg-type]
+
+
+def test_the_container_of_this_process_is_told_by_its_mounts(tmp_path: Path) -> None:
+    """The engine mounts files of the container's into it."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"591 560 254:0 /var/lib/docker/containers/{'ab' * 32}/hostname /etc/hostname rw - ext4 /dev/vda rw\n")
+    assert docker_groups.own_container(mounts) == "ab" * 32
+    mounts.write_text("22 1 254:0 / / rw - ext4 /dev/vda rw\n")
+    assert docker_groups.own_container(mounts) == docker_groups.own_container(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "command", "parent"),
+    [
+        (None, None, ""),
+        ("{}", None, ""),
+        ("[]", None, ""),
+        ("not json", None, ""),
+        ('{"cgroup-parent": "/tenant/"}', None, "tenant"),
+        ('{"cgroup-parent": "tenant.slice"}', None, "tenant.slice"),
+        ("{}", ["dockerd", "--cgroup-parent=a.slice"], "a.slice"),
+        ("{}", ["dockerd", "--cgroup-parent", "/b", "-H", "x"], "b"),
+        ('{"cgroup-parent": "c"}', ["dockerd"], "c"),
+    ],
+)
+def test_the_engines_own_parent_is_in_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str | None, command: list[str] | None, parent: str
+) -> None:
+    """In the file or on the command line of the process that runs."""
+    settings, pid = tmp_path / "daemon.json", tmp_path / "docker.pid"
+    if config is not None:
+        settings.write_text(config)
+    if command is not None:
+        pid.write_text(str(os.getpid()))
+        (tmp_path / str(os.getpid())).mkdir()
+        (tmp_path / str(os.getpid()) / "cmdline").write_bytes(b"\0".join(word.encode() for word in command))
+        monkeypatch.setattr(docker_groups, "_PROC", tmp_path)
+    assert docker_groups.default_parent(settings, pid) == parent

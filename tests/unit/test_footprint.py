@@ -41,7 +41,7 @@ def test_the_group_that_the_engine_chose_is_found(tmp_path: Path, group: str) ->
 def test_of_a_group_of_ours_the_whole_is_counted(tmp_path: Path) -> None:
     """The container's own group is inside, and may be gone."""
     cgroups = _group(tmp_path, "orchestrator-t-1.x", "")
-    counted = HostFootprint(cgroups, READING, "orchestrator-t-1.x").counted()
+    counted = HostFootprint(cgroups, READING, "orchestrator-t-1.x", lambda: cgroups.count("orchestrator-t-1.x")).counted()
     assert counted
     assert (counted.source, counted.figures[Figure.MEMORY_PEAK]) == ("cgroup v2", 4096)
 

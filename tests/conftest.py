@@ -10,6 +10,7 @@ from loguru import logger
 
 from orchestrator.embedded import Embedded
 from orchestrator.settings import Settings
+from tests.support import pace
 from tests.support.faults import Killed
 from tests.support.servers import Corner, corners
 
@@ -35,7 +36,7 @@ def _threads_of_the_dead_are_silent() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Valkey, SecantusDB and SeaweedFS, shared by all tests of the session; a test that stops one starts its own."""
-    with Embedded(tmp_path_factory.mktemp("servers")) as embedded:
+    with Embedded(tmp_path_factory.mktemp("servers"), patience=pace.seconds(30)) as embedded:
         yield embedded
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.adapters.clients import minio_client
 from orchestrator.embedded import Embedded
+from tests.support import pace
 from tests.support.containers import library
 from tests.support.installation import Installation
 from tests.support.servers import corners
@@ -67,11 +68,11 @@ def test_files_are_stored_whole_and_nothing_is_left(installation: Installation) 
 
 
 @pytest.mark.parametrize(
-    ("script", "status"), [("echo x >/out/a; exit 3", "failed"), ("echo x >/out/a; sleep 60", "timed_out")]
+    ("script", "status"), [("echo x >/out/a; exit 3", "failed"), (f"echo x >/out/a; sleep {pace.seconds(60)}", "timed_out")]
 )
 def test_files_are_kept_of_programs_that_did_not_succeed(installation: Installation, script: str, status: str) -> None:
     """They tell why."""
-    document = installation.ended(installation.submit(script, artifacts=["."], limits={"timeout": 2}))
+    document = installation.ended(installation.submit(script, artifacts=["."], limits={"timeout": pace.seconds(2)}))
     assert document["status"] == status
     assert content(installation, document, "a") == b"x\n"
 
@@ -80,10 +81,11 @@ def test_a_worker_that_takes_over_stores_the_files(servers: Embedded, tmp_path_f
     """The first one is killed while the program runs; what it wrote before and after is there."""
     folder = tmp_path_factory.mktemp("killed")
     corner = next(corners(servers.environment))
-    own = {"SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never", "LEASE_TTL": "2", "SWEEP_INTERVAL": "0.5"}
-    installation = Installation({**corner.environment, **own}, folder)
+    own = {"SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}
+    hasty = {"LEASE_TTL": str(pace.seconds(2)), "SWEEP_INTERVAL": "0.5"}
+    installation = Installation({**corner.environment, **own, **hasty}, folder)
     first = installation.start()
-    task_id = installation.submit("echo early >/out/a; sleep 4; echo late >/out/b", artifacts=["."])
+    task_id = installation.submit(f"echo early >/out/a; sleep {pace.seconds(4)}; echo late >/out/b", artifacts=["."])
     until(lambda: installation.document(task_id)["status"] == "running")
     first.kill()
     first.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.health import Health, serve
+from tests.support import pace
 from tests.support.containers import library
 from tests.support.up import IMAGE, ORCHESTRATOR, Up, call, clean_environment
 
@@ -85,7 +86,7 @@ def test_a_whole_task_comes_from_stdin(up: Up) -> None:
 def test_ctrl_c_leaves_the_task_to_the_worker(up: Up) -> None:
     """Whoever follows may go; the task ends as it would have."""
     follower = subprocess.Popen(
-        [*ORCHESTRATOR, "run", "--id", "left-alone", "-i", IMAGE, "sh", "-c", "sleep 1; echo done"],
+        [*ORCHESTRATOR, "run", "--id", "left-alone", "-i", IMAGE, "sh", "-c", f"sleep {pace.seconds(1)}; echo done"],
         cwd=up.folder,
         env=clean_environment(),
         stdin=subprocess.DEVNULL,
@@ -106,7 +107,7 @@ def test_ctrl_c_leaves_the_task_to_the_worker(up: Up) -> None:
 def test_progress_lives_in_a_terminal_and_leaves_stdout_alone(up: Up) -> None:
     """What is piped is the program's output, whatever is shown meanwhile."""
     ours, theirs = pty.openpty()
-    command = [*ORCHESTRATOR, "run", IMAGE, "sh", "-c", "sleep 1; echo hello"]
+    command = [*ORCHESTRATOR, "run", IMAGE, "sh", "-c", f"sleep {pace.seconds(1)}; echo hello"]
     with subprocess.Popen(
         command, cwd=up.folder, env=clean_environment(TERM="xterm"), stdout=subprocess.PIPE, stderr=theirs
     ) as process:

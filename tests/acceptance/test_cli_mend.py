@@ -13,6 +13,7 @@ from orchestrator.adapters.clients import redis_client
 from orchestrator.client import Client
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.run import container_name
+from tests.support import pace
 from tests.support.containers import IMAGE, library
 from tests.support.installation import Installation
 from tests.support.up import call
@@ -52,7 +53,7 @@ def test_a_task_that_runs_is_ended_by_its_worker_and_keeps_its_output(
 ) -> None:
     """The command returns at once; whoever watches sees the end."""
     installation.start()
-    assert orchestrator("submit", "--id", "runs", IMAGE, "sh", "-c", "echo begun; sleep 60").returncode == 0
+    assert orchestrator("submit", "--id", "runs", IMAGE, "sh", "-c", f"echo begun; sleep {pace.seconds(60)}").returncode == 0
     until(lambda: installation.document("runs")["status"] == "running")
     until(lambda: _logged("runs"))
     assert orchestrator("cancel", "runs").stdout == b"runs is running\n"

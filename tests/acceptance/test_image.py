@@ -15,6 +15,7 @@ from orchestrator.connect import connect
 from orchestrator.ports import Stream
 from orchestrator.settings import Settings
 from statemachine import TERMINAL, State
+from tests.support import pace
 from tests.support.servers import Corner
 from tests.support.worker_image import build
 from tests.support.worker_process import until
@@ -54,7 +55,7 @@ def worker(engine: docker.DockerClient, image: str, corner: Corner, settings_of_
         network_mode="host",
         volumes={str(socket): {"bind": "/var/run/docker.sock"}},
         group_add=[socket.stat().st_gid],
-        healthcheck={"interval": ONCE_A_SECOND},
+        healthcheck={"interval": ONCE_A_SECOND, "timeout": round(pace.seconds(10 * ONCE_A_SECOND))},
     )
     yield container
     print(container.logs().decode())  # noqa: T201  # pytest shows it when the test failed
@@ -80,7 +81,7 @@ def test_a_worker_in_a_container_runs_a_task(worker: Container, client: Client) 
 
     until(lambda: _health(worker) == "healthy", START)
     assert worker.exec_run(["id", "-u"]).output == b"10001\n"
-    worker.stop(timeout=30)
+    worker.stop(timeout=round(pace.seconds(30)))
     assert worker.wait()["StatusCode"] == 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.embedded import Embedded
+from tests.support import pace
 from tests.support.installation import Installation
 from tests.support.servers import corners
 from tests.support.worker_process import until
@@ -34,8 +35,8 @@ ENDINGS = [
     ("exit 3", {}, "failed", "exit", 3),
     (["no-such-program"], {}, "failed", "exit", 127),
     ("kill -SEGV $$", {}, "failed", "signal", 139),
-    ("echo before; sleep 60", {"limits": {"timeout": "1s"}}, "timed_out", "timeout", 143),
-    ("trap '' TERM; while :; do sleep 1; done", {"limits": {"timeout": 1}}, "timed_out", "timeout", 137),
+    (f"echo before; sleep {pace.seconds(60)}", {"limits": {"timeout": f"{pace.seconds(1)}s"}}, "timed_out", "timeout", 143),
+    ("trap '' TERM; while :; do sleep 1; done", {"limits": {"timeout": pace.seconds(1)}}, "timed_out", "timeout", 137),
     ("tail /dev/zero", {"limits": {"memory": "16m"}}, "failed", "oom", 137),
     ("yes", {"limits": {"output": "64k"}}, "failed", "output_limit", 137),
     ("true", {"image": "orchestrator-nowhere:9"}, "failed", "image", None),
@@ -99,7 +100,7 @@ def test_the_container_is_locked_down_by_default(installation: Installation) -> 
 
 def test_a_program_that_runs_for_seconds_is_sampled(installation: Installation) -> None:
     """CPU of a busy loop and its memory, at most about the limit of one CPU."""
-    document = installation.ended(installation.submit("timeout 4 sh -c 'while :; do :; done'; true"))
+    document = installation.ended(installation.submit(f"timeout {pace.seconds(4):.0f} sh -c 'while :; do :; done'; true"))
     metrics = document["metrics"]
     assert metrics["samples"] >= 1
     assert 0 < metrics["cpu_percent"]["avg"] <= metrics["cpu_percent"]["max"] < 150
@@ -130,7 +131,7 @@ def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_
     documents = [installation.ended(task_id) for task_id in ids]
     assert [document["status"] for document in documents] == ["succeeded"] * 3
     assert [installation.object(document, "stdout")[0] for document in documents] == [b"0\n", b"1\n", b"2\n"]
-    installation.workers[0].wait(60)
+    installation.workers[0].wait(pace.seconds(60))
     lines = [json.loads(line) for line in (folder / "worker-0.log").read_text().splitlines() if line.startswith("{")]
     assert {line["task"] for line in lines if "task" in line} == set(ids)
     corner.wipe()

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.cli.environment import DATA, FILE
 from orchestrator.embedded import Embedded
+from tests.support import pace
 from tests.support.containers import library
 from tests.support.up import IMAGE, Up
 from tests.support.worker_process import until
@@ -83,7 +84,7 @@ def test_a_server_that_is_set_is_used_and_not_started(tmp_path: Path, servers: E
 
 def test_the_first_signal_lets_running_tasks_end(tmp_path: Path) -> None:
     """With the servers still there to take their result, which the next start finds."""
-    with Up(tmp_path) as up, a_running_task(up, "sleep 2; echo done"):
+    with Up(tmp_path) as up, a_running_task(up, f"sleep {pace.seconds(2)}; echo done"):
         up.process.send_signal(signal.SIGTERM)
         assert up.end() == 0
         assert not any(is_alive(up.pid(name)) for name in SERVERS)
@@ -94,7 +95,7 @@ def test_the_first_signal_lets_running_tasks_end(tmp_path: Path) -> None:
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     """Servers and worker are gone at once; the next start goes on with the task, whose program never noticed."""
-    with Up(tmp_path) as up, a_running_task(up, "sleep 8; echo done"):
+    with Up(tmp_path) as up, a_running_task(up, f"sleep {pace.seconds(8)}; echo done"):
         up.process.send_signal(signal.SIGINT)
         up.hear("Ctrl-C again")
         up.process.send_signal(signal.SIGINT)

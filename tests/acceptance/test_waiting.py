@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client import Client
+from tests.support import pace
 from tests.support.installation import Installation
 from tests.support.servers import Corner
 from tests.support.worker_process import until
@@ -27,7 +28,7 @@ def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
 
 def test_small_tasks_run_while_a_large_one_waits_for_each_slot(installation: Installation, client: Client) -> None:
     """One that waits for room takes no slot; those that fit run one after another beside the first."""
-    first = installation.submit("sleep 60", **LARGE)
+    first = installation.submit(f"sleep {pace.seconds(60)}", **LARGE)
     until(lambda: installation.document(first)["status"] == "running")
     waiting = [installation.submit("true", **LARGE) for _ in range(SLOTS - 1)]
     for small in [installation.submit("true", **SMALL) for _ in range(3)]:

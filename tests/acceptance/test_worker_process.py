@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rq.job import Job, JobStatus
 
+from tests.support import pace
 from tests.support.worker_process import Notes, Start, Valkey, until
 
 
@@ -40,7 +41,7 @@ def test_restarts_under_load_strand_nothing_and_start_nothing_twice(server: Valk
         notes.wait("begin", begun + 12)
         for each in pair:
             each.signal(signal.SIGTERM)
-        assert [each.process.wait(30) for each in pair] == [0, 0]
+        assert [each.ends() for each in pair] == [0, 0]
         assert notes.count("begin") == notes.count("end")
         assert not server.client.llen(server.queue.intermediate_queue_key)
     assert server.queue.count > 0
@@ -58,7 +59,7 @@ def test_stop_is_noticed_within_seconds_when_idle_and_when_all_slots_are_busy(
     """What runs is waited for; what waits is left to others."""
     idle, asked = worker(), time.monotonic()
     assert idle.stop() == 0
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - asked < pace.seconds(3)
     busy = worker(2)
     for number in range(3):
         server.put("hold", f"t{number}", str(tmp_path / "gate"))
@@ -66,9 +67,9 @@ def test_stop_is_noticed_within_seconds_when_idle_and_when_all_slots_are_busy(
     busy.signal(signal.SIGTERM)
     asked = time.monotonic()
     busy.says("stopping; 2 jobs run on")
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - asked < pace.seconds(3)
     (tmp_path / "gate").touch()
-    assert busy.process.wait(30) == 0
+    assert busy.ends() == 0
     assert len(notes.count("end")) == 2
     assert server.queue.count == 1
 
@@ -95,7 +96,7 @@ def test_job_of_a_worker_killed_between_taking_and_beginning_is_put_back(server:
     dead = worker(1, KILL_AFTER="3")
     for number in range(6):
         server.put("work", f"t{number}")
-    assert dead.process.wait(30) == -signal.SIGKILL
+    assert dead.ends() == -signal.SIGKILL
     assert server.client.llen(server.queue.intermediate_queue_key) == 1
     heir = worker()
     notes.wait("end", 6)
@@ -166,7 +167,7 @@ def test_starts_while_redis_is_away_and_stops_while_it_is_away(server: Valkey, w
     notes.wait("end", 1)
     server.kill()
     early.signal(signal.SIGTERM)
-    assert early.process.wait(30) == 0
+    assert early.ends() == 0
     server.start()
 
 

@@ -7,6 +7,7 @@ from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
 from orchestrator.embedded.ports import choose_ports
 from scripts import bench
+from tests.support import pace
 from tests.support.containers import library
 from tests.support.installation import Installation
 from tests.support.probes import asked
@@ -26,10 +27,10 @@ def running(installation: Installation, task_id: str) -> str:
 def test_a_drain_that_lasts_too_long_leaves_the_container_to_the_next_worker(installation: Installation) -> None:
     """After one SIGTERM: the exit code says so, and the program never notices."""
     leaving = installation.start(*WORKER, "--drain-timeout", "1s")
-    task_id = installation.submit("echo begun; sleep 6; echo ended")
+    task_id = installation.submit(f"echo begun; sleep {pace.seconds(6)}; echo ended")
     container = running(installation, task_id)
     leaving.send_signal(signal.SIGTERM)
-    assert leaving.wait(30) == HANDED_OVER == 3
+    assert leaving.wait(pace.seconds(30)) == HANDED_OVER == 3
     with library() as engine:
         assert engine.containers.get(container).status == "running"
     assert installation.document(task_id)["status"] == "running"
@@ -50,7 +51,7 @@ def test_probes_tell_an_idle_worker_from_one_that_drains(installation: Installat
     until(lambda: asked(f"{address}/readyz"))
     idle = {"alive": True, "draining": False, "tasks": 0}
     assert asked(f"{address}/healthz") == asked(f"{address}/readyz") == (200, idle)
-    task_id = installation.submit("sleep 60")
+    task_id = installation.submit(f"sleep {pace.seconds(60)}")
     running(installation, task_id)
     worker.send_signal(signal.SIGTERM)
     until(lambda: asked(f"{address}/readyz")[0] == 503)
@@ -58,7 +59,7 @@ def test_probes_tell_an_idle_worker_from_one_that_drains(installation: Installat
     assert asked(f"{address}/healthz") == (200, drains)
     assert asked(f"{address}/readyz") == (503, drains)
     client.cancel(task_id)
-    assert worker.wait(30) == 0
+    assert worker.wait(pace.seconds(30)) == 0
     assert installation.document(task_id)["cause"] == "cancelled"
     assert asked(f"{address}/healthz") is None
 

@@ -8,6 +8,7 @@ from rq.job import Job, JobStatus
 from orchestrator.worker_books import FAILURE_TTL, Bookkeeper
 from orchestrator.worker_link import Link, connect
 from orchestrator.worker_upkeep import Rescue, clean
+from tests.support import pace
 from tests.support.worker_process import Valkey, until
 
 
@@ -71,7 +72,7 @@ def test_beginning_waits_for_a_redis_that_is_away(server: Valkey) -> None:
     beginning.start()
     until(lambda: books.executions)
     server.start()
-    beginning.join(5)
+    beginning.join(pace.seconds(5))
     assert server.queue.started_job_registry.get_job_ids(cleanup=False) == [job.id]
     assert not server.client.llen(server.queue.intermediate_queue_key)
 

@@ -17,11 +17,12 @@ from orchestrator.event import Event
 from orchestrator.ports import EventBus
 from orchestrator.settings import Settings
 from statemachine import TERMINAL, State, Trigger
+from tests.support import pace
 
 NOON = datetime(2030, 5, 17, 12, 0, 0, 123000, tzinfo=UTC)
 FIRST = Event.queued("t1", NOON)
 LAST = Event("t1", 4, Trigger.UPLOAD, State.UPLOADING, State.FAILED, NOON, -9, Cause.SIGNAL, "it was ŧold to 🦀\n")
-PATIENCE = 10.0
+PATIENCE = pace.seconds(10.0)
 
 
 def heard(arriving: Iterator[Event | None], count: int) -> list[Event]:

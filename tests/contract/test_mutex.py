@@ -9,6 +9,7 @@ import pytest
 from orchestrator.adapters.redis_mutex import RedisMutex
 from orchestrator.ports import Mutex
 from orchestrator.settings import Settings
+from tests.support import pace
 
 TTL = 60.0
 
@@ -66,7 +67,7 @@ def test_a_lock_runs_out(settings: Settings) -> None:
     mutex = RedisMutex(settings)
     with mutex.hold("sweep", 0.2) as first:
         assert first
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + pace.seconds(10)
         held = False
         while not held:
             assert time.monotonic() < deadline

@@ -21,10 +21,11 @@ from orchestrator.ports import Move
 from orchestrator.records import Entry
 from orchestrator.settings import Settings
 from statemachine import State, Trigger
+from tests.support import pace
 
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 MOVE = Move("t1", "token", Entry(1, Trigger.START, State.QUEUED, State.RUNNING, NOON), {})
-WITHIN = 25.0
+WITHIN = pace.seconds(25.0)
 
 
 @pytest.fixture(params=["refused", "silent"])

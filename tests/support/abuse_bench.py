@@ -15,6 +15,7 @@ from rq import Queue
 from orchestrator.adapters.clients import redis_client
 from orchestrator.run import container_name
 from statemachine import TERMINAL
+from tests.support import pace
 from tests.support.abuse_program import Program, Ran, Seen
 from tests.support.abuse_secrets import LOOK
 from tests.support.containers import IMAGE, library
@@ -27,8 +28,8 @@ _PAUSE = 0.2
 
 
 def wait_for(holds: Callable[[], Any], within: float = PATIENCE) -> Any:
-    """What ``holds`` returns once that is true; fails when it does not become so in time."""
-    deadline = time.monotonic() + within
+    """What ``holds`` returns once that is true; fails when it is not within so many seconds of a usual machine."""
+    deadline = time.monotonic() + pace.seconds(within)
     while not (found := holds()):
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(_PAUSE)

@@ -1,5 +1,6 @@
 """Hostile programs that end in an unusual way: exit codes, signals, time and memory."""
 
+from tests.support import pace
 from tests.support.abuse_program import GRACE, SHM, TMP, Program, Proof, Seen, argv, named_full, python, shell
 
 _NEVER_ENDED_BY_US = "not tried again"
@@ -19,11 +20,11 @@ def _in_time(expected: bytes | None = None) -> Proof:
 
     def proof(seen: Seen) -> str:
         stated = seen.document["limits"]["timeout"] + GRACE
-        allowed = stated + seen.crowd
+        allowed = stated + pace.seconds(seen.crowd)
         assert seen.ran_for <= allowed, f"{seen.ran_for} s is above {allowed} s"
         assert expected is None or seen.stdout == expected
         kept = f"; {len(seen.stdout)} B of output kept" if seen.stdout else ""
-        return f"ran {seen.ran_for:.1f} s, {stated + 1:.0f} s at most{kept}"
+        return f"ran {seen.ran_for:.1f} s, {stated + pace.seconds(1):.0f} s at most{kept}"
 
     return proof
 

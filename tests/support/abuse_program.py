@@ -6,12 +6,15 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tests.support import pace
 from tests.support.containers import IMAGE
 
 PYTHON = "orchestrator-python:1"
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108  inside the container
-GRACE = 2.0
-"""Seconds between TERM and KILL in the worker of the suite; one more is allowed, and one for each that waits for a CPU."""
+GRACE = pace.seconds(2.0)
+"""Seconds between TERM and KILL in the worker of the suite; one more is allowed, and one for each that waits for a CPU.
+
+Seconds here and in the table are those of a usual machine."""
 
 
 @frozen
@@ -99,11 +102,11 @@ def argv(*command: str) -> dict[str, object]:
     return {"image": IMAGE, "command": list(command)}
 
 
-def _limited(given: Mapping[str, object]) -> dict[str, object]:
+def _limited(given: Mapping[str, Any]) -> dict[str, object]:
     """Half a CPU each, for they run side by side; limits may be given like the other fields."""
     limits = {name: given[name] for name in given.keys() & _LIMITS}
     rest = {name: value for name, value in given.items() if name not in limits}
-    return {**rest, "limits": {"cpus": 0.5, "timeout": 30, **limits}}
+    return {**rest, "limits": {"cpus": 0.5, **limits, "timeout": pace.seconds(given.get("timeout", 30))}}
 
 
 _ENDED_BY = {

@@ -1,12 +1,13 @@
 """Hostile programs that want out: by the network, or by privileges."""
 
+from tests.support import pace
 from tests.support.abuse_program import Program, Seen, python, shell
 
 
 def _fails_fast(seen: Seen) -> str:
     what, seconds = seen.lines[0].rsplit(" ", 1)
     assert what in _UNREACHABLE
-    assert float(seconds) < 1
+    assert float(seconds) < pace.seconds(1)
     return f"{what} after {seconds} s"
 
 

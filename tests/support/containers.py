@@ -1,6 +1,5 @@
 """What the tests of the container engine share: plans, runs, and a look at what is left behind."""
 
-import os
 import uuid
 from collections.abc import Iterable
 from contextlib import closing
@@ -11,12 +10,12 @@ from attrs import field, frozen
 from orchestrator.labels import DEPLOYMENT, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
 from orchestrator.request import Limits
+from tests.support import pace
+from tests.support.pace import IMAGE, WHERE
 
-IMAGE = os.environ.get("ORCHESTRATOR_TEST_IMAGE", "orchestrator-busybox:1")
-WHERE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 LABEL = "orchestrator.test"
 OURS = "orchestrator-tests"
-PATIENCE = 30.0
+PATIENCE = pace.seconds(30.0)
 
 
 @frozen

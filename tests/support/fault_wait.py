@@ -9,7 +9,7 @@ PATIENCE = 180.0
 
 
 def until(holds: Callable[[], object], within: float = PATIENCE) -> None:
-    """Return when the condition holds; fail when it does not within so many seconds."""
+    """Return when the condition holds; fail when it does not within so many seconds of a usual machine."""
     _until(holds, within)
 
 

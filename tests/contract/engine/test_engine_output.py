@@ -13,6 +13,7 @@ from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Phase, Stream
 from orchestrator.request import Limits
 from orchestrator.spool import Sealed, Spool
+from tests.support import pace
 from tests.support.containers import PATIENCE, Bench, joined
 
 EVERY_BYTE = bytes(range(256))
@@ -26,7 +27,7 @@ AWKWARD = {
     "no newline at the end": ("printf 'a\\nb'", b"a\nb"),
     "empty lines": ("echo; echo; echo", b"\n\n\n"),
     "carriage returns": ("printf 'a\\r\\n\\r\\n'", b"a\r\n\r\n"),
-    "a part of a line, later the rest": ("printf a; sleep 0.2; echo b", b"ab\n"),
+    "a part of a line, later the rest": (f"printf a; sleep {pace.seconds(0.2)}; echo b", b"ab\n"),
     "as long as a message of the log": ("head -c 16384 /dev/zero; echo; echo b", bytes(16384) + b"\nb\n"),
     "a byte longer": ("head -c 16385 /dev/zero; echo; echo b", bytes(16385) + b"\nb\n"),
     "messages long, no newline": ("head -c 32768 /dev/zero", bytes(32768)),
@@ -110,7 +111,7 @@ def test_the_log_keeps_all_below_the_limit_in_the_worst_case(docker: Bench) -> N
 
 def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) -> None:
     """It gives what was written before, goes on with what is written meanwhile, and ends with the program."""
-    container = docker.start("for i in $(seq 30); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.1; done")
+    container = docker.start(f"for i in $(seq 30); do seq $((i * 1000)) $((i * 1000 + 999)); sleep {pace.seconds(0.1)}; done")
     assert docker.engine.wait(container, 0.5).phase is Phase.RUNNING
     assert docker.logged(container)["stdout"] == b"".join(b"%d\n" % number for number in range(1000, 31000))
     assert docker.engine.inspect(container).phase is Phase.EXITED
@@ -155,12 +156,13 @@ def test_the_stream_of_a_container_removed_unstarted_ends(docker: Bench) -> None
 @pytest.mark.usefixtures("restless")
 def test_the_stream_of_a_silent_program_stays(docker: Bench) -> None:
     """Silence is not the end."""
-    ran = docker.run("sleep 1; echo late")
+    ran = docker.run(f"sleep {pace.seconds(1)}; echo late")
     assert ran.stdout == b"late\n"
 
 
-def test_the_stream_of_a_running_container_ends_when_it_is_removed(docker: Bench) -> None:
+def test_the_stream_of_a_running_container_ends_when_it_is_removed(docker: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, without waiting for a look at the container."""
+    monkeypatch.setattr(docker_attach, "_IDLE", pace.seconds(docker_attach._IDLE))
     plan = docker.plan("exec sleep 1000")
     container = docker.engine.create(plan).id
     chunks = docker.engine.attach(container, None)
@@ -225,7 +227,7 @@ def _dies(thread: str) -> bool:
 
 def test_stdin_outlives_the_process_that_sent_it(docker: Bench) -> None:
     """Once the program is started, nobody needs to stay for it to get its input."""
-    plan = docker.plan("sleep 0.5; wc -c", stdin=bytes(70_000))
+    plan = docker.plan(f"sleep {pace.seconds(0.5)}; wc -c", stdin=bytes(70_000))
     container = docker.engine.create(plan).id
     chunks = docker.engine.attach(container, plan.stdin)
     docker.engine.start(container)

@@ -9,6 +9,7 @@ from orchestrator.cause import Cause
 from orchestrator.errors import ImageUnavailable, InfrastructureError, TaskFailure
 from orchestrator.ports import Phase
 from orchestrator.request import Limits
+from tests.support import pace
 from tests.support.containers import IMAGE, LABEL, PATIENCE, Bench, library
 
 MEBI = 1 << 20
@@ -76,7 +77,8 @@ def test_limits_are_those_of_the_plan(docker: Bench) -> None:
 def test_a_task_may_have_as_many_processes_as_its_limit_says(docker: Bench) -> None:
     """One is enough for a program that does not fork; a shell that forks twice needs three."""
     assert docker.run(("true",), limits=Limits(pids=1)).state.exit_code == 0
-    script = "sleep 0.3 & sleep 0.3 & wait; echo both"
+    nap = f"sleep {pace.seconds(0.3)}"
+    script = f"{nap} & {nap} & wait; echo both"
     assert docker.run(script, limits=Limits(pids=3)).stdout == b"both\n"
     assert b"can't fork" in docker.run(script, limits=Limits(pids=2)).stderr
 
@@ -185,7 +187,7 @@ def test_a_volume_that_the_image_asks_for_takes_no_disk(docker: Bench, odd_image
 
 def test_tmp_can_be_written_whatever_the_image_says_and_its_health_check_stays_out(docker: Bench, odd_image: str) -> None:
     """The program finds its own file in /tmp, and nothing that it did not put there."""
-    assert docker.run("echo x > /tmp/mine; sleep 1.5; ls /tmp", image=odd_image).stdout == b"mine\n"
+    assert docker.run(f"echo x > /tmp/mine; sleep {pace.seconds(1.5)}; ls /tmp", image=odd_image).stdout == b"mine\n"
 
 
 def test_all_processes_die_with_the_program(docker: Bench) -> None:

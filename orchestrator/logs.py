@@ -35,7 +35,7 @@ _SHORTEST_SECRET = 4
 
 
 def configure(stream: TextIO, *, json: bool | None = None, level: str = "INFO", secrets: Iterable[str] = ()) -> None:
-    """Send every log line of the process to ``stream``, and nowhere else; may be called again.
+    """Send every log line of the process to ``stream`` and nowhere else, this package's lines too; may be called again.
 
     ``json`` None means lines for people in a terminal and JSON otherwise. ``secrets`` never appear: plain values, or URLs, of
     which the password is hidden. Call it before RQ's worker is made.
@@ -50,6 +50,7 @@ def configure(stream: TextIO, *, json: bool | None = None, level: str = "INFO", 
         stream.flush()
 
     logger.remove()
+    logger.enable("orchestrator")
     # diagnose would print the values of variables, secrets among them
     logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
     _intercept()

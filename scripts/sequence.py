@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from loguru import logger
 
 from orchestrator.adapters.memory_engine import MemoryEngine
 from orchestrator.adapters.memory_events import MemoryEventBus
@@ -62,14 +61,12 @@ def _recorded() -> list[str]:
         "engine": MemoryEngine({("echo", "hello"): program}),
         "mutex": MemoryMutex(),
     }
-    logger.disable("orchestrator")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(spool_dir=Path(folder), worker_name="worker")
         owner, worker = (_as_seen_by(actor, settings, ports, lines) for actor in ("owner", "worker"))
         Client(owner).submit({"image": "busybox", "command": ["echo", "hello"]}, TASK)
         lines.append(f"queue->>worker: run_task({TASK})")
         _with_slots(worker.runner, lines).run(TASK)
-    logger.enable("orchestrator")
     return lines
 
 

@@ -21,6 +21,7 @@ def pytest_configure() -> None:
     What is logged goes to stderr as pytest finds it then, without the values of variables, which may be huge.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    logger.enable("orchestrator")
     logger.configure(handlers=[{"sink": sys.stderr, "diagnose": False, "backtrace": False}])  # no values of variables
 
 

@@ -16,6 +16,8 @@ from orchestrator.embedded.process import Process, Server
 from orchestrator.embedded.servers import RECIPES
 
 NAMES = tuple(recipe.name for recipe in RECIPES)
+PATIENCE = 600.0
+"""Seconds that a server may take to start: so many that only one that hangs needs them, on the slowest machine."""
 _GRACE = 5.0
 
 
@@ -32,11 +34,11 @@ def running(folder: Path) -> Mapping[str, str]:
 class Embedded:
     """Runs servers for the length of a block, with their data, logs and passwords in ``folder``; the next run finds them.
 
-    Entering waits up to ``patience`` seconds for each. Raises InfrastructureError when one does not start, is not
-    installed, or the folder is in use. The servers die with the thread that entered, even if that is killed.
+    Entering waits up to ``patience`` seconds for each that runs. Raises InfrastructureError when one ends or does not get
+    ready, is not installed, or the folder is in use. The servers die with the thread that entered, even if that is killed.
     """
 
-    def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = 30.0) -> None:
+    def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = PATIENCE) -> None:
         self.folder = folder.absolute()
         self._recipes = [recipe for recipe in RECIPES if recipe.name in names]
         self._patience = patience

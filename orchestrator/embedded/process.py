@@ -1,6 +1,7 @@
 """One server as a child process: started, waited for, stopped. Knows nothing of what the server is for."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -68,11 +69,14 @@ class Process:
                 stdin.write(self._server.stdin)
 
     def await_ready(self, patience: float) -> None:
-        """Wait until it can be used. Raises InfrastructureError with the end of its log when it ends or takes too long."""
+        """Wait until it can be used. Raises InfrastructureError when it ends, or is not ready within ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while not self._server.ready():
-            if self.pid is None or time.monotonic() > deadline:
-                raise InfrastructureError(self._server.name, f"did not start; the end of {self._log}:\n{self._tail()}")
+            if self.pid is None:
+                raise InfrastructureError(self._server.name, f"{self._ending()} before it could be used; {self._last_words()}")
+            if time.monotonic() > deadline:
+                reason = f"did not start: it runs, but could not be used within {patience:g} s; {self._last_words()}"
+                raise InfrastructureError(self._server.name, reason)
             time.sleep(0.02)
 
     def ask_to_stop(self) -> None:
@@ -93,8 +97,14 @@ class Process:
         for path in self._server.litter:
             path.unlink(missing_ok=True)
 
-    def _tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_TAIL:])
+    def _ending(self) -> str:
+        """How it ended, as a verb."""
+        code = self._child.returncode if self._child else 0
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-_TAIL:]
+        return "\n".join([f"the end of {self._log}:", *lines]) if lines else f"its log {self._log} is empty"
 
 
 _TAIL = 20

@@ -4,7 +4,6 @@ They come as Python packages (the extra ``embedded``) and are run, never importe
 """
 
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from importlib import metadata
@@ -19,6 +18,7 @@ from redis import RedisError
 from urllib3.exceptions import HTTPError
 
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.embedded.interpreter import interpreter
 from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.embedded.process import Server
 from orchestrator.errors import InfrastructureError
@@ -74,7 +74,7 @@ def secantusdb(ports: Sequence[int], password: str) -> Server:
     where = f"{HOST}:{port}/?directConnection=true&retryWrites=false"
     uri = f"mongodb://{USER}:{password}@{where}"
     open_to_all = (
-        _python_program("secantusdb"),
+        interpreter(),
         *f"-m secantus --host {HOST} --port {port} --storage-path data --sync-on-commit --cache-size 512M".split(),
         *["--oplog-max-entries", "2000", "--log-level", "WARNING"],
     )
@@ -142,11 +142,6 @@ def _program(package: str, name: str) -> str:
     if not found:
         raise InfrastructureError(package, "not installed: it comes with pip install 'orchestrator[embedded]'")
     return str(found[0].locate())
-
-
-def _python_program(package: str) -> str:
-    _program(package, "METADATA")
-    return sys.executable
 
 
 def _once_listening(port: int, ready: Callable[[], bool]) -> Callable[[], bool]:

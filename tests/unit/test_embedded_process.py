@@ -47,11 +47,22 @@ def test_a_server_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Pa
         process.await_ready(20)
 
 
+def test_a_server_that_ends_is_not_waited_for(tmp_path: Path, lock: int) -> None:
+    """How it ended is told, also when it has logged nothing."""
+    for code, how in (("raise SystemExit(3)", "ended with exit code 3"), ("import os; os.abort()", "was killed by SIGABRT")):
+        with started(python(code, ready=lambda: False), tmp_path, lock) as process:
+            with pytest.raises(InfrastructureError) as told:
+                process.await_ready(float("inf"))
+            assert str(told.value) == f"python: {how} before it could be used; its log {tmp_path / 'python.log'} is empty"
+
+
 def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path, lock: int) -> None:
-    """After the patience of whoever waits."""
+    """After the patience of whoever waits, with a reason, also when it has logged nothing."""
     server = python("import signal; signal.pause()", ready=lambda: False)
-    with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="did not start"):
+    with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="did not start") as told:
         process.await_ready(0.1)
+    assert "it runs, but could not be used within 0.1 s; its log" in str(told.value)
+    assert str(told.value).endswith("python.log is empty")
 
 
 def test_a_server_that_ignores_term_is_killed(tmp_path: Path, lock: int) -> None:

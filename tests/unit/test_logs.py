@@ -4,6 +4,8 @@ import contextvars
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -160,3 +162,29 @@ def test_death_of_a_thread_is_a_line(lines: Callable[[], list[dict[str, Any]]]) 
     (line,) = lines()
     assert (line["level"], line["message"]) == ("ERROR", "thread job x died")
     assert "RuntimeError: *** went wrong" in line["exception"]
+
+
+IMPORTS = """
+import sys
+from orchestrator import logs
+from orchestrator.task import readable
+
+{ask}
+list(readable([{{"_id": "broken"}}]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        ("", False),
+        ("from loguru import logger; logger.enable('orchestrator')", True),
+        ("logs.configure(sys.stderr)", True),
+    ],
+    ids=["imported", "enabled", "configured"],
+)
+def test_a_program_that_imports_us_gets_log_lines_only_if_it_asks(ask: str, said: bool) -> None:  # noqa: FBT001
+    """A library leaves the program's stderr alone."""
+    argv = [sys.executable, "-c", IMPORTS.format(ask=ask)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert ("task broken cannot be read" in done.stderr) is said

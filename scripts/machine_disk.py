@@ -36,8 +36,19 @@ _NEEDS = {
 }
 _FIRST = ("systemd-sysv", "initramfs-tools")
 """What the other packages' scripts ask for while they are installed."""
-_BARE = "dbus udev kmod iproute2 ca-certificates linux-image-cloud-amd64 openssh-server python3 make git".split()
-_WHOLE = "docker.io docker-cli crun tini python3-venv apparmor iptables procps busybox-static".split()
+_BARE = [
+    "dbus",
+    "udev",
+    "kmod",
+    "iproute2",
+    "ca-certificates",
+    "linux-image-cloud-amd64",
+    "openssh-server",
+    "python3",
+    "make",
+    "git",
+]
+_WHOLE = ["docker.io", "docker-cli", "crun", "tini", "python3-venv", "apparmor", "iptables", "procps", "busybox-static"]
 _LACKS = {("bookworm", "docker-cli")}
 """Packages that a suite does not have, since another one holds their files."""
 _NETWORK = """[Unit]

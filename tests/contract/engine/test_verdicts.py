@@ -1,5 +1,6 @@
 """Whole tasks on the real engine, all other services in memory: the verdict, its evidence and the metrics."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ class Place:
     services: Services
     client: Client
     counts: bool
+    counts_after_the_end: bool
 
     def run(self, script: str, **request: Any) -> Task:
         """A shell script as a task, to its end."""
@@ -64,7 +66,8 @@ def place(docker: Bench, tmp_path: Path) -> Iterator[Place]:
         MemoryMutex(),
     )
     client = Client(services)
-    yield Place(services, client, docker.engine._groups.used)
+    groups = docker.engine._groups
+    yield Place(services, client, groups.used, groups.used and groups._cgroups.unified)
     assert docker.engine.owned(services.deployment) == []
 
 
@@ -101,6 +104,48 @@ def test_the_limit_of_processes_is_evidence(place: Place) -> None:
     task = place.run("for i in $(seq 60); do sleep 60 & done 2>/dev/null; true", limits={"pids": 20})
     if place.counts:
         assert task.evidence["pids_limit"] == {"limit": 20, "refused": None} or task.evidence["pids_limit"]["refused"] > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_code", "cause", "oom", "ended_by"),
+    [
+        ("exec tail /dev/zero", 137, Cause.OOM, True, "kernel"),
+        ("tail /dev/zero; exit 0", 0, None, True, "program"),
+        ("tail /dev/zero; exit 7", 7, Cause.OOM, True, "program"),
+        ("tail /dev/zero; exit 137", 137, Cause.OOM, True, "kernel"),
+        ("sh -c 'kill -9 $$'; exit 0", 0, None, False, "program"),
+        ("sh -c 'kill -9 $$'; exit 7", 7, Cause.EXIT, False, "program"),
+        ("exit 137", 137, Cause.SIGNAL, False, "unknown"),
+        ("kill -9 $$", 137, Cause.SIGNAL, False, "unknown"),
+    ],
+)
+def test_a_kill_for_memory_is_told_from_any_other(
+    place: Place, script: str, exit_code: int, cause: Cause | None, ended_by: str, *, oom: bool
+) -> None:
+    """Be it of the program or of a child of it, whatever the program's exit code is then. The kernel's count decides."""
+    task = place.run(script, limits={"memory": "32m"})
+    assert (task.exit_code, task.cause, task.evidence["oom_killed"], task.evidence["ended_by"]) == (
+        exit_code,
+        cause,
+        oom,
+        ended_by,
+    )
+    kills = task.evidence["counted"].get("oom_kills")
+    assert kills is None or (kills > 0) == oom
+    if place.counts_after_the_end:
+        assert kills is not None
+
+
+def test_the_figures_of_a_program_of_a_moment_are_exact(place: Place) -> None:
+    """There was no sample of it; what could not be read says why."""
+    task = place.run("exit 3")
+    assert task.metrics
+    for figure in ("cpu_time_s", "memory_peak_bytes", "pids_peak"):
+        assert getattr(task.metrics, figure) is not None or figure in task.metrics.missing
+        if place.counts:
+            assert task.metrics.source[figure] in {"cgroup v1", "cgroup v2"}
+    assert task.metrics.samples == 0
+    assert (task.metrics.throttled_s is None) == ("throttled_s" in task.metrics.missing)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +211,11 @@ def test_a_forged_document_reaches_no_container_of_anybody_else(place: Place, do
     assert docker.engine.inspect(container).phase is Phase.RUNNING
 
 
-def test_a_group_that_a_dead_worker_left_is_found_and_removed(place: Place, docker: Bench) -> None:
+@pytest.mark.usefixtures("place")
+def test_a_group_that_a_dead_worker_left_is_found_and_removed(docker: Bench) -> None:
     """Its container is gone, so only its name tells whose it was."""
-    if not place.counts:
-        pytest.skip("the engine's control groups cannot be read here: be root beside an engine with the driver cgroupfs")
+    if os.geteuid() != 0:
+        pytest.skip("a user who is not root makes no group for each container: run the tests as root")
     labels = {"orchestrator.task": "t-9", "orchestrator.task.attempt": "2", "orchestrator.deployment": "elsewhere"}
     plan = docker.plan("true", name="orchestrator-t-9-2", labels=labels)
     docker.run_plan(plan)

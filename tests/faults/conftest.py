@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.embedded import Embedded
+from tests.support import pace
 from tests.support.fault_report import long
 from tests.support.fault_site import Site
 from tests.support.servers import Corner, corners
@@ -34,7 +35,7 @@ def site(corner: Corner, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def own_servers(tmp_path: Path) -> Iterator[Embedded]:
     """Servers of this test alone."""
-    with Embedded(tmp_path / "servers") as embedded:
+    with Embedded(tmp_path / "servers", patience=pace.seconds(30)) as embedded:
         yield embedded
 
 

@@ -5,6 +5,7 @@ from rq import Queue
 
 from orchestrator.adapters.clients import redis_client
 from tests.faults.test_fault_worker import taken_by
+from tests.support import pace
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
 from tests.support.fault_report import long, note
@@ -71,5 +72,5 @@ def _taken_and_dropped(site: Site, row: Row, *points: str) -> None:
     recovered = taken_by(site, heir, task_id) - victims[-1].points()[-1][0]
     site.ended([task_id])
     held = prove(site, task_id, slots=4)
-    assert recovered < 15
+    assert recovered < pace.seconds(15)
     note(row, held, [recovered])

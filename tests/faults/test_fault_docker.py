@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from attrs import evolve, frozen
 
+from tests.support import pace
 from tests.support.containers import WHERE
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, sleeper, talker
@@ -148,7 +149,7 @@ def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     site.reaches(running, "running")
     until(lambda: b"line 5" in _logs(site, running))
     _remove(site, running)
-    frozen = site.worker("frozen", "job/spool.seal#1", "SIGSTOP", QUEUE="collecting", LEASE_TTL="60")
+    frozen = site.worker("frozen", "job/spool.seal#1", "SIGSTOP", QUEUE="collecting", LEASE_TTL=str(pace.seconds(60)))
     collecting = site.submit(talker(0.5), "collecting")
     until(lambda: frozen.stopped)
     _remove(site, collecting)
@@ -174,7 +175,7 @@ def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) ->
     documents = [site.document(task_id) for task_id in tasks]
     assert [document["metrics"]["samples"] for document in documents] == [0, 0]
     took = [(document["finished_at"] - document["started_at"]).total_seconds() for document in documents]
-    assert max(took) < 15
+    assert max(took) < pace.seconds(15)
     note(Row.STATS, prove(site, *tasks, slots={silent.queue: 4, short.queue: 4}), runs=2)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve, field, frozen
 
+from tests.support import pace
 from tests.support.fault_dockerd import Dockerd
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
@@ -48,7 +49,7 @@ RESTARTS = {
 def test_a_restart_of_the_engine_is_not_the_programs_failure(corner: Corner, tmp_path: Path, row: Row) -> None:
     """With live-restore the program lives and is carried on with; without it is started again as a new attempt."""
     restart = RESTARTS[row]
-    environment = {**corner.environment, "LEASE_TTL": "5", "SWEEP_INTERVAL": "2"}
+    environment = {**corner.environment, "LEASE_TTL": str(pace.seconds(5)), "SWEEP_INTERVAL": "2"}
     with Dockerd(*restart.flags) as engine, Site({**environment, "DOCKER_HOST": engine.host}, tmp_path) as site:
         worker = site.worker("worker")
         tasks = [site.submit(restart.program) for _ in range(2)]

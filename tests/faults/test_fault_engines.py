@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from tests.support import pace
 from tests.support.containers import WHERE, library
 from tests.support.fault_dockerd import Dockerd
 from tests.support.fault_nursery import Child
@@ -20,7 +21,7 @@ from tests.support.fault_wait import until
 from tests.support.servers import Corner
 
 pytestmark = pytest.mark.long
-LEASE = 3.0
+LEASE = pace.seconds(3.0)
 
 
 @frozen
@@ -55,7 +56,7 @@ def pair(corner: Corner, tmp_path: Path) -> Iterator[Pair]:
 
 def test_a_task_whose_engine_has_no_worker_waits_for_one(pair: Pair) -> None:
     """The other engine's worker, which cannot see the container, leaves it alone, however often it sweeps."""
-    other = pair.other(600)
+    other = pair.other(pace.seconds(600))
     task_id, died = pair.orphan()
     until(lambda: [at for at, point in other.points() if "sweep/" in point and at > died + 3 * LEASE])
     document = pair.site.document(task_id)
@@ -69,7 +70,7 @@ def test_a_task_whose_engine_has_no_worker_waits_for_one(pair: Pair) -> None:
 
 def test_a_task_whose_engine_is_lost_begins_anew_on_another(pair: Pair) -> None:
     """After ENGINE_PATIENCE; when the engine comes back after all, what it had left is removed."""
-    pair.other(6)
+    pair.other(2 * LEASE)
     task_id, died = pair.orphan()
     pair.engine.stop(signal.SIGKILL)
     pair.site.ended([task_id])
@@ -86,6 +87,7 @@ def test_a_task_whose_engine_is_lost_begins_anew_on_another(pair: Pair) -> None:
             *client.volumes.list(filters=wanted),
         ] == []
         now = int(time.time()) + 1
-        told = client.api.events(since=now - 120, until=now, filters={**wanted, "event": "start"}, decode=True)
+        long_ago = now - round(pace.seconds(120))
+        told = client.api.events(since=long_ago, until=now, filters={**wanted, "event": "start"}, decode=True)
         assert len(list(told)) == 1, "the second attempt was started here, once"
-    note(Row.LOST_ENGINE, held, [took], detail="ENGINE_PATIENCE was 6 s")
+    note(Row.LOST_ENGINE, held, [took], detail=f"ENGINE_PATIENCE was {2 * LEASE:.0f} s")

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from tests.faults.test_fault_books import AT_THE_BOOKS, AT_THE_RESCUE
 from tests.faults.test_fault_stop import AT_THE_HAND_OVER
+from tests.support import pace
 from tests.support.fault_debris import cleaned, leave_debris, sweeper
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, keeper, sleeper, talker
@@ -19,7 +20,7 @@ from tests.support.fault_site import Site
 from tests.support.fault_steps import LOOP, loop_steps, ports, steps
 from tests.support.fault_wait import crowding, until
 
-TAKEN_OVER = 15.0
+TAKEN_OVER = pace.seconds(15.0)
 """Seconds from the kill to another worker's claim, with default settings."""
 SLOTS = 8
 
@@ -178,7 +179,7 @@ def _death(child: Child) -> float | None:
 def _taken_over(site: Site, survivor: Child, died: dict[str, float]) -> dict[str, float]:
     """Seconds from a death until the survivor held the task, by task; a task that had ended needs nobody."""
     taken: dict[str, float] = {}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + pace.seconds(60)
     while (open_ := died.keys() - taken.keys()) and time.monotonic() < deadline:
         for task_id in open_:
             document = site.document(task_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.embedded import Embedded
+from tests.support import pace
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import flood, talker
 from tests.support.fault_proof import prove
@@ -99,7 +100,7 @@ def test_a_lost_reply_of_any_write_to_mongodb_applies_it_once(detour: Detour) ->
 
 def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
     """Containers run on; what was done is stored when it is back, once."""
-    site, lease = detour.site, 10 if long() else 3
+    site, lease = detour.site, pace.seconds(10 if long() else 3)
     site.worker("worker", LEASE_TTL=str(lease))
     recovered = []
     states = ("queued", "running", "collecting", "uploading") if long() else ("running",)
@@ -114,7 +115,7 @@ def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
         site.ended(tasks)
         recovered.append(time.monotonic() - back)
         prove(site, *tasks)
-    note(Row.MONGO_DOWN, prove(site, *tasks, slots=SLOTS), recovered, detail=f"for {lease + 2} s in {', '.join(states)}")
+    note(Row.MONGO_DOWN, prove(site, *tasks, slots=SLOTS), recovered, detail=f"for {lease + 2:.0f} s in {', '.join(states)}")
 
 
 @pytest.mark.parametrize("row", [Row.REDIS_KEPT, Row.REDIS_EMPTY] if long() else [Row.REDIS_EMPTY], ids=lambda row: row.name)
@@ -133,7 +134,7 @@ def test_redis_away_while_tasks_run_and_wait(own_servers: Embedded, own_corner: 
         site.ended(tasks)
         time.sleep(DOWN)
         redis.start()
-        redis.await_ready(30)
+        redis.await_ready(pace.seconds(30))
         back = time.monotonic()
         site.ended(waiting)
         recovered = time.monotonic() - back
@@ -153,7 +154,7 @@ def test_servers_killed_one_after_the_other_lose_nothing(own_servers: Embedded, 
             server.stop(grace=0)
             time.sleep(3)
             server.start()
-            server.await_ready(30)
+            server.await_ready(pace.seconds(30))
             back = time.monotonic()
             site.ended(tasks)
             recovered.append(time.monotonic() - back)

@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve
 
 from tests.faults.test_fault_worker import taken_by
+from tests.support import pace
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, sleeper, stubborn, talker
 from tests.support.fault_proof import prove
@@ -87,7 +88,7 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     for task_id in late + unwanted:
         site.programs[task_id] = evolve(site.programs[task_id], status=None, whole={"timeout", "cancelled"})
     held = prove(site, *late, *unwanted, slots=4)
-    assert took < GRACE + 8
+    assert took < GRACE + pace.seconds(8)
     note(Row.STUBBORN, held, [took], runs=4)
 
 
@@ -131,7 +132,7 @@ def test_cancel_in_every_state(site: Site) -> None:
     frozen: dict[str, tuple[Child, str]] = {}
     for state, point in {"collecting": "job/spool.seal#1", "uploading": "job/logs.put#1"}.items():
         queue = f"{site.environment['QUEUE']}-{state}"
-        child = site.worker(state, point, "SIGSTOP", QUEUE=queue, LEASE_TTL="60")
+        child = site.worker(state, point, "SIGSTOP", QUEUE=queue, LEASE_TTL=str(pace.seconds(60)))
         frozen[state] = child, site.submit(talker(0.3), queue)
     for state, (child, task_id) in frozen.items():
         until(lambda child=child: child.stopped)
@@ -146,7 +147,7 @@ def test_cancel_in_every_state(site: Site) -> None:
 
 def _cancel_near_the_end(site: Site, task_id: str) -> None:
     site.reaches(task_id, "running")
-    time.sleep(max(1.1 + random.uniform(-0.1, 0.1), 0))
+    time.sleep(pace.seconds(1.1 + random.uniform(-0.1, 0.1)))
     site.client.cancel(task_id)
 
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.support import pace
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
@@ -44,7 +45,7 @@ def test_the_task_of_a_killed_worker_does_not_wait_long(site: Site) -> None:
         recovered.append(taken_by(site, heir, tasks[-1]) - died)
     site.ended(tasks)
     held = prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4})
-    assert max(recovered) <= 15 * crowding(), recovered
+    assert max(recovered) <= pace.seconds(15) * crowding(), recovered
     note(Row.KILL_ALONE, held, recovered)
 
 
@@ -59,7 +60,7 @@ def test_a_worker_killed_while_it_sweeps_does_not_keep_others_from_sweeping(site
     recovered = taken_by(site, heir, task_id) - victim.points()[-1][0]
     site.ended([task_id])
     held = prove(site, task_id, slots={f"{site.environment['QUEUE']}-survivor": 4})
-    assert recovered < 15
+    assert recovered < pace.seconds(15)
     note(Row.KILL_SWEEPER, held, [recovered])
 
 
@@ -82,10 +83,11 @@ def test_ten_workers_race_for_one_task_that_is_delivered_twenty_times(site: Site
 
 def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site) -> None:
     """Its task was ended by another worker meanwhile; the late worker's writes are refused, wherever it was stopped."""
-    heir = site.survivor(CONCURRENCY="8", LEASE_TTL="3")
+    lease = str(pace.seconds(3))
+    heir = site.survivor(CONCURRENCY="8", LEASE_TTL=lease)
     frozen: dict[str, tuple[Child, str]] = {}
     slots = {f"{site.environment['QUEUE']}-survivor": 8}
-    only = {"SWEEP_INTERVAL": "1000", "LEASE_TTL": "3", "CONCURRENCY": "1"}
+    only = {"SWEEP_INTERVAL": "1000", "LEASE_TTL": lease, "CONCURRENCY": "1"}
     for number, (moment, point) in enumerate([*FROZEN_AT.items()][:: 1 if long() else 3]):
         queue = f"{site.environment['QUEUE']}-{number}"
         child = site.worker(f"frozen-{number}", point, "SIGSTOP", QUEUE=queue, **only)

@@ -14,6 +14,7 @@ from docker.errors import APIError
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.labels import DEPLOYMENT, TASK
+from tests.support import pace
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_disk import small_disk
 from tests.support.fault_dockerd import Dockerd
@@ -25,7 +26,7 @@ from tests.support.servers import Corner
 
 _DISK = 16
 """Megabytes of the disk for the spool."""
-_STARTING = 2.0
+_STARTING = pace.seconds(2.0)
 """Seconds within which a container that is being started runs."""
 
 

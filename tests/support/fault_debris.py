@@ -5,13 +5,14 @@ import uuid
 from pathlib import Path
 
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from tests.support import pace
 from tests.support.containers import IMAGE
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 
-HASTY = {"LEASE_TTL": "2", "SWEEP_INTERVAL": "0.5", "ORPHAN_GRACE": "1"}
+HASTY = {"LEASE_TTL": str(pace.seconds(2)), "SWEEP_INTERVAL": "0.5", "ORPHAN_GRACE": "1"}
 LEFT_AT = (
     "job/engine.start#1",
     "job/engine.wait#1",
@@ -33,7 +34,7 @@ def leave_debris(site: Site) -> list[str]:
     for victim, _ in victims:
         victim.dead()
     _orphans(site)
-    time.sleep(3)  # the time of an inserting client, and of the leases
+    time.sleep(pace.seconds(3))  # the time of an inserting client, and of the leases
     return [unlined, site.garble(), *(task_id for _, task_id in victims)]
 
 

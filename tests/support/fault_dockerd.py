@@ -17,6 +17,7 @@ import docker
 
 from orchestrator.embedded import leash
 from scripts.engine import answers
+from tests.support import pace
 from tests.support.containers import IMAGE, library
 from tests.support.fault_wait import until
 
@@ -79,7 +80,7 @@ class Dockerd:
         """End it by a signal and wait."""
         if self._process:
             self._process.send_signal(number)
-            self._process.wait(60)
+            self._process.wait(pace.seconds(60))
             self._process = None
             (self._folder / "pid").unlink(missing_ok=True)
             self._end_containerd()

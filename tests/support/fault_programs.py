@@ -1,10 +1,14 @@
-"""Programs whose every byte is known beforehand, so that what was stored of them can be compared."""
+"""Programs whose every byte is known beforehand, so that what was stored of them can be compared.
+
+For how long they run is in seconds of a usual machine; on a slow one they run longer, as everything does.
+"""
 
 from collections.abc import Collection, Mapping
 
 from attrs import evolve, field, frozen
 
 from statemachine import State
+from tests.support import pace
 
 
 @frozen
@@ -28,7 +32,7 @@ class Program:
 def talker(seconds: float = 1.5, code: int = 0, pause: float = 0.1) -> Program:
     """Says when it starts, then a line every ``pause`` seconds, at last something without a newline; exits with ``code``."""
     lines = round(seconds / pause)
-    loop = f"i=0; while [ $i -lt {lines} ]; do echo line $i; usleep {round(pause * 1e6)}; i=$((i+1)); done"
+    loop = f"i=0; while [ $i -lt {lines} ]; do echo line $i; usleep {round(pace.seconds(pause) * 1e6)}; i=$((i+1)); done"
     script = f"echo started; {loop}; echo trouble >&2; printf the-end; exit {code}"
     said = "started\n" + "".join(f"line {number}\n" for number in range(lines)) + "the-end"
     if code:
@@ -45,7 +49,7 @@ def keeper(seconds: float = 1.5) -> Program:
 
 def sleeper(seconds: float = 60.0, status: str | None = None, cause: str | None = None) -> Program:
     """Says that it starts, and sleeps; before any deadline it has said so."""
-    return Program(f"echo started; sleep {seconds}", b"started\n", b"", status, cause, whole={"timeout"})
+    return Program(f"echo started; sleep {pace.seconds(seconds)}", b"started\n", b"", status, cause, whole={"timeout"})
 
 
 def stubborn() -> Program:

@@ -8,14 +8,17 @@ from typing import Any
 from orchestrator.adapters.clients import minio_client
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
+from tests.support import pace
 from tests.support.fault_programs import ENDED, Program, sleeper
 from tests.support.fault_site import Site
 from tests.support.fault_wait import crowding, until
 
 SETTLES = 90.0
-"""Seconds within which everything that belongs to an ended task must be gone: the orphan grace, and a few sweeps."""
+"""Seconds of a usual machine within which everything that belongs to an ended task must be gone.
+
+They are those of the orphan grace and of a few sweeps."""
 PUBLISHED = 10.0
-"""Seconds within which what Redis has published is heard."""
+"""Seconds of a usual machine within which what Redis has published is heard."""
 _MEANS_THE_END = ("status", "seq", "history", "exit_code", "cause", "message", "logs", "metrics", "attempts", "finished_at")
 
 Document = Mapping[str, Any]
@@ -70,7 +73,7 @@ def events_are_whole(site: Site, task_id: str) -> None:
     assert [row["source"] for row in history] == ["queued", *[row["status"] for row in history[:-1]]]
     stored = [(row["seq"], row["trigger"], row["source"], row["status"], row["at"]) for row in history]
     subscriber = site.subscribers[task_id]
-    assert subscriber.ended(SETTLES), f"a subscriber of {task_id} never heard its end"
+    assert subscriber.ended(pace.seconds(SETTLES)), f"a subscriber of {task_id} never heard its end"
     for heard in (subscriber.events, list(site.client.watch(task_id, 0))):
         assert _told(heard) == stored
     until(lambda: len(stored) - len(site.listener.of(task_id)) <= site.listener.unheard, PUBLISHED)
@@ -143,7 +146,7 @@ def nothing_is_left(site: Site, *task_ids: str) -> None:
         except (InfrastructureError, OSError):
             return False
 
-    deadline = time.monotonic() + SETTLES
+    deadline = time.monotonic() + pace.seconds(SETTLES)
     while not clean():
         left = {task_id: site.containers(task_id) for task_id in task_ids}
         assert time.monotonic() < deadline, f"left behind: {left}, {site.spooled()}"

@@ -16,6 +16,7 @@ from orchestrator.client import Client
 from orchestrator.connect import connect
 from orchestrator.services import Services
 from orchestrator.settings import Settings
+from tests.support import pace
 from tests.support.containers import IMAGE, WHERE
 from tests.support.fault_nursery import Child, Nursery
 from tests.support.fault_programs import ENDED, Program
@@ -84,11 +85,11 @@ class Site:
         return self.worker(name, at, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
 
     def submit(self, program: Program, queue: str | None = None, **request: object) -> str:
-        """Hand in a task for the workers of a queue, and follow it."""
+        """Hand in a task for the workers of a queue, and follow it. A time limit is in seconds of a usual machine."""
         task_id = uuid.uuid4().hex
         self.programs[task_id] = program
         client = self.client if queue is None else Client(evolve(self.services, queue=self._queue(queue)))
-        client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **request}, task_id)
+        client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **_paced(request)}, task_id)
         self.follow(task_id)
         return task_id
 
@@ -147,3 +148,8 @@ class Site:
         for left in self.services.engine.owned(self.services.deployment):
             if left.task_id in mine:
                 self.services.engine.remove(left.name, self.services.deployment)
+
+
+def _paced(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    limits = request.get("limits", {})
+    return {**request, "limits": {**limits, "timeout": pace.seconds(limits["timeout"])}} if "timeout" in limits else request

@@ -11,6 +11,7 @@ from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.settings import Settings
+from tests.support import pace
 
 _CHANNEL = "tasks"
 _TURN = 0.1
@@ -59,7 +60,7 @@ class Listener:
         self._listens, self._closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._listens.wait(30), "nobody can subscribe to Redis"
+        assert self._listens.wait(pace.seconds(30)), "nobody can subscribe to Redis"
 
     def of(self, task_id: str) -> list[Event]:
         """Each change of a task when it was published first, in this order."""
@@ -68,7 +69,7 @@ class Listener:
     def close(self) -> None:
         """Stop listening."""
         self._closed.set()
-        self._thread.join(5)
+        self._thread.join(pace.seconds(5))
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -1,10 +1,17 @@
-"""What the doctor makes of a probe's report, without an engine."""
+"""What the doctor makes of a probe's report, and for how long it waits for one, without an engine."""
+
+from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.memory_programs import FOREVER, Program
+from orchestrator.cli.checks import isolation
 from orchestrator.cli.checks.finding import Unfit
-from orchestrator.cli.checks.report import PROPERTIES, bounded, read_report
+from orchestrator.cli.checks.report import PROPERTIES, SCRIPT, bounded, read_report
 from orchestrator.request import Limits
+from orchestrator.settings import Settings
 
 
 def test_lines_are_read_by_kind_and_name() -> None:
@@ -84,3 +91,40 @@ def _judge(name: str, lines: str, complaint: str | None) -> None:
     else:
         with pytest.raises(Unfit, match=complaint):
             JUDGES[name](report)
+
+
+class Watched(MemoryEngine):
+    """Notes how each shell script ended, and for how long it ran, when its container is removed."""
+
+    def __init__(self, programs: dict[str, Program]) -> None:
+        super().__init__({("sh", "-c", script): program for script, program in programs.items()})
+        self.ends: dict[str, tuple[int | None, float]] = {}
+
+    def remove(self, name: str, deployment: str) -> None:
+        """See ports.Engine."""
+        state = self.inspect(name)
+        self.ends[self._get(name).plan.command[2]] = state.exit_code, state.ran_for
+        super().remove(name, deployment)
+
+
+@pytest.mark.parametrize("slowness", [0.5, 15, 60])
+def test_the_speed_of_the_machine_ends_no_probe(monkeypatch: pytest.MonkeyPatch, slowness: float) -> None:
+    """Each may take as many times longer as the first one took."""
+    report, eats = Program(stdout=b"end yes\n", seconds=slowness), Program(exit_code=137, seconds=10 * slowness)
+    engine = Watched({SCRIPT: report, isolation._EAT: eats, isolation._CLING: FOREVER})
+    began = engine._now
+    clock = SimpleNamespace(monotonic=lambda: _passed(engine, began))
+    monkeypatch.setattr(isolation, "time", clock)
+    findings = list(isolation.check(engine, "image", Settings(), _described))
+    assert findings[0].ok
+    assert engine.ends[SCRIPT] == (0, slowness)
+    assert engine.ends[isolation._EAT] == (137, 10 * slowness)
+    assert engine.ends[isolation._CLING] == (143, max(slowness, 1))
+
+
+def _described(_: str) -> dict[str, object]:
+    return {"LogConfig": {"Type": "none", "Config": {}}, "IpcMode": "private", "PidMode": ""}
+
+
+def _passed(engine: MemoryEngine, began: datetime) -> float:
+    return (engine._now - began).total_seconds()

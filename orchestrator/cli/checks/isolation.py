@@ -1,5 +1,6 @@
 """Checks each property of the isolation from inside: hostile little containers that report what they could do."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +21,15 @@ Made = Mapping[str, Any]
 _PROBES = "doctor"
 _LEFT = 600.0
 """Seconds after which a probe is one that a doctor left behind who was ended in the midst of it."""
-_PATIENCE = 20
-_GRACE = 0.5
-_MOMENT = 1.0
+_PATIENCE, _GRACE, _MOMENT = 20.0, 0.5, 1.0
+"""Seconds of a machine that is not slow: until a probe is ended, from TERM to KILL, and in which a program is well begun."""
+_FIRST = 300.0
+"""Seconds until the first probe is ended, for until then nobody knows how slow the machine is."""
+_USUAL = 1.0
+"""Seconds that the first probe takes at most where the machine is not slow."""
 _MEBI = 1 << 20
 _EAT = "x=0123456789abcdef; while [ ${#x} -lt 67108864 ]; do x=$x$x; done"
-_BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait"
+_BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done"
 _KEEP = """
 while read -r device place type options rest; do echo "mount $place $type $options"; done < /proc/mounts
 echo orchestrator-kept > /out/probe
@@ -37,10 +41,12 @@ _CLING = "trap '' TERM; while :; do :; done"
 
 def check(engine: Engine, image: str, settings: Settings, describe: Callable[[str], Made]) -> Iterator[Finding]:
     """A finding for each property, from containers of ``image``, which has to have a shell."""
-    probe = Probe(engine, image, settings, describe)
+    probe = Probe(engine, image, settings, describe, _FIRST / _PATIENCE)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
+    began = time.monotonic()
     told = look("container", advice, lambda: _ask(probe, reports))
+    probe = evolve(probe, slowness=max((time.monotonic() - began) / _USUAL, 1.0))
     yield told
     for name, todo, judge in PROPERTIES if told.ok else ():
         yield look(name, todo, lambda judge=judge: judge(reports[0]))  # type: ignore[misc]
@@ -50,23 +56,27 @@ def check(engine: Engine, image: str, settings: Settings, describe: Callable[[st
 
 @frozen
 class Probe:
-    """Runs programs as tasks are run. ``describe`` gives the engine's own words on how it keeps a container, by its id."""
+    """Runs programs as tasks are run. ``describe`` gives the engine's own words on how it keeps a container, by its id.
+
+    ``slowness`` is how many times slower than usual the machine is: no finding may depend on it, so all waits are multiples.
+    """
 
     engine: Engine
     image: str
     settings: Settings
     describe: Callable[[str], Made]
+    slowness: float = 1.0
 
     def run(self, script: str, limits: Limits | None = None, stop_after: float | None = None) -> tuple[ContainerState, str]:
         """The state at the end and the output of a shell script. Raises TaskFailure, InfrastructureError."""
         with self._made(self._plan(script, limits or self.settings.rules.defaults)) as container:
-            return self._run(container, stop_after or _PATIENCE)
+            return self._run(container, stop_after or _PATIENCE * self.slowness)
 
     def run_with_out(self, script: str) -> tuple[str, bytes]:
         """The output of a shell script that has /out, and the archive of what it left there."""
         plan = evolve(self._plan(script, self.settings.rules.defaults), out=True)
         with self._made(plan) as container:
-            _, output = self._run(container, _PATIENCE)
+            _, output = self._run(container, _PATIENCE * self.slowness)
             return output, b"".join(self.engine.archive(plan.name))
 
     def seen(self) -> tuple[Counted | None, Sequence[str]]:
@@ -75,7 +85,7 @@ class Probe:
             self._plan("cat /dev/zero >/tmp/x; sleep 60", evolve(self.settings.rules.defaults, tmp=_MEBI))
         ) as container:
             footprint = self.engine.start(container)
-            self.engine.wait(container, _MOMENT)
+            self.engine.wait(container, _MOMENT * self.slowness)
             counted = footprint.counted()
             self.engine.stop(container, 0)
             return self.engine.inspect(container).counted or counted, footprint.close()
@@ -96,7 +106,7 @@ class Probe:
         chunks = self.engine.attach(container, None)
         self.engine.start(container)
         self.engine.wait(container, stop_after)
-        self.engine.stop(container, _GRACE)
+        self.engine.stop(container, _GRACE * self.slowness)
         output = b"".join(data for stream, data in chunks if stream in Stream)
         return self.engine.inspect(container), output.decode(errors="replace")
 
@@ -143,11 +153,11 @@ def _processes(probe: Probe) -> str:
 
 def _ending(probe: Probe) -> str:
     """A program that ignores TERM and is never idle; what it used is known where it is counted."""
-    state, _ = probe.run(_CLING, evolve(probe.settings.rules.defaults, cpus=0.2), stop_after=1.0)
-    if state.ran_for > 1 + _GRACE + _PATIENCE / 2:
+    state, _ = probe.run(_CLING, evolve(probe.settings.rules.defaults, cpus=0.2), _MOMENT * probe.slowness)
+    if state.ran_for > (_MOMENT + _GRACE + _PATIENCE / 2) * probe.slowness:
         raise Unfit(f"a program that ignores TERM ran on for {state.ran_for:.1f} s")
     used = state.counted.figures.get(Figure.CPU_TIME) if state.counted else None
-    if used is not None and used > 0.2 * state.ran_for + 0.2:
+    if used is not None and used > 0.2 * (state.ran_for + probe.slowness):
         raise Unfit(f"a program with 0.2 CPUs used {used:.2f} s of CPU in {state.ran_for:.2f} s")
     measured = "its CPU limit held" if used is not None else "its CPU use cannot be measured here"
     return f"what ignores TERM is killed; {measured}"

@@ -16,6 +16,7 @@ from orchestrator.cli.checks.finding import Unfit
 from orchestrator.labels import DEPLOYMENT
 from orchestrator.request import Limits
 from orchestrator.settings import Settings
+from tests.support import pace
 from tests.support.containers import IMAGE, WHERE, Bench, library
 
 LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
@@ -47,7 +48,7 @@ DESCRIBE = partial(engine.described, WHERE)
 
 
 def _probe(docker: Bench) -> isolation.Probe:
-    return isolation.Probe(docker.engine, IMAGE, Settings(), DESCRIBE)
+    return isolation.Probe(docker.engine, IMAGE, Settings(), DESCRIBE, pace.slowness())
 
 
 def _loosen(monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, object]) -> None:

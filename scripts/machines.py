@@ -223,7 +223,10 @@ def test(one: Machine, arguments: Sequence[str]) -> int:
     """Run pytest in the machine; its exit status."""
     ci = "CI=true " if os.environ.get("CI") else ""
     no_skips = "-p scripts.no_skips " if ci else ""
-    return call(one, f"PIP_NO_INDEX=1 scripts/setup && {ci}ORCHESTRATOR_TEST_MACHINE=1 .venv/bin/python -m pytest {no_skips}{shlex.join(arguments)}")
+    return call(
+        one,
+        f"PIP_NO_INDEX=1 scripts/setup && {ci}ORCHESTRATOR_TEST_MACHINE=1 .venv/bin/python -m pytest {no_skips}{shlex.join(arguments)}",
+    )
 
 
 def _start(one: Machine, disk: Disk, *, net: bool) -> None:

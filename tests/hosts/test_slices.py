@@ -162,7 +162,7 @@ def _as_nobody(plans: list[ContainerPlan], result: "multiprocessing.Queue[object
 
 
 def test_a_worker_that_may_not_stop_slices_uses_one_again(docker: Bench, systemctl: Callable[..., str]) -> None:
-    """CPU time and kills are exact, a peak is when it is the highest of its slice. As many slices stay as were needed at once."""
+    """CPU time and kills are exact, a peak is when it is the highest of its slice. As many stay as were needed at once."""
     scripts = ["true", EATS, "true", "tail /dev/zero"]
     plans = [docker.plan(script, limits=Limits(memory=64 * MEBI)) for script in scripts]
     context = multiprocessing.get_context("fork")

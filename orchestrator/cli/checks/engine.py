@@ -9,7 +9,10 @@ import docker
 from docker.errors import DockerException
 from requests import RequestException
 
+from orchestrator.adapters.cgroup import Cgroups
+from orchestrator.adapters.cgroup_parents import top_slice
 from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker_groups import default_parent
 from orchestrator.admission import Capacity, Share
 from orchestrator.cli.checks import isolation
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look, reason
@@ -39,6 +42,8 @@ def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
     yield look(
         "engine limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(info)
     )
+    if info.get("CgroupDriver") == "systemd":
+        yield look("all tasks", "nothing", _together)
     yield look("isolation", "use the engine with runc, docker-init and its default seccomp profile", lambda: _isolation(info))
     yield look(
         "room",
@@ -83,6 +88,12 @@ def _isolation(info: Info) -> str:
     if not all(parts.values()):
         raise Unfit(f"missing: {', '.join(name for name, there in parts.items() if not there)}")
     return ", ".join(parts)
+
+
+def _together() -> str:
+    """The operator's limits over all tasks together, which are those of the slice that theirs are in."""
+    slice_, limits = top_slice(default_parent()), Cgroups().limits(top_slice(default_parent()))
+    return f"{slice_}: {', '.join(f'{name} {value}' for name, value in limits.items()) or 'no limit over all tasks together'}"
 
 
 def _room(info: Info, settings: Settings) -> str:

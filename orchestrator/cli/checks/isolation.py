@@ -79,8 +79,8 @@ class Probe:
             _, output = self._run(container, _PATIENCE * self.slowness)
             return output, b"".join(self.engine.archive(plan.name))
 
-    def seen(self) -> tuple[Counted | None, Sequence[str]]:
-        """What is known to be counted for a program that fills its /tmp, and which of its folders are known to be full."""
+    def seen(self) -> tuple[Counted | None, str, Sequence[str]]:
+        """What is counted for a program that fills its /tmp, why not more, and which of its folders are known to be full."""
         with self._made(
             self._plan("cat /dev/zero >/tmp/x; sleep 60", evolve(self.settings.rules.defaults, tmp=_MEBI))
         ) as container:
@@ -88,7 +88,8 @@ class Probe:
             self.engine.wait(container, _MOMENT * self.slowness)
             counted = footprint.counted()
             self.engine.stop(container, 0)
-            return self.engine.inspect(container).counted or counted, footprint.close()
+            ended = self.engine.inspect(container)
+            return ended.counted or counted, ended.uncounted, footprint.close()
 
     def made(self) -> Made:
         """How the engine would keep a program that is never started."""
@@ -105,10 +106,10 @@ class Probe:
     def _run(self, container: str, stop_after: float) -> tuple[ContainerState, str]:
         chunks = self.engine.attach(container, None)
         self.engine.start(container)
-        self.engine.wait(container, stop_after)
+        before = self.engine.wait(container, stop_after)
         self.engine.stop(container, _GRACE * self.slowness)
         output = b"".join(data for stream, data in chunks if stream in Stream)
-        return self.engine.inspect(container), output.decode(errors="replace")
+        return _with_earlier(self.engine.inspect(container), before), output.decode(errors="replace")
 
     def _plan(self, script: str, limits: Limits) -> ContainerPlan:
         name = f"orchestrator-doctor-{uuid.uuid4().hex[:8]}"
@@ -128,6 +129,13 @@ class Probe:
         )
 
 
+def _with_earlier(ended: ContainerState, before: ContainerState) -> ContainerState:
+    """The state at the end, with the figures that only a running container tells."""
+    if not ended.counted or not before.counted:
+        return ended
+    return evolve(ended, counted=evolve(ended.counted, figures={**before.counted.figures, **ended.counted.figures}))
+
+
 def _ask(probe: Probe, reports: list[Report]) -> str:
     for left in probe.engine.owned(_PROBES):
         if left.age > _LEFT:
@@ -139,7 +147,8 @@ def _ask(probe: Probe, reports: list[Report]) -> str:
 
 def _memory(probe: Probe) -> str:
     state, _ = probe.run(_EAT, evolve(probe.settings.rules.defaults, memory=16 * _MEBI))
-    if not state.oom_killed:
+    kills = state.counted.figures.get(Figure.OOM_KILLS) if state.counted else None
+    if not kills and not state.oom_killed:
         raise Unfit(f"a program of 16 MiB ended with {state.exit_code} and was not seen as out of memory")
     return "a program past its limit is killed, and seen as such"
 
@@ -156,7 +165,10 @@ def _ending(probe: Probe) -> str:
     state, _ = probe.run(_CLING, evolve(probe.settings.rules.defaults, cpus=0.2), _MOMENT * probe.slowness)
     if state.ran_for > (_MOMENT + _GRACE + _PATIENCE / 2) * probe.slowness:
         raise Unfit(f"a program that ignores TERM ran on for {state.ran_for:.1f} s")
-    used = state.counted.figures.get(Figure.CPU_TIME) if state.counted else None
+    figures = state.counted.figures if state.counted else {}
+    if figures.get(Figure.THROTTLED) == 0:
+        raise Unfit("a program with 0.2 CPUs that is never idle was not held up")
+    used = figures.get(Figure.CPU_TIME)
     if used is not None and used > 0.2 * (state.ran_for + probe.slowness):
         raise Unfit(f"a program with 0.2 CPUs used {used:.2f} s of CPU in {state.ran_for:.2f} s")
     measured = "its CPU limit held" if used is not None else "its CPU use cannot be measured here"
@@ -188,9 +200,10 @@ def _apart(probe: Probe) -> str:
 
 
 def _counted(probe: Probe) -> str:
-    counted, full = probe.seen()
-    figures = f"from {counted.source}" if counted else "from samples only, for control groups cannot be read here"
-    return f"{figures}; full folders are {'' if full else 'not '}told"
+    counted, uncounted, full = probe.seen()
+    figures = f"from {counted.source}" if counted else "from samples only"
+    lacks = [f"no {figure}: {why}" for figure, why in (counted.missing if counted else {}).items()]
+    return "; ".join([figures, *filter(None, [uncounted]), *lacks, f"full folders are {'' if full else 'not '}told"])
 
 
 _CGROUPS = "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2"

@@ -1,5 +1,5 @@
 # The worker's image. Build arguments:
-#   BASE                an image with Python 3.11 to 3.13 and its venv module
+#   BASE                an image with Python 3.11 to 3.14 and its venv module
 #   PIP_NO_INDEX=1      install from wheelhouse/ in the build context only, without a network
 #   PIP_INDEX_URL       install from another package index
 ARG BASE=python:3.12-slim

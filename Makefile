@@ -39,7 +39,8 @@ diagrams: setup # make the files anew that are made from the code: diagrams, tab
 setup: # .venv as the lock says
 	@scripts/setup
 
-ready: setup # also a Docker engine and the image that tasks run in
+ready: setup # also what the embedded servers need, a Docker engine and the image that tasks run in
+	@.venv/bin/python -m scripts.database
 	@.venv/bin/python -m scripts.engine
 	@.venv/bin/python -m scripts.image busybox
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -98,14 +98,22 @@ def servers(console: Console) -> Iterator[Client]:
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(tied, env=environment, start_new_session=True, **output) as process:  # type: ignore[call-overload]
         try:
-            with console.status("Starting Valkey, SecantusDB, SeaweedFS and a worker"):
+            with progress(console, "Starting Valkey, SecantusDB, SeaweedFS and a worker"):
                 lines = _until_ready(process)
             console.print(Text("".join(lines), "dim"))
             yield Client(connect(Settings.load(read(DATA / FILE))))
         finally:
-            with console.status("Stopping the worker and the servers"):
+            with progress(console, "Stopping the worker and the servers") if process.poll() is None else nullcontext():
                 process.terminate()
                 process.wait()
+
+
+def progress(console: Console, words: str) -> AbstractContextManager[object]:
+    """Say what is being waited for: while it lasts in a terminal, in a line elsewhere."""
+    if console.is_terminal:
+        return console.status(words)
+    console.print(words)
+    return nullcontext()
 
 
 def _until_ready(process: "subprocess.Popen[str]") -> list[str]:
@@ -115,7 +123,8 @@ def _until_ready(process: "subprocess.Popen[str]") -> list[str]:
         if line.rstrip() == READY:
             return [line for line in lines if not line.startswith(("submit", "stop"))]
         lines.append(line)
-    sys.exit("".join(lines) + "`orchestrator up` did not start")
+    process.wait()
+    sys.exit("".join(lines).rstrip() or "`orchestrator up` ended without a word; start it by hand to see why")
 
 
 def perform(console: Console, client: Client) -> list[Row]:

@@ -7,8 +7,8 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import requests
 from attrs import frozen
 
 from orchestrator.settings import Settings
-from scripts.packages import NotReady, can_install, install
+from scripts.packages import NotReady, can_install, install, told
 
 _ANY_VERSION = "1.41"  # named so that docker-py asks for none; what is called here is the same in all
 SOCKET = Path("/var/run/docker.sock")
@@ -36,17 +36,13 @@ class Daemon:
     run: Path = Path("/var/run")
     networks: Path = Path("/var/lib/docker/network/files/local-kv.db")
     log: Path = Path(__file__).resolve().parent.parent / ".orchestrator" / "dockerd.log"
-    patience: float = 60.0
+    patience: float = 600.0
 
 
-def main() -> int:
-    """Print one line, or what to do; the exit code says which."""
-    try:
+def main() -> None:
+    """Print one line, or end with what to do."""
+    with told("engine"):
         print(f"engine: {ready(address())}")
-    except NotReady as reason:
-        print(f"engine: {reason}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def address() -> str:
@@ -67,10 +63,18 @@ def ready(host: str) -> str:
         if not can_install():
             raise NotReady("no Docker engine is installed and this machine has no apt-get; install Docker, then repeat this")
         print("engine: installing Debian's docker.io, about a minute", flush=True)
-        install("docker.io", "iptables", "ca-certificates")
+        install("docker.io", "iptables", "ca-certificates", *_confinement(), if_known=["docker-cli"])
         done = "installed and started"
+    if can_install() and (missing := _confinement()):
+        install(*missing)
     how = _start_with_systemd(host) if Path("/run/systemd/system").is_dir() else start(Daemon())
     return f"{done} Docker {answers(host)} {how}"
+
+
+def _confinement(kernel: Path = Path("/sys/module/apparmor/parameters/enabled")) -> list[str]:
+    """The package without which Docker starts no container where the kernel has AppArmor; nothing when it is not needed."""
+    enabled = kernel.exists() and kernel.read_text().strip() == "Y"
+    return ["apparmor"] if enabled and not shutil.which("apparmor_parser", path=_path()) else []
 
 
 def answers(host: str) -> str | None:
@@ -78,7 +82,7 @@ def answers(host: str) -> str | None:
     if host.startswith("unix://") and not _listens(Path(host.removeprefix("unix://"))):
         return None
     try:
-        with closing(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=5)) as client:
+        with closing(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=30)) as client:
             return str(client.version(api_version=False)["Version"])
     except (docker.errors.DockerException, requests.RequestException):
         return None
@@ -87,7 +91,7 @@ def answers(host: str) -> str | None:
 def start(daemon: Daemon) -> str:
     """Start dockerd detached and wait until it answers; says how. Raises NotReady with the end of its log."""
     if pid := _running(daemon.run / "docker.pid", "dockerd"):
-        if _wait(daemon):
+        if _wait(daemon, lambda: Path(f"/proc/{pid}").exists()):
             return f"that was on its way up as process {pid}"
         raise NotReady(f"dockerd runs as process {pid}, but does not answer at {daemon.host}; look at its log, or end it")
     _running(daemon.run / "docker/containerd/containerd.pid", "containerd")
@@ -106,7 +110,9 @@ def start(daemon: Daemon) -> str:
         elif _TORN in complaints and not aside:
             aside = f" with a new list of networks, the torn one is {_put_aside(daemon.networks)}"
         else:
-            raise NotReady(f"dockerd does not start; the end of {daemon.log}:\n{complaints}")
+            raise NotReady(
+                f"dockerd does not start; see to what it says, then repeat this; the end of {daemon.log}:\n{complaints}"
+            )
     return f"by hand ({' '.join([*daemon.command, *flags])}){aside}; its log is {daemon.log}"
 
 
@@ -127,20 +133,20 @@ def _launch(daemon: Daemon, flags: list[str]) -> bool:
             env=os.environ | {"PATH": _path()},
             start_new_session=True,
         )
-    if _wait(daemon, process):
+    if _wait(daemon, lambda: process.poll() is None):
         return True
     process.terminate()
     process.wait()
     return False
 
 
-def _wait(daemon: Daemon, process: "subprocess.Popen[bytes] | None" = None) -> bool:
+def _wait(daemon: Daemon, lives: Callable[[], bool]) -> bool:
     """Whether the engine answers before its process ends or patience does."""
     deadline = time.monotonic() + daemon.patience
     while time.monotonic() < deadline:
         if answers(daemon.host):
             return True
-        if process and process.poll() is not None:
+        if not lives():
             return False
         time.sleep(0.2)
     return False
@@ -176,13 +182,21 @@ def _mount_cgroups() -> None:
 
 
 def _start_with_systemd(host: str) -> str:
-    subprocess.run(["systemctl", "start", "docker"], check=False, stdin=subprocess.DEVNULL)
-    if _wait(Daemon(host=host)):
+    unit = subprocess.run(
+        ["systemctl", "start", "docker"], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if unit.returncode == 0 and _wait(Daemon(host=host), _is_active):
         return "with systemd"
     journal = subprocess.run(
         ["journalctl", "-u", "docker", "-n", "10", "--no-pager"], check=False, capture_output=True, text=True
     )
-    raise NotReady(f"`systemctl start docker` brought up no engine:\n{journal.stdout}")
+    said = f"{unit.stderr}{journal.stdout}"
+    raise NotReady(f"`systemctl start docker` brought up no engine; see to what it says, then repeat this:\n{said}")
+
+
+def _is_active() -> bool:
+    """Whether systemd has not given Docker up."""
+    return subprocess.run(["systemctl", "is-active", "--quiet", "docker"], check=False).returncode == 0
 
 
 def _advice() -> str:
@@ -205,4 +219,4 @@ def _complaints(log: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -21,7 +21,7 @@ from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.errors import ImageUnavailable, InfrastructureError
 from orchestrator.ports import PullPolicy
 from scripts.engine import address, answers
-from scripts.packages import NotReady, can_install, install, read
+from scripts.packages import NotReady, can_install, install, read, releases, told
 
 SILENCE = 15.0
 """Seconds without a word after which a registry counts as not there."""
@@ -37,21 +37,16 @@ class Image:
     make: Callable[[docker.DockerClient, str], None]
 
 
-def main(names: list[str]) -> int:
-    """Print a line for each image, or what to do; the exit code says which."""
-    host = address()
-    if not answers(host):
-        print(f"image: no Docker engine answers at {host}; `make ready` sees to that", file=sys.stderr)
-        return 1
-    client = docker.DockerClient(base_url=host, timeout=600)
-    pull = partial(DockerEngine(host, pull_stall=SILENCE).pull, policy=PullPolicy.MISSING)
-    try:
+def main(names: list[str]) -> None:
+    """Print a line for each image, or end with what to do."""
+    with told("image"):
+        host = address()
+        if not answers(host):
+            raise NotReady(f"no Docker engine answers at {host}; `make ready` sees to that")
+        client = docker.DockerClient(base_url=host, timeout=600)
+        pull = partial(DockerEngine(host, pull_stall=SILENCE).pull, policy=PullPolicy.MISSING)
         for name in names:
             print(f"image: {ready(client, pull, IMAGES[name])}")
-    except NotReady as reason:
-        print(f"image: {reason}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def ready(client: docker.DockerClient, pull: Callable[[str], None], image: Image) -> str:
@@ -62,14 +57,18 @@ def ready(client: docker.DockerClient, pull: Callable[[str], None], image: Image
         pull(image.source)
     except (ImageUnavailable, InfrastructureError) as reason:
         print(f"image: {reason}; making {image.name} from Debian's packages", flush=True)
-        image.make(client, image.name)
+        try:
+            image.make(client, image.name)
+        except NotReady as missing:
+            by_hand = f"load it by hand (docker pull {image.source}, docker tag {image.source} {image.name})"
+            raise NotReady(f"{image.name} can neither be pulled nor made; {by_hand}, or see to this: {missing}") from None
         return f"{image.name} is made"
     client.images.get(image.source).tag(*image.name.split(":"))
     return f"{image.name} is {image.source}"
 
 
 def _make_busybox(client: docker.DockerClient, name: str) -> None:
-    binary = read("busybox-static", "./bin/busybox")
+    binary = read("busybox-static", "bin/busybox")
     content = BytesIO()
     with tarfile.open(fileobj=content, mode="w") as files:
         _add(files, "tmp", tarfile.DIRTYPE, mode=0o1777)
@@ -107,7 +106,7 @@ def _add(
 
 def _make_python(client: docker.DockerClient, name: str) -> None:
     if not can_install():
-        raise NotReady(f"only root on Debian or Ubuntu can make {name}; pull a Python image and tag it so")
+        raise NotReady("only root on Debian or Ubuntu can make it")
     if not shutil.which("debootstrap"):
         install("debootstrap")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
@@ -120,9 +119,8 @@ def _make_python(client: docker.DockerClient, name: str) -> None:
 def _debootstrap(root: Path) -> None:
     """A minimal Debian with Python in the folder. What it mounts there goes with its mount namespace, whatever happens."""
     packages = "--include=python3,python3-venv,ca-certificates"
-    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
     done = subprocess.run(
-        ["unshare", "--mount", "debootstrap", "--variant=minbase", packages, suite, root],
+        ["unshare", "--mount", "debootstrap", "--variant=minbase", packages, *_release(root)],
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -130,9 +128,23 @@ def _debootstrap(root: Path) -> None:
         text=True,
     )
     if done.returncode:
-        raise NotReady(f"debootstrap failed:\n{done.stdout[-2000:]}")
+        raise NotReady(f"debootstrap failed; see to what it says, then repeat this:\n{done.stdout[-2000:]}")
     for folder in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
-        shutil.rmtree(root / folder)
+        shutil.rmtree(root / folder, ignore_errors=True)
+
+
+def _release(root: Path, scripts: Path = Path("/usr/share/debootstrap/scripts")) -> list[str]:
+    """The machine's release for debootstrap: codename, target, mirror, and the general script when it has none of this name."""
+    system, known = platform.freedesktop_os_release(), releases()
+    named = system.get("VERSION_CODENAME", "")
+    codename = named if named in known else next(iter(known), named)  # Debian unstable has the name of testing, or none
+    if not codename:
+        raise NotReady(
+            "neither /etc/os-release nor apt tells which release of Debian this is; pull a Python image and tag it so"
+        )
+    mirror = [known[codename]] if codename in known else []
+    general = "gutsy" if system.get("ID") == "ubuntu" else "sid"
+    return [codename, str(root), *mirror, *([] if (scripts / codename).exists() or not mirror else [general])]
 
 
 def _import(client: docker.DockerClient, name: str, tar: bytes, command: str) -> None:
@@ -146,4 +158,4 @@ IMAGES = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

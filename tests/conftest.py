@@ -12,7 +12,7 @@ from orchestrator.embedded import Embedded
 from orchestrator.settings import Settings
 from tests.support import pace
 from tests.support.faults import Killed
-from tests.support.servers import Corner, corners
+from tests.support.servers import Corner, corners, need
 
 
 def pytest_configure() -> None:
@@ -23,6 +23,12 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     logger.enable("orchestrator")
     logger.configure(handlers=[{"sink": sys.stderr, "diagnose": False, "backtrace": False}])  # no values of variables
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say before the first test when this machine cannot run the servers that some of them need."""
+    if not session.config.option.collectonly:
+        need(session.items)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,7 +37,7 @@ class Registry:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)
         program = self._folder / "docker-registry"
-        program.write_bytes(read("docker-registry", "./usr/bin/docker-registry"))
+        program.write_bytes(read("docker-registry", "bin/docker-registry"))
         program.chmod(0o755)
         (self._folder / "config.yml").write_text(_CONFIG.format(root=self._folder / "data", port=self.port))
         self.start()

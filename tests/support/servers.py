@@ -2,15 +2,20 @@
 
 import itertools
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+import pytest
 from attrs import frozen
 from minio.deleteobjects import DeleteObject
 
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.embedded.interpreter import interpreter
+from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings
 
 REDIS_DATABASES = 16
+_SERVERS = {"servers", "own_servers"}
+"""The fixtures that run them."""
 
 
 @frozen
@@ -39,6 +44,16 @@ class Corner:
             objects = [DeleteObject(found.object_name) for found in s3.list_objects(bucket, recursive=True)]
             assert list(s3.remove_objects(bucket, objects)) == []
             s3.remove_bucket(bucket)
+
+
+def need(items: Iterable[pytest.Item]) -> None:
+    """Raise UsageError, with what to install, when a test needs the embedded servers and this machine cannot run them."""
+    if all(_SERVERS.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
+        return
+    try:
+        interpreter()
+    except InfrastructureError as reason:
+        raise pytest.UsageError(f"the tests need embedded servers, other ones do not do; {reason}") from None
 
 
 def corners(environment: Mapping[str, str]) -> Iterator[Corner]:

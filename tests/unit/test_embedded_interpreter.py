@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +18,7 @@ from orchestrator.embedded import interpreter as module
 from orchestrator.embedded.interpreter import OLDER, interpreter, older
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings
+from tests.support.servers import need
 
 SENTENCE = (
     "secantusdb: it has no build for Python 3.14, and no Python 3.11 to 3.13 with its venv module is on the path: "
@@ -78,6 +81,20 @@ def test_with_a_mongodb_of_ones_own_no_older_python_is_needed(tmp_path: Path) ->
     """The other two servers run under any Python."""
     with Embedded(tmp_path, ["valkey", "seaweedfs"]) as embedded:
         assert embedded.processes.keys() == {"valkey", "seaweedfs"}
+
+
+@pytest.mark.usefixtures("too_new", "program")
+def test_tests_that_need_the_servers_are_refused_in_a_sentence() -> None:
+    """Before the first of them runs; others need no older Python."""
+    need([item_that_uses("tmp_path")])
+    with pytest.raises(pytest.UsageError) as told:
+        need([item_that_uses("tmp_path"), item_that_uses("corner", "servers")])
+    assert str(told.value) == f"the tests need embedded servers, other ones do not do; {SENTENCE}"
+
+
+def item_that_uses(*fixtures: str) -> pytest.Item:
+    """What pytest collects."""
+    return cast(pytest.Item, SimpleNamespace(fixturenames=fixtures))
 
 
 def test_a_supported_python_without_the_package_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

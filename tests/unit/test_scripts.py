@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from attrs import evolve
 
 from orchestrator.errors import ImageUnavailable, InfrastructureError
-from scripts import image
+from scripts import engine, image, packages
 from scripts.engine import Daemon, answers, ready, start
-from scripts.packages import NotReady
+from scripts.packages import NotReady, read, releases, told
+from tests.support.tars import entry, packed
 
 STAND_IN = Path(__file__).parents[1] / "support" / "dockerd.py"
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # as it should be
@@ -123,3 +125,153 @@ def test_an_image_is_made_where_no_registry_gives_it(reason: Exception) -> None:
     images = Images()
     assert images.ready(pull) == "ours:1 is made"
     assert (images.tags, images.made) == ([], ["ours:1"])
+
+
+def test_an_image_that_can_neither_be_pulled_nor_made_is_named() -> None:
+    """With what to do by hand, and what keeps it from being made."""
+
+    def pull(_: str) -> None:
+        raise ImageUnavailable("denied")
+
+    def make(*_: object) -> None:
+        raise NotReady("no apt-get")
+
+    by_hand = r"load it by hand \(docker pull theirs:2, docker tag theirs:2 ours:1\)"
+    with pytest.raises(NotReady, match=f"^ours:1 can neither be pulled nor made; {by_hand}, or see to this: no apt-get$"):
+        image.ready(cast(docker.DockerClient, Images()), pull, image.Image("ours:1", "theirs:2", make))
+
+
+Program = Callable[[str, str], None]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
+    """Puts shell scripts in front of the path, in place of a machine's own programs."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    packages._update.cache_clear()
+
+    def put(name: str, script: str) -> None:
+        file = folder / name
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+
+    yield put
+    packages._update.cache_clear()
+
+
+def package(program: Program, folder: Path, *names: str) -> None:
+    """Have apt and dpkg give a package with these files, each with its own name as its content."""
+    (folder / "files.tar").write_bytes(packed([entry(name, name.encode()) for name in names]))
+    program("apt-get", "echo >busybox-static.deb")
+    program("dpkg-deb", f"cat {folder}/files.tar")
+
+
+@pytest.mark.parametrize("path", ["./bin/busybox", "./usr/bin/busybox"])
+def test_a_file_of_a_package_is_found_with_and_without_usr(program: Program, tmp_path: Path, path: str) -> None:
+    """Debian has moved all of /bin there since release 13."""
+    package(program, tmp_path, "./usr/share/doc/busybox", path, "./etc/nobusybox")
+    assert read("busybox-static", "bin/busybox") == path.encode()
+
+
+def test_a_package_without_the_file_is_named(program: Program, tmp_path: Path) -> None:
+    """With what was looked for."""
+    package(program, tmp_path, "./usr/share/doc/busybox")
+    with pytest.raises(NotReady, match="the package busybox-static has no file that ends with /bin/busybox"):
+        read("busybox-static", "bin/busybox")
+
+
+def test_only_packages_that_the_release_has_are_installed(program: Program, tmp_path: Path) -> None:
+    """Docker's command line is a package of its own since Debian 13."""
+    program("apt-get", f'echo "$@" >>{tmp_path}/asked')
+    program("apt-cache", 'case "$*" in *docker-cli) echo Package: docker-cli ;; *) exit 100 ;; esac')
+    packages.install("docker.io", if_known=["docker-cli", "docker-gone"])
+    assert (tmp_path / "asked").read_text().splitlines()[-1].endswith("install --no-install-recommends docker.io docker-cli")
+
+
+def test_what_apt_complains_of_is_quoted(program: Program) -> None:
+    """Below the command that failed."""
+    program("apt-get", "echo E: Unable to locate package >&2; exit 100")
+    with pytest.raises(NotReady, match=r"(?s)^`apt-get .* install .*nonsense` failed; .*\nE: Unable to locate package$"):
+        packages.install("nonsense")
+
+
+APT = """
+echo microsoft bookworm https://elsewhere/
+echo Debian bookworm http://first/
+echo Debian bookworm http://second/
+echo Debian bookworm-updates http://first/
+"""
+
+
+@pytest.mark.parametrize(
+    ("system", "apt", "expected"),
+    [
+        ({"VERSION_CODENAME": "bookworm"}, APT, ["bookworm", "root", "http://first/"]),
+        ({"VERSION_CODENAME": "forky"}, "echo Debian sid http://a/", ["sid", "root", "http://a/", "sid"]),
+        ({"ID": "ubuntu"}, "echo Ubuntu zany http://a/", ["zany", "root", "http://a/", "gutsy"]),
+        ({"VERSION_CODENAME": "bookworm"}, "true", ["bookworm", "root"]),
+    ],
+    ids=["named", "unstable", "unnamed", "no lists"],
+)
+def test_debootstrap_is_told_what_apt_knows(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: dict[str, str], apt: str, expected: list[str]
+) -> None:
+    """The machine's own release from apt's own mirror, by a general script where it has none for the newest release."""
+    program("apt-get", apt)
+    monkeypatch.setattr(image.platform, "freedesktop_os_release", lambda: system)
+    (tmp_path / "bookworm").touch()
+    assert image._release(Path("root"), tmp_path) == expected
+
+
+def test_a_release_that_nothing_tells_is_said(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of a guess."""
+    program("apt-get", "true")
+    monkeypatch.setattr(image.platform, "freedesktop_os_release", dict)
+    with pytest.raises(NotReady, match="which release of Debian this is"):
+        image._release(Path("root"))
+    assert releases() == {}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "parser", "missing"), [("Y\n", "", ["apparmor"]), ("Y\n", "apparmor_parser", []), ("N\n", "", [])]
+)
+def test_apparmor_is_installed_where_the_kernel_has_it(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str, parser: str, missing: list[str]
+) -> None:
+    """Without its parser Docker starts no container there."""
+    program(parser or "another", "true")
+    monkeypatch.setattr(engine, "_path", lambda: str(tmp_path / "bin"))
+    (tmp_path / "enabled").write_text(kernel)
+    assert engine._confinement(tmp_path / "enabled") == missing
+    assert engine._confinement(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NotReady("no apt; install it"), "step: no apt; install it"),
+        (
+            OSError(28, "No space left on device"),
+            "step: OSError, [Errno 28] No space left on device; see to that, then repeat this",
+        ),
+        (docker.errors.APIError("boom"), "step: APIError, boom; see to that, then repeat this"),
+    ],
+)
+def test_a_step_ends_in_a_sentence(error: Exception, said: str) -> None:
+    """Never in a traceback."""
+    with pytest.raises(SystemExit) as ended, told("step"):
+        raise error
+    assert ended.value.code == said
+
+
+@pytest.mark.parametrize("step", [["engine"], ["image", "busybox"]], ids=["engine", "image"])
+def test_a_setting_that_cannot_be_read_ends_a_step_in_a_sentence(step: list[str]) -> None:
+    """As each step is called by make."""
+    argv = [sys.executable, "-m", f"scripts.{step[0]}", *step[1:]]
+    done = subprocess.run(argv, env={**os.environ, "DOCKER_HOST": "nonsense"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{step[0]}: ")
+    assert "DOCKER_HOST" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -16,7 +16,7 @@ from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.place import place
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
-from orchestrator.embedded import Embedded, absent
+from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
@@ -24,7 +24,6 @@ from orchestrator.settings import Settings, options, variable
 
 READY = "ready"
 """The last line before it waits."""
-_PATIENCE = 60.0
 _GRACE = 10.0
 _HURRY = 5.0
 _APART = 1.2
@@ -94,7 +93,7 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
     worker = processes[_WORKER]
     try:
         worker.start()
-        worker.await_ready(_PATIENCE)
+        worker.await_ready(PATIENCE)
         for line in _greeting(data, Settings.load(variables), processes):
             click.echo(line)
         inbox = Inbox()

@@ -16,6 +16,8 @@ from orchestrator.embedded.process import Process, Server
 from orchestrator.embedded.servers import RECIPES
 
 NAMES = tuple(recipe.name for recipe in RECIPES)
+PATIENCE = 300.0
+"""Seconds that a server may need to be ready. One that ends is noticed at once, so this is for a slow machine."""
 _GRACE = 5.0
 
 
@@ -36,7 +38,7 @@ class Embedded:
     installed, or the folder is in use. The servers die with the thread that entered, even if that is killed.
     """
 
-    def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = 30.0) -> None:
+    def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = PATIENCE) -> None:
         self.folder = folder.absolute()
         self._recipes = [recipe for recipe in RECIPES if recipe.name in names]
         self._patience = patience

@@ -72,7 +72,8 @@ class Process:
         deadline = time.monotonic() + patience
         while not self._server.ready():
             if self.pid is None or time.monotonic() > deadline:
-                raise InfrastructureError(self._server.name, f"did not start; the end of {self._log}:\n{self._tail()}")
+                why = "it ended" if self.pid is None else f"it was not ready after {patience:g} s"
+                raise InfrastructureError(self._server.name, f"{why}; the end of {self._log}:\n{self._tail()}")
             time.sleep(0.02)
 
     def ask_to_stop(self) -> None:
@@ -94,7 +95,7 @@ class Process:
             path.unlink(missing_ok=True)
 
     def _tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_TAIL:])
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_TAIL:]) or "nothing"
 
 
 _TAIL = 20

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import urllib3
 from minio import Minio
@@ -19,7 +20,7 @@ from orchestrator.settings import Settings
 
 T = TypeVar("T")
 Mongo = MongoClient[Mapping[str, Any]]
-_MONGO_MS = 5000
+_MONGO_MS: Mapping[str, Any] = {"timeoutMS": 5000, "connectTimeoutMS": 3000}
 
 
 class PerProcess(Generic[T]):
@@ -40,6 +41,7 @@ class PerProcess(Generic[T]):
 def mongo_client(settings: Settings) -> Mongo:
     """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI.
 
+    Time limits that the URI names take the place of these, for a server that is slow or far away.
     One document with a date or a text that Python cannot have must not hide all others, hence it is read as the nearest one.
     """
     try:
@@ -49,11 +51,15 @@ def mongo_client(settings: Settings) -> Mongo:
             datetime_conversion="DATETIME_CLAMP",
             unicode_decode_error_handler="replace",
             connect=False,
-            timeoutMS=_MONGO_MS,
-            connectTimeoutMS=3000,
+            **{name: limit for name, limit in _MONGO_MS.items() if name.casefold() not in _named(settings.mongo_uri)},
         )
     except (ConfigurationError, ValueError):
         raise SettingsError("MONGO_URI: the given value is not a URI such as mongodb://host:27017") from None
+
+
+def _named(uri: str) -> frozenset[str]:
+    """The options in a URI, in lower case."""
+    return frozenset(name.casefold() for name, _ in parse_qsl(urlsplit(uri).query))
 
 
 def redis_client(settings: Settings) -> Redis:

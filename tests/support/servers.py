@@ -12,6 +12,7 @@ from orchestrator.adapters.clients import minio_client, mongo_client, redis_clie
 from orchestrator.embedded.interpreter import interpreter
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings
+from tests.support import pace
 
 REDIS_DATABASES = 16
 _SERVERS = {"servers", "own_servers"}
@@ -61,4 +62,17 @@ def corners(environment: Mapping[str, str]) -> Iterator[Corner]:
     for number in itertools.count():
         name = f"test-{uuid.uuid4().hex[:12]}"
         redis_url = f"{environment['REDIS_URL'].rpartition('/')[0]}/{number % REDIS_DATABASES}"
-        yield Corner({**environment, "REDIS_URL": redis_url, "MONGO_DB_NAME": name, "MINIO_BUCKET": name, "QUEUE": name})
+        places = _patient({"REDIS_URL": redis_url, "MONGO_URI": environment["MONGO_URI"]})
+        yield Corner({**environment, **places, "MONGO_DB_NAME": name, "MINIO_BUCKET": name, "QUEUE": name})
+
+
+def _patient(places: Mapping[str, str]) -> Mapping[str, str]:
+    """With the product's time limits as they are on a usual machine, and multiples of them on a slow one."""
+    if pace.slowness() == 1:
+        return places
+    call, connection = pace.seconds(5), pace.seconds(3)
+    options = {
+        "REDIS_URL": f"?socket_timeout={call}&socket_connect_timeout={connection}",
+        "MONGO_URI": f"&timeoutMS={call * 1000:.0f}&connectTimeoutMS={connection * 1000:.0f}",
+    }
+    return {name: place + options[name] for name, place in places.items()}

@@ -14,6 +14,7 @@ import pytest
 from orchestrator.embedded import home
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
+from tests.support import pace
 from tests.support.worker_process import until
 
 
@@ -44,7 +45,7 @@ def test_a_server_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Pa
     """Whoever starts it sees why."""
     server = python("raise SystemExit('no such luck')", ready=lambda: False)
     with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="no such luck"):
-        process.await_ready(20)
+        process.await_ready(pace.seconds(20))
 
 
 def test_a_server_that_ends_is_not_waited_for(tmp_path: Path, lock: int) -> None:

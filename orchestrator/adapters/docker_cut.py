@@ -31,14 +31,15 @@ _STALL = timedelta(seconds=5)
 class Pace:
     """When the output of each stream came and ended, as far as a cut asks for it, by the monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._total = dict.fromkeys(Stream, 0)
         self._steps = {stream: deque([0.0], _HELD_UP // _STEP) for stream in Stream}
         self._ended = 0.0
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         """Output that came just now."""
-        now = time.monotonic()
+        now = self._monotonic()
         for stream, data in chunks:
             before = self._total[stream]
             self._total[stream] += len(data)
@@ -46,7 +47,7 @@ class Pace:
 
     def end(self) -> None:
         """No more comes."""
-        self._ended = time.monotonic()
+        self._ended = self._monotonic()
 
     @property
     def held_up(self) -> frozenset[Stream]:

@@ -18,8 +18,8 @@ from orchestrator.ports import Chunk, ContainerState, Stream
 CUT = "the engine was so slow with the output that it may have cut off its end"
 BUFFER = 1_000_000
 """Bytes of a stream that a buffer takes before it holds up the stream: a stream with fewer in all is never held up."""
-_HELD_UP = BUFFER * 3 // 4
-"""So many bytes after the moment of a cut are the contents of a buffer that was full then; the engine rounds."""
+_READ_LATE, _LOGGED_LATE = BUFFER * 3 // 4, BUFFER // 4
+"""So many bytes after a cut may have been in a buffer that was full then. Messages are slow to count, so fewer have to do."""
 _STEP = BUFFER // 16
 _STREAM, _LOG = timedelta(seconds=2), timedelta(seconds=10)
 _CLOCK = timedelta(seconds=1)
@@ -34,7 +34,7 @@ class Pace:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._total = dict.fromkeys(Stream, 0)
-        self._steps = {stream: deque([0.0], _HELD_UP // _STEP) for stream in Stream}
+        self._steps = {stream: deque([0.0], _READ_LATE // _STEP) for stream in Stream}
         self._ended = 0.0
 
     def add(self, chunks: Iterable[Chunk]) -> None:
@@ -96,7 +96,7 @@ def _by_log(
             stamp, _, text = message.partition(b" ")
             if stream in sizes:
                 sizes[stream] += len(text)
-            if min(sizes.values()) >= _HELD_UP:
+            if min(sizes.values()) >= _LOGGED_LATE:
                 break
     return streams if stamp and gave_up(finished, seen, written(stamp)) else full(sizes)
 
@@ -112,7 +112,7 @@ def gave_up(finished: datetime, seen: datetime, last: datetime) -> bool:
 
 def full(sizes: Mapping[Stream, int]) -> frozenset[Stream]:
     """The streams of which so much was written after a cut that a full buffer held them up before it."""
-    return frozenset(stream for stream, size in sizes.items() if size >= _HELD_UP)
+    return frozenset(stream for stream, size in sizes.items() if size >= _LOGGED_LATE)
 
 
 def written(stamp: bytes) -> datetime:

@@ -3,37 +3,44 @@
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 
 from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_cut import CUT, Pace
 from orchestrator.adapters.docker_errors import SERVICE
 from orchestrator.adapters.docker_frames import Demux
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Stream
 
 _READ = 1 << 18
 _IDLE, _LAST = 10.0, 1.0
 
 
-def attach(client: DockerClient, name: str, stdin: bytes | None, alive: Callable[[], bool]) -> Iterator[Chunk]:
+def attach(
+    client: DockerClient, name: str, stdin: bytes | None, alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]]
+) -> Iterator[Chunk]:
     """Attach now, and return the output from here on; ``alive`` is asked now and then while none comes.
 
     ``stdin`` is sent at once: the engine keeps it until the program reads, even if this process dies. The engine never ends the
     stream of a container that had exited before or is removed unstarted, hence ``alive``. Raises InfrastructureError at a cut;
-    over a network at any end, for there a cut may look like one.
+    over a network at any end, for there a cut may look like one. ``cut`` is asked at the end for the streams whose own end may
+    be missing, which OutputLost then tells.
     """
     wanted = "stdout=1&stderr=1&stream=1" + ("&stdin=1" if stdin is not None else "")
     connection = client.hijack(f"/containers/{name}/attach?{wanted}")
     if stdin is not None:
         threading.Thread(target=_send, args=(connection, stdin), name=f"stdin {name}", daemon=True).start()
-    output = _output(connection, alive, sure=client.local)
+    output = _output(connection, alive, cut, sure=client.local)
     next(output)  # a generator that was begun closes the connection even if nobody reads it
     return output
 
 
-def _output(connection: socket.socket, alive: Callable[[], bool], *, sure: bool) -> Iterator[Chunk]:
+def _output(
+    connection: socket.socket, alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]], *, sure: bool
+) -> Iterator[Chunk]:
     demux = Demux()
+    pace = Pace()
     ready = select.poll()
     ready.register(connection, select.POLLIN)
     try:
@@ -43,10 +50,15 @@ def _output(connection: socket.socket, alive: Callable[[], bool], *, sure: bool)
                 data = _receive(connection)
                 if not data:
                     break
-                yield from demux.feed(data)
+                chunks = demux.feed(data)
+                pace.add(chunks)
+                yield from chunks
+        pace.end()
         demux.end()
         if not sure:
             raise InfrastructureError(SERVICE, "the stream is over, and whether it was whole cannot be told over a network")
+        if lost := cut(pace):
+            raise OutputLost(lost, CUT)
     finally:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; closing would not

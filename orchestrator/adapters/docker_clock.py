@@ -18,12 +18,16 @@ class EngineClock:
 
     def now(self) -> datetime:
         """The engine's time, right to half the time that reading it took. Raises what ``read`` raises."""
+        return self.at(None)
+
+    def at(self, moment: float | None) -> datetime:
+        """The engine's time at a moment of the monotonic clock, None for now. As ``now``."""
         zero = self._zero
         if zero is None:
             before = self._monotonic()
             read = self._read()
             zero = self._zero = read - timedelta(seconds=(before + self._monotonic()) / 2)
-        return zero + timedelta(seconds=self._monotonic())
+        return zero + timedelta(seconds=self._monotonic() if moment is None else moment)
 
     def heard(self, response: Response, *_: object, **__: object) -> None:
         """Compare with an answer that has just come; its Date is in whole seconds. To be hooked to every response."""

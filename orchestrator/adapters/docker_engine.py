@@ -10,6 +10,7 @@ from attrs import evolve
 
 from orchestrator.adapters import (
     docker_attach,
+    docker_cut,
     docker_deaths,
     docker_files,
     docker_logs,
@@ -22,6 +23,7 @@ from orchestrator.adapters import (
 from orchestrator.adapters.cgroup import Cgroups
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_clock import EngineClock
+from orchestrator.adapters.docker_cut import Pace
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
@@ -41,6 +43,7 @@ from orchestrator.ports import (
     Phase,
     PullPolicy,
     Sample,
+    Stream,
 )
 
 _PAUSE = 0.1
@@ -91,12 +94,13 @@ class DockerEngine:
 
     def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
         """See ports.Engine."""
-        return docker_attach.attach(self._client, container, stdin, partial(self._alive, container))
+        asked = partial(self._alive, container), partial(self._cut, container)
+        return docker_attach.attach(self._client, container, stdin, *asked)
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """See ports.Engine."""
         keeps = log_keeps(self._read(container))
-        return docker_logs.replay(self._client, container, lambda seconds: self.wait(container, seconds).phase, keeps)
+        return docker_logs.replay(self._client, container, partial(self.wait, container), keeps)
 
     def start(self, container: str) -> Footprint:
         """See ports.Engine. Looks first, because the engine would start an exited container again."""
@@ -228,6 +232,15 @@ class DockerEngine:
             return False
         except InfrastructureError:
             return True
+
+    def _cut(self, container: str, pace: Pace) -> frozenset[Stream]:
+        """The streams that may have lost their end, of a live output that has ended; asks only after long ones."""
+        if not pace.held_up:
+            return frozenset()
+        try:
+            return docker_cut.of_stream(self._client, self.inspect(container), pace, self._clock.at)
+        except ContainerMissing:
+            return pace.held_up
 
     def _await_exit(self, container: str, timeout: float) -> None:
         with suppress(InfrastructureError), translated():

@@ -1,12 +1,15 @@
 """Takes the engine's multiplexed streams apart: frames of one kind byte, three zeros, four bytes of length, and the payload."""
 
 import struct
+from collections.abc import Generator
 
+from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Chunk, Stream
 
 _HEADER = struct.Struct(">BxxxL")
+_READ = 1 << 16
 _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 
 
@@ -38,3 +41,13 @@ class Demux:
         """To be called at the end of the stream. Raises InfrastructureError when it came inside a frame."""
         if self._rest:
             raise InfrastructureError(SERVICE, f"the stream broke off in a frame, after {len(self._rest)} bytes of it")
+
+
+def log_messages(client: DockerClient, name: str, **wanted: object) -> Generator[Chunk]:
+    """The messages that are in the engine's log now. Raises InfrastructureError when it breaks off, and ContainerMissing."""
+    demux = Demux()
+    asked = {"stdout": 1, "stderr": 1, **wanted}
+    with client.stream("GET", f"/containers/{name}/logs", silence=client.timeout, params=asked) as response:
+        for data in response.iter_content(_READ):
+            yield from demux.feed(data)
+    demux.end()

@@ -7,71 +7,79 @@ repeats or loses what is written meanwhile. Reading the whole log again and skip
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from orchestrator.adapters import docker_cut
 from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_errors import SERVICE
-from orchestrator.adapters.docker_frames import Demux
+from orchestrator.adapters.docker_errors import SERVICE, translated
+from orchestrator.adapters.docker_frames import log_messages
 from orchestrator.adapters.docker_rotation import GrowingLog
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
-from orchestrator.ports import Chunk, Phase, Stream
+from orchestrator.ports import Chunk, ContainerState, Phase, Stream
 
-_READ = 1 << 16
 _PAUSE, _SHARE = 1.0, 20
 _MESSAGE = 16384
+_KEEPS_NEWLINES = (1, 42)
 
 
-def replay(client: DockerClient, name: str, wait: Callable[[float], Phase], keeps: float) -> Iterator[Chunk]:
-    """All output from the first byte until the container has exited; ``wait`` waits that long for it and tells the phase.
+def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerState], keeps: float) -> Iterator[Chunk]:
+    """All output from the first byte until the container has exited; ``wait`` waits that long for it and tells its state.
 
     ``keeps`` is as ``GrowingLog`` takes it. Raises InfrastructureError when the log cannot be read to its end, be it because
     the container is removed meanwhile, and OutputLost at the end when the log may not have all of the output.
     """
     try:
-        yield from whole_lines(_messages(client, name, wait, GrowingLog(keeps)))
+        yield from whole_lines(_messages(client, name, wait, GrowingLog(keeps)), exact=_keeps_newlines(client))
     except ContainerMissing as error:
         raise InfrastructureError(SERVICE, f"the log broke off: {error}") from error
 
 
-def whole_lines(messages: Iterable[Chunk]) -> Iterator[Chunk]:
+def whole_lines(messages: Iterable[Chunk], *, exact: bool) -> Iterator[Chunk]:
     """The program's bytes from the log's messages, each of which begins with a time stamp and a space.
 
-    Parts of one long line share their stamp, and engine 20.10 forgets the newline after the last part: it is put back when a
-    part is empty or a new stamp follows. At the very end of a stream nothing tells: nothing is added, and OutputLost raised.
+    Parts of one long line share their stamp. Unless the log is ``exact``, the engine forgets the newline after the last part:
+    it is put back when a part is empty or a new stamp follows. At the very end of a stream nothing tells: nothing is added, and
+    OutputLost raised.
     """
+    if exact:
+        yield from ((stream, message.partition(b" ")[2]) for stream, message in messages)
+        return
     unfinished: dict[Stream, bytes] = {}
     untold: set[Stream] = set()
-    for stream, message in messages:
-        stamp, _, text = message.partition(b" ")
-        before = unfinished.pop(stream, None)
-        if before not in {None, stamp}:
-            yield stream, b"\n"
-        yield stream, text or b"\n"
-        untold.discard(stream)
-        if text and not text.endswith(b"\n"):
-            unfinished[stream] = stamp
-            if before == stamp and len(text) < _MESSAGE:
-                untold.add(stream)
+    try:
+        for stream, message in messages:
+            stamp, _, text = message.partition(b" ")
+            before = unfinished.pop(stream, None)
+            if before not in {None, stamp}:
+                yield stream, b"\n"
+            yield stream, text or b"\n"
+            untold.discard(stream)
+            if text and not text.endswith(b"\n"):
+                unfinished[stream] = stamp
+                if before == stamp and len(text) < _MESSAGE:
+                    untold.add(stream)
+    except OutputLost as error:
+        raise OutputLost(error.streams | untold, str(error)) from error
     if untold:
         raise OutputLost(untold, "the log does not tell whether its last line, a long one, ended with a newline")
 
 
-def _messages(client: DockerClient, name: str, wait: Callable[[float], Phase], log: GrowingLog) -> Iterator[Chunk]:
+def _keeps_newlines(client: DockerClient) -> bool:
+    """Whether the log has the newline after a line of 16 KiB or more, as it does since engine 23."""
+    with translated():
+        version = client.api.api_version
+    return tuple(map(int, version.split("."))) >= _KEEPS_NEWLINES
+
+
+def _messages(client: DockerClient, name: str, wait: Callable[[float], ContainerState], log: GrowingLog) -> Iterator[Chunk]:
     """Each message of the log once, until the container has exited."""
     pause = 0.0
     while True:
-        exited = wait(pause) is Phase.EXITED
+        state = wait(pause)
         began = time.monotonic()
-        yield from log.new(_frames(client, name))
-        if exited:
+        yield from log.new(log_messages(client, name, timestamps=1))
+        if state.phase is Phase.EXITED:
             break
         pause = max(_PAUSE, _SHARE * (time.monotonic() - began))
     if log.lost:
         raise OutputLost(list(Stream), "the log is so long that the engine may have dropped its beginning")
-
-
-def _frames(client: DockerClient, name: str) -> Iterator[Chunk]:
-    demux = Demux()
-    wanted = {"stdout": 1, "stderr": 1, "timestamps": 1}
-    with client.stream("GET", f"/containers/{name}/logs", silence=client.timeout, params=wanted) as response:
-        for data in response.iter_content(_READ):
-            yield from demux.feed(data)
-    demux.end()
+    if lost := docker_cut.of_log(client, state, log.last):
+        raise OutputLost(lost, docker_cut.CUT)

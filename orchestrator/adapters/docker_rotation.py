@@ -21,6 +21,11 @@ class GrowingLog:
         self._count = 0
         self._marks: dict[Stream, _Mark] = {}
 
+    @property
+    def last(self) -> bytes:
+        """The latest time stamp; empty when there is none."""
+        return max((stamp for stamp, _ in self._marks.values()), default=b"")
+
     def new(self, messages: Iterable[Chunk]) -> Iterator[Chunk]:
         """Those of ``messages``, the log as it is now, that came after the last reading, which was to its end.
 

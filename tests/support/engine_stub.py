@@ -4,6 +4,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.labels import DEPLOYMENT
+from orchestrator.ports import ContainerState, Phase, Stream
 
 NOW = "2030-05-17T12:00:00.123456789Z"
 NEVER = "0001-01-01T00:00:00Z"
@@ -28,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        path = "/" + urlsplit(self.path).path.removeprefix("/v1.41").strip("/")
+        path = "/" + urlsplit(self.path).path.removeprefix(f"/v{self.server.stub.version}").strip("/")
         self.server.stub.answer(f"{self.command} {path}")(self)
 
     do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
@@ -53,10 +55,11 @@ class _Server(ThreadingUnixStreamServer):
 class StubEngine:
     """``script`` maps "METHOD /path" to the answers for the calls one after the other; the last one stays.
 
-    ``calls`` is what was asked, without the questions for the version.
+    ``calls`` is what was asked, without the questions for the ``version`` of its API.
     """
 
-    def __init__(self, folder: Path, script: Script) -> None:
+    def __init__(self, folder: Path, script: Script, version: str = "1.41") -> None:
+        self.version = version
         self.url = f"unix://{folder}/engine.sock"
         self.calls: list[str] = []
         self.over = threading.Event()
@@ -80,7 +83,7 @@ class StubEngine:
     def answer(self, call: str) -> Answer:
         """The next answer for a call."""
         if call == "GET /version":
-            return says(200, {"ApiVersion": "1.41"})
+            return says(200, {"ApiVersion": self.version})
         self.calls.append(call)
         answers = self._script.get(call, [says(404, {"message": f"nothing at {call}"})])
         return answers.pop(0) if len(answers) > 1 else answers[0]
@@ -153,6 +156,17 @@ def container(status: str, **state: object) -> Answer:
         **state,
     }
     return says(200, {"Id": "c1", "State": fields, "Config": {"Labels": {"task": "t1", DEPLOYMENT: "ours"}}})
+
+
+def seen(phase: Phase, finished_at: datetime | None = None, after: float = 0.0) -> ContainerState:
+    """What is known of the container, so many seconds after its end."""
+    now = (finished_at or datetime.fromisoformat(NOW)) + timedelta(seconds=after)
+    return ContainerState("c1", phase, now, finished_at=finished_at)
+
+
+def whole(_: object) -> frozenset[Stream]:
+    """No stream has lost its end."""
+    return frozenset()
 
 
 def frame(kind: int, payload: bytes) -> bytes:

@@ -16,7 +16,7 @@ from orchestrator.request import Limits
 from orchestrator.spool import Spool
 from orchestrator.tail import marker
 from tests.support.containers import Bench
-from tests.support.engine_stub import Answer, Stage, frame, streams
+from tests.support.engine_stub import Answer, Stage, frame, seen, streams
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
 LOGS = "GET /containers/c1/logs"
@@ -87,7 +87,7 @@ def test_the_true_end_of_a_flood_is_kept(stage: Stage, tmp_path: Path) -> None:
     stub, engine = stage({LOGS: [_log(range(4)), _log(range(2, 6)), _log(range(20, 24))]})
     phases = iter([Phase.RUNNING, Phase.RUNNING, Phase.EXITED])
     spool = Spool(tmp_path / "spool", 8, 4)
-    spool.catch_up(replay(engine._client, "c1", lambda _: next(phases), inf))
+    spool.catch_up(replay(engine._client, "c1", lambda _: seen(next(phases)), inf))
     sums = spool.seal(complete=True)
     assert spool.path(OUT).read_bytes() == b"0\n1\n" + marker(16) + b"\n23\n"
     assert [sums[stream].truncated for stream in Stream] == [True, True]

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from orchestrator.adapters.docker_logs import replay, whole_lines
 from orchestrator.adapters.docker_stats import sample_of, samples
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.ports import Phase, Stream
-from tests.support.engine_stub import Answer, StubEngine, falls_silent, frame, raw, refuses, streams
+from tests.support.engine_stub import Answer, StubEngine, falls_silent, frame, raw, refuses, seen, streams, whole
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
 UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
@@ -55,13 +56,13 @@ def test_the_engines_complaint_in_a_stream_is_an_error() -> None:
 def test_output_that_comes_with_the_head_is_not_lost(tmp_path: Path) -> None:
     """One packet may carry both."""
     with (stub := _talk(tmp_path, attach=raw(UPGRADED, frame(1, b"a"), frame(2, b"b")))[0]):
-        assert list(attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False)) == [(OUT, b"a"), (ERR, b"b")]
+        assert list(attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False, whole)) == [(OUT, b"a"), (ERR, b"b")]
 
 
 def test_output_that_breaks_off_in_a_frame_is_not_taken_for_its_end(tmp_path: Path) -> None:
     """Though the connection ends as it does when the program has."""
     with (stub := _talk(tmp_path, attach=raw(UPGRADED, frame(1, b"a"), frame(2, b"bc")[:-1]))[0]):
-        output = attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False)
+        output = attach(DockerClient(stub.url, 0.5), "c1", None, lambda: False, whole)
         with pytest.raises(InfrastructureError, match="broke off in a frame"):
             list(output)
 
@@ -71,7 +72,7 @@ def test_an_end_that_comes_over_a_network_may_be_a_cut() -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(frame(1, b"a"))
     theirs.close()
-    output = docker_attach._output(ours, lambda: False, sure=False)
+    output = docker_attach._output(ours, lambda: False, whole, sure=False)
     assert [next(output), next(output)] == [(OUT, b""), (OUT, b"a")]
     with pytest.raises(InfrastructureError, match="over a network"):
         next(output)
@@ -83,7 +84,7 @@ def test_a_connection_that_is_reset_was_cut() -> None:
         ours = socket.create_connection(server.getsockname())
         theirs, _ = server.accept()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        output = docker_attach._output(ours, lambda: True, sure=True)
+        output = docker_attach._output(ours, lambda: True, whole, sure=True)
         next(output)
         theirs.close()
         with pytest.raises(InfrastructureError, match="was cut"):
@@ -94,7 +95,7 @@ def test_attaching_to_nothing_is_missing(tmp_path: Path) -> None:
     """The refusal comes in the place of the stream."""
     stub, client = _talk(tmp_path, attach=refuses(404, "No such container: c1"))
     with stub, pytest.raises(ContainerMissing, match="No such container"):
-        attach(client, "c1", None, lambda: False)
+        attach(client, "c1", None, lambda: False, whole)
 
 
 def test_only_sockets_and_tcp_can_be_attached_over() -> None:
@@ -126,7 +127,7 @@ def _messages(*parts: tuple[str, bytes]) -> Iterator[tuple[Stream, bytes]]:
 )  # fmt: skip
 def test_lines_that_the_log_cut_are_whole_again(messages: list[tuple[str, bytes]], expected: bytes) -> None:
     """From an engine that forgets the newline after a long line, and from one that does not."""
-    assert b"".join(data for _, data in whole_lines(_messages(*messages))) == expected
+    assert b"".join(data for _, data in whole_lines(_messages(*messages), exact=False)) == expected
 
 
 @pytest.mark.parametrize("last", [[("1", b"end")], [("1", LONG), ("1", b"end")]])
@@ -135,15 +136,32 @@ def test_whether_a_last_long_line_ended_is_not_known(last: list[tuple[str, bytes
     messages = [(ERR, b"1 " + LONG), (ERR, b"1 \n"), *_messages(("1", LONG), *last)]
     got = []
     with pytest.raises(OutputLost) as told:
-        got.extend(whole_lines(messages))
+        got.extend(whole_lines(messages, exact=False))
     assert b"".join(data for stream, data in got if stream is OUT) == LONG + b"".join(text for _, text in last)
     assert told.value.streams == {OUT}
+
+
+@pytest.mark.parametrize("end", [b"end", b"end\n", b"\n", LONG])
+def test_an_engine_that_keeps_the_newline_of_a_long_line_is_taken_at_its_word(end: bytes) -> None:
+    """Nothing is put back, and there is no doubt."""
+    messages = _messages(("1", LONG), ("1", end))
+    assert b"".join(data for _, data in whole_lines(messages, exact=True)) == LONG + end
+
+
+@pytest.mark.parametrize(("version", "exact"), [("1.41", False), ("1.42", True), ("1.45", True), ("2.0", True)])
+def test_the_version_of_the_engine_tells_whether_its_log_keeps_newlines(tmp_path: Path, version: str, *, exact: bool) -> None:
+    """Since 23, whose API is 1.42, a last long line without a newline had none."""
+    answer = streams(frame(1, b"1 " + LONG), frame(1, b"1 end"))
+    with StubEngine(tmp_path, {LOGS: answer}, version) as stub:
+        output = replay(DockerClient(stub.url, 0.5), "c1", lambda _: seen(Phase.EXITED), inf)
+        with nullcontext() if exact else pytest.raises(OutputLost):
+            assert b"".join(data for _, data in output) == LONG + b"end"
 
 
 def test_streams_are_put_together_apart() -> None:
     """A long line on one is not ended by what the other says meanwhile."""
     messages = [(OUT, b"1 " + LONG), (ERR, b"2 e\n"), (OUT, b"1 tail\n")]
-    assert list(whole_lines(messages)) == [(OUT, LONG), (ERR, b"e\n"), (OUT, b"tail\n")]
+    assert list(whole_lines(messages, exact=False)) == [(OUT, LONG), (ERR, b"e\n"), (OUT, b"tail\n")]
 
 
 def test_a_log_is_read_until_the_program_ends(tmp_path: Path) -> None:
@@ -153,7 +171,7 @@ def test_a_log_is_read_until_the_program_ends(tmp_path: Path) -> None:
     phases = iter([Phase.RUNNING] * 3 + [Phase.EXITED])
     stub, client = _talk(tmp_path, logs=answers)
     with stub:
-        assert list(replay(client, "c1", lambda _: next(phases), inf)) == [(OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n")]
+        assert list(replay(client, "c1", lambda _: seen(next(phases)), inf)) == [(OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n")]
 
 
 @pytest.mark.parametrize("answer", [streams(frame(1, b"1 a\n"), whole=False), refuses(409, "marked for removal")])
@@ -161,7 +179,7 @@ def test_a_log_that_breaks_off_is_an_error(tmp_path: Path, answer: Answer) -> No
     """A part is not the whole."""
     stub, client = _talk(tmp_path, logs=answer)
     with stub, pytest.raises(InfrastructureError):
-        list(replay(client, "c1", lambda _: Phase.EXITED, inf))
+        list(replay(client, "c1", lambda _: seen(Phase.EXITED), inf))
 
 
 def _reading(

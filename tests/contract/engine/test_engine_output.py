@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from orchestrator.ports import Chunk, Phase, Stream
 from orchestrator.request import Limits
 from orchestrator.spool import Sealed, Spool
 from tests.support import pace
-from tests.support.containers import PATIENCE, Bench, joined
+from tests.support.containers import PATIENCE, Bench, joined, library
 
 EVERY_BYTE = bytes(range(256))
 PRINTF = "printf '" + "".join(f"\\{byte:03o}" for byte in EVERY_BYTE) + "'"
@@ -45,29 +45,56 @@ def test_output_is_exact_while_it_comes_and_when_it_is_read_again(docker: Bench,
 
 
 @pytest.mark.parametrize("end", ["", "; echo"], ids=["no newline", "newline"])
-def test_of_a_last_long_line_the_log_does_not_tell_how_it_ended(docker: Bench, tmp_path: Path, end: str) -> None:
-    """The live stream is exact; what is read again is marked, and the other stream is not."""
+def test_a_last_long_line_is_read_again_as_it_was_or_marked(docker: Bench, tmp_path: Path, end: str) -> None:
+    """The live stream is exact. So is the log of an engine that keeps the newline; else its stream is marked, no other one."""
     ran = docker.run(f"echo e >&2; head -c 20000 /dev/zero{end}")
-    assert ran.stdout == bytes(20000) + (b"\n" if end else b"")
+    expected = bytes(20000) + (b"\n" if end else b"")
+    assert ran.stdout == expected
     sums = _read_again(docker.engine.read_log(ran.state.id), Spool(tmp_path, 1 << 20))
-    assert (tmp_path / "stdout").read_bytes()[:20000] == bytes(20000)
-    assert [sums[stream].truncated for stream in (Stream.STDOUT, Stream.STDERR)] == [True, False]
+    kept = _keeps_the_newline_of_a_long_line(docker)
+    assert (tmp_path / "stdout").read_bytes() == (expected if kept else bytes(20000))
+    assert [sums[stream].truncated for stream in (Stream.STDOUT, Stream.STDERR)] == [not kept, False]
+
+
+def _keeps_the_newline_of_a_long_line(docker: Bench) -> bool:
+    """What this engine does, by its own log of such a line."""
+    container = docker.run("head -c 20000 /dev/zero; echo").state.id
+    with library() as client:
+        log = client.containers.get(container).logs()
+    assert log.rstrip(b"\n") == bytes(20000)
+    return log.endswith(b"\n")
 
 
 def test_the_end_of_a_flood_is_right_though_the_log_has_dropped_its_beginning(docker: Bench, tmp_path: Path) -> None:
-    """Read while it runs by a spool that drops the middle; nothing comes twice, and all of it is marked."""
-    script = "seq 100; echo early >&2; sleep 3; seq 101 200000; sleep 1; echo late >&2"
+    """Read while it runs by a spool that drops the middle; nothing comes twice, and all of it is marked.
+
+    The program waits until its last words were read, for what is said beside a flood is dropped with it.
+    """
+    waits = "trap 'a=1' USR1; trap 'b=1' USR2"
+    script = f"{waits}; seq 100; echo early >&2; {_until('a')}; seq 101 200000; {_until('b')}; echo late >&2"
     limits = Limits(output=1000)
-    plan = docker.plan(script, limits=limits)
-    container = docker.engine.create(plan).id
-    docker.engine.start(container)
-    sums = _read_again(docker.engine.read_log(container), Spool(tmp_path, limits.output, limits.output // 2))
+    container = docker.start(script, limits=limits)
+    log = _answered(docker.engine.read_log(container), container, {b"early\n": "USR1", b"200000\n": "USR2"})
+    sums = _read_again(log, Spool(tmp_path, limits.output, limits.output // 2))
     whole = b"".join(b"%d\n" % number for number in range(1, 200_001))
     stdout = (tmp_path / "stdout").read_bytes()
     assert stdout.endswith(whole[-limits.output // 2 :])
     assert stdout[:200] == whole[:200]
     assert (tmp_path / "stderr").read_bytes() == b"early\nlate\n"
     assert all(sums[stream].truncated for stream in Stream)
+
+
+def _until(variable: str) -> str:
+    return f'until [ "${variable}" ]; do sleep 0.1; done'
+
+
+def _answered(log: Iterator[Chunk], container: str, signals: Mapping[bytes, str]) -> Iterator[Chunk]:
+    """The log; its program gets a signal for each of these lines, once it is read."""
+    with library() as client:
+        for chunk in log:
+            if signal := signals.get(chunk[1]):
+                client.containers.get(container).kill(signal)
+            yield chunk
 
 
 def _read_again(log: Iterator[Chunk], spool: Spool) -> dict[Stream, Sealed]:

@@ -7,10 +7,10 @@ from contextvars import copy_context
 from functools import partial
 
 from attrs import frozen
-from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
+from orchestrator.logs import logger
 from orchestrator.ports import Chunk, Counted, Engine, Phase
 from orchestrator.spool import Spool
 from orchestrator.usage import Meter

@@ -6,11 +6,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from loguru import logger
-
 from orchestrator.artifact import Artifact
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.event import Event
+from orchestrator.logs import logger
 from orchestrator.ports import Stream
 from orchestrator.request import parse_request
 from orchestrator.services import Services, now

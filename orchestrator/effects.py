@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from attrs import asdict, evolve, frozen
-from loguru import logger
 
 from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
+from orchestrator.logs import logger
 from orchestrator.own import adopt, expect_there, expect_whole_input, labels, look_again, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome

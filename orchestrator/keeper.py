@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from loguru import logger
-
 from orchestrator.errors import InfrastructureError
+from orchestrator.logs import logger
 from orchestrator.services import Services
 
 

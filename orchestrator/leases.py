@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from attrs import define
-from loguru import logger
 
 from orchestrator.errors import InfrastructureError, Postponed, Superseded
+from orchestrator.logs import logger
 from orchestrator.patience import Patience
 from orchestrator.ports import TaskStore
 from orchestrator.records import Document

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from attrs import evolve, frozen
-from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
+from orchestrator.logs import logger
 from orchestrator.patience import Patience
 from orchestrator.ports import EventBus, Move, TaskStore
 from orchestrator.records import Entry, Fields

@@ -2,6 +2,9 @@
 
 What belongs to a task is bound by ``logger.contextualize(task=…)``. A thread begins with an empty context: one that is started
 inside such a block logs for the task only when its target runs in ``contextvars.copy_context()``.
+
+A program that imports this package gets none of its lines; ``logger.enable("orchestrator")`` after the imports turns them on.
+Every module takes ``logger`` from here, so that this holds.
 """
 
 import json as codec
@@ -19,6 +22,9 @@ from loguru import logger
 if TYPE_CHECKING:
     from loguru import Message, Record
 
+__all__ = ["configure", "logger"]
+
+logger.disable("orchestrator")
 _CHATTY = {
     "docker": logging.WARNING,
     "pymongo": logging.WARNING,

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from attrs import frozen
-from loguru import logger
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_never, wait_random_exponential
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.logs import logger
 
 P = ParamSpec("P")
 T = TypeVar("T")

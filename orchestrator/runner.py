@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
-from loguru import logger
 
 from orchestrator.admission import Admission
 from orchestrator.cause import Cause
@@ -22,6 +21,7 @@ from orchestrator.errors import (
 )
 from orchestrator.leases import Held, Leases
 from orchestrator.ledger import Ledger
+from orchestrator.logs import logger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.quantity import format_size

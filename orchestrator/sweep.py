@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from attrs import frozen
-from loguru import logger
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, OrchestratorError
 from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
+from orchestrator.logs import logger
 from orchestrator.ports import Engine, EventBus, Head, Mutex, Queue, TaskStore
 from orchestrator.records import Document
 from orchestrator.request import is_id

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, Self, cast
 
 from attrs import asdict, evolve, field, fields, frozen
-from loguru import logger
 
 from orchestrator.artifact import Artifact, Refusal
 from orchestrator.cause import Cause
 from orchestrator.codec import fits, structured
 from orchestrator.errors import InvalidTask
+from orchestrator.logs import logger
 from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Lease, Logs, Metrics, Outcome
 from statemachine import INITIAL, State
 

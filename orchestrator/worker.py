@@ -12,12 +12,12 @@ from math import inf
 from types import FrameType
 from typing import cast
 
-from loguru import logger
 from redis import Redis
 from rq.exceptions import DeserializationError, NoSuchJobError, TimeoutFormatError
 from rq.executions import Execution
 from rq.job import Job
 
+from orchestrator.logs import logger
 from orchestrator.worker_books import Bookkeeper
 from orchestrator.worker_link import Link
 from orchestrator.worker_upkeep import Chore, Rescue, clean

@@ -12,7 +12,6 @@ from functools import partial
 from types import TracebackType
 from typing import cast
 
-from loguru import logger
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, SimpleWorker, worker_registration
@@ -23,6 +22,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker import WorkerStatus
 
+from orchestrator.logs import logger
 from orchestrator.worker_link import ANSWER_WITHIN, Link
 
 FAILURE_TTL = 7 * 24 * 3600

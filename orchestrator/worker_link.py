@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from loguru import logger
 from redis import ConnectionError as Unreachable
 from redis import Redis, RedisError
 from redis import TimeoutError as NoAnswer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from orchestrator.logs import logger
 
 T = TypeVar("T")
 ANSWER_WITHIN = 5

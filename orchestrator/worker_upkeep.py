@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import cast
 
 from attrs import define, field
-from loguru import logger
 from rq import Queue
 from rq.registry import clean_registries
 from rq.worker_registration import clean_worker_registry
+
+from orchestrator.logs import logger
 
 _PUT_BACK = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from loguru import logger
 
 from orchestrator.embedded import Embedded
+from orchestrator.logs import logger
 from orchestrator.settings import Settings
 from tests.support import pace
 from tests.support.faults import Killed

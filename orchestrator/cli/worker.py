@@ -4,7 +4,6 @@ import os
 import sys
 
 import click
-from loguru import logger
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from orchestrator import health, logs, tasks
@@ -13,6 +12,7 @@ from orchestrator.cli.place import place
 from orchestrator.errors import InfrastructureError
 from orchestrator.health import Health
 from orchestrator.keeper import Keeper
+from orchestrator.logs import logger
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 from orchestrator.worker import ThreadWorker

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.errors import ImageUnavailable, InfrastructureError
-from scripts import engine, image, packages
+from scripts import database, engine, image, packages
 from scripts.engine import Daemon, answers, ready, start
 from scripts.packages import NotReady, read, releases, told
 from tests.support.tars import entry, packed
@@ -275,3 +276,54 @@ def test_a_setting_that_cannot_be_read_ends_a_step_in_a_sentence(step: list[str]
     assert done.stderr.startswith(f"{step[0]}: ")
     assert "DOCKER_HOST" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def too_new(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine of root's whose Python is too new for SecantusDB; apt there has Python 3.12 alone. What it was asked for."""
+    asked: list[str] = []
+
+    def install(name: str) -> None:
+        asked.append(name)
+        if name != "python3.12-venv":
+            raise NotReady("no such package")
+
+    found = {"is_here": False, "can_install": True, "older": None, "interpreter": "/venv/secantusdb/bin/python"}
+    for name, answer in found.items():
+        monkeypatch.setattr(database, name, partial(lambda given: given, answer))
+    monkeypatch.setattr(database, "install", install)
+    monkeypatch.delenv("MONGO_URI", raising=False)
+    return asked
+
+
+def test_root_on_debian_gets_the_newest_older_python_for_the_database(
+    too_new: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No older one than needed."""
+    database.main()
+    assert too_new == ["python3.13-venv", "python3.12-venv"]
+    assert capsys.readouterr().out.splitlines()[-1] == "database: secantusdb runs under /venv/secantusdb/bin/python"
+
+
+def test_nothing_is_done_for_a_database_that_is_not_run(
+    too_new: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo uses the MongoDB that is set."""
+    monkeypatch.setenv("MONGO_URI", "mongodb://db")
+    database.main()
+    assert (too_new, capsys.readouterr().out) == ([], "")
+
+
+def test_where_no_older_python_is_to_be_had_the_step_ends_in_a_sentence(
+    too_new: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the embedded servers themselves."""
+
+    def interpreter() -> str:
+        raise InfrastructureError("secantusdb", "install Python 3.13")
+
+    monkeypatch.setattr(database, "interpreter", interpreter)
+    monkeypatch.setattr(database, "can_install", lambda: False)
+    with pytest.raises(SystemExit, match=r"^database: secantusdb: install Python 3\.13$"):
+        database.main()
+    assert too_new == []

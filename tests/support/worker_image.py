@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 BASE = "orchestrator-python:1"
 NAME = "orchestrator-worker"
+LOCKS = (ROOT / "requirements/build.txt", ROOT / "requirements/worker.txt")
 LABEL = "orchestrator.image=test"
 GLIBC = 36
 """The oldest C library (2.x) that the base may have: Debian 12's."""
@@ -24,8 +25,8 @@ def build(engine: docker.DockerClient, folder: Path) -> str:
         shutil.copy(ROOT / name, folder)
     for name in ("orchestrator", "statemachine", "requirements"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for lock in ("build", "worker"):
-        _download(ROOT / "requirements" / f"{lock}.txt", _python(engine), folder / "wheelhouse")
+    for lock in LOCKS:
+        download(lock, python(engine), folder / "wheelhouse")
     for stage in ("build", "worker"):  # the first has a name of its own so that its layers are kept too
         engine.images.build(
             path=str(folder),
@@ -41,13 +42,14 @@ def build(engine: docker.DockerClient, folder: Path) -> str:
     return f"{NAME}:worker"
 
 
-def _python(engine: docker.DockerClient) -> str:
+def python(engine: docker.DockerClient) -> str:
     """The version of the base's Python, such as 3.11.2."""
     ask = ["python3", "-c", "import platform; print(platform.python_version())"]
     return str(engine.containers.run(BASE, ask, remove=True, network_disabled=True).decode().strip())
 
 
-def _download(lock: Path, python: str, folder: Path) -> None:
+def download(lock: Path, python: str, folder: Path) -> None:
+    """The packages of a lock, for a Python, in a folder."""
     folder.mkdir(exist_ok=True)
     wanted = folder.parent / lock.name
     wanted.write_text("\n".join(_that_apply(lock, python)))

@@ -13,6 +13,8 @@ from scripts.machine_disk import CHECKOUT, INSIDE, SETTINGS, checkout_files
 from scripts.machine_vm import Machine, inside
 
 _MANIFEST = "/root/checkout.json"
+_ALONE = {"ORCHESTRATOR_TEST_MACHINE": "1"}
+"""Tells the tests that they may change the machine."""
 
 
 def sync(one: Machine) -> list[str]:
@@ -38,7 +40,7 @@ def fingerprint(path: Path) -> str:
 
 def in_checkout(command: str, **environment: str) -> str:
     """A command for the machine's shell: in the checkout, without a network for pip."""
-    values = shlex.join(f"{name}={value}" for name, value in (SETTINGS | environment).items())
+    values = shlex.join(f"{name}={value}" for name, value in (SETTINGS | _ALONE | environment).items())
     return f"cd {INSIDE} && export {values} && {command}"
 
 

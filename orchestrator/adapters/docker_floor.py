@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from secrets import token_hex
 
+from attrs import frozen
 from loguru import logger
 
 from orchestrator.adapters import docker_owned, docker_programs
@@ -51,10 +52,11 @@ class MemoryFloor:
         """
         if not self.concerns(plan):
             return
-        made = container_config(bare(plan), image_volumes)
         with self._measuring:
-            engine = self._engine(plan.runtime)
-            if engine not in self._least and (least := self._measured(made, plan.name, SIZES)):
+            info = self._info()
+            engine = _kind(info, plan.runtime)
+            probe = self._probe(info, plan.name, container_config(bare(plan), image_volumes))
+            if probe and engine not in self._least and (least := probe.least(SIZES)):
                 self._least[engine] = least
                 logger.info("this engine needs {} of memory to start a container", format_size(least))
             _expect_enough(plan.limits.memory, self._least.get(engine, 0))
@@ -70,51 +72,70 @@ class MemoryFloor:
         memory = host.get("Memory") or STARTABLE
         if memory >= STARTABLE:
             return
-        made, name = {**reading["Config"], "HostConfig": host}, reading["Name"].lstrip("/")
+        name = reading["Name"].lstrip("/")
         with self._measuring:
-            if not self._starts(made, name, STARTABLE):
+            info = self._info()
+            probe = self._probe(info, name, {**reading["Config"], "HostConfig": host})
+            if not probe or not probe.starts(STARTABLE):
                 return
-            least = self._measured(made, name, [memory, *(size for size in SIZES if size > memory)])
-            if least != memory:
-                engine = self._engine(host.get("Runtime"))
-                self._least[engine] = max(self._least.get(engine, 0), least or STARTABLE)
-            _expect_enough(memory, least or STARTABLE)
+            least = probe.least([memory, *(size for size in SIZES if size > memory)]) or STARTABLE
+            if least > memory:
+                engine = _kind(info, host.get("Runtime"))
+                self._least[engine] = max(self._least.get(engine, 0), least)
+            _expect_enough(memory, least)
         raise InfrastructureError(SERVICE, f"container {name} did not start, but one as it with the same memory did")
 
-    def _engine(self, runtime: str | None) -> Sequence[str]:
-        """What the measurement depends on, which changes when the engine is replaced while this process runs."""
+    def _info(self) -> Reading:
         with translated():
-            info = self._client.api.info()
-        runc = str((info.get("RuncCommit") or {}).get("ID"))
-        return (*(str(info.get(name)) for name in _DEPENDS_ON), runc, runtime or "")
+            info: Reading = self._client.api.info()
+        return info
 
-    def _measured(self, made: Reading, name: str, sizes: Iterable[int]) -> int | None:
-        """The least of the sizes with which containers start reliably; None when there is none."""
-        enough = (size for size in sizes if all(self._starts(made, name, size) for _ in range(_STARTS)))
+    def _probe(self, info: Reading, name: str, made: Reading) -> "Probe | None":
+        """None on a machine that the program is not written for: nothing can be measured there."""
+        architecture = info.get("Architecture", "")
+        return Probe(self._client, name, made, QUIT.elf(architecture)) if QUIT.runs_on(architecture) else None
+
+
+@frozen
+class Probe:
+    """Containers as ``made``, named after ``name``, whose program is the ``executable``, which ends at once."""
+
+    client: DockerClient
+    name: str
+    made: Reading
+    executable: bytes
+
+    def least(self, sizes: Iterable[int]) -> int | None:
+        """The first of the sizes with which they start reliably; None when they do with none."""
+        enough = (size for size in sizes if all(self.starts(size) for _ in range(_STARTS)))
         return next(enough, None)
 
-    def _starts(self, made: Reading, name: str, memory: int) -> bool:
-        """Whether a container as ``made``, but with so much memory, starts and runs to its end. It is removed again."""
-        architecture = docker_programs.architecture(self._client)
-        if not QUIT.runs_on(architecture):
-            return False
-        probe = f"{name}-floor-{token_hex(4)}"
+    def starts(self, memory: int) -> bool:
+        """Whether one with so much memory starts and runs to its end. It is removed again. Raises InfrastructureError."""
+        name = f"{self.name}-floor-{token_hex(4)}"
         try:
             with translated():
-                self._client.api.create_container_from_config(probe_config(made, memory), probe)  # type: ignore[no-untyped-call]
-            docker_programs.put(self._client, probe, QUIT.elf(architecture))
-            return self._runs(probe)
+                config = probe_config(self.made, memory)
+                self.client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+            docker_programs.put(self.client, name, self.executable)
+            return self._runs(name)
         except Refused:
             return False
         finally:
-            docker_owned.remove_container(self._client, probe, (made["Labels"] or {}).get(DEPLOYMENT, ""))
+            docker_owned.remove_container(self.client, name, (self.made["Labels"] or {}).get(DEPLOYMENT, ""))
 
-    def _runs(self, probe: str) -> bool:
+    def _runs(self, name: str) -> bool:
         with translated():
-            self._client.api.start(probe)
-            self._client.api.wait(probe)
-            state = self._client.api.inspect_container(probe)["State"]
+            self.client.api.start(name)
+            self.client.api.wait(name)
+            state = self.client.api.inspect_container(name)["State"]
         return state["ExitCode"] == 0 and not state["OOMKilled"]
+
+
+def _kind(info: Reading, runtime: str | None) -> Sequence[str]:
+    """What the measurement depends on; it changes when the engine is replaced while this process runs."""
+    runc = str((info.get("RuncCommit") or {}).get("ID"))
+    return (*(str(info.get(name)) for name in _DEPENDS_ON), runc, runtime or "")
 
 
 def _expect_enough(memory: int, least: int) -> None:

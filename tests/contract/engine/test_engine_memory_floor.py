@@ -1,12 +1,12 @@
 """The least memory: what the engine is found to need starts, and what is below it is refused, on any host."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_floor import SIZES, MemoryFloor
+from orchestrator.adapters.docker_floor import SIZES, MemoryFloor, Probe
 from orchestrator.adapters.docker_plan import STARTABLE
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.ports import ContainerPlan, Phase
@@ -83,13 +83,13 @@ def test_of_many_plans_at_once_one_is_measured_for(fresh: Bench, monkeypatch: py
     """The others wait for it; and none of its containers is left."""
     measured: list[str] = []
     plans = [planned(fresh, STARTABLE // 2 + number) for number in range(4)]
-    measure = MemoryFloor._measured
+    measure = Probe.least
 
-    def counted(floor: MemoryFloor, made: object, name: str, sizes: object) -> int | None:
-        measured.append(name)
-        return measure(floor, made, name, sizes)
+    def counted(probe: Probe, sizes: Sequence[int]) -> int | None:
+        measured.append(probe.name)
+        return measure(probe, sizes)
 
-    monkeypatch.setattr(MemoryFloor, "_measured", counted)
+    monkeypatch.setattr(Probe, "least", counted)
     with ThreadPoolExecutor(len(plans)) as pool:
         refused = [*pool.map(lambda plan: refusal(fresh, plan), plans)]
     assert len(measured) == 1
@@ -101,7 +101,7 @@ def test_of_many_plans_at_once_one_is_measured_for(fresh: Bench, monkeypatch: py
 
 def test_enough_for_any_engine_is_never_measured_for(fresh: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs nothing."""
-    monkeypatch.setattr(MemoryFloor, "_measured", None)
+    monkeypatch.setattr(Probe, "starts", None)
     assert fresh.run_plan(planned(fresh, STARTABLE)).state.exit_code == 0
 
 
@@ -137,5 +137,5 @@ def test_a_program_that_runs_with_little_memory_is_adopted_without_a_measurement
     """Another worker has started it, so it may."""
     plan = docker.plan("exec sleep 1000", limits=Limits(memory=STARTABLE - 1))
     docker.engine.start(docker.engine.create(plan).id)
-    monkeypatch.setattr(MemoryFloor, "_measured", None)
+    monkeypatch.setattr(Probe, "starts", None)
     assert fresh.engine.create(plan).adopted

@@ -24,6 +24,8 @@ _PATIENCE = 20
 _GRACE = 0.5
 _MOMENT = 1.0
 _MEBI = 1 << 20
+_SMALL = 32 * _MEBI
+"""Memory with which any engine starts a container."""
 _EAT = "x=0123456789abcdef; while [ ${#x} -lt 67108864 ]; do x=$x$x; done"
 _BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait"
 _KEEP = """
@@ -128,9 +130,9 @@ def _ask(probe: Probe, reports: list[Report]) -> str:
 
 
 def _memory(probe: Probe) -> str:
-    state, _ = probe.run(_EAT, evolve(probe.settings.rules.defaults, memory=16 * _MEBI))
+    state, _ = probe.run(_EAT, evolve(probe.settings.rules.defaults, memory=_SMALL))
     if not state.oom_killed:
-        raise Unfit(f"a program of 16 MiB ended with {state.exit_code} and was not seen as out of memory")
+        raise Unfit(f"a program of {format_size(_SMALL)} ended with {state.exit_code} and was not seen as out of memory")
     return "a program past its limit is killed, and seen as such"
 
 

@@ -24,12 +24,13 @@ from orchestrator.adapters.cgroup import Cgroups
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_clock import EngineClock
 from orchestrator.adapters.docker_cut import Pace
-from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
+from orchestrator.adapters.docker_errors import SERVICE, Conflict, Refused, translated
+from orchestrator.adapters.docker_floor import MemoryFloor
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
 from orchestrator.adapters.docker_plan import container_config, files_name, log_keeps
 from orchestrator.adapters.docker_state import container_state
-from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
 from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import (
     Chunk,
@@ -60,6 +61,7 @@ class DockerEngine:
         self._client = DockerClient(base_url, timeout, self._clock.heard)
         self._images = Images(self._client, pull_stall)
         self._groups = Groups(self._client, Cgroups())
+        self._floor = MemoryFloor(self._client)
         self._timeout = timeout
         self._identity = ""
 
@@ -84,7 +86,7 @@ class DockerEngine:
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
         try:
-            created = self._adopt(plan) if plan.files or plan.out else None  # what it needs is complete then, and may be in use
+            created = self._adopt(plan) if self._needs_more(plan) else None  # what it needs is complete then, and may be in use
             created = created or self._make_with_folders(plan)
         except ContainerMissing as error:
             raise InfrastructureError(SERVICE, f"{plan.name} was removed in part while it was made: {error}") from error
@@ -106,7 +108,7 @@ class DockerEngine:
         """See ports.Engine. Looks first, because the engine would start an exited container again."""
         reading = self._read(container)
         fresh = docker_state.phase(reading) is Phase.CREATED
-        return self._groups.footprint(reading, partial(self._start, container) if fresh else None)
+        return self._groups.footprint(reading, partial(self._start, reading) if fresh else None)
 
     def footprint(self, container: str) -> Footprint:
         """See ports.Engine."""
@@ -172,8 +174,13 @@ class DockerEngine:
         known = {owned.name for owned in labelled}
         return labelled + [owned for owned in self._groups.owned(deployment) if owned.name not in known]
 
+    def _needs_more(self, plan: ContainerPlan) -> bool:
+        """Whether more is to be done for the plan than to make its container."""
+        return bool(plan.files) or plan.out or self._floor.concerns(plan)
+
     def _make_with_folders(self, plan: ContainerPlan) -> Created:
         volumes = self._images.volumes(plan.image)
+        self._floor.check(plan, volumes)
         docker_files.fill(self._client, plan, volumes)
         docker_out.hold(self._client, plan, volumes)
         return self._make_or_adopt(plan)
@@ -216,13 +223,19 @@ class DockerEngine:
             return False
         return True
 
-    def _start(self, container: str) -> None:
+    def _start(self, reading: Reading) -> None:
+        """An engine that says no may only have had too little memory to start with, which is told in other words."""
+        container = reading["Id"]
         try:
             with translated(wishes=True):
                 self._client.api.start(container)
-        except InfrastructureError:
-            if self.inspect(container).phase is Phase.CREATED:
-                raise
+        except (InfrastructureError, TaskFailure) as error:
+            told = isinstance(error, TaskFailure)
+            if not told and self.inspect(container).phase is not Phase.CREATED:
+                return
+            if told or isinstance(error, Refused):
+                self._floor.blame(reading)
+            raise
 
     def _alive(self, container: str) -> bool:
         """Whether output may still come; an engine that does not answer leaves it open."""

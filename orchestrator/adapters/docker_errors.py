@@ -17,12 +17,16 @@ class Conflict(InfrastructureError):
     """The engine answers 409: the name is taken, or what the container does forbids the call."""
 
 
+class Refused(InfrastructureError):
+    """The engine answers and says no, with a status that tells no more. What was cut or not heard is no such answer."""
+
+
 @contextmanager
 def translated(*, wishes: bool = False) -> Iterator[None]:
     """Run a call to the engine. With ``wishes`` the call carries what the task asks for, so a refusal is the task's to mend.
 
     Raises ImageUnavailable and ContainerMissing on 404, Conflict on 409, TaskFailure (invalid) on refused wishes, and
-    InfrastructureError on all else.
+    InfrastructureError on all else: Refused if the engine has answered.
     """
     try:
         yield
@@ -42,7 +46,7 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
         return Conflict(SERVICE, text)
     if wishes and (status == _REFUSED or any(phrase in text for phrase in _TASKS_FAULT)):
         return TaskFailure(Cause.INVALID, f"the engine refuses the container: {text}")
-    return InfrastructureError(SERVICE, f"{status} {text}")
+    return Refused(SERVICE, f"{status} {text}")
 
 
 def explain(error: Exception) -> str:

@@ -8,14 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
+from attrs import evolve
+
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
 
 Config = Mapping[str, object]
 FILES, OUT = "/task", "/out"
-HOLDER = "/orchestrator-holder"
+PROGRAM = "/orchestrator-pause"
 _FILES_SUFFIX, _OUT_SUFFIX = "-files", "-out"
-_LEAST_MEMORY = 6 << 20
+STARTABLE = 32 << 20
+"""Memory with which every engine starts a container: runc takes up to 16 MiB of it before the program begins (seen: 1.1.15).
+
+A limit reserves nothing, so a container that needs a few pages may have as much.
+"""
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108
 _SHM_SIZE = 64 << 20
 _OPEN_FILES = 4096
@@ -87,14 +93,14 @@ def loader_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Con
 
 
 def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
-    """A container that keeps /out: a tmpfs is gone with the last running container that mounts it. It can do nothing else.
+    """The pause container of /out: a tmpfs is gone with the last running container that mounts it. It can do nothing else.
 
-    Its memory is as little as engines allow. KILL ends it, for as the first process it would not heed TERM.
+    KILL ends it: as the first process of its container it would not heed TERM.
     """
     mounts = [_out_mount(plan)]
     return {
         "Image": plan.image,
-        "Entrypoint": [HOLDER],
+        "Entrypoint": [PROGRAM],
         "Cmd": [],
         "Env": [],
         "User": _user(plan),
@@ -104,8 +110,8 @@ def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Con
         "StopSignal": "SIGKILL",
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "Memory": _LEAST_MEMORY,
-            "MemorySwap": _LEAST_MEMORY,
+            "Memory": STARTABLE,
+            "MemorySwap": STARTABLE,
             "PidsLimit": 1,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
@@ -114,6 +120,28 @@ def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Con
             "LogConfig": {"Type": "none"},
         },
     }
+
+
+def bare(plan: ContainerPlan) -> ContainerPlan:
+    """The plan without what its owner can get wrong, and without what the engine would have to make for it."""
+    return evolve(plan, user="65534", env={}, working_dir="/", network=False, stdin=None, files={}, out=False)
+
+
+def probe_config(made: Mapping[str, Any], memory: int) -> Config:
+    """A container as ``made``, with so much memory, to see whether it starts: its program is ours and ends at once.
+
+    A file can only be put where the root is not read-only. The rest of what differs would slow it down or outlive it.
+    """
+    differs = {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": 0,
+        "ReadonlyRootfs": False,
+        "CgroupParent": "",
+        "LogConfig": {"Type": "none"},
+    }
+    closed = dict.fromkeys(["AttachStdin", "OpenStdin", "StdinOnce"], False)
+    return {**made, **closed, "Entrypoint": [PROGRAM], "Cmd": [], "HostConfig": {**made["HostConfig"], **differs}}
 
 
 def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:

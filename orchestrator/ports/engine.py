@@ -45,7 +45,8 @@ class Engine(Protocol):
 
         When one of this name and labels runs or has exited, that one is adopted; one that was never started is replaced, so
         that whoever else still means to start it finds it gone. One with other labels is left alone: InfrastructureError.
-        Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan.
+        Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan, or needs more
+        memory than the plan's limit before it can run any program; then nothing is made.
         """
 
     def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
@@ -64,7 +65,10 @@ class Engine(Protocol):
         """
 
     def start(self, container: str) -> Footprint:
-        """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing."""
+        """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing.
+
+        Raises TaskFailure (invalid) when the engine refuses it, or fails because the memory was too little for a start.
+        """
 
     def footprint(self, container: str) -> Footprint:
         """That of one that was started by another. Raises ContainerMissing."""

@@ -125,7 +125,7 @@ MEMORY = [
         "oom in the evidence", _oom,
     ),
     Program(
-        "memory", "a child touches too much, its parent exits 0", shell("tail /dev/zero; exit 0", memory="16m"),
+        "memory", "a child touches too much, its parent exits 0", shell("tail /dev/zero; exit 0", memory="32m"),
         must="oom in the evidence", proof=_oom,
     ),
     Program(
@@ -137,7 +137,7 @@ MEMORY = [
         "the full folder in the evidence", _full(TMP),
     ),
     Program(
-        "memory", "fills /tmp, which is larger than its memory", shell(f"exec {_FILL.format(TMP)}", memory="16m"),
+        "memory", "fills /tmp, which is larger than its memory", shell(f"exec {_FILL.format(TMP)}", memory="32m"),
         "failed", "oom", 137, "oom in the evidence", _oom,
     ),
     Program(

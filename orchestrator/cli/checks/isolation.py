@@ -28,6 +28,8 @@ _FIRST = 300.0
 _USUAL = 1.0
 """Seconds that the first probe takes at most where the machine is not slow."""
 _MEBI = 1 << 20
+_SMALL = 32 * _MEBI
+"""Memory with which any engine starts a container."""
 _EAT = "x=0123456789abcdef; while [ ${#x} -lt 67108864 ]; do x=$x$x; done"
 _BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done"
 _KEEP = """
@@ -146,10 +148,10 @@ def _ask(probe: Probe, reports: list[Report]) -> str:
 
 
 def _memory(probe: Probe) -> str:
-    state, _ = probe.run(_EAT, evolve(probe.settings.rules.defaults, memory=16 * _MEBI))
+    state, _ = probe.run(_EAT, evolve(probe.settings.rules.defaults, memory=_SMALL))
     kills = state.counted.figures.get(Figure.OOM_KILLS) if state.counted else None
     if not kills and not state.oom_killed:
-        raise Unfit(f"a program of 16 MiB ended with {state.exit_code} and was not seen as out of memory")
+        raise Unfit(f"a program of {format_size(_SMALL)} ended with {state.exit_code} and was not seen as out of memory")
     return "a program past its limit is killed, and seen as such"
 
 

@@ -144,7 +144,7 @@ def test_the_folder_is_bounded_in_bytes_and_files_and_gives_no_rights(docker: Be
 
 def test_what_is_in_the_folder_counts_as_the_memory_of_the_task(docker: Bench) -> None:
     """A folder larger than the memory ends in the memory's limit."""
-    limits = Limits(memory=16 << 20, artifacts=64 << 20)
+    limits = Limits(memory=32 << 20, artifacts=64 << 20)
     assert docker.run("head -c 60m /dev/zero >/out/f", out=True, limits=limits).state.oom_killed
 
 

@@ -85,7 +85,7 @@ def test_a_task_may_have_as_many_processes_as_its_limit_says(docker: Bench) -> N
 
 def test_running_out_of_memory_is_flagged(docker: Bench) -> None:
     """The kernel's kill is told apart from any other."""
-    limits = Limits(memory=16 * MEBI)
+    limits = Limits(memory=32 * MEBI)
     state = docker.run("exec tail /dev/zero", limits=limits).state
     assert (state.exit_code, state.oom_killed) == (137, True)
     assert not docker.run("kill -9 $$", limits=limits).state.oom_killed

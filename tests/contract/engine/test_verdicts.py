@@ -99,6 +99,14 @@ def test_a_child_killed_for_memory_does_not_fail_a_program_that_exits_0(place: P
     assert (task.status, task.evidence["oom_killed"], task.evidence["ended_by"]) == (State.SUCCEEDED, True, "program")
 
 
+def test_the_least_memory_that_is_accepted_runs_or_is_refused_in_one_sentence(place: Place) -> None:
+    """At the first attempt, whatever the engine's runtime needs before the program begins."""
+    task = place.run("true", limits={"memory": "6m"})
+    refused = task.status is State.FAILED
+    assert (task.cause, task.attempt <= 1, task.attempts) == (Cause.INVALID if refused else None, True, ())
+    assert (task.message or "").startswith("limits.memory: 6 MiB is below ") is refused
+
+
 def test_the_limit_of_processes_is_evidence(place: Place) -> None:
     """However the program ends."""
     task = place.run("for i in $(seq 60); do sleep 60 & done 2>/dev/null; true", limits={"pids": 20})

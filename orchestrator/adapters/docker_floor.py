@@ -1,0 +1,147 @@
+"""The least memory with which an engine starts a container reliably.
+
+An engine accepts less than its runtime needs before the program begins, and then fails to start some of the containers, each
+time with another error. What it needs depends on engine, runtime and kernel, so it is measured, once in a process for each.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from secrets import token_hex
+
+from attrs import frozen
+from loguru import logger
+
+from orchestrator.adapters import docker_owned, docker_programs
+from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.adapters.docker_errors import SERVICE, Refused, translated
+from orchestrator.adapters.docker_plan import STARTABLE, bare, container_config, probe_config
+from orchestrator.adapters.docker_programs import QUIT
+from orchestrator.cause import Cause
+from orchestrator.errors import InfrastructureError, TaskFailure
+from orchestrator.labels import DEPLOYMENT
+from orchestrator.ports import ContainerPlan
+from orchestrator.quantity import format_size
+
+SIZES = tuple(mebibytes << 20 for mebibytes in (6, 8, 10, 12, 16, 20, 24, 32))
+_STARTS = 10
+"""Starts in a row that show a size to be enough: one that fails at every fifth passes at one time in nine.
+
+Such a size is found out when a task meets the failure; see ``MemoryFloor.blame``.
+"""
+_DEPENDS_ON = ("ID", "ServerVersion", "KernelVersion", "CgroupDriver", "CgroupVersion", "DefaultRuntime")
+
+
+class MemoryFloor:
+    """What one engine needs, for each runtime. Threads that ask at the same time wait for one measurement."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+        self._least: dict[Sequence[str], int] = {}
+        self._measuring = threading.Lock()
+
+    @staticmethod
+    def concerns(plan: ContainerPlan) -> bool:
+        """Whether the plan's memory is so little that the engine may need more."""
+        return plan.limits.memory < STARTABLE
+
+    def check(self, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
+        """Raise TaskFailure (invalid) if the engine needs more memory than the plan's limit to start a container.
+
+        The first such plan is measured for, with containers of its image and its labels. Where they do not start with any size,
+        nothing is known and nothing is refused. Raises ImageUnavailable and InfrastructureError.
+        """
+        if not self.concerns(plan):
+            return
+        with self._measuring:
+            info = self._info()
+            engine = _kind(info, plan.runtime)
+            probe = self._probe(info, plan.name, container_config(bare(plan), image_volumes))
+            if probe and engine not in self._least and (least := probe.least(SIZES)):
+                self._least[engine] = least
+                logger.info("this engine needs {} of memory to start a container", format_size(least))
+            _expect_enough(plan.limits.memory, self._least.get(engine, 0))
+
+    def blame(self, reading: Reading) -> None:
+        """Look whether the container of an answer to inspect, which the engine failed to start, had too little memory for it.
+
+        If one as it starts with more memory, then its owner's wishes are not to blame, and its size is measured again. Raises
+        TaskFailure (invalid) when that size is not enough, InfrastructureError when it is, so that the start is tried again.
+        Returns when memory has no part in it.
+        """
+        host = reading.get("HostConfig") or {}
+        memory = host.get("Memory") or STARTABLE
+        if memory >= STARTABLE:
+            return
+        name = reading["Name"].lstrip("/")
+        with self._measuring:
+            info = self._info()
+            probe = self._probe(info, name, {**reading["Config"], "HostConfig": host})
+            if not probe or not probe.starts(STARTABLE):
+                return
+            least = probe.least([memory, *(size for size in SIZES if size > memory)]) or STARTABLE
+            if least > memory:
+                engine = _kind(info, host.get("Runtime"))
+                self._least[engine] = max(self._least.get(engine, 0), least)
+            _expect_enough(memory, least)
+        raise InfrastructureError(SERVICE, f"container {name} did not start, but one as it with the same memory did")
+
+    def _info(self) -> Reading:
+        with translated():
+            info: Reading = self._client.api.info()
+        return info
+
+    def _probe(self, info: Reading, name: str, made: Reading) -> "Probe | None":
+        """None on a machine that the program is not written for: nothing can be measured there."""
+        architecture = info.get("Architecture", "")
+        return Probe(self._client, name, made, QUIT.elf(architecture)) if QUIT.runs_on(architecture) else None
+
+
+@frozen
+class Probe:
+    """Containers as ``made``, named after ``name``, whose program is the ``executable``, which ends at once."""
+
+    client: DockerClient
+    name: str
+    made: Reading
+    executable: bytes
+
+    def least(self, sizes: Iterable[int]) -> int | None:
+        """The first of the sizes with which they start reliably; None when they do with none."""
+        enough = (size for size in sizes if all(self.starts(size) for _ in range(_STARTS)))
+        return next(enough, None)
+
+    def starts(self, memory: int) -> bool:
+        """Whether one with so much memory starts and runs to its end. It is removed again. Raises InfrastructureError."""
+        name = f"{self.name}-floor-{token_hex(4)}"
+        try:
+            with translated():
+                config = probe_config(self.made, memory)
+                self.client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+            docker_programs.put(self.client, name, self.executable)
+            return self._runs(name)
+        except Refused:
+            return False
+        finally:
+            docker_owned.remove_container(self.client, name, (self.made["Labels"] or {}).get(DEPLOYMENT, ""))
+
+    def _runs(self, name: str) -> bool:
+        with translated():
+            self.client.api.start(name)
+            self.client.api.wait(name)
+            state = self.client.api.inspect_container(name)["State"]
+        return state["ExitCode"] == 0 and not state["OOMKilled"]
+
+
+def _kind(info: Reading, runtime: str | None) -> Sequence[str]:
+    """What the measurement depends on; it changes when the engine is replaced while this process runs."""
+    runc = str((info.get("RuncCommit") or {}).get("ID"))
+    return (*(str(info.get(name)) for name in _DEPENDS_ON), runc, runtime or "")
+
+
+def _expect_enough(memory: int, least: int) -> None:
+    if memory < least:
+        raise TaskFailure(
+            Cause.INVALID,
+            f"limits.memory: {format_size(memory)} is below {format_size(least)}, the least with which this engine can reliably"
+            " start a container",
+        )

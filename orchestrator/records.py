@@ -45,7 +45,8 @@ class LogObject:
     """One stream in object storage: ``bytes`` and ``sha256`` of the object.
 
     ``truncated`` says that it is less than the program wrote, or may be: ``dropped`` bytes came after the limit, the container
-    was lost with the rest, or the engine's own log, when that had to be read again, does not tell that it has all.
+    was lost with the rest, the engine was so slow that it may have dropped the end, or its own log, when that had to be read
+    again, does not tell that it has all.
     """
 
     key: str

@@ -25,7 +25,7 @@ class Sealed:
     """A finished stream: ``bytes`` and ``sha256`` of the file, ``dropped`` bytes that are not in it.
 
     ``complete`` is false when not all of the output can be known to have been read: the container was lost before, or the
-    engine's log does not tell.
+    engine may have dropped some.
     """
 
     bytes: int

@@ -13,13 +13,16 @@ from datetime import datetime, timedelta
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_frames import log_messages
+from orchestrator.adapters.docker_rotation import GrowingLog
 from orchestrator.ports import Chunk, ContainerState, Stream
 
 CUT = "the engine was so slow with the output that it may have cut off its end"
 BUFFER = 1_000_000
 """Bytes of a stream that a buffer takes before it holds up the stream: a stream with fewer in all is never held up."""
-_READ_LATE, _LOGGED_LATE = BUFFER * 3 // 4, BUFFER // 4
-"""So many bytes after a cut may have been in a buffer that was full then. Messages are slow to count, so fewer have to do."""
+_FULL = BUFFER * 3 // 4
+"""So many bytes that came after a cut may have been in a buffer that was full then."""
+_LATE = BUFFER // 16
+"""So many bytes of a log that were written after a cut: messages are slow to count, so few have to do."""
 _STEP = BUFFER // 16
 _STREAM, _LOG = timedelta(seconds=2), timedelta(seconds=10)
 _CLOCK = timedelta(seconds=1)
@@ -34,7 +37,7 @@ class Pace:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._total = dict.fromkeys(Stream, 0)
-        self._steps = {stream: deque([0.0], _READ_LATE // _STEP) for stream in Stream}
+        self._steps = {stream: deque([0.0], _FULL // _STEP) for stream in Stream}
         self._ended = 0.0
 
     def add(self, chunks: Iterable[Chunk]) -> None:
@@ -75,14 +78,14 @@ def of_stream(client: DockerClient, state: ContainerState, pace: Pace, at: Calla
     return by_us | _by_log(client, state.id, state.finished_at, state.now, streams)
 
 
-def of_log(client: DockerClient, state: ContainerState, last: bytes) -> frozenset[Stream]:
-    """The streams whose end may be missing from the log of a container that was first seen exited in ``state``.
-
-    ``last`` is the time stamp of the log's last message, or empty.
-    """
-    if state.finished_at is None or not last or written(last) < state.finished_at + _STREAM:
+def of_log(client: DockerClient, state: ContainerState, log: GrowingLog) -> frozenset[Stream]:
+    """The streams whose end may be missing from the log, read to its end, of a container that was seen exited in ``state``."""
+    if state.finished_at is None or not log.last or written(log.last) < state.finished_at + _STREAM:
         return frozenset()
-    return _by_log(client, state.id, state.finished_at, state.now, frozenset(Stream))
+    if gave_up(state.finished_at, state.now, written(log.last)):
+        return frozenset(Stream)
+    streams = frozenset(stream for stream, size in log.sizes.items() if size >= _FULL)
+    return _by_log(client, state.id, state.finished_at, state.now, streams) if streams else streams
 
 
 def _by_log(
@@ -96,7 +99,7 @@ def _by_log(
             stamp, _, text = message.partition(b" ")
             if stream in sizes:
                 sizes[stream] += len(text)
-            if min(sizes.values()) >= _LOGGED_LATE:
+            if min(sizes.values()) >= _LATE:
                 break
     return streams if stamp and gave_up(finished, seen, written(stamp)) else full(sizes)
 
@@ -112,7 +115,7 @@ def gave_up(finished: datetime, seen: datetime, last: datetime) -> bool:
 
 def full(sizes: Mapping[Stream, int]) -> frozenset[Stream]:
     """The streams of which so much was written after a cut that a full buffer held them up before it."""
-    return frozenset(stream for stream, size in sizes.items() if size >= _LOGGED_LATE)
+    return frozenset(stream for stream, size in sizes.items() if size >= _LATE)
 
 
 def written(stamp: bytes) -> datetime:

@@ -81,5 +81,5 @@ def _messages(client: DockerClient, name: str, wait: Callable[[float], Container
         pause = max(_PAUSE, _SHARE * (time.monotonic() - began))
     if log.lost:
         raise OutputLost(list(Stream), "the log is so long that the engine may have dropped its beginning")
-    if lost := docker_cut.of_log(client, state, log.last):
+    if lost := docker_cut.of_log(client, state, log):
         raise OutputLost(lost, docker_cut.CUT)

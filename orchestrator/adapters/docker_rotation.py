@@ -12,10 +12,12 @@ class GrowingLog:
     """A log of driver ``local`` whose messages begin with a time stamp and a space; parts of one line share their stamp.
 
     ``keeps`` bytes are in the engine's files at least once the beginning was dropped. ``lost`` says that it may have been.
+    ``sizes`` is what the last reading had of each stream.
     """
 
     def __init__(self, keeps: float) -> None:
         self.lost = False
+        self.sizes = dict.fromkeys(Stream, 0)
         self._keeps = keeps
         self._first: Chunk | None = None
         self._count = 0
@@ -33,6 +35,7 @@ class GrowingLog:
         """
         known, marks, now = self._count, dict(self._marks), dict[Stream, _Mark]()
         self._count, size, moved = 0, 0, False
+        self.sizes = sizes = dict.fromkeys(Stream, 0)
         for stream, message in messages:
             stamp, _, text = message.partition(b" ")
             if not self._count:
@@ -43,6 +46,7 @@ class GrowingLog:
                     del marks[stream]  # of a line that is longer than the log nobody knows how much is new
             self._count += 1
             size += _at_most(text)
+            sizes[stream] += len(text)
             now[stream] = _next(now.get(stream, _NONE), stamp)
             if now[stream] > marks.get(stream, _NONE) if moved else self._count > known:
                 yield stream, message

@@ -54,14 +54,15 @@ class Engine(Protocol):
 
         Attached when this returns, so the program is seen from its first byte; ``stdin`` is written once it runs, then closed.
         A cut that can be told raises InfrastructureError; one may look like an end while the program runs on, but not once it
-        has exited. Stop reading and the program blocks. Raises ContainerMissing.
+        has exited. At the end raises OutputLost when the engine may have dropped the end of it. Stop reading and the program
+        blocks. Raises ContainerMissing.
         """
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """The output of a started container from the engine's own log, from the first byte until the program ends.
 
         A cut raises InfrastructureError. At the end raises OutputLost when the log may not have all of it, for the engine keeps
-        only so much. Nobody blocks when this is read slowly. Raises ContainerMissing.
+        only so much, and waits only so long for the end. Nobody blocks when this is read slowly. Raises ContainerMissing.
         """
 
     def start(self, container: str) -> Footprint:

@@ -70,6 +70,12 @@ def test_a_stream_that_the_log_held_up_may_lack_its_end(tmp_path: Path) -> None:
     assert _read(tmp_path, 4, streams(*_messages(0, PART), *late), streams(*late))[1] == {ERR}
 
 
+def test_a_stream_that_fits_into_the_buffer_of_a_slow_log_is_whole(tmp_path: Path) -> None:
+    """Nothing holds it up, so all of it is in the log, however slowly that was written."""
+    late = _messages(4, BUFFER // 2)
+    assert _read(tmp_path, 1000, streams(*_messages(0, PART), *late))[1:] == (frozenset(), 1)
+
+
 def test_no_log_at_all_is_whole(tmp_path: Path) -> None:
     """As of a program that says nothing."""
     assert _read(tmp_path, 1000, streams()) == (0, frozenset(), 1)

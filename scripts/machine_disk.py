@@ -192,6 +192,7 @@ def _root(suite: str, folder: Path, *, bare: bool) -> Path:
     like = [] if script.exists() else [str(script.with_name("sid"))]
     mirror = _mirror()
     run("debootstrap", "--variant=minbase", suite, str(root), mirror, *like, log=folder / "log")
+    _apt_as_here(root)
     with _no_services(root):
         _install(folder, *_FIRST)
         _install(folder, *_packages(suite, bare=bare))
@@ -214,6 +215,13 @@ def _mirror() -> str:
     if found is None:
         raise NotReady("apt knows no mirror of Debian on this host; add one to its sources")
     return found
+
+
+def _apt_as_here(root: Path) -> None:
+    """Apt in the machine takes a mirror that is a copy of some day, where apt on this host does."""
+    asked = ["apt-config", "dump", "Acquire::Check-Valid-Until", "Acquire::Check-Date"]
+    dates = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
+    (root / "etc/apt/apt.conf.d/99-dates").write_text(dates)
 
 
 @contextmanager

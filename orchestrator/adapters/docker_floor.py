@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from secrets import token_hex
 
 from attrs import frozen
-from loguru import logger
 
 from orchestrator.adapters import docker_owned, docker_programs
 from orchestrator.adapters.docker_client import DockerClient, Reading
@@ -19,6 +18,7 @@ from orchestrator.adapters.docker_programs import QUIT
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.labels import DEPLOYMENT
+from orchestrator.logs import logger
 from orchestrator.ports import ContainerPlan
 from orchestrator.quantity import format_size
 

@@ -65,28 +65,29 @@ class Run:
 
     def _tests(self, one: Machine, parts: Sequence[str]) -> None:
         try:
-            down(one)
-            up(one)
-            sync(one)
+            _begin(one)
             facts = json.loads(inside(one, in_checkout("scripts/setup >&2 && .venv/bin/python -m scripts.machine_facts")))
-            self._note(one.name, "facts", 0, facts=facts)
         except NotReady as reason:
             self._say(one.name, f"no machine: {reason}")
             return
+        self._note(one.name, "facts", 0, facts=facts)
         for part in parts:
             began = time.monotonic()
             status = self._part(one, part)
             self._note(one.name, part, status, seconds=round(time.monotonic() - began))
 
     def _part(self, one: Machine, part: str) -> int:
-        """Run its tests and fetch pytest's report; the exit status."""
+        """Run its tests and fetch pytest's report; the exit status. A machine that was lost begins again for the next part."""
         command = f"rm -f {_REPORT}; {pytest(f'-p scripts.no_skips --junitxml={_REPORT} {TESTS[part]}')}"
         try:
+            if not one.pid:
+                _begin(one)
             with (self.folder / f"{one.name}.{part}.log").open("wb") as log:
                 status = call(one, in_checkout(f"{{ {command}; }}"), limit=LIMIT, output=log.fileno())
             report = inside(one, f"cat {_REPORT}")
         except (NotReady, subprocess.TimeoutExpired) as reason:
             self._say(one.name, f"{part} was lost: {reason}")
+            down(one)
             return _BROKEN
         (self.folder / f"{one.name}.{part}.xml").write_text(report)
         return status
@@ -110,6 +111,12 @@ class Run:
 
     def _say(self, host: str, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {host}: {what}", flush=True)
+
+
+def _begin(one: Machine) -> None:
+    down(one)
+    up(one)
+    sync(one)
 
 
 def main(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:

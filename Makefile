@@ -1,5 +1,12 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: demo test faults abuse bench check format diagrams setup ready lock clean
+.PHONY: demo test faults abuse bench machines machine test-on short-on fresh-on machines-test machines-down \
+	check format diagrams setup ready lock clean
+
+MACHINE = trixie
+SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
+	tests/contract/engine/test_doctor_isolation.py \
+	tests/acceptance/test_tasks.py::test_every_ending_is_stored_and_announced_alike \
+	tests/acceptance/test_artifacts.py::test_files_are_stored_whole_and_nothing_is_left
 
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
@@ -20,6 +27,31 @@ faults: ready # the fault suite in full, DURATION seconds for each random loop; 
 
 bench: ready # what the worker costs on top of the container, both sides measured in one run
 	.venv/bin/python -m scripts.bench
+
+machines: ready # real Debian machines for the tests, all three: built, booted and left running; `make machines-down` ends them
+	.venv/bin/python -m scripts.image python
+	.venv/bin/python -m scripts.machines up bookworm trixie forky
+
+machine: ready # one of them: MACHINE=bookworm, trixie or forky
+	.venv/bin/python -m scripts.image python
+	.venv/bin/python -m scripts.machines up $(MACHINE)
+
+test-on: ready # run tests on a machine: ARGS are pytest's, or CMD="…" is any command; MACHINE=host is this host
+	@.venv/bin/python -m scripts.image python
+	.venv/bin/python -m scripts.machines $(if $(CMD),run $(MACHINE) -- "$$CMD",test $(MACHINE) -- $(ARGS))
+
+short-on: ready # the short form that CI runs on the newest machine: verdicts, figures, /out, doctor, tasks through a worker
+	@$(MAKE) --no-print-directory test-on MACHINE=$(MACHINE) ARGS='$(SHORT)'
+
+fresh-on: ready # a bare Debian machine with a network: clone what is committed, run the README's commands; or TARGETS=demo
+	.venv/bin/python -m scripts.machines fresh $(MACHINE) -- $(TARGETS)
+
+machines-test: ready # the long form on all of them, hours; makes docs/hosts.md; PARTS="contract abuse" runs only these
+	.venv/bin/python -m scripts.image python
+	TARGETS="$(TARGETS)" .venv/bin/python -m scripts.machines_test $(PARTS)
+
+machines-down: setup # end this checkout's machines; their disks stay for the next time
+	.venv/bin/python -m scripts.machines down
 
 check: setup # everything that can be said without running the worker
 	.venv/bin/python -m pip --disable-pip-version-check check

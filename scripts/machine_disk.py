@@ -57,8 +57,8 @@ _LACKS = {("bookworm", "docker-cli")}
 """Packages that a suite does not have, since another one holds their files."""
 _OLDER = {"forky": ("trixie", "python3.13-venv")}
 """Where the suite's own Python is too new for the embedded database: another suite's, beside it."""
-_LOCKS = ("requirements", "orchestrator/embedded", "scripts/setup")
-"""What ``.venv`` is made from: these files, and the locks in these folders."""
+_LOCKS = ("requirements/*.txt", "orchestrator/embedded/*.txt", "scripts/setup")
+"""What ``.venv`` is made from."""
 _CERTIFICATES = "usr/local/share/ca-certificates"
 _NETWORK = """[Unit]
 DefaultDependencies=no
@@ -308,8 +308,7 @@ def _age(path: Path) -> float:
 
 
 def _locks() -> list[Path]:
-    found = [CHECKOUT / name for name in _LOCKS]
-    return [path for each in found for path in (sorted(each.glob("*.txt")) if each.is_dir() else [each])]
+    return [path for pattern in _LOCKS for path in sorted(CHECKOUT.glob(pattern))]
 
 
 def _packages(suite: str, *, bare: bool) -> list[str]:

@@ -1,0 +1,267 @@
+"""Write docs/hosts.md from one run of the long form on machines: ``python -m scripts.hosts FOLDER PAGE``.
+
+FOLDER has what ``scripts/machines_test.py`` left: ``runs.jsonl``, a line for each part of the run on each host, and beside it
+pytest's reports in JUnit's form. A promise counts as held on a host only where every test of it ran there and passed. What
+failed, was skipped or did not run is on the page, by name. A test's property whose name begins with ``host:`` is a figure.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from attrs import field, frozen
+
+CONTRACT, WORKER, ABUSE, FAULTS, FRESH = "contract", "worker", "abuse", "faults", "fresh"
+ALL = (CONTRACT, WORKER, ABUSE, FAULTS, FRESH)
+PLAN: Mapping[str, Sequence[str]] = {"bookworm": ALL, "trixie": ALL, "forky": ALL, "trixie-cgroupfs": (CONTRACT,)}
+"""Host → the parts of the long form that run there."""
+TITLES = {
+    "bookworm": "Debian 12",
+    "trixie": "Debian 13",
+    "forky": "Debian testing",
+    "trixie-cgroupfs": "Debian 13, driver cgroupfs",
+}
+FIGURE = "host:"
+PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
+_WORST = (PASSED, SKIPPED, FAILED)
+_TESTS_FAILED = 1
+"""Pytest's exit status when the tests ran to their end and some failed."""
+_FACTS = {
+    "system": "system",
+    "kernel": "kernel",
+    "engine": "Docker",
+    "runc": "runc",
+    "cgroup": "control groups",
+    "driver": "cgroup driver",
+    "python": "Python",
+}
+
+
+@frozen
+class Promise:
+    """Something that the project promises, and the tests that show it: those of some modules of a part.
+
+    Without modules it has all tests of its part that no other promise names.
+    """
+
+    name: str
+    part: str
+    modules: Sequence[str] = ()
+
+
+def _engine(*names: str) -> list[str]:
+    return [f"tests.contract.engine.test_{name}" for name in names]
+
+
+REST = Promise("all else that is asked of an engine", CONTRACT)
+PROMISES = (
+    Promise("the verdict on every ending", CONTRACT, _engine("verdicts", "engine")),
+    Promise("exact figures", CONTRACT, _engine("engine_counts", "engine_footprint")),
+    Promise("files left in /out", CONTRACT, _engine("engine_out", "engine_files")),
+    Promise("the least memory", CONTRACT, _engine("engine_memory_floor")),
+    Promise("limits and the sandbox", CONTRACT, _engine("engine_sandbox")),
+    Promise("output, byte by byte", CONTRACT, _engine("engine_output")),
+    Promise("images", CONTRACT, _engine("engine_images", "engine_pull")),
+    Promise("network", CONTRACT, _engine("engine_network")),
+    Promise("doctor", CONTRACT, _engine("doctor_isolation")),
+    REST,
+    Promise("tasks through a worker, also one in a container", WORKER),
+    Promise("isolation: hostile programs", ABUSE),
+    Promise("reliability: faults, the short form", FAULTS),
+    Promise("`make demo` on a fresh machine", FRESH, ["make demo"]),
+    Promise("`make test` on a fresh machine", FRESH, ["make test"]),
+)
+HEAD = """<!-- Made by `make machines-test`; edits here are lost. -->
+
+# Hosts
+
+On which hosts the promises were seen to hold, and on which not. Made by one run of `make machines-test`: real Debian machines,
+booted under qemu, each with systemd, cgroup v2 and its own Docker engine. What the tests of a promise ask for is the same on
+every host, or the other right value of that host. Only where all of them ran and passed does the promise count as held.
+
+"""
+
+
+@frozen
+class Case:
+    """One test on one host, and how it ended."""
+
+    part: str
+    module: str
+    name: str
+    outcome: str
+    reason: str = ""
+
+
+@frozen
+class Part:
+    """A part of the run on one host."""
+
+    host: str
+    name: str
+    status: int
+    cases: Sequence[Case] = ()
+    facts: Mapping[str, str] = field(factory=dict)
+    figures: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether its exit status is none that its tests account for."""
+        accounted = any(case.outcome != PASSED for case in self.cases)
+        return self.status != 0 and not (self.status == _TESTS_FAILED and accounted)
+
+
+def main(folder: Path, page: Path) -> int:
+    """Write the page; the exit code is 0 where every promise is held on every host."""
+    parts = [_read(json.loads(line), folder) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    page.write_text(made(parts), encoding="utf-8")
+    return 0 if all_held(parts) else 1
+
+
+def made(parts: Sequence[Part]) -> str:
+    """The page."""
+    return HEAD + "\n".join([*_facts(parts), "", *_promises(parts), *_shortfalls(parts), ""])
+
+
+def all_held(parts: Sequence[Part]) -> bool:
+    """Whether every promise is held on every host of the plan."""
+    planned = [(promise, host) for host in PLAN for promise in _shown(parts) if promise.part in PLAN[host]]
+    return all(is_held(promise, host, parts) for promise, host in planned)
+
+
+def is_held(promise: Promise, host: str, parts: Sequence[Part]) -> bool:
+    """Whether its tests ran on the host and all passed."""
+    cases = _of(promise, host, parts)
+    part = _part(parts, host, promise.part)
+    return bool(cases) and part is not None and not part.ended_early and all(case.outcome == PASSED for case in cases)
+
+
+def cell(promise: Promise, host: str, parts: Sequence[Part]) -> str:
+    """What the table says of a promise on a host."""
+    if promise.part not in PLAN[host]:
+        return "-"
+    cases = _of(promise, host, parts)
+    part = _part(parts, host, promise.part)
+    if part is None or not cases:
+        return "**did not run**"
+    passed = sum(case.outcome == PASSED for case in cases)
+    if is_held(promise, host, parts):
+        return f"held, {passed} of {len(cases)}"
+    counts = [(sum(case.outcome == outcome for case in cases), outcome) for outcome in (FAILED, SKIPPED)]
+    why = [f"{count} {outcome}" for count, outcome in counts if count] + ["the run ended early"] * part.ended_early
+    return f"**not held**, {passed} of {len(cases)}: {', '.join(why)}"
+
+
+def cases_of(report: str, part: str) -> list[Case]:
+    """The tests of a report in JUnit's form; one that is there twice, as after an error in its end, counts with the worse."""
+    found: dict[tuple[str, str], Case] = {}
+    for element in _tests(report):
+        case = _case(element, part)
+        known = found.get((case.module, case.name))
+        if known is None or _WORST.index(case.outcome) > _WORST.index(known.outcome):
+            found[case.module, case.name] = case
+    return list(found.values())
+
+
+def figures_of(report: str) -> dict[str, str]:
+    """The figures that tests noted of their host."""
+    noted = [item for element in _tests(report) for item in element.iter("property")]
+    pairs = [(str(item.get("name")), str(item.get("value"))) for item in noted]
+    return {name.removeprefix(FIGURE).strip(): value for name, value in pairs if name.startswith(FIGURE)}
+
+
+def _tests(report: str) -> Iterator[ET.Element]:
+    return ET.fromstring(report).iter("testcase")  # noqa: S314 - pytest wrote it in this run
+
+
+def _case(element: ET.Element, part: str) -> Case:
+    for tag, outcome in (("failure", FAILED), ("error", FAILED), ("skipped", SKIPPED)):
+        found = element.find(tag)
+        if found is not None:
+            return Case(part, str(element.get("classname")), str(element.get("name")), outcome, str(found.get("message", "")))
+    return Case(part, str(element.get("classname")), str(element.get("name")), PASSED)
+
+
+def _read(line: Mapping[str, Any], folder: Path) -> Part:
+    """A line of ``runs.jsonl`` with its report: JUnit's, or the commands and their exit status."""
+    host, name = str(line["host"]), str(line["part"])
+    report = folder / f"{host}.{name}.xml"
+    text = report.read_text(encoding="utf-8") if report.exists() else "<none/>"
+    commands = [_command(name, command, status) for command, status in line.get("commands", {}).items()]
+    return Part(host, name, int(line["status"]), cases_of(text, name) + commands, line.get("facts", {}), figures_of(text))
+
+
+def _command(part: str, command: str, status: int) -> Case:
+    outcome, reason = (FAILED, f"its exit status is {status}") if status else (PASSED, "")
+    return Case(part, command, "", outcome, reason)
+
+
+def _of(promise: Promise, host: str, parts: Iterable[Part]) -> list[Case]:
+    """Its tests that ran on a host."""
+    return [case for part in parts if part.host == host for case in part.cases if _promise(case) == promise]
+
+
+def _promise(case: Case) -> Promise:
+    """The one that names its module, or else the one that has the rest of its part."""
+    candidates = [promise for promise in PROMISES if promise.part == case.part]
+    named = [promise for promise in candidates if case.module in promise.modules]
+    return next(iter(named or [promise for promise in candidates if not promise.modules]))
+
+
+def _part(parts: Iterable[Part], host: str, name: str) -> Part | None:
+    return next((part for part in parts if (part.host, part.name) == (host, name)), None)
+
+
+def _shown(parts: Sequence[Part]) -> list[Promise]:
+    """All promises, but for the rest of the contract where every test has a promise of its own."""
+    return [promise for promise in PROMISES if promise != REST or any(_of(REST, host, parts) for host in PLAN)]
+
+
+def _facts(parts: Sequence[Part]) -> Iterator[str]:
+    facts = {host: {key: value for part in parts if part.host == host for key, value in part.facts.items()} for host in PLAN}
+    figures = {
+        host: {key: value for part in parts if part.host == host for key, value in part.figures.items()} for host in PLAN
+    }
+    yield _row("", *(TITLES[host] for host in PLAN))
+    yield _row(*["---"] * (len(PLAN) + 1))
+    for key, title in _FACTS.items():
+        yield _row(title, *(facts[host].get(key, "**unknown**") for host in PLAN))
+    for key in dict.fromkeys(key for host in PLAN for key in figures[host]):
+        yield _row(key, *(figures[host].get(key, "-") for host in PLAN))
+
+
+def _promises(parts: Sequence[Part]) -> Iterator[str]:
+    yield _row("promise", *(TITLES[host] for host in PLAN))
+    yield _row(*["---"] * (len(PLAN) + 1))
+    for promise in _shown(parts):
+        yield _row(promise.name, *(cell(promise, host, parts) for host in PLAN))
+
+
+def _shortfalls(parts: Sequence[Part]) -> Iterator[str]:
+    """Every test that did not pass, by its host."""
+    for host in PLAN:
+        short = [case for part in parts if part.host == host for case in part.cases if case.outcome != PASSED]
+        if short:
+            yield f"\n## Not held on {TITLES[host]}\n"
+            yield from (f"- {case.outcome}: `{_name(case)}`: {_line(case.reason)}" for case in short)
+
+
+def _name(case: Case) -> str:
+    return "::".join(filter(None, [case.module.rpartition(".")[2], case.name]))
+
+
+def _line(text: str) -> str:
+    """Its first line, short and with nothing that a table or a list would take for its own."""
+    first = next(iter(text.strip().splitlines()), "no reason given")
+    return first.replace("|", "\\|").replace("`", "'")[:200]
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,138 @@
+"""The long form on machines, two side by side; docs/hosts.md is made from it: ``python -m scripts.machines_test [PART...]``.
+
+On Debian 12, 13 and testing: the engine's contract, tasks through a worker, the hostile programs, the faults in their short
+form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup driver. Without PARTs
+all of them; parts that are left out stand on the page as such. Logs and reports are in ``.orchestrator/hosts``.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+from attrs import field, frozen
+
+from scripts import hosts
+from scripts.hosts import ABUSE, CONTRACT, FAULTS, FRESH, PLAN, WORKER
+from scripts.machine_checkout import in_checkout, pytest, sync
+from scripts.machine_disk import CHECKOUT
+from scripts.machine_fresh import TARGETS, fresh
+from scripts.machine_vm import Machine, call, down, inside, machine, up
+from scripts.packages import NotReady
+
+FOLDER = CHECKOUT / ".orchestrator/hosts"
+PAGE = CHECKOUT / "docs/hosts.md"
+AT_ONCE = 2
+LIMIT = 4 * 3600.0
+"""Seconds for one part; what takes longer hangs."""
+TESTS = {
+    CONTRACT: "tests/contract/engine",
+    WORKER: "tests/acceptance/test_tasks.py tests/acceptance/test_artifacts.py tests/acceptance/test_image.py",
+    ABUSE: "tests/abuse",
+    FAULTS: "tests/faults",
+}
+_REPORT = "/root/report.xml"
+_BROKEN = 70
+"""The exit status of a part whose machine did not come up or was lost."""
+
+
+@frozen
+class Run:
+    """One run of the long form: what it leaves, and where."""
+
+    folder: Path
+    parts: Sequence[str]
+    targets: Sequence[str] = TARGETS
+    _lock: Lock = field(factory=Lock)
+
+    def host(self, name: str) -> None:
+        """All parts that are planned for a host; the machine goes afterwards."""
+        planned = [part for part in PLAN[name] if part in self.parts]
+        one = machine(name)
+        try:
+            if set(planned) - {FRESH}:
+                self._tests(one, [part for part in planned if part != FRESH])
+            if FRESH in planned:
+                self._fresh(one)
+        finally:
+            down(one)
+
+    def _tests(self, one: Machine, parts: Sequence[str]) -> None:
+        try:
+            _begin(one)
+            facts = json.loads(inside(one, in_checkout("scripts/setup >&2 && .venv/bin/python -m scripts.machine_facts")))
+        except NotReady as reason:
+            self._say(one.name, f"no machine: {reason}")
+            return
+        self._note(one.name, "facts", 0, facts=facts)
+        for part in parts:
+            began = time.monotonic()
+            status = self._part(one, part)
+            self._note(one.name, part, status, seconds=round(time.monotonic() - began))
+
+    def _part(self, one: Machine, part: str) -> int:
+        """Run its tests and fetch pytest's report; the exit status. A machine that was lost begins again for the next part."""
+        command = f"rm -f {_REPORT}; {pytest(f'-p scripts.no_skips --junitxml={_REPORT} {TESTS[part]}')}"
+        try:
+            if not one.pid:
+                _begin(one)
+            with (self.folder / f"{one.name}.{part}.log").open("wb") as log:
+                status = call(one, in_checkout(f"{{ {command}; }}"), limit=LIMIT, output=log.fileno())
+            report = inside(one, f"cat {_REPORT}")
+        except (NotReady, subprocess.TimeoutExpired) as reason:
+            self._say(one.name, f"{part} was lost: {reason}")
+            down(one)
+            return _BROKEN
+        (self.folder / f"{one.name}.{part}.xml").write_text(report)
+        return status
+
+    def _fresh(self, one: Machine) -> None:
+        """The README's commands on a bare machine; those after one that was lost did not run."""
+        commands: dict[str, int] = {}
+        try:
+            with (self.folder / f"{one.name}.{FRESH}.log").open("wb") as log:
+                commands.update(fresh(one, self.targets, output=log.fileno()))
+        except (NotReady, subprocess.TimeoutExpired) as reason:
+            self._say(one.name, f"{FRESH} was lost: {reason}")
+            self._note(one.name, FRESH, _BROKEN, commands=commands)
+        else:
+            self._note(one.name, FRESH, int(any(commands.values())), commands=commands)
+
+    def _note(self, host: str, part: str, status: int, **more: object) -> None:
+        self._say(host, f"{part} ended with {status}")
+        with self._lock, (self.folder / "runs.jsonl").open("a") as file:
+            file.write(json.dumps({"host": host, "part": part, "status": status, **more}) + "\n")
+
+    def _say(self, host: str, what: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {host}: {what}", flush=True)
+
+
+def _begin(one: Machine) -> None:
+    down(one)
+    up(one)
+    sync(one)
+
+
+def main(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+    """Run the long form and write the page; the exit code is 0 where every promise is held on every host."""
+    unknown = set(parts) - set(hosts.ALL)
+    if unknown:
+        print(f"no part of the long form is named {', '.join(sorted(unknown))}; take {', '.join(hosts.ALL)}", file=sys.stderr)
+        return 2
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    (FOLDER / "runs.jsonl").touch()
+    run = Run(FOLDER, parts or hosts.ALL, environment.get("TARGETS", "").split() or TARGETS)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(run.host, PLAN))
+    return hosts.main(FOLDER, PAGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@
 
 MACHINE = trixie
 SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
-	tests/contract/engine/test_doctor_isolation.py \
+	tests/contract/engine/test_doctor_isolation.py tests/hosts \
 	tests/acceptance/test_tasks.py::test_every_ending_is_stored_and_announced_alike \
 	tests/acceptance/test_artifacts.py::test_files_are_stored_whole_and_nothing_is_left
 

@@ -14,8 +14,8 @@ from xml.etree import ElementTree as ET
 
 from attrs import field, frozen
 
-CONTRACT, WORKER, ABUSE, FAULTS, FRESH = "contract", "worker", "abuse", "faults", "fresh"
-ALL = (CONTRACT, WORKER, ABUSE, FAULTS, FRESH)
+CONTRACT, SYSTEMD, WORKER, ABUSE, FAULTS, FRESH = "contract", "systemd", "worker", "abuse", "faults", "fresh"
+ALL = (CONTRACT, SYSTEMD, WORKER, ABUSE, FAULTS, FRESH)
 PLAN: Mapping[str, Sequence[str]] = {"bookworm": ALL, "trixie": ALL, "forky": ALL, "trixie-cgroupfs": (CONTRACT,)}
 """Host → the parts of the long form that run there."""
 TITLES = {
@@ -68,6 +68,7 @@ PROMISES = (
     Promise("network", CONTRACT, _engine("engine_network")),
     Promise("doctor", CONTRACT, _engine("doctor_isolation")),
     REST,
+    Promise("slices of systemd: reloads, restarts, users, containers", SYSTEMD),
     Promise("tasks through a worker, also one in a container", WORKER),
     Promise("isolation: hostile programs", ABUSE),
     Promise("reliability: faults, the short form", FAULTS),

@@ -1,7 +1,7 @@
 """The long form on machines, two side by side; docs/hosts.md is made from it: ``python -m scripts.machines_test [PART...]``.
 
-On Debian 12, 13 and testing: the engine's contract, tasks through a worker, the hostile programs, the faults in their short
-form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup driver. Without PARTs
+On Debian 12, 13 and testing: the engine's contract, its slices of systemd, tasks through a worker, the hostile programs, the
+faults in their short form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup driver. Without PARTs
 all of them; parts that are left out stand on the page as such. Logs and reports are in ``.orchestrator/hosts``.
 """
 
@@ -19,7 +19,7 @@ from threading import Lock
 from attrs import field, frozen
 
 from scripts import hosts
-from scripts.hosts import ABUSE, CONTRACT, FAULTS, FRESH, PLAN, WORKER
+from scripts.hosts import ABUSE, CONTRACT, FAULTS, FRESH, PLAN, SYSTEMD, WORKER
 from scripts.machine_checkout import in_checkout, pytest, sync
 from scripts.machine_disk import CHECKOUT
 from scripts.machine_fresh import TARGETS, fresh
@@ -33,6 +33,7 @@ LIMIT = 4 * 3600.0
 """Seconds for one part; what takes longer hangs."""
 TESTS = {
     CONTRACT: "tests/contract/engine",
+    SYSTEMD: "tests/hosts",
     WORKER: "tests/acceptance/test_tasks.py tests/acceptance/test_artifacts.py tests/acceptance/test_image.py",
     ABUSE: "tests/abuse",
     FAULTS: "tests/faults",

@@ -55,7 +55,7 @@ def test_the_start_of_a_container_is_in_the_figures(docker: Bench, record_proper
     counted = docker.run("true").state.counted
     assert counted
     for figure in (Figure.CPU_TIME, Figure.MEMORY_PEAK, Figure.PIDS_PEAK):
-        record_property(figure.value, counted.figures[figure])
+        record_property(f"host: `true` and its start: {figure.value}", f"{counted.figures[figure]:g}")
         assert counted.figures[figure] > 0
 
 
@@ -223,8 +223,7 @@ def test_a_slice_goes_quickly(docker: Bench, record_property: Callable[[str, obj
         stopped: list[float] = []
         patch.setattr(Slices, "drop", _timed(Slices.drop, stopped))
         docker.remove(plan)
-    record_property("container_s", round(ran, 3))
-    record_property("slice_s", round(sum(stopped), 3))
+    record_property("host: seconds of a container of `true`, and to stop its slice", f"{ran:.2f}, {sum(stopped):.3f}")
     assert stopped
 
 

@@ -1,8 +1,9 @@
 """The long form on machines, two side by side; docs/hosts.md is made from it: ``python -m scripts.machines_test [PART...]``.
 
 On Debian 12, 13 and testing: the engine's contract, its slices of systemd, tasks through a worker, the hostile programs, the
-faults in their short form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup driver. Without PARTs
-all of them; parts that are left out stand on the page as such. Logs and reports are in ``.orchestrator/hosts``.
+faults in their short form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup
+driver. Without PARTs all of them; parts that are left out stand on the page as such. Logs and reports are in
+``.orchestrator/hosts``.
 """
 
 import json

@@ -1,5 +1,6 @@
 """What tests of every kind may ask for: real servers, started once and only when a test wants them."""
 
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,11 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     logger.configure(handlers=[{"sink": sys.stderr, "diagnose": False, "backtrace": False}])  # no values of variables
+
+
+def pytest_report_collectionfinish() -> list[str]:
+    """Say how slow the machine is where a test has asked for it, for deadlines are multiples of that."""
+    return [f"pace: {os.environ[pace.VARIABLE]} times slower than usual"] if pace.VARIABLE in os.environ else []
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,6 @@
 """What tests of every kind may ask for: real servers, started once and only when a test wants them."""
 
+import os
 import signal
 import sys
 import threading
@@ -29,6 +30,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Say before the first test when this machine cannot run the servers that some of them need."""
     if not session.config.option.collectonly:
         need(session.items)
+
+
+def pytest_report_collectionfinish() -> list[str]:
+    """Say how slow the machine is where a test has asked for it, for deadlines are multiples of that."""
+    return [f"pace: {os.environ[pace.VARIABLE]} times slower than usual"] if pace.VARIABLE in os.environ else []
 
 
 @pytest.fixture(scope="session", autouse=True)

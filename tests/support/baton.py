@@ -7,9 +7,10 @@ from enum import Enum
 from attrs import define, field
 
 from orchestrator.errors import InfrastructureError
+from tests.support import pace
 from tests.support.faults import AWAY, Killed
 
-_STUCK = 20.0
+_STUCK = pace.seconds(20.0)
 _LOCAL = frozenset({"identity", "deployment", "now", "bucket", "host"})
 """Calls that only read what never changes, or the clock: nothing is gained from stopping there."""
 

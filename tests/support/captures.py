@@ -10,10 +10,11 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Chunk, ContainerState, Phase, Sample, Stream
 from orchestrator.spool import Spool
 from orchestrator.usage import Meter
+from tests.support import pace
 from tests.support.world import Clock
 
 WHOLE = [(Stream.STDOUT, b"one "), (Stream.STDERR, b"err"), (Stream.STDOUT, b"two")]
-LONG = 20.0
+LONG = pace.seconds(20.0)
 
 
 class Scripted:

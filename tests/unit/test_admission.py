@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from orchestrator.admission import OVERTAKEN, Admission, Capacity, Line, Share
 from orchestrator.errors import InvalidTask
+from tests.support import pace
 
 HOST = Share(2.0, 1000)
 BUDGET = Share(8.0, 1000)
@@ -171,7 +172,7 @@ def test_a_thread_waits_until_there_is_room() -> None:
     waiting.start()
     assert not began.wait(0.05)
     admission.leave("one")
-    waiting.join(5)
+    waiting.join(pace.seconds(5))
     assert began.is_set()
     admission.leave("two")
     assert admission.ask("three", Share(1, 1000))

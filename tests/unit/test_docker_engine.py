@@ -13,6 +13,7 @@ import pytest
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.ports import Created, Engine, Noted, Phase, PullPolicy
+from tests.support import pace
 from tests.support.containers import Bench
 from tests.support.engine_stub import (
     NOW,
@@ -66,7 +67,7 @@ def test_an_engine_in_trouble_is_infrastructure(
     began = time.monotonic()
     with nullcontext() if answer is breaks_off and call in STREAMS else pytest.raises(InfrastructureError):
         call(engine)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < pace.seconds(5)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -132,7 +133,7 @@ def test_wait_returns_at_the_deadline_though_the_engine_is_silent(stage: Stage) 
     _, engine = stage({WAIT: falls_silent, INSPECT: container("running")})
     began = time.monotonic()
     assert engine.wait("c1", 0.2).phase is Phase.RUNNING
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < pace.seconds(2)
 
 
 @pytest.mark.parametrize(

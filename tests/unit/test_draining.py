@@ -9,11 +9,12 @@ from attrs import evolve
 from orchestrator.admission import Admission, Capacity, Share
 from orchestrator.errors import Postponed
 from statemachine import State
+from tests.support import pace
 from tests.support.worker_process import until
 from tests.support.world import World
 
 HOST = Share(2.0, 1000)
-LONG = 20.0
+LONG = pace.seconds(20.0)
 
 
 @pytest.fixture

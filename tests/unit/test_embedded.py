@@ -21,6 +21,7 @@ from orchestrator.embedded import NAMES, Embedded, absent, home, running
 from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings
+from tests.support import pace
 from tests.support.worker_process import until
 
 TASK = {"_id": "t1", "status": "queued", "created_at": datetime(2030, 5, 17, tzinfo=UTC)}
@@ -129,7 +130,7 @@ def test_a_server_that_was_killed_can_be_started_again(tmp_path: Path) -> None:
             process.stop(grace=0)
             assert process.pid is None
             process.start()
-            process.await_ready(20)
+            process.await_ready(pace.seconds(20))
             assert process.pid
         assert_all_there(settings_of(embedded))
 

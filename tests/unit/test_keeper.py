@@ -11,6 +11,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.keeper import Keeper
 from statemachine import State
+from tests.support import pace
 from tests.support.baton import How, Puppet
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.worker_process import until
@@ -18,7 +19,7 @@ from tests.support.world import World
 
 PROGRAM = ("program",)
 REQUEST = {"image": "busybox", "command": ["program"]}
-LONG = 20.0
+LONG = pace.seconds(20.0)
 
 
 def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.errors import InfrastructureError
 from orchestrator.leases import Leases
 from orchestrator.task import Task
+from tests.support import pace
 from tests.support.faults import Fault, Process, When
 from tests.support.world import World
 
@@ -155,6 +156,6 @@ def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
         assert a is not None
         a.on_cancel = stumble
         world.services.store.request_cancel("a")
-        assert again.wait(20)
+        assert again.wait(pace.seconds(20))
         assert leases.alive
         assert leases.count == 2

@@ -10,9 +10,10 @@ from orchestrator.event import Event
 from orchestrator.ledger import Ledger
 from orchestrator.patience import Patience
 from orchestrator.run import Run
+from tests.support import pace
 from tests.support.tasks import finished
 
-LONG = 20.0
+LONG = pace.seconds(20.0)
 
 
 @define

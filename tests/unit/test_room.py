@@ -11,6 +11,7 @@ from orchestrator.admission import Share
 from orchestrator.cause import Cause
 from orchestrator.ports import Host
 from statemachine import State
+from tests.support import pace
 from tests.support.baton import Puppet
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
@@ -38,7 +39,7 @@ def test_a_task_waits_queued_and_a_cancel_ends_the_wait(tmp_path: Path) -> None:
     waiting = threading.Thread(target=runner.run, args=(task.id,), daemon=True)
     waiting.start()
     world.services.store.request_cancel(task.id)
-    waiting.join(10)
+    waiting.join(pace.seconds(10))
     ended = world.client.get(task.id)
     assert (ended.status, ended.cause) == (State.FAILED, Cause.CANCELLED)
     assert not world.engine.starts
@@ -68,7 +69,7 @@ def test_a_task_that_went_elsewhere_while_it_waited_is_let_go(tmp_path: Path) ->
     world.expire_leases()
     assert world.services.store.claim(task.id, "another", "token", 1000.0, world.engine.identity())
     runner.admission.leave("running")
-    waiting.join(10)
+    waiting.join(pace.seconds(10))
     assert results == [None]
     assert not world.engine.starts
 

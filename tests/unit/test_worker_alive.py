@@ -8,6 +8,7 @@ import pytest
 from orchestrator import worker as worker_module
 from orchestrator.worker import ThreadWorker
 from orchestrator.worker_link import connect
+from tests.support import pace
 from tests.support.worker_process import until
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -29,7 +30,7 @@ def test_a_worker_that_waits_for_redis_is_alive(worker: ThreadWorker) -> None:
     waiting.start()
     until(lambda: worker.alive)
     worker.request_stop()
-    waiting.join(30)
+    waiting.join(pace.seconds(30))
     assert not waiting.is_alive()
 
 

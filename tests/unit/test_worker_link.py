@@ -9,6 +9,7 @@ from loguru import logger
 
 from orchestrator.worker_link import Link, connect
 from orchestrator.worker_upkeep import Chore
+from tests.support import pace
 from tests.support.worker_process import until
 
 
@@ -74,7 +75,7 @@ def test_stop_ends_the_persistence(said: list[str]) -> None:
     thread.start()
     until(lambda: call.calls > 1)
     stopping.set()
-    thread.join(10)
+    thread.join(pace.seconds(10))
     assert not thread.is_alive()
     assert said
 

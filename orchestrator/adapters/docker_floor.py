@@ -47,8 +47,8 @@ class MemoryFloor:
     def check(self, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
         """Raise TaskFailure (invalid) if the engine needs more memory than the plan's limit to start a container.
 
-        The first such plan is measured for, with containers of its image and its labels. Where they do not start with any size,
-        nothing is known and nothing is refused. Raises ImageUnavailable and InfrastructureError.
+        The first such plan is measured for, with containers of its image and its labels. If they do not start even with
+        STARTABLE, nothing is known and nothing is refused. Raises ImageUnavailable and InfrastructureError.
         """
         if not self.concerns(plan):
             return
@@ -78,12 +78,12 @@ class MemoryFloor:
             probe = self._probe(info, name, {**reading["Config"], "HostConfig": host})
             if not probe or not probe.starts(STARTABLE):
                 return
-            least = probe.least([memory, *(size for size in SIZES if size > memory)]) or STARTABLE
+            least = probe.least([memory, *(size for size in SIZES if size > memory)]) or 0
             if least > memory:
                 engine = _kind(info, host.get("Runtime"))
                 self._least[engine] = max(self._least.get(engine, 0), least)
             _expect_enough(memory, least)
-        raise InfrastructureError(SERVICE, f"container {name} did not start, but one as it with the same memory did")
+        raise InfrastructureError(SERVICE, f"container {name} did not start, and not for lack of memory")
 
     def _info(self) -> Reading:
         with translated():
@@ -106,9 +106,16 @@ class Probe:
     executable: bytes
 
     def least(self, sizes: Iterable[int]) -> int | None:
-        """The first of the sizes with which they start reliably; None when they do with none."""
-        enough = (size for size in sizes if all(self.starts(size) for _ in range(_STARTS)))
-        return next(enough, None)
+        """The first of the sizes with which they start reliably. None when one does not start with STARTABLE either.
+
+        Then something else is wrong, with the engine or the image, and a failure says nothing about memory.
+        """
+        for size in sizes:
+            if all(self.starts(size) for _ in range(_STARTS)):
+                return size
+            if not self.starts(STARTABLE):
+                break
+        return None
 
     def starts(self, memory: int) -> bool:
         """Whether one with so much memory starts and runs to its end. It is removed again. Raises InfrastructureError."""

@@ -122,7 +122,7 @@ def test_a_start_that_fails_for_memory_is_told_in_the_same_sentence(fresh: Bench
         words = told(lambda plan=plan: fresh.engine.start(plan.name))  # type: ignore[misc]
         assert (fresh.engine.inspect(plan.name).phase is Phase.CREATED) == (words is not None)
     known = max(fresh.engine._floor._least.values(), default=0)
-    again = f"docker: container {plan.name} did not start, but one as it with the same memory did"
+    again = f"docker: container {plan.name} did not start, and not for lack of memory"
     assert words in {None, again, sentence(SIZES[0], known)}
 
 

@@ -18,6 +18,8 @@ from tests.support.containers import PATIENCE, Bench, joined, library
 EVERY_BYTE = bytes(range(256))
 PRINTF = "printf '" + "".join(f"\\{byte:03o}" for byte in EVERY_BYTE) + "'"
 MANY = 5_000_000
+LINES = 2_080_000
+"""So many empty lines fill all the engine's buffers of a stream, and a program that wrote them ends while they are full."""
 FLOOD = f"awk 'BEGIN {{ for (i = 0; i < {MANY // 1000}; i++) printf \"%0999d\\n\", i }}'"
 AWKWARD = {
     "every byte, no newline at the end": (PRINTF, EVERY_BYTE),
@@ -112,6 +114,21 @@ def test_both_streams_of_a_flood_are_whole_and_apart(docker: Bench) -> None:
     assert live == {"stdout": expected, "stderr": expected}
     docker.engine.wait(container, PATIENCE)
     assert docker.logged(container) == live
+
+
+def test_a_flood_whose_end_the_engine_drops_is_not_taken_for_whole(docker: Bench) -> None:
+    """A slow log holds up its streams, and some engines wait for them no longer than seconds, also for who reads them live."""
+    script = f"yes '' | head -c {LINES} & yes '' | head -c {LINES} >&2; wait"
+    container = docker.engine.create(docker.plan(script, limits=Limits(output=LINES))).id
+    chunks = docker.engine.attach(container, None)
+    docker.engine.start(container)
+    sizes, lost = dict.fromkeys(Stream, 0), frozenset[str]()
+    try:
+        for stream, data in chunks:
+            sizes[stream] += len(data)
+    except OutputLost as error:
+        lost = error.streams
+    assert {stream for stream, size in sizes.items() if size < LINES} <= lost
 
 
 def test_the_end_of_a_log_that_outgrows_its_bound_is_read(docker: Bench) -> None:

@@ -19,6 +19,8 @@ from tests.support.containers import PATIENCE, Bench, joined, library
 EVERY_BYTE = bytes(range(256))
 PRINTF = "printf '" + "".join(f"\\{byte:03o}" for byte in EVERY_BYTE) + "'"
 MANY = 5_000_000
+LINES = 2_080_000
+"""So many empty lines fill all the engine's buffers of a stream, and a program that wrote them ends while they are full."""
 FLOOD = f"awk 'BEGIN {{ for (i = 0; i < {MANY // 1000}; i++) printf \"%0999d\\n\", i }}'"
 AWKWARD = {
     "every byte, no newline at the end": (PRINTF, EVERY_BYTE),
@@ -115,13 +117,31 @@ def test_both_streams_of_a_flood_are_whole_and_apart(docker: Bench) -> None:
     assert docker.logged(container) == live
 
 
+def test_a_flood_whose_end_the_engine_drops_is_not_taken_for_whole(docker: Bench) -> None:
+    """A slow log holds up its streams, and some engines wait for them no longer than seconds, also for who reads them live."""
+    script = f"yes '' | head -c {LINES} & yes '' | head -c {LINES} >&2; wait"
+    container = docker.engine.create(docker.plan(script, limits=Limits(output=LINES))).id
+    chunks = docker.engine.attach(container, None)
+    docker.engine.start(container)
+    sizes, lost = dict.fromkeys(Stream, 0), frozenset[str]()
+    try:
+        for stream, data in chunks:
+            sizes[stream] += len(data)
+    except OutputLost as error:
+        lost = error.streams
+    assert {stream for stream, size in sizes.items() if size < LINES} <= lost
+
+
 def test_the_end_of_a_log_that_outgrows_its_bound_is_read(docker: Bench) -> None:
-    """Though the engine drops more of its beginning than it kept, between one reading and the next; at the end that is told."""
-    script = "for i in 1 2 3; do seq ${i}000000 ${i}399999; sleep 3; done"
+    """Though the engine drops more of its beginning than it kept, between one reading and the next; at the end that is told.
+
+    The program waits until its end was read, for an engine that is behind at the exit may drop the end as well.
+    """
+    script = f"trap 'a=1' USR1; for i in 1 2 3; do seq ${{i}}000000 ${{i}}399999; sleep 3; done; {_until('a')}"
     container = docker.start(script, limits=Limits(output=1 << 10))
     chunks: list[Chunk] = []
     with pytest.raises(OutputLost):
-        chunks.extend(docker.engine.read_log(container))
+        chunks.extend(_answered(docker.engine.read_log(container), container, {b"3399999\n": "USR1"}))
     lines = joined(chunks)["stdout"].split()
     assert lines[-1] == b"3399999"
     assert lines == sorted(set(lines))

@@ -181,7 +181,8 @@ def test_the_other_python_gets_the_versions_that_are_tested_here() -> None:
     """Those of requirements/dev.txt, and the SecantusDB that pyproject.toml names."""
     root = Path(__file__).resolve().parents[2]
     other, here = (
-        set(re.findall(r"^[\w-]+==[^ ]+", lock.read_text(), re.M)) for lock in (module._LOCK, root / "requirements/dev.txt")
+        set(re.findall(r"^[\w-]+==[^ ]+", lock.read_text(), re.MULTILINE))
+        for lock in (module._LOCK, root / "requirements/dev.txt")
     )
     assert other <= here
     named = re.findall(r'"(secantusdb==[^;"]+)', (root / "pyproject.toml").read_text())

@@ -1,6 +1,7 @@
 """Which Python SecantusDB runs under, where the one that runs the tests plays one that is too new for it."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -174,3 +175,16 @@ def test_it_serves_under_another_python(too_new: Path, tmp_path: Path, monkeypat
         assert command.startswith(f"{too_new}/secantusdb/bin/python\0")
     seen = [f"{too_new}/secantusdb/bin/python", "-c", "import orchestrator"]
     assert subprocess.run(seen, check=False, capture_output=True, cwd=tmp_path).returncode == 1
+
+
+def test_the_other_python_gets_the_versions_that_are_tested_here() -> None:
+    """Those of requirements/dev.txt, and the SecantusDB that pyproject.toml names."""
+    root = Path(__file__).resolve().parents[2]
+    other, here = (
+        set(re.findall(r"^[\w-]+==[^ ]+", lock.read_text(), re.MULTILINE))
+        for lock in (module._LOCK, root / "requirements/dev.txt")
+    )
+    assert other <= here
+    named = re.findall(r'"(secantusdb==[^;"]+)', (root / "pyproject.toml").read_text())
+    assert set(named) == {pin for pin in other if pin.startswith("secantusdb")}
+    assert len(named) == 1

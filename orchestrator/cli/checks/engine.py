@@ -24,7 +24,7 @@ from orchestrator.settings import Settings
 IMAGE = "orchestrator-busybox:1"
 OLDEST_API = (1, 41)
 _FAILURES = (DockerException, RequestException)
-_PATIENCE = 30
+_PATIENCE = 60
 _LIMITS = {"MemoryLimit": "memory", "CpuCfsQuota": "CPU", "PidsLimit": "process"}
 Info = Mapping[str, Any]
 

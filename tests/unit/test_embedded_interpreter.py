@@ -180,10 +180,8 @@ def test_it_serves_under_another_python(too_new: Path, tmp_path: Path, monkeypat
 def test_the_other_python_gets_the_versions_that_are_tested_here() -> None:
     """Those of requirements/dev.txt, and the SecantusDB that pyproject.toml names."""
     root = Path(__file__).resolve().parents[2]
-    other, here = (
-        set(re.findall(r"^[\w-]+==[^ ]+", lock.read_text(), re.MULTILINE))
-        for lock in (module._LOCK, root / "requirements/dev.txt")
-    )
+    locks = module._LOCK, root / "requirements" / "dev.txt"
+    other, here = (set(re.findall(r"^[\w-]+==[^ ]+", lock.read_text(), re.MULTILINE)) for lock in locks)
     assert other <= here
     named = re.findall(r'"(secantusdb==[^;"]+)', (root / "pyproject.toml").read_text())
     assert set(named) == {pin for pin in other if pin.startswith("secantusdb")}

@@ -12,6 +12,8 @@ from statemachine import State
 
 IMAGE = "orchestrator-busybox:1"
 _PRIMES = "awk 'BEGIN {n=500000; for (i=2; i<=n; i++) if (!c[i]) {p++; for (j=i*i; j<=n; j+=i) c[j]=1}; print p, \"primes\"}'"
+_UNHURRIED = {"timeout": "10m"}
+"""On a slow machine a minute, which a task has by itself, may be over before its program has begun."""
 
 
 @frozen
@@ -33,12 +35,13 @@ class Program:
     script: str
     ending: Ending
     image: str = IMAGE
+    limits: dict[str, object] = field(factory=dict)
     more: dict[str, object] = field(factory=dict)
 
     @property
     def request(self) -> dict[str, object]:
         """What is submitted."""
-        return {"image": self.image, "command": self.script, **self.more}
+        return {"image": self.image, "command": self.script, **self.more, "limits": {**_UNHURRIED, **self.limits}}
 
     def surprise(self, client: Client, task: Task) -> str:
         """What is not as it has to be about the finished task; empty when all is well."""
@@ -65,7 +68,7 @@ PROGRAMS = (
         "prints, then hangs",
         "echo still working; sleep 999",
         Ending(State.TIMED_OUT, Cause.TIMEOUT, None, "still working"),
-        more={"limits": {"timeout": "3s"}},
+        limits={"timeout": "3s"},
     ),
     Program("exit", "gives up", "echo cannot go on >&2; exit 3", Ending(State.FAILED, Cause.EXIT, 3, "cannot go on")),
     Program("crash", "dies of a signal", "echo uh-oh; kill -SEGV $$", Ending(State.FAILED, Cause.SIGNAL, 139, "uh-oh")),
@@ -74,14 +77,14 @@ PROGRAMS = (
         "wants more memory than 32 MiB",
         "echo filling memory; tail /dev/zero",
         Ending(State.FAILED, Cause.OOM, 137, "filling memory"),
-        more={"limits": {"memory": "32m"}},
+        limits={"memory": "32m"},
     ),
     Program(
         "flood",
         "prints without end",
         "yes flood",
         Ending(State.FAILED, Cause.OUTPUT_LIMIT, None, "flood"),
-        more={"limits": {"output": "256k"}},
+        limits={"output": "256k"},
     ),
     Program(
         "files",

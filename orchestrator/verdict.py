@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.ports import ContainerState, Figure, Noted
@@ -50,6 +50,16 @@ class Facts:
         return None if number is None else signal.Signals(number).name
 
     @property
+    def in_time(self) -> bool:
+        """Whether the program ended by itself within its time limit, by the engine's own times.
+
+        The worker's clock has no say then: a busy engine tells of an end late, and the limit may have passed meanwhile.
+        """
+        told = self.state.started_at is not None and self.state.finished_at is not None
+        ended = self.signalled and self.signal in _ANYBODYS
+        return told and not ended and not self.out_of_cpu and self.state.ran_for < self.limits.timeout
+
+    @property
     def kills(self) -> float:
         """How many of its processes the kernel has killed for want of memory, as far as that was counted."""
         return self.tally.get(Figure.OOM_KILLS, 0)
@@ -75,9 +85,12 @@ class Facts:
 def verdict(facts: Facts) -> Outcome:
     """The outcome of an exited container.
 
-    The worker's own reason comes first, then the kernel's (oom), then the program's (signal, exit). A program that exits 0 has
-    succeeded although a child of it was killed for memory; the evidence says so.
+    The worker's own reason comes first, then the kernel's (oom), then the program's (signal, exit). A time limit is a reason
+    only if the program did not end by itself within it. A program that exits 0 has succeeded although a child of it was killed
+    for memory; the evidence says so.
     """
+    if facts.ended_for is Cause.TIMEOUT and facts.in_time:
+        facts = evolve(facts, ended_for=None)
     cause = facts.ended_for or _own_cause(facts)
     return Outcome(facts.state.exit_code, cause, _sentence(cause, facts), _evidence(facts))
 

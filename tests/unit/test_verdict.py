@@ -1,6 +1,6 @@
 """The verdict and its evidence, from facts alone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -185,3 +185,26 @@ def test_full_folders_are_evidence(code: int, cause: Cause | None) -> None:
     outcome = judge(code, full=["/data", "/out"])
     assert (outcome.cause, outcome.evidence["disk_full"]) == (cause, ["/data", "/out"])
     assert "disk_full" not in judge(code).evidence
+
+
+@given(
+    code=st.sampled_from([0, 3, 137, 139, 143]),
+    ran_for=st.floats(0.001, 3),
+    timeout=st.floats(0.1, 2),
+    signalled=st.booleans(),
+    out_of_cpu=st.booleans(),
+    lost_sight=st.booleans(),
+)
+def test_who_ends_by_itself_within_the_limit_is_not_timed_out(
+    *, code: int, ran_for: float, timeout: float, signalled: bool, out_of_cpu: bool, lost_sight: bool
+) -> None:
+    """The engine's times decide, not the clock of a worker that was told late; a worker's signal or CPU time still count."""
+    state = ContainerState("c1", Phase.EXITED, NOW, code, started_at=NOW, finished_at=NOW + timedelta(seconds=ran_for))
+    limits = Limits(timeout=timeout, cpu_time=1.0 if out_of_cpu else None)
+    facts = Facts(state, limits, Cause.TIMEOUT, out_of_cpu=out_of_cpu, signalled=signalled, unsure=lost_sight, tally=Tally())
+    outcome = verdict(facts)
+    by_itself = state.ran_for < timeout and not (signalled and code in {137, 143}) and not out_of_cpu
+    assert (outcome.cause is Cause.TIMEOUT) == (not by_itself)
+    assert (outcome.evidence.get("ended_for") is None) == by_itself
+    if by_itself:
+        assert outcome == verdict(Facts(state, limits, None, signalled=signalled, unsure=lost_sight, tally=Tally()))

@@ -66,13 +66,16 @@ class Facts:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed a process of it at its limit: by the kernel's own count, or by the engine's word.
+        """Whether the kernel killed a process of it at its limit.
 
-        With version 2 of control groups the engine's word is late or missing at times, so either will do. A kill for want of
-        memory of the host, or of all tasks together, is none at the task's limit. Linux before 5.19 has no peak there.
+        The kernel's counts decide where both are known: kills, and how often the limit was met. A kill for want of memory of
+        the host, or of all tasks together, is none at the task's limit. The engine's word is late or missing at times with
+        version 2 of control groups, so it decides only where the kernel's is not known. Linux before 5.19 has no peak there.
         """
         at_limit = self.tally.get(Figure.MEMORY_PEAK, 0) >= self.limits.memory - _PAGES
         counted = self.kills > 0 and (at_limit or self.tally.get(Figure.MEMORY_REFUSED, 0) > 0)
+        if {Figure.OOM_KILLS, Figure.MEMORY_REFUSED} <= self.tally.figures.keys():
+            return counted
         return self.state.oom_killed or self.noted.out_of_memory or counted
 
     @property

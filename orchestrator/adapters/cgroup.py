@@ -14,6 +14,8 @@ from attrs import frozen
 from orchestrator.ports import Counted, Figure
 
 HERE = Path("/sys/fs/cgroup")
+_MOUNTS = Path("/proc/self/mountinfo")
+_LOCAL = "memory_localevents"
 
 
 @frozen
@@ -110,7 +112,14 @@ class Cgroups:
 
     def _counts_below(self, file: Path) -> bool:
         """Whether a file of events counts those of the groups below: the kernel then has a file of the local ones beside it."""
-        return self.unified and file.with_name(f"{file.name}.local").exists()
+        return self.unified and file.with_name(f"{file.name}.local").exists() and _LOCAL not in self._mount
+
+    @property
+    def _mount(self) -> str:
+        """How version 2 is mounted here: with an option it counts no events of the groups below."""
+        with suppress(OSError):
+            return next((line for line in _MOUNTS.read_text().splitlines() if " - cgroup2 " in line), "")
+        return ""
 
     @property
     def whole(self) -> bool:

@@ -6,6 +6,7 @@ again where this process may not stop any.
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Protocol
@@ -24,6 +25,7 @@ BEFORE = "orchestrator.cgroup.before"
 _SLICE = ".slice"
 _SLOT = "slot_"
 _SLOTS = 256
+_SLOT_NAME = re.compile(rf"{_SLOT}[0-9a-f]{{8}}_\d+_\d+{re.escape(_SLICE)}")
 
 
 @frozen
@@ -45,6 +47,9 @@ class Parents(Protocol):
 
     def counted(self, reading: Reading) -> Counted | None:
         """What was counted for the container of an answer to inspect; None when nothing is known."""
+
+    def forget(self, container: str) -> None:
+        """All that is wanted of the container's figures has been read."""
 
     def drop(self, container: str, owner: str) -> bool:
         """Let the group of a container that is gone go; whether it has. Raises InfrastructureError."""
@@ -73,6 +78,9 @@ class Folders:
     def counted(self, reading: Reading) -> Counted | None:
         """See Parents."""
         return self.cgroups.count(self.group(parent_of(reading)))
+
+    def forget(self, container: str) -> None:
+        """See Parents."""
 
     def drop(self, container: str, owner: str) -> bool:
         """See Parents."""
@@ -110,11 +118,14 @@ class Slices:
     def group(self, parent: str) -> str:
         """See Parents."""
         own = parent.startswith(self._prefix) and parent.endswith(_SLICE) and "/" not in parent
-        return systemd_units.folder(parent) if own else ""
+        return systemd_units.folder(parent) if own and not _is_slot(parent, self.base) else ""
 
     def counted(self, reading: Reading) -> Counted | None:
         """See Parents."""
         return self.cgroups.count(self.group(parent_of(reading)))
+
+    def forget(self, container: str) -> None:
+        """See Parents."""
 
     def drop(self, container: str, owner: str) -> bool:
         """See Parents. To stop a slice ends what runs in it, so one that is not empty is left."""
@@ -146,7 +157,8 @@ class SlotSlices:
     """Slices that are used again, for a process that may not stop any: as many stay as were needed at once.
 
     A slot is one process's as long as it holds a socket with the slot's name, and counts for a container from what it had
-    counted before. Whether another used it since is not known of a slot that this process does not hold.
+    counted before. Whether another used it since is not known of a slot that this process does not hold. The slice that a
+    worker with more rights gave a container is read as it is, and left.
     """
 
     cgroups: Cgroups
@@ -164,20 +176,25 @@ class SlotSlices:
 
     def group(self, parent: str) -> str:
         """See Parents."""
-        own = parent.startswith(_prefix(self.base) + _SLOT) and parent.endswith(_SLICE) and "/" not in parent
+        own = parent.startswith(_prefix(self.base)) and parent.endswith(_SLICE) and "/" not in parent
         return systemd_units.folder(parent) if own else ""
 
     def counted(self, reading: Reading) -> Counted | None:
         """See Parents. The slot of a container that another process started is taken over while it runs."""
-        group = self.group(parent_of(reading))
-        if not group or not self._holds(reading, group):
-            return None
-        return self.cgroups.count(group, before_of(reading))
+        parent = parent_of(reading)
+        group = self.group(parent)
+        if not group or not _is_slot(parent, self.base):
+            return self.cgroups.count(group) if group else None
+        return self.cgroups.count(group, before_of(reading)) if self._holds(reading, group) else None
 
-    def drop(self, container: str, owner: str) -> bool:  # noqa: ARG002
+    def forget(self, container: str) -> None:
         """See Parents. The slot is free, and its slice stays for the next."""
         if slot := self._held.pop(container, None):
             slot.socket.close()
+
+    def drop(self, container: str, owner: str) -> bool:  # noqa: ARG002
+        """See Parents."""
+        self.forget(container)
         return True
 
     def left(self, owner: str) -> Iterator[tuple[str, float]]:  # noqa: ARG002
@@ -236,13 +253,17 @@ def before_of(reading: Reading) -> Mapping[Figure, float]:
 
 
 def top_slice(base: str = "") -> str:
-    """The folder of the slice that all of ours are in."""
+    """The folder of the slice that all slices of tasks are in."""
     return systemd_units.folder(_prefix(base).removesuffix("-") + _SLICE)
 
 
 def _prefix(base: str) -> str:
     inner = base.removesuffix(_SLICE)
     return f"{inner}-{OURS}" if inner else OURS
+
+
+def _is_slot(unit: str, base: str) -> bool:
+    return bool(_SLOT_NAME.fullmatch(unit.removeprefix(_prefix(base))))
 
 
 def _plain(name: str) -> bool:

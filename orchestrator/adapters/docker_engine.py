@@ -48,6 +48,8 @@ from orchestrator.ports import (
 )
 
 _PAUSE = 0.1
+_PARENT = "cgroup-parent"
+"""What an engine names when it does not take the parent of a container's group."""
 
 
 class DockerEngine:
@@ -78,6 +80,10 @@ class DockerEngine:
         """See ports.Engine."""
         info = self._info()
         return Host(info["NCPU"], info["MemTotal"])
+
+    def limits_on_all(self) -> str:
+        """The limits on all tasks of this host together, in a line; empty where their group is not known."""
+        return self._groups.limits_on_all()
 
     def pull(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """See ports.Engine."""
@@ -196,8 +202,14 @@ class DockerEngine:
         parent = self._groups.parent(plan)
         labelled = evolve(plan, labels={**plan.labels, **parent.labels})
         config = container_config(labelled, self._images.volumes(plan.image), parent.name, network)
-        with translated(wishes=True):
-            answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
+        try:
+            with translated(wishes=True):
+                answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
+        except TaskFailure as error:
+            if parent.name and _PARENT in str(error):
+                self._groups.look_again()
+                raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
+            raise
         return Created(answer["Id"], adopted=False)
 
     def _adopt(self, plan: ContainerPlan) -> Created | None:

@@ -6,6 +6,7 @@ time with another error. What it needs depends on engine, runtime and kernel, so
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from secrets import token_hex
 
 from attrs import frozen
@@ -134,9 +135,11 @@ class Probe:
     def _runs(self, name: str) -> bool:
         with translated():
             self.client.api.start(name)
-            self.client.api.wait(name)
+        with suppress(InfrastructureError), translated():
+            self.client.api.wait(name, timeout=self.client.timeout)  # type: ignore[arg-type]
+        with translated():
             state = self.client.api.inspect_container(name)["State"]
-        return state["ExitCode"] == 0 and not state["OOMKilled"]
+        return state["Status"] == "exited" and state["ExitCode"] == 0 and not state["OOMKilled"]
 
 
 def _kind(info: Reading, runtime: str | None) -> Sequence[str]:

@@ -26,22 +26,28 @@ class HostFootprint:
     """Implements ports.Footprint, for the container of an answer to inspect.
 
     ``parent`` is the folder of the group that its own is in, empty where that is not known. ``count`` reads the group that was
-    made for it, which counts on when its own is gone; None where none was.
+    made for it, which counts on when its own is gone; None where none was. ``forget`` is told when nobody reads it any more.
     """
 
     def __init__(
-        self, cgroups: Cgroups, reading: Reading, parent: str, count: Callable[[], Counted | None] | None = None
+        self,
+        cgroups: Cgroups,
+        reading: Reading,
+        parent: str,
+        count: Callable[[], Counted | None] | None = None,
+        forget: Callable[[], None] | None = None,
     ) -> None:
         self._held: dict[str, int] = {}
         self._full: list[str] = []
         self._cgroups = cgroups
         self._count = count
+        self._forget = forget
         self._places = cgroups.own(reading["Id"], parent)
         self._folders = _folders(reading) if os.geteuid() == 0 else {}
 
     def __del__(self) -> None:
         """As files do."""
-        self.close()
+        self._let_go()
 
     def look_during(self, start: Callable[[], None]) -> None:
         """Start the container and look for it meanwhile: a program may have ended before the engine says that it began."""
@@ -61,7 +67,7 @@ class HostFootprint:
     def look(self) -> bool:
         """Hold the folders of the container if it runs; whether they are held, now or before."""
         for process in () if self._held else self._found()[1]:
-            opened = _opened(Path(f"/proc/{process}/root"), self._folders)
+            opened = _opened(Path(f"/proc/{process}/root"), self._folders) if process else {}
             if opened and process in self._found()[1]:  # its id is not another's by now
                 self._held = opened
                 break
@@ -78,6 +84,11 @@ class HostFootprint:
 
     def close(self) -> list[str]:
         """See ports.Footprint."""
+        if self._forget:
+            self._forget()
+        return self._let_go()
+
+    def _let_go(self) -> list[str]:
         while self._held:
             path, descriptor = self._held.popitem()
             room = os.statvfs(descriptor)
@@ -91,10 +102,10 @@ class HostFootprint:
             pass
 
     def _found(self) -> tuple[str, list[int]]:
-        """The container's own group and what runs in it, by the ids that this process knows them by."""
+        """The container's own group and what runs in it, by the ids that this process knows them by, 0 where it knows none."""
         for group, folder in self._places.items():
             with suppress(OSError, ValueError):
-                return group, [process for process in map(int, (folder / "cgroup.procs").read_text().split()) if process]
+                return group, [int(process) for process in (folder / "cgroup.procs").read_text().split()]
         return "", []
 
 

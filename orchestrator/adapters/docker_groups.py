@@ -1,18 +1,19 @@
 """Which control group each container gets above its own, by what the engine and this process may do."""
 
 import json
+import os
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cached_property
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.adapters import systemd_units
 from orchestrator.adapters.cgroup import Cgroups
-from orchestrator.adapters.cgroup_parents import OURS, Folders, Parent, Parents, Slices, SlotSlices, parent_of
+from orchestrator.adapters.cgroup_parents import OURS, Folders, Parent, Parents, Slices, SlotSlices, parent_of, top_slice
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_errors import SERVICE, translated
 from orchestrator.adapters.docker_footprint import HostFootprint
@@ -26,8 +27,16 @@ _CONFIG = Path("/etc/docker/daemon.json")
 _PID_FILE = Path("/run/docker.pid")
 _PROC = Path("/proc")
 _OPTION = "cgroup-parent"
-_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/")
+_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
+_OWN_GROUP = re.compile(r"^0::/(.*)/(?:docker-)?[0-9a-f]{64}(?:\.scope)?$", re.MULTILINE)
+_USUAL = {"system.slice", "docker"}
 _NO_PARENT = Parent("")
+Way = tuple[Parents | None, str]
+"""How groups are made, None where they are not, and why figures are not exact, empty where they are."""
+
+
+class _BusAway(Exception):
+    """The bus did not answer, which may change."""
 
 
 class Groups:
@@ -40,6 +49,7 @@ class Groups:
         self._client = client
         self._cgroups = cgroups
         self._units = units or Units()
+        self._known: Way | None = None
 
     @property
     def used(self) -> bool:
@@ -56,43 +66,94 @@ class Groups:
         """Why figures after the end are not exact here; empty when they are. Raises InfrastructureError."""
         return self._way[1]
 
-    @cached_property
-    def _way(self) -> tuple[Parents | None, str]:
-        """A socket may lead to another host, and what is made there could not be read or removed from here."""
-        if not self._client.local:
-            return None, "the engine is reached over a network, so its control groups cannot be read here"
-        with translated():
-            info = self._client.api.info()
-        if not self._here(info):
-            return None, "the engine runs on another host, so its control groups cannot be read here"
-        if not self._cgroups.whole:
-            return None, "this process sees only the control groups of its own container: give it those of the host"
-        driver = info.get("CgroupDriver")
-        if driver == "cgroupfs":
-            usable = self._cgroups.usable
-            return Folders(self._cgroups, default_parent()) if usable else None, "" if usable else _NOT_ROOT
-        if driver == "systemd" and self._cgroups.unified:
-            return self._slices()
-        return None, f"the engine's cgroup driver is {driver} with cgroup v{2 if self._cgroups.unified else 1}"
+    def look_again(self) -> None:
+        """Forget how groups are made: the engine was started with other settings."""
+        self._known = None
 
-    def _slices(self) -> tuple[Parents | None, str]:
-        refusal, base = self._units.refusal(), default_parent()
+    @property
+    def _way(self) -> Way:
+        """How groups are made, and why not better. While the bus is away it is asked for again."""
+        if self._known:
+            return self._known
+        try:
+            self._known = self._found()
+        except _BusAway:
+            return None, "the system bus does not answer, so systemd cannot be told to stop slices"
+        return self._known
+
+    def _found(self) -> Way:
+        with translated():
+            info = self._client.api.info() if self._client.local else {}
+        base = None
+        reason = self._obstacle(info)
+        if not reason:
+            base = self._base()
+            reason = "" if base is not None else f"the engine's own {_OPTION} cannot be read, and its containers belong there"
+        if base is None:
+            return None, reason
+        if info.get("CgroupDriver") == "systemd":
+            return self._slices(base)
+        usable = self._cgroups.usable
+        return Folders(self._cgroups, base) if usable else None, "" if usable else _NOT_MADE
+
+    def _obstacle(self, info: Reading) -> str:
+        """Why containers can have no groups at all.
+
+        A socket may lead to another host, and what is made there could not be read or removed from here.
+        """
+        driver, version = info.get("CgroupDriver"), 2 if self._cgroups.unified else 1
+        obstacles = {
+            "the engine is reached over a network, so its control groups cannot be read here": not self._client.local,
+            "the engine runs on another host, so its control groups cannot be read here": not self._here(info),
+            "the engine is rootless, and its control groups are a user's own": "name=rootless" in _options(info),
+            "this process sees only its own container's control groups: give it those of the host": not self._cgroups.whole,
+            f"the engine's cgroup driver is {driver} with cgroup v{version}": (driver, version)
+            not in {("systemd", 2), ("cgroupfs", 1), ("cgroupfs", 2)},
+        }
+        return next((obstacle for obstacle, there in obstacles.items() if there), "")
+
+    def _slices(self, base: str) -> Way:
+        """Who is not root, outside of a container, can do without the bus."""
+        try:
+            refusal = self._units.refusal()
+        except InfrastructureError as error:
+            if own_container() or os.geteuid() == 0:
+                raise _BusAway from error
+            refusal = "the system bus does not answer"
         if not refusal:
             return Slices(self._cgroups, self._units, base), ""
         if own_container():
-            return None, f"{refusal}: give the worker's container the bus's socket, and user 0"
+            return None, f"{refusal}: the worker's container needs the bus, user 0, and no AppArmor profile that keeps it away"
         return SlotSlices(self._cgroups, base), f"{refusal}, so a peak is known only when it is the highest of its slice"
+
+    def _base(self) -> str | None:
+        """The engine's own ``cgroup-parent``; None when it cannot be known. In a container of the engine, where that one is."""
+        own = own_container()
+        if not own:
+            return default_parent()
+        with translated():
+            host = self._client.api.inspect_container(own)["HostConfig"]
+        return "" if host.get("CgroupParent") else parent_of_container()
 
     def _here(self, info: Reading) -> bool:
         """Whether the engine is on this host: by the host's name, or because it runs the container that this process is in."""
-        if info.get("Name") == socket.gethostname():
-            return True
+        if not self._client.local or info.get("Name") == socket.gethostname():
+            return self._client.local
         own = own_container()
         try:
             with translated():
                 return bool(own) and bool(self._client.api.inspect_container(own)["Id"])
         except ContainerMissing:
             return False
+
+    def limits_on_all(self) -> str:
+        """See DockerEngine. Slices alone have a group that all tasks are in."""
+        if not isinstance(self.parents, Slices | SlotSlices):
+            return ""
+        top = top_slice(self.parents.base)
+        limits = ", ".join(f"{name} {value}" for name, value in self._cgroups.limits(top).items())
+        there = limits or "no limit over all tasks together"
+        return f"{top}: {there if self._cgroups.has(top) else 'not there before the first task'}"
 
     def parent(self, plan: ContainerPlan) -> Parent:
         """What the create call takes: empty for the engine's own choice."""
@@ -107,7 +168,10 @@ class Groups:
         """What can be seen of that container while it runs, which ``start`` lets it do if it does not yet."""
         made = self._made(reading)
         count = (lambda: self.count(reading)) if made else None
-        footprint = HostFootprint(self._cgroups, reading, made or _folder(parent_of(reading) or default_parent()), count)
+        parent = made or _folder(parent_of(reading) or default_parent() or "")
+        name = reading["Name"].removeprefix("/")
+        forget = partial(self.parents.forget, name) if self.parents and made else None
+        footprint = HostFootprint(self._cgroups, reading, parent, count, forget)
         if start and self._client.local:
             footprint.look_during(start)
         elif start:
@@ -140,6 +204,10 @@ class Groups:
         return self.parents.group(parent_of(reading)) if self.parents else ""
 
 
+def _options(info: Reading) -> list[str]:
+    return list(info.get("SecurityOptions") or ())
+
+
 def own_container(mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """The id of the container that this process is in, which the engine's files for it tell; empty outside of one."""
     with suppress(OSError):
@@ -153,8 +221,20 @@ def _folder(parent: str) -> str:
     return systemd_units.folder(parent) if parent.endswith(".slice") and "/" not in parent else parent.strip("/")
 
 
-def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE) -> str:
-    """The engine's own ``cgroup-parent``, from its configuration or its command line; empty when it has none."""
+def parent_of_container(groups: Path = Path("/proc/self/cgroup")) -> str | None:
+    """The slice that the engine put this process's container in; empty for its usual one, None when it cannot be seen."""
+    with suppress(OSError):
+        found = _OWN_GROUP.search(groups.read_text())
+        inside = found[1].rpartition("/")[2] if found else None
+        return "" if inside in _USUAL else inside
+    return None
+
+
+def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE) -> str | None:
+    """The engine's own ``cgroup-parent``, from its configuration or its command line; empty when it has none.
+
+    None when its configuration cannot be read.
+    """
     words: list[str] = []
     with suppress(OSError, ValueError):
         words = [word.decode() for word in (_PROC / pid_file.read_text().strip() / "cmdline").read_bytes().split(b"\0")]
@@ -162,9 +242,12 @@ def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE) -> str:
         name, _, value = word.removeprefix("--").partition("=")
         if name == _OPTION:
             return (value or following).strip("/")
-    with suppress(OSError, ValueError, AttributeError):
+    try:
         return str(json.loads(config.read_text()).get(_OPTION) or "").strip("/")
-    return ""
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
-_NOT_ROOT = "this user may not make control groups: run the worker as root"
+_NOT_MADE = "this process may not make control groups: run the worker as root, beside the engine"

@@ -1,15 +1,18 @@
 """The service manager of this host, systemd, over the system bus. It stops slices; it knows no container."""
 
+import os
 import re
+from contextlib import closing
 
-from jeepney import DBusAddress, DBusErrorResponse, new_method_call
-from jeepney.auth import AuthenticationError
-from jeepney.io.blocking import open_dbus_connection
+from jeepney import DBusAddress, DBusErrorResponse, Message, new_method_call
+from jeepney.bus import get_bus
+from jeepney.io.blocking import DBusConnection, prep_socket
 from jeepney.wrappers import unwrap_msg
 
 from orchestrator.errors import InfrastructureError
 
 SERVICE = "systemd"
+_BUS = "unix:path=/run/dbus/system_bus_socket"
 LONGEST = 255
 """Characters in the name of a unit."""
 _SECONDS = 10.0
@@ -19,16 +22,13 @@ _PROBE = "orchestrator-probe.slice"
 _REPLACE = "replace"
 _MANAGER = DBusAddress("/org/freedesktop/systemd1", "org.freedesktop.systemd1", "org.freedesktop.systemd1.Manager")
 _GONE = "org.freedesktop.systemd1.NoSuchUnit"
-_REFUSALS = frozenset(
-    {"org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"}
-)
 
 
 class Units:
     """Units of the host's service manager. ``bus`` is the address of the bus; each call has a connection of its own."""
 
-    def __init__(self, bus: str = "SYSTEM") -> None:
-        self._bus = bus
+    def __init__(self, bus: str = "") -> None:
+        self._bus = bus or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or _BUS
 
     def stop(self, unit: str) -> None:
         """Have the unit stopped; its folder is gone some milliseconds later. Nothing for a unit that is not there.
@@ -39,24 +39,30 @@ class Units:
             raise InfrastructureError(SERVICE, f"{unit} is not stopped: {error}")
 
     def refusal(self) -> str:
-        """Why this process may not stop units; empty when it may. It asks by a call that stops nothing."""
-        try:
-            error = self._ask_to_stop(_PROBE)
-        except InfrastructureError:
-            return "the system bus does not answer here"
-        return "this user may not stop systemd's slices" if error in _REFUSALS else error and f"systemd answers {error}"
+        """Why this process may not stop units; empty when it may. It asks by a call that stops nothing.
+
+        Raises InfrastructureError when the bus does not answer, which may change.
+        """
+        error = self._ask_to_stop(_PROBE)
+        return error and f"systemd does not let this process stop slices ({error})"
 
     def _ask_to_stop(self, unit: str) -> str:
-        """The name of the error that systemd answers; empty when it does as asked or has nothing to do."""
+        """The error that systemd or the bus answers; empty when it does as asked or has nothing to do."""
         try:
-            with open_dbus_connection(self._bus) as connection:
-                call = new_method_call(_MANAGER, "StopUnit", "ss", (unit, _REPLACE))
-                unwrap_msg(connection.send_and_get_reply(call, timeout=_SECONDS))
+            with closing(prep_socket(get_bus(self._bus), timeout=_SECONDS)) as channel, _Connection(channel) as connection:
+                unwrap_msg(connection.send_and_get_reply(new_method_call(_MANAGER, "StopUnit", "ss", (unit, _REPLACE))))
         except DBusErrorResponse as error:
-            return "" if error.name == _GONE else str(error.name)
-        except (OSError, RuntimeError, AuthenticationError) as error:
+            return "" if error.name == _GONE else " ".join(map(str, [error.name, *error.data]))
+        except (OSError, RuntimeError, ValueError) as error:
             raise InfrastructureError(SERVICE, f"the system bus does not answer: {error}") from error
         return ""
+
+
+class _Connection(DBusConnection):  # type: ignore[misc]  # the library is not typed
+    """Waits for no answer for ever, not even for that to its greeting."""
+
+    def send_and_get_reply(self, message: Message, *, timeout: float | None = None) -> Message:
+        return super().send_and_get_reply(message, timeout=_SECONDS if timeout is None else timeout)
 
 
 def escape(text: str) -> str:

@@ -191,6 +191,19 @@ def test_of_a_slot_that_another_process_may_have_used_nothing_is_said(root: Path
     other.drop("orchestrator-a-1", owner)
 
 
+def test_each_reads_what_the_other_has_given_a_container(root: Path, slots: SlotSlices, owner: str) -> None:
+    """A worker with more rights does not take a slot for a slice of one task; one with less reads such a slice."""
+    slices = Slices(slots.cgroups, Stopped(root))  # type: ignore[arg-type]
+    slot, task = slots.take("orchestrator-a-1", owner), slices.take("orchestrator-slot_0_0_0-1", owner)
+    assert slot
+    assert task
+    _ran(root, slots.group(slot.name), 5)
+    _ran(root, slots.group(task.name), 5)
+    assert slices.group(slot.name) == ""
+    assert slots.counted(_reading(task.name))
+    assert slots.group(task.name) == slices.group(task.name)
+
+
 def test_where_all_slots_are_taken_there_is_none(slots: SlotSlices, owner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The container is where the engine puts it."""
     monkeypatch.setattr(cgroup_parents, "_SLOTS", 1)

@@ -16,6 +16,7 @@ from orchestrator.errors import InfrastructureError
 from tests.support.engine_stub import StubEngine, says
 
 NAME = "orchestrator-t1-1"
+OWN = {"GET /containers/c1/json": says(200, {"Id": "c1", "HostConfig": {"CgroupParent": ""}})}
 HERE = {"Name": socket.gethostname(), "CgroupDriver": "cgroupfs"}
 
 
@@ -65,14 +66,16 @@ def test_the_group_of_another_deployments_container_of_the_same_name_stays(tmp_p
 
 
 class _Refusing:
-    """A service manager that says why not."""
+    """A service manager that says why not; None is one that does not answer."""
 
-    def __init__(self, refusal: str) -> None:
-        self._refusal = refusal
+    def __init__(self, said: str | None) -> None:
+        self.said = said
 
     def refusal(self) -> str:
         """As asked for."""
-        return self._refusal
+        if self.said is None:
+            raise InfrastructureError("systemd", "away")
+        return self.said
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ class _Refusing:
     [
         ("", "", Slices, ""),
         ("no", "", SlotSlices, "no, so a peak is known only when it is the highest"),
-        ("no", "c1", type(None), "no: give the worker's container the bus's socket"),
+        ("no", "c1", type(None), "no: the worker's container needs the bus, user 0"),
     ],
     ids=["root", "an ordinary user", "a container without the bus"],
 )
@@ -89,8 +92,9 @@ def test_with_systemd_it_depends_on_who_may_stop_slices(
 ) -> None:
     """And says what is missing."""
     monkeypatch.setattr(docker_groups, "own_container", lambda: container)
+    monkeypatch.setattr(docker_groups, "parent_of_container", lambda: "")
     (tmp_path / "cgroup.controllers").touch()
-    with StubEngine(tmp_path, {"GET /info": says(200, {**HERE, "CgroupDriver": "systemd"})}) as stub:
+    with StubEngine(tmp_path, {"GET /info": says(200, {**HERE, "CgroupDriver": "systemd"}), **OWN}) as stub:
         groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(refusal))  # type: ignore[arg-type]
         assert isinstance(groups.parents, way)
         assert groups.reason.startswith(reason)
@@ -122,11 +126,55 @@ def test_a_worker_in_a_container_of_the_engine_is_on_its_host(tmp_path: Path, mo
     """Its host name is another, but the engine knows its container."""
     (tmp_path / "cgroup.controllers").touch()
     monkeypatch.setattr(docker_groups, "own_container", lambda: "c1")
+    monkeypatch.setattr(docker_groups, "parent_of_container", lambda: "tenant.slice")
     info = {"Name": "elsewhere", "CgroupDriver": "systemd"}
-    script = {"GET /info": says(200, info), "GET /containers/c1/json": says(200, {"Id": "c1"})}
-    with StubEngine(tmp_path, script) as stub:
-        units = _Refusing("")
-        assert Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), units).used  # type: ignore[arg-type]
+    with StubEngine(tmp_path, {"GET /info": says(200, info), **OWN}) as stub:
+        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(""))  # type: ignore[arg-type]
+        assert isinstance(groups.parents, Slices)
+        assert groups.parents.base == "tenant.slice"
+
+
+def test_while_the_bus_is_away_it_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment without it does not decide for the life of a worker; an ordinary user can do without."""
+    monkeypatch.setattr(docker_groups, "own_container", lambda: "")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (tmp_path / "cgroup.controllers").touch()
+    with StubEngine(tmp_path, {"GET /info": says(200, {**HERE, "CgroupDriver": "systemd"})}) as stub:
+        units = _Refusing(None)
+        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), units)  # type: ignore[arg-type]
+        assert (groups.parents, groups.reason.startswith("the system bus does not answer")) == (None, True)
+        units.said = ""
+        assert isinstance(groups.parents, Slices)
+        groups.look_again()
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        units.said = None
+        assert isinstance(groups.parents, SlotSlices)
+
+
+def test_a_rootless_engine_has_groups_of_its_users_own(tmp_path: Path) -> None:
+    """They are not where slices of the system are."""
+    (tmp_path / "cgroup.controllers").touch()
+    info = {**HERE, "CgroupDriver": "systemd", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}
+    with StubEngine(tmp_path, {"GET /info": says(200, info)}) as stub:
+        assert "rootless" in Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).reason
+
+
+@pytest.mark.parametrize(
+    ("groups", "parent"),
+    [
+        (f"0::/system.slice/docker-{'ab' * 32}.scope", ""),
+        (f"0::/docker/{'ab' * 32}", ""),
+        (f"0::/tenant.slice/docker-{'ab' * 32}.scope", "tenant.slice"),
+        (f"0::/a.slice/a-b.slice/docker-{'ab' * 32}.scope", "a-b.slice"),
+        ("0::/", None),
+        ("4:memory:/docker/x", None),
+    ],
+)
+def test_a_container_tells_where_its_engine_puts_containers(tmp_path: Path, groups: str, parent: str | None) -> None:
+    """As long as it has no parent of its own and sees the groups of the host."""
+    (tmp_path / "cgroup").write_text(groups + "\n")
+    assert docker_groups.parent_of_container(tmp_path / "cgroup") == parent
+    assert docker_groups.parent_of_container(tmp_path / "none") is None
 
 
 def test_the_container_of_this_process_is_told_by_its_mounts(tmp_path: Path) -> None:
@@ -134,6 +182,8 @@ def test_the_container_of_this_process_is_told_by_its_mounts(tmp_path: Path) -> 
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"591 560 254:0 /var/lib/docker/containers/{'ab' * 32}/hostname /etc/hostname rw - ext4 /dev/vda rw\n")
     assert docker_groups.own_container(mounts) == "ab" * 32
+    mounts.write_text(f"91 60 0:70 /var/lib/docker/containers/{'ab' * 32}/mounts/shm /dev/shm rw - tmpfs shm rw\n")
+    assert docker_groups.own_container(mounts) == ""
     mounts.write_text("22 1 254:0 / / rw - ext4 /dev/vda rw\n")
     assert docker_groups.own_container(mounts) == docker_groups.own_container(tmp_path / "none") == ""
 
@@ -143,8 +193,8 @@ def test_the_container_of_this_process_is_told_by_its_mounts(tmp_path: Path) -> 
     [
         (None, None, ""),
         ("{}", None, ""),
-        ("[]", None, ""),
-        ("not json", None, ""),
+        ("[]", None, None),
+        ("not json", None, None),
         ('{"cgroup-parent": "/tenant/"}', None, "tenant"),
         ('{"cgroup-parent": "tenant.slice"}', None, "tenant.slice"),
         ("{}", ["dockerd", "--cgroup-parent=a.slice"], "a.slice"),
@@ -153,7 +203,7 @@ def test_the_container_of_this_process_is_told_by_its_mounts(tmp_path: Path) -> 
     ],
 )
 def test_the_engines_own_parent_is_in_its_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str | None, command: list[str] | None, parent: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str | None, command: list[str] | None, parent: str | None
 ) -> None:
     """In the file or on the command line of the process that runs."""
     settings, pid = tmp_path / "daemon.json", tmp_path / "docker.pid"

@@ -1,12 +1,14 @@
 """Names of systemd's units, and a system bus that does not answer."""
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.adapters import systemd_units
 from orchestrator.adapters.systemd_units import Units, escape, folder, unescape
 from orchestrator.errors import InfrastructureError
 
@@ -41,12 +43,38 @@ def test_a_bus_that_is_away_is_infrastructure(tmp_path: Path) -> None:
     units = Units(f"unix:path={tmp_path / 'bus'}")
     with pytest.raises(InfrastructureError, match="the system bus does not answer"):
         units.stop("orchestrator-x.slice")
-    assert units.refusal() == "the system bus does not answer here"
+    with pytest.raises(InfrastructureError, match="the system bus does not answer"):
+        units.refusal()
 
 
-def test_a_bus_that_is_silent_is_infrastructure(tmp_path: Path) -> None:
-    """It takes connections, and answers none."""
+def test_a_bus_that_is_silent_is_infrastructure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections, and answers none, not even a greeting once it has let somebody in."""
+    monkeypatch.setattr(systemd_units, "_SECONDS", 0.2)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "bus"))
         silent.listen()
-        assert Units(f"unix:path={tmp_path / 'bus'}").refusal() == "the system bus does not answer here"
+        with pytest.raises(InfrastructureError, match="the system bus does not answer"):
+            Units(f"unix:path={tmp_path / 'bus'}").refusal()
+
+
+def test_a_bus_that_stops_after_the_handshake_is_infrastructure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its greeting is not waited for without end."""
+    monkeypatch.setattr(systemd_units, "_SECONDS", 0.3)
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(str(tmp_path / "bus"))
+        bus.listen()
+        handshake = threading.Thread(target=_lets_in, args=(bus,))
+        handshake.start()
+        with pytest.raises(InfrastructureError, match="the system bus does not answer"):
+            Units(f"unix:path={tmp_path / 'bus'}").stop("orchestrator-x.slice")
+        handshake.join()
+
+
+def _lets_in(bus: socket.socket) -> None:
+    caller, _ = bus.accept()
+    with caller:
+        caller.settimeout(20)
+        caller.recv(4096)
+        caller.sendall(b"OK 1234deadbeef1234deadbeef1234dead\r\n")
+        while caller.recv(4096):
+            pass

@@ -9,10 +9,7 @@ import docker
 from docker.errors import DockerException
 from requests import RequestException
 
-from orchestrator.adapters.cgroup import Cgroups
-from orchestrator.adapters.cgroup_parents import top_slice
 from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_groups import default_parent
 from orchestrator.admission import Capacity, Share
 from orchestrator.cli.checks import isolation
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look, reason
@@ -42,8 +39,6 @@ def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
     yield look(
         "engine limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(info)
     )
-    if info.get("CgroupDriver") == "systemd":
-        yield look("all tasks", "nothing", _together)
     yield look("isolation", "use the engine with runc, docker-init and its default seccomp profile", lambda: _isolation(info))
     yield look(
         "room",
@@ -90,12 +85,6 @@ def _isolation(info: Info) -> str:
     return ", ".join(parts)
 
 
-def _together() -> str:
-    """The operator's limits over all tasks together, which are those of the slice that theirs are in."""
-    slice_, limits = top_slice(default_parent()), Cgroups().limits(top_slice(default_parent()))
-    return f"{slice_}: {', '.join(f'{name} {value}' for name, value in limits.items()) or 'no limit over all tasks together'}"
-
-
 def _room(info: Info, settings: Settings) -> str:
     """How many tasks that name no limits may run at once; others wait. Raises InvalidTask when not even one may."""
     default = Share(settings.default_cpus, settings.default_memory)
@@ -113,6 +102,8 @@ def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
     yield there
     if there.ok:
         yield from isolation.check(engine, image or IMAGE, settings, partial(described, settings.docker_host))
+        if together := engine.limits_on_all():
+            yield Finding("all tasks", True, together)
 
 
 def described(where: str, container: str) -> Info:

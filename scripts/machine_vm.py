@@ -21,8 +21,8 @@ from scripts.packages import NotReady
 HOME = CHECKOUT / ".orchestrator/machines"
 MEMORY, CORES = 3072, 2
 SNAPSHOT = "booted"
-PATIENCE = 900.0
-"""Seconds for a boot; one takes 45 under emulation when nothing else runs."""
+PATIENCE = 1800.0
+"""Seconds for a boot, or for one step of a preparation; a boot takes 45 under emulation when nothing else runs."""
 _QUIT = 60.0
 _KERNEL_LINE = "console=ttyS0 panic=-1 root=/dev/vda rw quiet loglevel=3 net.ifnames=0 systemd.show_status=0"
 _ENGINE = "until docker version >/dev/null 2>&1; do sleep 0.5; done"
@@ -122,18 +122,14 @@ def build(one: Machine) -> None:
             return
         print(f"machines: booting {disk.path.parent.name} for the first time, about a minute", flush=True)
         first = Machine(one.suite, disk.path.parent / "first")
-        _boot(first, disk, net=False)
-        if not one.bare:
-            inside(first, _FIRST_TIME)
-        inside(first, "systemctl is-system-running --wait; sync")
-        complaint = _monitor(first, "human-monitor-command", {"command-line": f"savevm {SNAPSHOT}"})
-        _monitor(first, "quit")
-        wait_until(lambda: first.pid is None, _QUIT)
-        if complaint:
-            print(f"machines: no snapshot, so that each start is a boot: {complaint}", flush=True)
-        else:
-            (first.folder / "disk.qcow2").rename(disk.booted)
-        down(first)
+        try:
+            _boot(first, disk, net=False)
+            if not one.bare:
+                inside(first, _FIRST_TIME)
+            inside(first, "systemctl is-system-running --wait; sync")
+            _save(first, disk)
+        finally:
+            down(first)
 
 
 def up(one: Machine, *, net: bool = False) -> None:
@@ -179,7 +175,10 @@ def ssh(one: Machine, *options: str) -> list[str]:
 
 def inside(one: Machine, command: str, content: bytes = b"") -> str:
     """What a command prints in the machine. Raises NotReady."""
-    done = subprocess.run([*ssh(one), command], check=False, input=content, capture_output=True)
+    try:
+        done = subprocess.run([*ssh(one), command], check=False, input=content, capture_output=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise NotReady(f"in {one.name} `{command[:200]}` did not end within {PATIENCE:g} s") from None
     if done.returncode:
         raise NotReady(f"in {one.name} `{command[:200]}` failed:\n{done.stderr.decode(errors='replace')[-2000:].strip()}")
     return done.stdout.decode()
@@ -190,6 +189,17 @@ def call(one: Machine, command: str, *, limit: float | None = None, output: int 
     terminal = ["-t"] if output is None and sys.stdin.isatty() else []
     stderr = None if output is None else subprocess.STDOUT
     return subprocess.run([*ssh(one, *terminal), command], check=False, stdout=output, stderr=stderr, timeout=limit).returncode
+
+
+def _save(first: Machine, disk: Disk) -> None:
+    """Keep the machine as it is now, and end it."""
+    complaint = _monitor(first, "human-monitor-command", {"command-line": f"savevm {SNAPSHOT}"})
+    _monitor(first, "quit")
+    wait_until(lambda: first.pid is None, _QUIT)
+    if complaint:
+        print(f"machines: no snapshot, so that each start is a boot: {complaint}", flush=True)
+    else:
+        (first.folder / "disk.qcow2").rename(disk.booted)
 
 
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:

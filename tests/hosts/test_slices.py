@@ -12,9 +12,12 @@ import pytest
 from orchestrator.adapters.cgroup_parents import Slices, SlotSlices
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.adapters.systemd_units import Units, folder
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import ContainerPlan, Figure, Phase
 from orchestrator.request import Limits
+from orchestrator.usage import Tally
+from orchestrator.verdict import Facts, verdict
 from tests.hosts.conftest import TOP, in_container
 from tests.support.containers import OURS, PATIENCE, WHERE, Bench
 
@@ -137,9 +140,16 @@ def test_a_kill_at_the_limit_of_all_tasks_is_not_the_tasks_own(docker: Bench, sy
     docker.run("true")  # the slice of all is there
     systemctl("set-property", "--runtime", "orchestrator.slice", "MemoryMax=48M")
     try:
-        counted = docker.run("tail /dev/zero", limits=Limits(memory=256 * MEBI)).state.counted
+        limits = Limits(memory=256 * MEBI)
+        state = docker.run("exec tail /dev/zero", limits=limits).state
+        counted = state.counted
         assert counted
         assert (counted.figures[Figure.OOM_KILLS], counted.figures[Figure.MEMORY_REFUSED]) == (1, 0)
+        tally = Tally()
+        tally.add(counted)
+        outcome = verdict(Facts(state, limits, tally=tally))
+        assert (outcome.cause, outcome.evidence["ended_by"]) == (Cause.SIGNAL, "kernel")
+        assert "the group of all tasks, was out of memory" in outcome.message
         assert docker.engine._groups._cgroups.limits("orchestrator.slice") == {"memory.max": str(48 * MEBI)}
     finally:
         systemctl("set-property", "--runtime", "orchestrator.slice", "MemoryMax=infinity")
@@ -197,7 +207,7 @@ BUS = ("-v", "/run/dbus/system_bus_socket:/run/dbus/system_bus_socket")
     ("arguments", "said"),
     [
         ((*SOCKET, *BUS, "--cgroupns", "host"), "Slices"),
-        ((*SOCKET, "--cgroupns", "host"), "NoneType the system bus does not answer here"),
+        ((*SOCKET, "--cgroupns", "host"), "NoneType the system bus does not answer"),
         ((*SOCKET, *BUS, "--cgroupns", "private"), "NoneType this process sees only its own container's control groups"),
         (
             (*SOCKET, *BUS, "--cgroupns", "host", "--user", "10001", "--group-add", "{group}"),

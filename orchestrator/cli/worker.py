@@ -57,6 +57,7 @@ def _work(services: Services) -> bool:
         drain=admission.close,
         places=lambda: admission.places,
         drain_timeout=settings.drain_timeout,
+        are_ours=services.are_ours,
     )
     keeper = Keeper(services, lambda: worker.stopping)
     keeper.start()

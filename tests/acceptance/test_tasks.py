@@ -127,7 +127,8 @@ def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_
     ids = [installation.submit(f"echo {number}") for number in range(2)]
     ids += [installation.submit("sleep 9; echo 2", time_limit=8)]
     settings = installation.settings
-    installation.start(sys.executable, "-m", "rq.cli", "worker", settings.queue, "--url", settings.redis_url, "--burst")
+    stock = ("-m", "rq.cli", "worker", settings.queue, "--url", settings.redis_url, "--serializer", "json", "--burst")
+    installation.start(sys.executable, *stock)
     documents = [installation.ended(task_id) for task_id in ids]
     assert [document["status"] for document in documents] == ["succeeded"] * 3
     assert [installation.object(document, "stdout")[0] for document in documents] == [b"0\n", b"1\n", b"2\n"]

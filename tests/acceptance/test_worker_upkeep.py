@@ -5,11 +5,12 @@ import threading
 import pytest
 from rq.job import Job, JobStatus
 
-from orchestrator.worker_books import FAILURE_TTL, Bookkeeper
+from orchestrator.rq_job import FAILURE_TTL
+from orchestrator.worker_books import Bookkeeper
 from orchestrator.worker_link import Link, connect
 from orchestrator.worker_upkeep import Rescue, clean
 from tests.support import pace
-from tests.support.worker_process import Valkey, until
+from tests.support.worker_process import FUNCTIONS, Valkey, until
 
 
 @pytest.fixture
@@ -81,10 +82,10 @@ def test_job_of_a_dead_worker_is_buried_and_not_run_again(server: Valkey, books:
     """RQ's records only: what becomes of the task is decided elsewhere."""
     job = Job.fetch(server.put("nothing", "t0"), server.client)
     execution = books.begin(job, take(server))
-    clean(books.queue)
+    clean(books.queue, FUNCTIONS)
     assert job.get_status() is JobStatus.STARTED
     server.client.zadd(server.queue.started_job_registry.key, {execution.composite_key: 1})
-    clean(books.queue)
+    clean(books.queue, FUNCTIONS)
     assert job.get_status() is JobStatus.FAILED
     assert 0 < server.client.ttl(job.key) <= FAILURE_TTL
     assert server.queue.job_ids == []
@@ -94,5 +95,5 @@ def test_job_of_a_dead_worker_is_buried_and_not_run_again(server: Valkey, books:
 def test_cleaning_survives_garbage_in_the_registries(server: Valkey, books: Bookkeeper) -> None:
     """RQ's own worker would end itself, at each start anew."""
     server.client.zadd(server.queue.started_job_registry.key, {"a:b:c": 1})
-    clean(books.queue)
+    clean(books.queue, FUNCTIONS)
     assert not server.client.exists(server.queue.registry_cleaning_key)

@@ -4,12 +4,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 from rq import Queue as Rq
 from rq import SimpleWorker
 from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.memory_queue import MemoryQueue
@@ -18,6 +20,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Head
 from orchestrator.settings import Settings
 from tests.contract.conftest import Line
+from tests.support.planted import plant
 
 
 class BurstWorker(SimpleWorker):
@@ -35,9 +38,9 @@ def install(monkeypatch: pytest.MonkeyPatch, run_task: Callable[[str], None]) ->
 
 
 def work(settings: Settings) -> None:
-    """Run everything that is in line, as ``rq worker --burst`` does."""
+    """Run everything that is in line, as ``rq worker --burst --serializer json`` does."""
     with redis_client(settings) as redis:
-        BurstWorker([settings.queue], connection=redis).work(burst=True, logging_level="ERROR")
+        BurstWorker([settings.queue], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
 
 
 def test_tasks_wait_in_line(line: Line) -> None:
@@ -102,8 +105,8 @@ def test_an_entry_neither_times_out_nor_is_tried_again(settings: Settings) -> No
     """Time limits and retries are decided elsewhere; what fails leaves a traceback for an hour."""
     RqQueue(settings).enqueue("t1")
     with redis_client(settings) as redis:
-        (job,) = Rq(settings.queue, connection=redis).jobs
-        assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ("t1",), {})
+        (job,) = Rq(settings.queue, connection=redis, serializer=JSONSerializer).jobs
+        assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ["t1"], {})
         assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 0, 3600, None)
         assert job.retries_left is None
 
@@ -115,7 +118,7 @@ def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeyp
     install(monkeypatch, lambda _: seen.append(queue.first(10).task_ids))
     queue.enqueue("t1")
     with redis_client(settings) as redis:
-        waiting = Rq(settings.queue, connection=redis)
+        waiting = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
         redis.rpoplpush(waiting.key, waiting.intermediate_queue_key)
         assert queue.first(10).task_ids == {"t1"}
         redis.rpoplpush(waiting.intermediate_queue_key, waiting.key)
@@ -128,7 +131,7 @@ def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
     """Other programs put jobs on the queue too, and records get lost or garbled."""
     queue = RqQueue(settings)
     with redis_client(settings) as redis:
-        foreign = Rq(settings.queue, connection=redis)
+        foreign = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
         foreign.enqueue("orchestrator.tasks.run_task")
         foreign.enqueue("some.other.function", "t2", key="word")
         foreign.enqueue("orchestrator.tasks.run_task", task_id="t3")
@@ -138,6 +141,17 @@ def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
         redis.hset(bare.key, mapping={"timeout": "soon", "created_at": "then"})
         queue.enqueue("t1")
         assert queue.first(10).task_ids == {"t1", "t3", "x"}
+
+
+def test_looking_at_the_line_runs_nothing_that_somebody_planted_there(settings: Settings, tmp_path: Path) -> None:
+    """A sweep does so on an operator's machine, with an operator's rights."""
+    queue, mark = RqQueue(settings), tmp_path / "mark"
+    with redis_client(settings) as redis:
+        job_ids = plant(redis, settings.queue, mark)
+        redis.rpush(f"rq:queue:{settings.queue}:intermediate", *job_ids)
+        queue.enqueue("t1")
+        assert queue.first(100).task_ids == {"t1"}
+    assert not mark.exists()
 
 
 def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

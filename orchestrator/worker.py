@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from math import inf
+from math import ceil, inf
 from types import FrameType
 from typing import cast
 
@@ -50,6 +50,7 @@ class ThreadWorker(Bookkeeper):
         drain_timeout: float = inf,
         places: Callable[[], int] | None = None,
         rescue_after: float = 5.0,
+        result_ttl: float = 600.0,
         functions: Collection[str] = frozenset({RUN_TASK}),
         are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
     ) -> None:
@@ -63,10 +64,12 @@ class ThreadWorker(Bookkeeper):
         ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line;
         more than ``Link.persist`` may pause, or after an outage it overtakes who is about to begin it.
 
+        ``result_ttl`` is for how many seconds a job that does not say is kept after its end.
+
         ``functions`` are the only ones that are imported and run, and of the jobs that call them only those of which
         ``are_ours`` says so. All others are put back in line, for other workers.
         """
-        super().__init__(connection, queue, name, Link(lambda: self.stopping))
+        super().__init__(connection, queue, name, Link(lambda: self.stopping), ceil(result_ttl))
         self._concurrency = concurrency
         self._hand_over = hand_over
         self._places = places or (lambda: concurrency)

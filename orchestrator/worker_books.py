@@ -52,7 +52,8 @@ class Bookkeeper(SimpleWorker):
     dequeue_timeout = 1
     connection_timeout = ANSWER_WITHIN
 
-    def __init__(self, connection: Redis, queue: str, name: str, link: Link) -> None:
+    def __init__(self, connection: Redis, queue: str, name: str, link: Link, result_ttl: int = 600) -> None:
+        """``result_ttl`` is for how many seconds a job is kept after its end when it does not say itself."""
         # a killed worker's name stays taken for minutes, so each process has its own
         unique = f"{name}.{uuid.uuid4().hex[:8]}"
         super().__init__(
@@ -60,6 +61,7 @@ class Bookkeeper(SimpleWorker):
             unique,
             connection=connection,
             serializer=JSONSerializer,
+            default_result_ttl=result_ttl,
             prepare_for_work=False,
             log_job_description=False,
         )

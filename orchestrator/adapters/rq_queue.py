@@ -1,5 +1,6 @@
 """The queue of task ids as RQ jobs. Knows how a job is made and found; running one is the worker's business."""
 
+from math import ceil
 from typing import cast
 
 from rq import Queue
@@ -22,17 +23,18 @@ class RqQueue:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._result_ttl = ceil(settings.result_ttl)
         self._queue = Queue(settings.queue, connection=redis_client(settings), serializer=JSONSerializer)
 
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
-        """Add a job without a time limit; of one that fails the traceback is kept for an hour."""
+        """Add a job without a time limit, kept for RESULT_TTL after its end; one that raises is kept for an hour."""
         meta = {"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)}
         with redis_errors():
             self._queue.enqueue_call(
                 RUN_TASK,
                 args=(task_id,),
                 timeout=-1,
-                result_ttl=0,
+                result_ttl=self._result_ttl,
                 failure_ttl=_KEEP_FAILED,
                 description=info.description or task_id,
                 meta=meta,

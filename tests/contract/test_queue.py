@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from attrs import evolve
 from rq import Queue as Rq
 from rq import SimpleWorker
 from rq.registry import FailedJobRegistry
@@ -17,7 +18,7 @@ from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Head
+from orchestrator.ports import Head, JobInfo
 from orchestrator.settings import Settings
 from tests.contract.conftest import Line
 from tests.support.planted import plant
@@ -88,10 +89,10 @@ def test_the_end_of_the_line_can_be_waited_for() -> None:
 
 
 def test_an_entry_is_what_every_rq_worker_can_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task in line twice is run twice, each entry on its own, and nothing of it stays in Redis."""
+    """A task in line twice is run twice, each entry on its own, and with RESULT_TTL 0 nothing of it stays in Redis."""
     ran: list[str] = []
     install(monkeypatch, ran.append)
-    queue = RqQueue(settings)
+    queue = RqQueue(evolve(settings, result_ttl=0))
     for name in ("t1", "t2", "t1"):
         queue.enqueue(name)
     work(settings)
@@ -107,8 +108,32 @@ def test_an_entry_neither_times_out_nor_is_tried_again(settings: Settings) -> No
     with redis_client(settings) as redis:
         (job,) = Rq(settings.queue, connection=redis, serializer=JSONSerializer).jobs
         assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ["t1"], {})
-        assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 0, 3600, None)
+        assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 600, 3600, None)
         assert job.retries_left is None
+
+
+def test_an_entry_tells_rqs_tools_what_it_is(settings: Settings) -> None:
+    """On one line, cut to what people read, and without anything that a terminal would obey."""
+    queue = RqQueue(settings)
+    document = {"image": "python:3", "command": ["echo", "a\x1b[2J\n"], "labels": {"team": "blue", "odd": 5}}
+    queue.enqueue("t1", JobInfo.of("t1", document, "d1"))
+    queue.enqueue("t2", JobInfo.of("t2", {"image": 5, "command": "x" * 10_000, "labels": {"x": "y" * 5000}}, "d1"))
+    queue.enqueue("t3")
+    with redis_client(settings) as redis:
+        first, second, third = Rq(settings.queue, connection=redis, serializer=JSONSerializer).jobs
+    assert first.description == "t1 python:3 echo a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}"
+    assert first.meta == {"task_id": "t1", "deployment": "d1", "labels": {"team": "blue"}}
+    assert (second.description, second.meta["labels"]) == (f"t2 {'x' * 196}…", {})
+    assert (third.description, third.meta) == ("t3", {"task_id": "t3", "deployment": "", "labels": {}})
+
+
+def test_a_task_of_another_deployment_is_not_in_line_for_this_one(line: Line) -> None:
+    """It may have the same id; one that does not say whose it is may be of any."""
+    line.queue.enqueue("t1", JobInfo("another"))
+    line.queue.enqueue("t2", JobInfo("this"))
+    line.queue.enqueue("t3")
+    assert line.queue.first(10, "this") == Head(frozenset({"t2", "t3"}), whole=True)
+    assert line.queue.first(10) == Head(frozenset({"t1", "t2", "t3"}), whole=True)
 
 
 def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

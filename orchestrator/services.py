@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from attrs import define, field
+from loguru import logger
 
 from orchestrator.admission import Admission, Capacity, Share
 from orchestrator.effects import Effects
@@ -87,16 +88,16 @@ class Services:
         )
 
     def are_ours(self, calls: Sequence[Call]) -> list[bool]:
-        """Which jobs are for tasks of this database; those that do not say are looked for there.
-
-        While the database is away such a job is taken, and waits for it as every task does.
-        """
+        """Which jobs are for tasks of this database; those that do not say are looked for there, and left while it is away."""
         unsure = {call.task_id for call in calls if call.task_id and not call.deployment and is_id(call.task_id)}
+        deployment: str | None = None
         try:
+            deployment = self.deployment
             missing = unsure - self.store.standing(unsure).keys()
-            return [call.deployment == self.deployment if call.deployment else call.task_id not in missing for call in calls]
-        except InfrastructureError:
-            return [True] * len(calls)
+        except InfrastructureError as error:
+            logger.debug("jobs that may be of this installation stay in line: {}", error)
+            missing = unsure
+        return [call.deployment == deployment if call.deployment else call.task_id not in missing for call in calls]
 
     @cached_property
     def deployment(self) -> str:

@@ -84,7 +84,7 @@ class ForeignJobs:
             return
         what = "is not JSON" if call is None else f"calls {shown(call.function)} with {shown(call.task_id)}"
         logger.warning(
-            "queue {}: job {!r} {} and is not of this installation; put back at the far end, as {} before it",
+            "queue {}: job {!r} {} and is not known to be of this installation; put back at the far end, as {} before it",
             *(self.queue.name, entry, what, self._unsaid - 1),
         )
         self._unsaid, self._said_at = 0, time.monotonic()

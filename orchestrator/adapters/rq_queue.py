@@ -45,10 +45,17 @@ class RqQueue:
 
         What RQ calls begun does not count: its worker has the task's lease by now, or has died.
         """
-        queue, redis = self._queue, self._queue.connection
+        redis = self._queue.connection
         with redis_errors():
-            on_the_way = cast("list[bytes]", redis.lrange(queue.intermediate_queue_key, 0, -1))
-            in_line = cast("list[bytes]", redis.lrange(queue.key, 0, limit))
+            on_the_way, in_line = self._both(limit)
             calls = read_calls(redis, [*in_line[:limit], *on_the_way])
         found = {call.task_id for call in calls if call and call.function == RUN_TASK and call.may_be_of(deployment)}
         return Head(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
+
+    def _both(self, limit: int) -> tuple[list[bytes], list[bytes]]:
+        """At one moment, what is on its way and the head of the line: workers move foreign entries to and fro all the time."""
+        with self._queue.connection.pipeline(transaction=True) as pipeline:
+            pipeline.lrange(self._queue.intermediate_queue_key, 0, -1)
+            pipeline.lrange(self._queue.key, 0, limit)
+            on_the_way, in_line = cast("list[list[bytes]]", pipeline.execute())
+        return on_the_way, in_line

@@ -1,6 +1,7 @@
 """The Queue's contract, on the queue in memory and on RQ."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -193,3 +194,23 @@ def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: py
     queue.enqueue("t1")
     work(settings)
     assert ran == ["t1", "t1"]
+
+
+def test_an_entry_that_is_moved_to_and_fro_is_always_seen(settings: Settings) -> None:
+    """Workers that share the line do so all the time; a sweep that missed it would put the task in line again and again."""
+    queue, over = RqQueue(settings), threading.Event()
+    queue.enqueue("t1")
+
+    def move() -> None:
+        with redis_client(settings) as redis:
+            line = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
+            while not over.is_set():
+                redis.lmove(line.key, line.intermediate_queue_key)
+                redis.lmove(line.intermediate_queue_key, line.key)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    seen = [queue.first(10).task_ids for _ in range(1000)]
+    over.set()
+    mover.join()
+    assert set(seen) == {frozenset({"t1"})}

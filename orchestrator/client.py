@@ -10,7 +10,7 @@ from orchestrator.artifact import Artifact
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.event import Event
 from orchestrator.logs import logger
-from orchestrator.ports import Stream
+from orchestrator.ports import JobInfo, Stream
 from orchestrator.request import parse_request
 from orchestrator.services import Services, now
 from orchestrator.task import Task, readable
@@ -35,8 +35,9 @@ class Client:
         parse_request(task_id, request, self.services.settings.rules)
         at = now()
         self.services.store.insert({**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": at})
-        self.services.events.publish(Event.queued(task_id, at))
-        self.services.queue.enqueue(task_id)
+        deployment = self.services.deployment
+        self.services.events.publish(Event.queued(task_id, at, deployment))
+        self.services.queue.enqueue(task_id, JobInfo.of(task_id, request, deployment))
         return self.get(task_id)
 
     def get(self, task_id: str) -> Task:
@@ -73,12 +74,16 @@ class Client:
                 return
 
     def _follow(self, task_id: str, after_seq: int) -> Iterator[Event | None]:
-        """From one subscription; None when nothing has come for a while."""
+        """From one subscription; None when nothing has come for a while.
+
+        Channels are shared by all of Redis: what another deployment says of a task with this id is passed over, and for what
+        nobody has signed the store is asked.
+        """
         with self.services.events.subscribe(task_id) as arriving:
             for heard in chain([None], arriving):
-                if heard is not None and heard.seq <= after_seq:
+                if heard is not None and (heard.seq <= after_seq or heard.deployment not in {"", self.services.deployment}):
                     continue
-                following = heard is not None and heard.seq == after_seq + 1
+                following = heard is not None and heard.deployment and heard.seq == after_seq + 1
                 for event in [heard] if heard and following else self._since(task_id, after_seq):
                     yield event
                     after_seq = event.seq
@@ -87,7 +92,7 @@ class Client:
                 yield None
 
     def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
-        return Event.all_of(self.get(task_id), after_seq)
+        return Event.all_of(self.get(task_id), after_seq, self.services.deployment)
 
     def cancel(self, task_id: str) -> Task:
         """Ask for the task to be cancelled; once or often makes no difference. Raises UnknownTask.

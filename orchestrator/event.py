@@ -19,6 +19,8 @@ class Event:
     """One change of one task. ``seq`` 0 is the enqueueing, which has no trigger and no source.
 
     ``exit_code``, ``cause`` and ``message`` are set on the last event of a task only.
+
+    ``deployment`` is the one whose task it is; it is empty when the publisher did not say.
     """
 
     task_id: str
@@ -30,23 +32,27 @@ class Event:
     exit_code: int | None = None
     cause: Cause | None = None
     message: str | None = None
+    deployment: str = ""
 
     @classmethod
-    def queued(cls, task_id: str, at: datetime) -> Self:
+    def queued(cls, task_id: str, at: datetime, deployment: str = "") -> Self:
         """The event published by whoever enqueues."""
-        return cls(task_id, 0, None, None, State.QUEUED, at)
+        return cls(task_id, 0, None, None, State.QUEUED, at, deployment=deployment)
 
     @classmethod
-    def of(cls, task: Task, entry: Entry) -> Self:
+    def of(cls, task: Task, entry: Entry, deployment: str = "") -> Self:
         """The event for one row of the task's history."""
-        last = (task.exit_code, task.cause, task.message) if entry.status in TERMINAL else (None, None, None)
-        return cls(_told(task.id), entry.seq, entry.trigger, entry.source, entry.status, entry.at, *last)
+        exit_code, cause, message = (
+            (task.exit_code, task.cause, task.message) if entry.status in TERMINAL else (None, None, None)
+        )
+        moved = _told(task.id), entry.seq, entry.trigger, entry.source, entry.status, entry.at
+        return cls(*moved, exit_code, cause, message, deployment)
 
     @classmethod
-    def all_of(cls, task: Task, after: int = -1) -> list[Self]:
+    def all_of(cls, task: Task, after: int = -1, deployment: str = "") -> list[Self]:
         """Every event of the task so far whose seq is above ``after``, made from what is stored; seq 0 is the enqueueing."""
-        first = [cls.queued(_told(task.id), task.created_at)] if task.created_at and after < 0 else []
-        return first + [cls.of(task, entry) for entry in task.history if entry.seq > after]
+        first = [cls.queued(_told(task.id), task.created_at, deployment)] if task.created_at and after < 0 else []
+        return first + [cls.of(task, entry, deployment) for entry in task.history if entry.seq > after]
 
     @property
     def is_last(self) -> bool:
@@ -75,6 +81,7 @@ class Event:
             exit_code=fields.get("exit_code"),
             cause=None if fields.get("cause") is None else Cause(fields["cause"]),
             message=fields.get("message"),
+            deployment=str(fields.get("deployment") or ""),
         )
 
 

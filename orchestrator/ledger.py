@@ -25,6 +25,7 @@ class Ledger:
     events: EventBus
     now: Callable[[], datetime]
     patience: Patience
+    deployment: Callable[[], str]
 
     def record(self, run: Run, step: Step, fields: Fields) -> None:
         """Store the step, however long the store is away: nothing can be decided about the task without it.
@@ -70,7 +71,7 @@ class Ledger:
         """Publish what is not known to be, perhaps once more, in order whoever else does so; whether all is. Never raises."""
         with run.publishing:
             try:
-                for event in Event.all_of(run.task, run.published):
+                for event in Event.all_of(run.task, run.published, self.deployment()):
                     self.events.publish(event)
                     run.published = event.seq
             except InfrastructureError as error:

@@ -1,6 +1,6 @@
 """The services of one process, whichever adapters they are, and the runner on top of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +9,15 @@ from attrs import define, field
 
 from orchestrator.admission import Admission, Capacity, Share
 from orchestrator.effects import Effects
+from orchestrator.errors import InfrastructureError
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
+from orchestrator.logs import logger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
 from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Queue, TaskStore
+from orchestrator.request import is_id
+from orchestrator.rq_job import Call
 from orchestrator.runner import Budgets, Runner, bind
 from orchestrator.settings import Settings
 from orchestrator.sweep import Graces, Sweep
@@ -55,7 +59,7 @@ class Services:
             runtime=settings.runtime,
         )
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)
-        ledger = Ledger(self.store, self.events, now, self.patience)
+        ledger = Ledger(self.store, self.events, now, self.patience, lambda: self.deployment)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity, settings.concurrency)
         return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets, admission, ledger.publish)
@@ -82,6 +86,18 @@ class Services:
             graces=Graces(self.settings.orphan_grace, self.settings.engine_patience, self.settings.spool_grace),
             adopt=adopt,
         )
+
+    def are_ours(self, calls: Sequence[Call]) -> list[bool]:
+        """Which jobs are for tasks of this database; those that do not say are looked for there, and left while it is away."""
+        unsure = {call.task_id for call in calls if call.task_id and not call.deployment and is_id(call.task_id)}
+        deployment: str | None = None
+        try:
+            deployment = self.deployment
+            missing = unsure - self.store.standing(unsure).keys()
+        except InfrastructureError as error:
+            logger.debug("jobs that may be of this installation stay in line: {}", error)
+            missing = unsure
+        return [call.deployment == deployment if call.deployment else call.task_id not in missing for call in calls]
 
     @cached_property
     def deployment(self) -> str:

@@ -78,6 +78,9 @@ class Settings:
     engine_patience: float = _setting(
         600.0, text.SECONDS, "seconds after which a task whose engine has no worker is tried on another"
     )
+    result_ttl: float = _setting(
+        600.0, text.SECONDS_OR_NONE, "seconds that RQ keeps the job and the result of a task that has ended; 0: not at all"
+    )
     drain_timeout: float = _setting(
         3600.0, text.SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
     )

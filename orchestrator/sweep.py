@@ -15,7 +15,7 @@ from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
 from orchestrator.logs import logger
-from orchestrator.ports import Engine, EventBus, Head, Mutex, Queue, TaskStore
+from orchestrator.ports import Engine, EventBus, Head, JobInfo, Mutex, Queue, TaskStore
 from orchestrator.records import Document
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
@@ -129,7 +129,7 @@ class Sweep:
 
     def _out_of_line(self, task_ids: Collection[str]) -> Iterator[Action]:
         """Of a line too long to be looked at whole, one that may stand further back may as well be in it twice."""
-        head = self.queue.first(_LINE) if task_ids else Head(frozenset(), whole=True)
+        head = self.queue.first(_LINE, self.deployment) if task_ids else Head(frozenset(), whole=True)
         missing = [task_id for task_id in task_ids if str(task_id) not in head.task_ids]
         for task_id in missing if head.whole else random.sample(missing, min(len(missing), 1)):
             yield Action(Kind.ENQUEUE, task_id, "queued, but not in line")
@@ -175,7 +175,8 @@ class Sweep:
                 case Kind.TAKE_OVER:
                     self._take_over(action.subject)
                 case Kind.ENQUEUE:
-                    self.queue.enqueue(action.subject)
+                    document = self.store.find(action.subject) or {}
+                    self.queue.enqueue(action.subject, JobInfo.of(action.subject, document, self.deployment))
                 case Kind.SETTLE:
                     self._settle(action.subject)
                 case Kind.REMOVE:
@@ -196,7 +197,7 @@ class Sweep:
         """
         found = self.store.find(task_id)
         task = next(readable([found] if found else []), None)
-        for event in Event.all_of(task, task.published) if task else ():
+        for event in Event.all_of(task, task.published, self.deployment) if task else ():
             self.events.publish(event)
         if task and is_id(task.id):
             name = container_name(task.id, max(task.attempt, 1))

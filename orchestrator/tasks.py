@@ -11,14 +11,17 @@ from orchestrator.services import Services
 from orchestrator.settings import Settings
 
 
-def run_task(task_id: str) -> None:
+def run_task(task_id: str) -> dict[str, object] | None:
     """Run one task to its end; the job function of every RQ worker.
+
+    Returns what RQ's tools show of the end; None when the task was not brought to its end here.
 
     The time limit of RQ's own worker, 180 s where a job names none, is lifted: a task has its own, in its document.
     """
     if threading.current_thread() is threading.main_thread():
         signal.alarm(0)
-    services().runner.run(task_id)
+    task = services().runner.run(task_id)
+    return None if task is None else {"status": task.status, "cause": task.cause, "exit_code": task.exit_code}
 
 
 @cache

@@ -6,19 +6,21 @@ store.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from math import inf
+from math import ceil, inf
 from types import FrameType
 from typing import cast
 
-from redis import Redis
-from rq.exceptions import DeserializationError, NoSuchJobError, TimeoutFormatError
+from redis import Redis, ResponseError
+from rq.exceptions import DeserializationError
 from rq.executions import Execution
 from rq.job import Job
 
 from orchestrator.logs import logger
+from orchestrator.rq_job import JOB_PREFIX, RUN_TASK, Call, read_call, restored
 from orchestrator.worker_books import Bookkeeper
+from orchestrator.worker_foreign import ForeignJobs
 from orchestrator.worker_link import Link
 from orchestrator.worker_upkeep import Chore, Rescue, clean
 
@@ -31,8 +33,6 @@ _POLL = 1
 """Seconds for which the loop may be blind to a request to stop."""
 _SAME_REQUEST = 1.0
 """Seconds within which a second signal is the first one, sent both to the group and to the process."""
-_UNREADABLE = (NoSuchJobError, TimeoutFormatError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
-"""What RQ raises for a job's hash that is gone or garbled."""
 
 
 class ThreadWorker(Bookkeeper):
@@ -50,6 +50,9 @@ class ThreadWorker(Bookkeeper):
         drain_timeout: float = inf,
         places: Callable[[], int] | None = None,
         rescue_after: float = 5.0,
+        result_ttl: float = 600.0,
+        functions: Collection[str] = frozenset({RUN_TASK}),
+        are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
     ) -> None:
         """``connection`` is the worker's own, from ``connect``.
 
@@ -60,14 +63,20 @@ class ThreadWorker(Bookkeeper):
 
         ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line;
         more than ``Link.persist`` may pause, or after an outage it overtakes who is about to begin it.
+
+        ``result_ttl`` is for how many seconds a job that does not say is kept after its end.
+
+        ``functions`` are the only ones that are imported and run, and of the jobs that call them only those of which
+        ``are_ours`` says so. All others are put back in line, for other workers.
         """
-        super().__init__(connection, queue, name, Link(lambda: self.stopping))
+        super().__init__(connection, queue, name, Link(lambda: self.stopping), ceil(result_ttl))
         self._concurrency = concurrency
         self._hand_over = hand_over
         self._places = places or (lambda: concurrency)
         self._held = 0
         self._changed = threading.Condition()
         self._others = others
+        self._foreign = ForeignJobs(self.queue, functions, are_ours)
         self._begin_drain = drain
         self._drain_timeout = drain_timeout
         self._turned_at = time.monotonic()
@@ -76,7 +85,7 @@ class ThreadWorker(Bookkeeper):
         self._chores = (
             Chore(15, self.beat),
             Chore(rescue_after / 2, Rescue(self.queue)),
-            Chore(600, partial(clean, self.queue)),
+            Chore(600, partial(clean, self.queue, functions)),
         )
 
     @property
@@ -144,15 +153,37 @@ class ThreadWorker(Bookkeeper):
         waiting, on_the_way = self.queue.key, self.queue.intermediate_queue_key
         entry = cast("bytes | None", self.link.persist(lambda: self.connection.blmove(waiting, on_the_way, _POLL)))
         job = None if entry is None else self.link.persist(partial(self._fetch, entry))
+        if entry is not None and job is None:
+            entry = self._look_further()
+            job = None if entry is None else self.link.persist(partial(self._fetch, entry))
         return None if entry is None or job is None else (job, self.begin(job, entry))
 
+    def _look_further(self) -> bytes | None:
+        """An entry behind one that was not ours; when there is none, after a rest, so that it costs little to look again."""
+        found = self.link.persist(self._foreign.find)
+        entry, rest = found or (None, 0.0)
+        if rest:
+            with self._changed:
+                self._changed.wait(rest)
+        return entry
+
     def _fetch(self, entry: bytes) -> Job | None:
-        try:
-            return self.job_class.fetch(entry.decode(), self.connection, self.serializer)
-        except _UNREADABLE as error:
-            logger.error("queue entry {!r} is dropped, it has no job that can be read: {}", entry, error)
-            self.connection.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
+        """The job of an entry; None when it is dropped, because there is no such job, or put back, because it is not ours."""
+        raw = self._hash_of(entry)
+        call = read_call(raw)
+        if raw and self._foreign.is_foreign(call):
+            self._foreign.put_back(entry, call)
             return None
+        if (job := restored(self.queue, entry, raw)) is None:
+            self.connection.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
+        return job
+
+    def _hash_of(self, entry: bytes) -> dict[bytes, bytes]:
+        """The job's hash; what has another type, under this key, is no job."""
+        try:
+            return cast("dict[bytes, bytes]", self.connection.hgetall(JOB_PREFIX + entry))
+        except ResponseError:
+            return {}
 
     def _perform(self, job: Job, execution: Execution) -> None:
         try:

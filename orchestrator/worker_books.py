@@ -18,17 +18,19 @@ from rq import Queue, SimpleWorker, worker_registration
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job
 from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker import WorkerStatus
 
 from orchestrator.logs import logger
+from orchestrator.rq_job import PlainJob
 from orchestrator.worker_link import ANSWER_WITHIN, Link
 
-FAILURE_TTL = 7 * 24 * 3600
-"""Seconds that RQ keeps a failed job whose producer did not say; RQ's own default is a year."""
 EXECUTION_TTL = 300
 """Seconds without a heartbeat after which RQ takes a running job for abandoned."""
+JOB_TTL = 3600
+"""Seconds without a heartbeat that the job itself is kept: other workers have so long to note that it was abandoned."""
 
 
 class Unlimited(BaseDeathPenalty):
@@ -41,28 +43,28 @@ class Unlimited(BaseDeathPenalty):
         """Do nothing."""
 
 
-class BoundedJob(Job):
-    """A job whose failure is not kept for ever."""
-
-    def restore(self, raw_data: object) -> None:
-        """Read the job's hash."""
-        super().restore(raw_data)
-        self.failure_ttl = FAILURE_TTL if self.failure_ttl is None else self.failure_ttl
-
-
 class Bookkeeper(SimpleWorker):
     """RQ's worker without its loop: the records only. Safe to use from many threads."""
 
     death_penalty_class = Unlimited
-    job_class = BoundedJob
+    job_class = PlainJob
     log_result_lifespan = False
     dequeue_timeout = 1
     connection_timeout = ANSWER_WITHIN
 
-    def __init__(self, connection: Redis, queue: str, name: str, link: Link) -> None:
+    def __init__(self, connection: Redis, queue: str, name: str, link: Link, result_ttl: int = 600) -> None:
+        """``result_ttl`` is for how many seconds a job is kept after its end when it does not say itself."""
         # a killed worker's name stays taken for minutes, so each process has its own
         unique = f"{name}.{uuid.uuid4().hex[:8]}"
-        super().__init__([queue], unique, connection=connection, prepare_for_work=False, log_job_description=False)
+        super().__init__(
+            [queue],
+            unique,
+            connection=connection,
+            serializer=JSONSerializer,
+            default_result_ttl=result_ttl,
+            prepare_for_work=False,
+            log_job_description=False,
+        )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self.birth_date = now()
         self.queue: Queue = self.queues[0]
@@ -79,6 +81,7 @@ class Bookkeeper(SimpleWorker):
             self.heartbeat(pipeline=pipeline)
             for execution in list(self.executions.values()):
                 execution.heartbeat(self.queue.started_job_registry, EXECUTION_TTL, pipeline)
+                pipeline.expire(Job.key_for(execution.job_id), JOB_TTL)
             pipeline.execute()
 
     def begin(self, job: Job, entry: bytes) -> Execution:
@@ -95,8 +98,9 @@ class Bookkeeper(SimpleWorker):
             self.queue.started_job_registry.add_execution(execution, pipeline, ttl=EXECUTION_TTL)
             pipeline.sadd(self.executions_key, execution.composite_key)
             job.prepare_for_execution(self.name, pipeline)
-            pipeline.persist(job.key)
+            pipeline.expire(job.key, JOB_TTL)
             self.set_state(WorkerStatus.BUSY, pipeline)
+            self.heartbeat(pipeline=pipeline)
             pipeline.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
             pipeline.execute()
 
@@ -137,3 +141,4 @@ class Bookkeeper(SimpleWorker):
         super().cleanup_execution(job, pipeline, execution)
         if not self.executions:
             self.set_state(WorkerStatus.IDLE, pipeline)
+        self.heartbeat(pipeline=pipeline)  # a Redis that came back empty must not keep what is counted here for ever

@@ -1,15 +1,15 @@
 """What a worker does for its queue every now and then. It knows RQ's keys, but no worker and no task."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import cast
 
 from attrs import define, field
 from rq import Queue
-from rq.registry import clean_registries
 from rq.worker_registration import clean_worker_registry
 
 from orchestrator.logs import logger
+from orchestrator.rq_job import bury_abandoned
 
 _PUT_BACK = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
@@ -60,12 +60,14 @@ class Rescue:
         del self._looks[entry]
 
 
-def clean(queue: Queue) -> None:
+def clean(queue: Queue, functions: Collection[str]) -> None:
     """Drop what has expired from RQ's registries; a job whose worker died goes to the failed ones. One worker at a time."""
     if not queue.acquire_maintenance_lock():
         return
     try:
-        clean_registries(queue)
+        queue.finished_job_registry.cleanup()
+        queue.failed_job_registry.cleanup()
+        bury_abandoned(queue, functions)
         clean_worker_registry(queue)
     except (ValueError, TypeError, AttributeError) as error:
         logger.error("RQ's registries hold something unreadable: {}", error)

@@ -1,62 +1,61 @@
-"""The queue of task ids as RQ jobs. Knows how a job is made; running one is the worker's business."""
+"""The queue of task ids as RQ jobs. Knows how a job is made and found; running one is the worker's business."""
 
-import zlib
+from math import ceil
 from typing import cast
 
 from rq import Queue
-from rq.exceptions import DeserializationError
-from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client, redis_errors
-from orchestrator.ports import Head
+from orchestrator.ports import Head, JobInfo
+from orchestrator.rq_job import RUN_TASK, read_calls
 from orchestrator.settings import Settings
 
-RUN_TASK = "orchestrator.tasks.run_task"
+NOTHING = JobInfo()
 _KEEP_FAILED = 3600
 
 
 class RqQueue:
-    """The Queue on RQ.
+    """The Queue on RQ, whose jobs are JSON.
 
     Every entry is a job of its own: with the task's id as job id, a second entry would share the record of the first, and the
     first one's end would delete it. Retries and time limits are the task store's and the container's business, not RQ's.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._queue = Queue(settings.queue, connection=redis_client(settings))
+        self._result_ttl = ceil(settings.result_ttl)
+        self._queue = Queue(settings.queue, connection=redis_client(settings), serializer=JSONSerializer)
 
-    def enqueue(self, task_id: str) -> None:
-        """Add a job without a time limit that leaves nothing behind, unless it fails: then its traceback for an hour."""
+    def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
+        """Add a job without a time limit, kept for RESULT_TTL after its end; one that raises is kept for an hour."""
+        meta = {"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)}
         with redis_errors():
-            self._queue.enqueue_call(RUN_TASK, args=(task_id,), timeout=-1, result_ttl=0, failure_ttl=_KEEP_FAILED)
+            self._queue.enqueue_call(
+                RUN_TASK,
+                args=(task_id,),
+                timeout=-1,
+                result_ttl=self._result_ttl,
+                failure_ttl=_KEEP_FAILED,
+                description=info.description or task_id,
+                meta=meta,
+            )
 
-    def first(self, limit: int) -> Head:
+    def first(self, limit: int, deployment: str = "") -> Head:
         """From the line, and from what is on its way to a worker.
 
         What RQ calls begun does not count: its worker has the task's lease by now, or has died.
         """
-        queue, redis = self._queue, self._queue.connection
+        redis = self._queue.connection
         with redis_errors():
-            on_the_way = cast("list[bytes]", redis.lrange(queue.intermediate_queue_key, 0, -1))
-            in_line = queue.get_job_ids(0, limit + 1)
-            with redis.pipeline(transaction=False) as pipeline:
-                for job_id in [*in_line[:limit], *map(bytes.decode, on_the_way)]:
-                    pipeline.hget(Job.key_for(job_id), "data")
-                calls = cast("list[bytes | None]", pipeline.execute())
-        found = frozenset(task_id for call in calls if call for task_id in _task_ids(Job(connection=redis), call))
-        return Head(found, whole=len(in_line) <= limit)
+            on_the_way, in_line = self._both(limit)
+            calls = read_calls(redis, [*in_line[:limit], *on_the_way])
+        found = {call.task_id for call in calls if call and call.function == RUN_TASK and call.may_be_of(deployment)}
+        return Head(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
 
-
-def _task_ids(job: Job, call: bytes) -> tuple[str, ...]:
-    """The task of an entry, however it is passed; none when it is for another function or cannot be read.
-
-    Only the call is looked at, because RQ does not load a job of which any other field is garbled.
-    """
-    try:
-        job.data = zlib.decompress(call)
-    except zlib.error:
-        job.data = call  # it may as well be plain
-    try:
-        return tuple(map(str, (*job.args, *job.kwargs.values()))) if job.func_name == RUN_TASK else ()
-    except (DeserializationError, TypeError, AttributeError):
-        return ()
+    def _both(self, limit: int) -> tuple[list[bytes], list[bytes]]:
+        """At one moment, what is on its way and the head of the line: workers move foreign entries to and fro all the time."""
+        with self._queue.connection.pipeline(transaction=True) as pipeline:
+            pipeline.lrange(self._queue.intermediate_queue_key, 0, -1)
+            pipeline.lrange(self._queue.key, 0, limit)
+            on_the_way, in_line = cast("list[list[bytes]]", pipeline.execute())
+        return on_the_way, in_line

@@ -4,6 +4,7 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.errors import Postponed
+from orchestrator.ports import JobInfo
 
 _LOCK_FOR = 60.0
 
@@ -20,7 +21,8 @@ def sweep_command(*, dry_run: bool) -> None:
     def put_in_line(task_id: str, engine: str) -> None:
         if engine != services.engine.identity():
             raise Postponed("only a worker can do that, and it will")
-        services.queue.enqueue(task_id)
+        document = services.store.find(task_id) or {}
+        services.queue.enqueue(task_id, JobInfo.of(task_id, document, services.deployment))
 
     sweep = services.sweep(put_in_line)
     for action in sweep.plan() if dry_run else sweep.once(_LOCK_FOR):

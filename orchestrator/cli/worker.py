@@ -57,6 +57,8 @@ def _work(services: Services) -> bool:
         drain=admission.close,
         places=lambda: admission.places,
         drain_timeout=settings.drain_timeout,
+        result_ttl=settings.result_ttl,
+        are_ours=services.are_ours,
     )
     keeper = Keeper(services, lambda: worker.stopping)
     keeper.start()

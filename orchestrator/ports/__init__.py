@@ -20,7 +20,7 @@ from orchestrator.ports.container import (
 )
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.logs import LogStore
-from orchestrator.ports.messages import EventBus, Head, Mutex, Queue
+from orchestrator.ports.messages import EventBus, Head, JobInfo, Mutex, Queue
 from orchestrator.ports.store import Move, TaskStore
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Footprint",
     "Head",
     "Host",
+    "JobInfo",
     "LogStore",
     "Move",
     "Mutex",

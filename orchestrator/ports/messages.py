@@ -1,12 +1,16 @@
 """What workers and clients tell each other: events, the queue of task ids, and a lock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orchestrator.event import Event
+
+_DESCRIPTION = 200
+_LABELS = 4096
+"""Characters of all labels together; a job with more says none."""
 
 
 class EventBus(Protocol):
@@ -27,14 +31,39 @@ class Head:
     whole: bool
 
 
+@frozen
+class JobInfo:
+    """What a job says of its task beside the id.
+
+    ``deployment`` is the one whose task it is, for workers that share the queue with others; empty when that is not known.
+    ``description`` and ``labels`` are for people, and cut to what people read.
+    """
+
+    deployment: str = ""
+    description: str = ""
+    labels: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def of(cls, task_id: str, document: Mapping[str, object], deployment: str) -> Self:
+        """From a document, or what is known of it; it may not be valid."""
+        command, labels = document.get("command"), document.get("labels")
+        words = [task_id, document.get("image"), *(command if isinstance(command, list | tuple) else [command])]
+        texts = labels.items() if isinstance(labels, Mapping) else ()
+        own = {name: text for name, text in texts if isinstance(name, str) and isinstance(text, str)}
+        return cls(deployment, _line(words), own if sum(map(len, [*own, *own.values()])) <= _LABELS else {})
+
+
 class Queue(Protocol):
     """The queue of task ids waiting for a worker."""
 
-    def enqueue(self, task_id: str) -> None:
+    def enqueue(self, task_id: str, info: JobInfo = ...) -> None:
         """Put the task in line. Enqueueing an id twice is allowed: the claim sorts it out."""
 
-    def first(self, limit: int) -> Head:
-        """The first ``limit`` entries in line, and all that are on their way to a worker."""
+    def first(self, limit: int, deployment: str = "") -> Head:
+        """The first ``limit`` entries in line, and all that are on their way to a worker.
+
+        Of those only tasks that are of this deployment or may be: an entry need not say.
+        """
 
 
 class Mutex(Protocol):
@@ -42,3 +71,10 @@ class Mutex(Protocol):
 
     def hold(self, name: str, ttl: float) -> AbstractContextManager[bool]:
         """True for the one who has the lock, for at most ``ttl`` seconds; False at once for the others."""
+
+
+def _line(words: Iterable[object]) -> str:
+    """One line of printable text, cut at its end."""
+    text = " ".join(word for word in words if isinstance(word, str))[: _DESCRIPTION + 1]
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    return shown if len(shown) <= _DESCRIPTION else f"{shown[: _DESCRIPTION - 1]}…"

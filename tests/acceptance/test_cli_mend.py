@@ -16,6 +16,7 @@ from orchestrator.run import container_name
 from tests.support import pace
 from tests.support.containers import IMAGE, library
 from tests.support.installation import Installation
+from tests.support.planted import plant
 from tests.support.up import call
 from tests.support.worker_process import until
 
@@ -92,3 +93,17 @@ def test_a_sweep_by_hand_mends_what_a_dry_run_told(orchestrator: Command, instal
 
 def _containers(engine: object, task_id: str) -> list[object]:
     return engine.containers.list(all=True, ignore_removed=True, filters={"label": f"{TASK}={task_id}"})
+
+
+def test_a_sweep_by_hand_runs_nothing_that_somebody_planted_in_redis(
+    orchestrator: Command, installation: Installation, client: Client, tmp_path: Path
+) -> None:
+    """It looks through the line, with the rights of whoever calls it."""
+    made = datetime.now(UTC) - timedelta(minutes=1)
+    client.services.store.insert({"_id": "lost", "status": "queued", "image": IMAGE, "created_at": made})
+    with redis_client(installation.settings) as redis:
+        plant(redis, installation.settings.queue, tmp_path / "mark")
+    told = orchestrator("sweep", "--dry-run")
+    assert (told.returncode, told.stdout) == (0, b"enqueue lost: queued, but not in line\n")
+    assert orchestrator("sweep").returncode == 0
+    assert not (tmp_path / "mark").exists()

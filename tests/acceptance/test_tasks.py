@@ -2,13 +2,22 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
+from rq import Queue
+from rq.job import JobStatus
+from rq.serializers import JSONSerializer
 
+from orchestrator.adapters.clients import redis_client
+from orchestrator.client import Client
+from orchestrator.connect import connect
 from orchestrator.embedded import Embedded
 from tests.support import pace
+from tests.support.containers import IMAGE
 from tests.support.installation import Installation
 from tests.support.servers import corners
 from tests.support.worker_process import until
@@ -119,6 +128,27 @@ def test_a_delivery_of_a_finished_or_unknown_task_does_no_harm(installation: Ins
     assert installation.document(first)["history"] == before["history"]
 
 
+def test_rq_shows_jobs_for_what_they_are(installation: Installation) -> None:
+    """While the task waits, and for RESULT_TTL after its end: its image, command and labels, and what became of it."""
+    services = connect(installation.settings)
+    request = {"image": IMAGE, "command": ["sh", "-c", "exit 3"], "labels": {"team": "blue"}}
+    with closing(services.store), redis_client(installation.settings) as redis:
+        task = Client(services).submit(request)
+        installation.ended(task.id)
+        queue = Queue(installation.settings.queue, connection=redis, serializer=JSONSerializer)
+        jobs = [queue.fetch_job(key.decode().removeprefix("rq:job:")) for key in redis.keys("rq:job:*")]
+        (job,) = [job for job in jobs if job.meta.get("task_id") == task.id]
+        until(lambda: job.get_status() is JobStatus.FINISHED)
+        assert job.description == f"{task.id} {IMAGE} sh -c exit 3"
+        assert job.meta == {"task_id": task.id, "deployment": services.deployment, "labels": {"team": "blue"}}
+        assert job.return_value(refresh=True) == {"status": "failed", "cause": "exit", "exit_code": 3}
+        assert all(590 < redis.ttl(key) <= 600 for key in (job.key, f"rq:results:{job.id}"))
+        command = [sys.executable, "-m", "rq.cli", "info", "--url", installation.settings.redis_url]
+        shown = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    assert f"{installation.settings.queue} |" in shown
+    assert "1 workers" in shown
+
+
 def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> None:
     """One at a time, in forked children, with nothing of ours around it; a time limit of RQ's ends nothing."""
     folder = tmp_path_factory.mktemp("stock")
@@ -127,7 +157,8 @@ def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_
     ids = [installation.submit(f"echo {number}") for number in range(2)]
     ids += [installation.submit("sleep 9; echo 2", time_limit=8)]
     settings = installation.settings
-    installation.start(sys.executable, "-m", "rq.cli", "worker", settings.queue, "--url", settings.redis_url, "--burst")
+    stock = ("-m", "rq.cli", "worker", settings.queue, "--url", settings.redis_url, "--serializer", "json", "--burst")
+    installation.start(sys.executable, *stock)
     documents = [installation.ended(task_id) for task_id in ids]
     assert [document["status"] for document in documents] == ["succeeded"] * 3
     assert [installation.object(document, "stdout")[0] for document in documents] == [b"0\n", b"1\n", b"2\n"]

@@ -174,7 +174,10 @@ def test_starts_while_redis_is_away_and_stops_while_it_is_away(server: Valkey, w
 def test_failing_jobs_leak_no_slot_and_are_kept_for_a_bounded_time(
     server: Valkey, worker: Start, notes: Notes, tmp_path: Path
 ) -> None:
-    """Exceptions, attempts to exit and jobs that cannot be read are all the job's trouble, never the worker's."""
+    """Exceptions, attempts to exit and jobs that cannot be read are all the job's trouble, never the worker's.
+
+    A call that cannot be read may be another application's, so it is the one thing that stays in line.
+    """
     tough = worker(4)
     for number in range(100):
         server.put("fail", f"t{number}")
@@ -192,7 +195,8 @@ def test_failing_jobs_leak_no_slot_and_are_kept_for_a_bounded_time(
     notes.wait("end", 4)
     assert tough.stop() == 0
     failed = server.queue.failed_job_registry
-    assert failed.get_job_count(cleanup=False) == 201
+    assert failed.get_job_count(cleanup=False) == 200
+    assert server.queue.job_ids == [garbled]
     week = 7 * 24 * 3600
     assert all(week - 60 < server.client.ttl(Job.key_for(job)) <= week for job in failed.get_job_ids(cleanup=False))
     assert not server.client.llen(server.queue.intermediate_queue_key)

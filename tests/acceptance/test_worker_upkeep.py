@@ -1,15 +1,18 @@
 """What a worker does for its queue, against a real Redis server."""
 
+import signal
 import threading
+from pathlib import Path
 
 import pytest
 from rq.job import Job, JobStatus
 
-from orchestrator.worker_books import FAILURE_TTL, Bookkeeper
+from orchestrator.rq_job import FAILURE_TTL
+from orchestrator.worker_books import JOB_TTL, Bookkeeper
 from orchestrator.worker_link import Link, connect
 from orchestrator.worker_upkeep import Rescue, clean
 from tests.support import pace
-from tests.support.worker_process import Valkey, until
+from tests.support.worker_process import FUNCTIONS, Notes, Start, Valkey, until
 
 
 @pytest.fixture
@@ -81,18 +84,35 @@ def test_job_of_a_dead_worker_is_buried_and_not_run_again(server: Valkey, books:
     """RQ's records only: what becomes of the task is decided elsewhere."""
     job = Job.fetch(server.put("nothing", "t0"), server.client)
     execution = books.begin(job, take(server))
-    clean(books.queue)
+    clean(books.queue, FUNCTIONS)
     assert job.get_status() is JobStatus.STARTED
     server.client.zadd(server.queue.started_job_registry.key, {execution.composite_key: 1})
-    clean(books.queue)
+    clean(books.queue, FUNCTIONS)
     assert job.get_status() is JobStatus.FAILED
     assert 0 < server.client.ttl(job.key) <= FAILURE_TTL
     assert server.queue.job_ids == []
     assert not server.client.exists(server.queue.registry_cleaning_key)
 
 
+def test_killed_worker_leaves_nothing_in_redis_for_ever(server: Valkey, worker: Start, notes: Notes, tmp_path: Path) -> None:
+    """What is not gone by itself in an hour is removed by another worker; only the list of queues is RQ's own."""
+    victim = worker(1)
+    server.put("hold", "t0", str(tmp_path / "gate"))
+    notes.wait("begin", 1)
+    victim.signal(signal.SIGKILL)
+    victim.ends()
+    lasting = {key for key in server.client.keys("*") if server.client.ttl(key) < 0}
+    assert lasting == {b"rq:queues", b"rq:workers", b"rq:workers:default", b"rq:wip:default"}
+    assert all(server.client.ttl(key) <= JOB_TTL for key in server.client.keys("*"))
+    server.client.delete(*set(server.client.keys("*")) - lasting)
+    for entry in server.client.zrange("rq:wip:default", 0, -1):
+        server.client.zadd("rq:wip:default", {entry: 1})
+    clean(server.queue, FUNCTIONS)
+    assert server.client.keys("*") == [b"rq:queues"]
+
+
 def test_cleaning_survives_garbage_in_the_registries(server: Valkey, books: Bookkeeper) -> None:
     """RQ's own worker would end itself, at each start anew."""
     server.client.zadd(server.queue.started_job_registry.key, {"a:b:c": 1})
-    clean(books.queue)
+    clean(books.queue, FUNCTIONS)
     assert not server.client.exists(server.queue.registry_cleaning_key)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from attrs import frozen
 from rq import Queue as Rq
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.memory_events import MemoryEventBus
@@ -76,7 +77,7 @@ def line(kind: str, request: pytest.FixtureRequest) -> Line:
 
 def _taken(settings: Settings) -> list[str]:
     with redis_client(settings) as redis:
-        queue = Rq(settings.queue, connection=redis)
+        queue = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
         jobs = queue.jobs
         queue.empty()
         return [job.args[0] for job in jobs]

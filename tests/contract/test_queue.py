@@ -1,23 +1,28 @@
 """The Queue's contract, on the queue in memory and on RQ."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+from attrs import evolve
 from rq import Queue as Rq
 from rq import SimpleWorker
 from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.memory_queue import MemoryQueue
 from orchestrator.adapters.rq_queue import RqQueue
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Head
+from orchestrator.ports import Head, JobInfo
 from orchestrator.settings import Settings
 from tests.contract.conftest import Line
+from tests.support.planted import plant
 
 
 class BurstWorker(SimpleWorker):
@@ -35,9 +40,9 @@ def install(monkeypatch: pytest.MonkeyPatch, run_task: Callable[[str], None]) ->
 
 
 def work(settings: Settings) -> None:
-    """Run everything that is in line, as ``rq worker --burst`` does."""
+    """Run everything that is in line, as ``rq worker --burst --serializer json`` does."""
     with redis_client(settings) as redis:
-        BurstWorker([settings.queue], connection=redis).work(burst=True, logging_level="ERROR")
+        BurstWorker([settings.queue], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
 
 
 def test_tasks_wait_in_line(line: Line) -> None:
@@ -85,10 +90,10 @@ def test_the_end_of_the_line_can_be_waited_for() -> None:
 
 
 def test_an_entry_is_what_every_rq_worker_can_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task in line twice is run twice, each entry on its own, and nothing of it stays in Redis."""
+    """A task in line twice is run twice, each entry on its own, and with RESULT_TTL 0 nothing of it stays in Redis."""
     ran: list[str] = []
     install(monkeypatch, ran.append)
-    queue = RqQueue(settings)
+    queue = RqQueue(evolve(settings, result_ttl=0))
     for name in ("t1", "t2", "t1"):
         queue.enqueue(name)
     work(settings)
@@ -102,10 +107,34 @@ def test_an_entry_neither_times_out_nor_is_tried_again(settings: Settings) -> No
     """Time limits and retries are decided elsewhere; what fails leaves a traceback for an hour."""
     RqQueue(settings).enqueue("t1")
     with redis_client(settings) as redis:
-        (job,) = Rq(settings.queue, connection=redis).jobs
-        assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ("t1",), {})
-        assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 0, 3600, None)
+        (job,) = Rq(settings.queue, connection=redis, serializer=JSONSerializer).jobs
+        assert (job.func_name, job.args, job.kwargs) == ("orchestrator.tasks.run_task", ["t1"], {})
+        assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (-1, 600, 3600, None)
         assert job.retries_left is None
+
+
+def test_an_entry_tells_rqs_tools_what_it_is(settings: Settings) -> None:
+    """On one line, cut to what people read, and without anything that a terminal would obey."""
+    queue = RqQueue(settings)
+    document = {"image": "python:3", "command": ["echo", "a\x1b[2J\n"], "labels": {"team": "blue", "odd": 5}}
+    queue.enqueue("t1", JobInfo.of("t1", document, "d1"))
+    queue.enqueue("t2", JobInfo.of("t2", {"image": 5, "command": "x" * 10_000, "labels": {"x": "y" * 5000}}, "d1"))
+    queue.enqueue("t3")
+    with redis_client(settings) as redis:
+        first, second, third = Rq(settings.queue, connection=redis, serializer=JSONSerializer).jobs
+    assert first.description == "t1 python:3 echo a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}"
+    assert first.meta == {"task_id": "t1", "deployment": "d1", "labels": {"team": "blue"}}
+    assert (second.description, second.meta["labels"]) == (f"t2 {'x' * 196}…", {})
+    assert (third.description, third.meta) == ("t3", {"task_id": "t3", "deployment": "", "labels": {}})
+
+
+def test_a_task_of_another_deployment_is_not_in_line_for_this_one(line: Line) -> None:
+    """It may have the same id; one that does not say whose it is may be of any."""
+    line.queue.enqueue("t1", JobInfo("another"))
+    line.queue.enqueue("t2", JobInfo("this"))
+    line.queue.enqueue("t3")
+    assert line.queue.first(10, "this") == Head(frozenset({"t2", "t3"}), whole=True)
+    assert line.queue.first(10) == Head(frozenset({"t1", "t2", "t3"}), whole=True)
 
 
 def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +144,7 @@ def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeyp
     install(monkeypatch, lambda _: seen.append(queue.first(10).task_ids))
     queue.enqueue("t1")
     with redis_client(settings) as redis:
-        waiting = Rq(settings.queue, connection=redis)
+        waiting = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
         redis.rpoplpush(waiting.key, waiting.intermediate_queue_key)
         assert queue.first(10).task_ids == {"t1"}
         redis.rpoplpush(waiting.intermediate_queue_key, waiting.key)
@@ -128,7 +157,7 @@ def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
     """Other programs put jobs on the queue too, and records get lost or garbled."""
     queue = RqQueue(settings)
     with redis_client(settings) as redis:
-        foreign = Rq(settings.queue, connection=redis)
+        foreign = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
         foreign.enqueue("orchestrator.tasks.run_task")
         foreign.enqueue("some.other.function", "t2", key="word")
         foreign.enqueue("orchestrator.tasks.run_task", task_id="t3")
@@ -138,6 +167,17 @@ def test_entries_of_strangers_are_passed_over(settings: Settings) -> None:
         redis.hset(bare.key, mapping={"timeout": "soon", "created_at": "then"})
         queue.enqueue("t1")
         assert queue.first(10).task_ids == {"t1", "t3", "x"}
+
+
+def test_looking_at_the_line_runs_nothing_that_somebody_planted_there(settings: Settings, tmp_path: Path) -> None:
+    """A sweep does so on an operator's machine, with an operator's rights."""
+    queue, mark = RqQueue(settings), tmp_path / "mark"
+    with redis_client(settings) as redis:
+        job_ids = plant(redis, settings.queue, mark)
+        redis.rpush(f"rq:queue:{settings.queue}:intermediate", *job_ids)
+        queue.enqueue("t1")
+        assert queue.first(100).task_ids == {"t1"}
+    assert not mark.exists()
 
 
 def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +194,23 @@ def test_a_failed_run_does_not_stop_the_line(settings: Settings, monkeypatch: py
     queue.enqueue("t1")
     work(settings)
     assert ran == ["t1", "t1"]
+
+
+def test_an_entry_that_is_moved_to_and_fro_is_always_seen(settings: Settings) -> None:
+    """Workers that share the line do so all the time; a sweep that missed it would put the task in line again and again."""
+    queue, over = RqQueue(settings), threading.Event()
+    queue.enqueue("t1")
+
+    def move() -> None:
+        with redis_client(settings) as redis:
+            line = Rq(settings.queue, connection=redis, serializer=JSONSerializer)
+            while not over.is_set():
+                redis.lmove(line.key, line.intermediate_queue_key)
+                redis.lmove(line.intermediate_queue_key, line.key)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    seen = [queue.first(10).task_ids for _ in range(1000)]
+    over.set()
+    mover.join()
+    assert set(seen) == {frozenset({"t1"})}

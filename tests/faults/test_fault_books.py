@@ -2,6 +2,7 @@
 
 import pytest
 from rq import Queue
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
 from tests.faults.test_fault_worker import taken_by
@@ -36,7 +37,8 @@ def test_a_worker_killed_while_it_keeps_rqs_records_is_replaced(site: Site) -> N
         running.append(site.submit(talker(20), queues[point]))
         site.reaches(running[-1], "running")
     with redis_client(site.settings) as redis:
-        Queue(queues[AT_A_FAILURE], connection=redis).enqueue("orchestrator.tasks.run_task")  # without the id, so it raises
+        line = Queue(queues[AT_A_FAILURE], connection=redis, serializer=JSONSerializer)
+        line.enqueue("orchestrator.tasks.run_task")  # without the id, so it raises
         for victim in victims:
             victim.dead()
     heir = site.survivor()

@@ -63,7 +63,7 @@ def judge(site: Site) -> None:
 
 
 def _judge_events(site: Site, task: Task) -> None:
-    expected = Event.all_of(task)
+    expected = Event.all_of(task, deployment=site.world.services.deployment)
     heard = [event for event in site.world.published if event.task_id == task.id and event.seq]
     assert list(dict.fromkeys(heard)) == expected[1:], "what was published is not what is stored"
     for start, mask in site.inboxes:

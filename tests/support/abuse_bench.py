@@ -11,6 +11,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from rq import Queue
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.run import container_name
@@ -60,7 +61,7 @@ class Bench:
         self._mongo: MongoClient[dict[str, Any]] = MongoClient(settings.mongo_uri, tz_aware=True)  # waits as long as it takes
         self._tasks = self._mongo[settings.mongo_db_name]["tasks"]
         self._redis = redis_client(settings)
-        self._queue = Queue(settings.queue, connection=self._redis)
+        self._queue = Queue(settings.queue, connection=self._redis, serializer=JSONSerializer)
 
     def close(self) -> None:
         """Run nothing more, and disconnect."""

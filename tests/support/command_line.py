@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from orchestrator.adapters.memory_programs import Program
 from orchestrator.cli import main
 from orchestrator.client import Client
+from orchestrator.ports import JobInfo
 from orchestrator.runner import Runner
 from tests.support.world import World
 
@@ -19,7 +20,7 @@ class _AtOnce:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def enqueue(self, task_id: str) -> None:
+    def enqueue(self, task_id: str, _: JobInfo) -> None:
         threading.Thread(target=self._runner.run, args=(task_id,), daemon=True).start()
 
 

@@ -19,6 +19,8 @@ LOOP = {
     "_enter": "it counts in memory",
     "_leave": "the same",
     "_take": "it takes an entry, and rq._fetch is the first call after that",
+    "_look_further": "what it moves is on its way to the worker then, and the next call is rq._fetch",
+    "_hash_of": "it reads; rq._fetch is the point before it",
     "_perform": "its calls are points",
     "_drain": "it waits",
     "_do_chores": "the chores are points",

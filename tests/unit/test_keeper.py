@@ -71,4 +71,4 @@ def test_what_could_not_be_published_goes_out_while_the_program_runs(tmp_path: P
     stopping.set()
     keeper._thread.join(LONG)
     assert not keeper._thread.is_alive()
-    assert world.published == Event.all_of(world.client.get("t"))
+    assert world.published == Event.all_of(world.client.get("t"), deployment=world.services.deployment)

@@ -71,7 +71,7 @@ def check(world: World, ended: Task | None) -> None:
     world.expire_leases()
     world.sweep().once(30)
     assert world.client.get("t").settled
-    assert list(dict.fromkeys(world.published)) == Event.all_of(task)
+    assert list(dict.fromkeys(world.published)) == Event.all_of(task, deployment=world.services.deployment)
 
 
 @settings(max_examples=150, deadline=None)

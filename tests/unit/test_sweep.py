@@ -87,7 +87,7 @@ def test_an_end_whose_worker_died_is_published_and_released(tmp_path: Path, meth
     world.sweep().once(30)
     task = world.client.get("t")
     assert task.settled
-    assert list(dict.fromkeys(world.published)) == Event.all_of(task)
+    assert list(dict.fromkeys(world.published)) == Event.all_of(task, deployment=world.services.deployment)
     assert not world.engine.containers
     assert kinds(world) == []
 

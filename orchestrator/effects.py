@@ -202,7 +202,7 @@ class Effects:
         state = self._await_exit(run, request.limits)
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
-        taken_down = run.ended_for is None and self.engine.took_down(state)
+        taken_down = run.ended_for is None and self.engine.took_down(state, away=run.deadline is not None and run.doubtful)
         if run.deadline is None and state.ran_for >= request.limits.timeout and not taken_down:
             run.claim_end(Cause.TIMEOUT)
         self._settle(run)

@@ -145,9 +145,9 @@ class DockerEngine:
         """See ports.Engine. It remembers its last 256 events of all containers."""
         return docker_state.noted(self._client, container, self._clock.now())
 
-    def took_down(self, state: ContainerState) -> bool:
+    def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """See ports.Engine."""
-        return docker_deaths.took_down(self._client, state, self._clock.now())
+        return docker_deaths.took_down(self._client, state, away=away)
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""

@@ -30,6 +30,8 @@ from orchestrator.ports import (
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PATIENCE = 5.0
 _PIECE = 700
+_SHUT_DOWN = frozenset({137, 143, 255})
+"""Exit codes that the end of an engine explains by themselves."""
 
 
 @define
@@ -161,9 +163,10 @@ class MemoryEngine:
         """See ports.Engine."""
         return self._get(container).program.noted
 
-    def took_down(self, state: ContainerState) -> bool:
+    def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """See ports.Engine."""
-        return self._get(state.id).taken_down
+        explained = state.exit_code != 0 and (away or state.exit_code in _SHUT_DOWN)
+        return self._get(state.id).taken_down and explained
 
     def restart(self, code: int = 143) -> None:
         """Go down and come back: every program that runs ends with ``code``."""

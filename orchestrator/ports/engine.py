@@ -84,10 +84,13 @@ class Engine(Protocol):
     def noted(self, container: str) -> Noted:
         """What befell it, as far as the engine remembers."""
 
-    def took_down(self, state: ContainerState) -> bool:
+    def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """Whether the engine or its machine went down, and took the program of this exited container with it.
 
-        An engine that is just going down does not answer. Where nobody can tell, it did if the program got KILL or TERM.
+        ``away`` says that the caller watched the program and found the engine away. An engine that is just going down does not
+        answer. A program that began under the engine that answers was never taken down, and one whose exit with 0 an earlier
+        engine saw has finished. Of one that exited otherwise under an earlier engine, the shutdown explains KILL and TERM, and
+        any exit code where the caller found the engine away.
         """
 
     def stats(self, container: str) -> Iterator[Sample]:

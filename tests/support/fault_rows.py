@@ -38,8 +38,18 @@ class Row(Enum):
     KILLED_LIVE = 5, f"{_DAEMON} with live-restore (SIGKILL)", "running", _ENGINE
     RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE
     KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE
-    RESTART_CONTENT = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running a program that exits 0 at its SIGTERM", _ENGINE
-    KILLED_CONTENT = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running a program that exits 0 at its SIGTERM", _ENGINE
+    RESTART_CONTENT = (
+        5,
+        f"{_DAEMON} without live-restore (SIGTERM)",
+        "running a program that exits 0 at its SIGTERM, which is its end",
+        _ENGINE,
+    )
+    KILLED_CONTENT = (
+        5,
+        f"{_DAEMON} without live-restore (SIGKILL)",
+        "running one that exits 0 at its SIGTERM, which comes from the next engine",
+        _ENGINE,
+    )
     RESTART_BOTH = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running, its worker just killed", _ENGINE
     KILLED_BOTH = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running, its worker just killed", _ENGINE
     ANOTHER_ENGINE = (

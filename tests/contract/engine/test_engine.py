@@ -30,7 +30,7 @@ def test_a_program_runs_and_its_exit_code_and_output_are_seen(bench: Bench) -> N
     ran = bench.run(shell.SPEAK)
     assert (ran.state.phase, ran.state.exit_code, ran.state.oom_killed) == (Phase.EXITED, 3, False)
     assert (ran.stdout, ran.stderr) == (b"out\n", b"err\n")
-    assert not bench.engine.took_down(ran.state)
+    assert not bench.engine.took_down(ran.state, away=False)
 
 
 def test_a_created_container_is_not_started(bench: Bench) -> None:

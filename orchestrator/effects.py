@@ -130,7 +130,7 @@ class Effects:
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", name, error)
             return False
-        if run.task.cause is Cause.UPLOAD:
+        if run.task.is_stranded:
             logger.warning("its log is left in {}", self.spool_dir() / name)
         else:
             shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
@@ -165,6 +165,15 @@ class Effects:
             out=bool(request.artifacts),
         )
 
+    def _watch_from_log(self, run: Run) -> None:
+        """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""
+        try:
+            self._watch(run, self.engine.read_log(self.container(run)))
+        except InfrastructureError as error:
+            if error.service != SPOOL:
+                raise
+            logger.warning("its output is read once it has ended: {}", error)
+
     def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
         if run.capture:
@@ -196,7 +205,7 @@ class Effects:
             run.footprint = self.engine.footprint(self.container(run))
         if run.capture is None:
             expect_whole_input(request)
-            self._watch(run, self.engine.read_log(self.container(run)))
+            self._watch_from_log(run)
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import define, field
@@ -11,10 +12,10 @@ from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, Interrupted
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
-from orchestrator.ports import ContainerState, Counted, Footprint
+from orchestrator.ports import ContainerState, Counted, Footprint, Stream
 from orchestrator.records import Entry
 from orchestrator.request import Limits, Request, Rules, parse_request
-from orchestrator.spool import Spool
+from orchestrator.spool import Sealed, Spool
 from orchestrator.task import Task
 from orchestrator.usage import Meter, Tally
 from orchestrator.verdict import Facts
@@ -29,7 +30,8 @@ class Run:
     when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
     output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
-    attempt; ``gathered`` what it left in /out, once that is in the spool.
+    attempt; ``gathered`` what it left in /out, once that is in the spool. ``sealed`` are the sums of the spool where they were
+    not noted in it, for want of room; ``cut`` says why the log cannot be had whole.
     """
 
     task: Task
@@ -55,6 +57,8 @@ class Run:
     signalled: bool = False
     broken: str = ""
     gathered: Gathered | None = None
+    sealed: Mapping[Stream, Sealed] | None = None
+    cut: str = ""
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -100,7 +104,7 @@ class Run:
         self.look_away()
         self.request = None  # what was waived for an attempt that had begun is not for the next
         self.capture, self.footprint, self.spool, self.meter, self.tally = None, None, None, Meter(), Tally()
-        self.deadline, self.final, self.container, self.gathered = None, None, "", None
+        self.deadline, self.final, self.container, self.gathered, self.sealed, self.cut = None, None, "", None, None, ""
         self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
 
     def look(self) -> Counted | None:
@@ -118,6 +122,11 @@ class Run:
     def overdue(self, seconds: float) -> bool:
         """Whether the deadline was more than ``seconds`` ago, where this process knows it."""
         return self.deadline is not None and time.monotonic() > self.deadline + seconds
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why the task does not succeed: what became of its program comes first, then that its log is not whole."""
+        return self.task.cause or (Cause.UPLOAD if self.cut else None)
 
     @property
     def ended_for(self) -> Cause | None:

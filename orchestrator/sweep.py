@@ -201,7 +201,7 @@ class Sweep:
         if task and is_id(task.id):
             name = container_name(task.id, max(task.attempt, 1))
             self.engine.remove(name, self.deployment)
-            if task.cause is not Cause.UPLOAD:
+            if not task.is_stranded:
                 shutil.rmtree(self.spool_dir / name, ignore_errors=True)
         self.store.settle(task_id, task.seq if task else 0)
 
@@ -218,7 +218,7 @@ def _orphaned(document: Document | None, attempt: int) -> str | None:
 
 def _is_unstored(document: Document | None) -> bool:
     """Whether the task has ended without its log, so that somebody may still want what is in the spool."""
-    return document is not None and document.get("cause") == Cause.UPLOAD
+    return document is not None and document.get("cause") == Cause.UPLOAD and document.get("logs") is None
 
 
 def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:

@@ -82,6 +82,11 @@ class Task:
         return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
 
     @property
+    def is_stranded(self) -> bool:
+        """Whether it has ended without its log, which is left in the spool."""
+        return self.cause is Cause.UPLOAD and self.logs is None
+
+    @property
     def outcome(self) -> Outcome:
         """What became of the program, as recorded; meaningless before the state collecting."""
         return Outcome(self.exit_code, self.cause, self.message, dict(self.evidence))

@@ -100,7 +100,7 @@ class TaskStore(Protocol):
         """Terminal tasks that are not settled, likewise, in any order."""
 
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
-        """Status, attempt and cause of those of the tasks that there are, by id."""
+        """Status, attempt, cause and logs of those of the tasks that there are, by id."""
 
     def deployment(self) -> str:
         """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""

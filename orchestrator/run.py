@@ -1,8 +1,10 @@
 """The subject that the lifecycle moves: one claimed task and what belongs to it in this process."""
 
+import shutil
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
@@ -72,6 +74,11 @@ class Run:
         """The name of this attempt's container."""
         return container_name(self.task.id, self.attempt)
 
+    @property
+    def nonce(self) -> str:
+        """What tells the task from another of the same id, in the same database."""
+        return self.task.nonce or ""
+
     def granted(self, rules: Rules) -> Request:
         """What the task asks for, checked by ``rules`` unless it was started before. Raises InvalidTask."""
         if self.request is None:
@@ -81,7 +88,7 @@ class Run:
 
     def folder(self, spool_dir: Path) -> Path:
         """Where this run spools. The token keeps holders apart: a stale one never writes where the present one reads."""
-        return spool_dir / self.name / self.token
+        return spool_folder(spool_dir, self.name, self.nonce) / self.token
 
     def new_spool(self, spool_dir: Path, rules: Rules) -> Spool:
         """A spool as the task wants it; where the middle may be dropped, half of it is for the end of each stream."""
@@ -159,6 +166,18 @@ class Run:
 def container_name(task_id: str, attempt: int) -> str:
     """The last part is the attempt, so no two tasks or attempts share a name."""
     return f"{_PREFIX}{task_id}-{attempt}"
+
+
+def spool_folder(spool_dir: Path, name: str, nonce: str | None) -> Path:
+    """Where what is spooled of a container is; each holder of the task has a folder in it."""
+    return spool_dir / name / (nonce or "")
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder of the spool, and the one above it if that was all of it. Never raises."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 def named(name: str) -> tuple[str, int] | None:

@@ -48,6 +48,7 @@ class Task:
     settled: bool = True
     starting: str | None = None
     lease: Lease | None = None
+    nonce: str | None = None
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
@@ -126,4 +127,4 @@ def _date(value: object) -> datetime | None:
 
 _KINDS = {attribute.name: attribute.type for attribute in fields(Task)}
 _OWN = frozenset(_KINDS) - {"id", "request"}
-_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at"})
+_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at", "nonce"})

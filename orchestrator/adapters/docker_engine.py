@@ -157,10 +157,10 @@ class DockerEngine:
         """See ports.Engine."""
         return docker_out.read(self._client, name)
 
-    def remove(self, name: str, deployment: str) -> None:
+    def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """See ports.Engine."""
-        docker_owned.remove(self._client, name, deployment)
-        self._groups.remove(name, deployment)
+        if docker_owned.remove(self._client, name, deployment, nonce):
+            self._groups.remove(name, deployment)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """See ports.Engine."""

@@ -103,10 +103,10 @@ class Engine(Protocol):
         folder is gone, which it is once the engine was restarted; a cut raises InfrastructureError.
         """
 
-    def remove(self, name: str, deployment: str) -> None:
+    def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """Remove the deployment's container of this name, running or not, and its volumes; nothing when they are gone.
 
-        What another deployment has under the name is left alone.
+        What another deployment has under the name is left alone, and with ``nonce`` what another task has.
         """
 
     def owned(self, deployment: str) -> Sequence[Owned]:

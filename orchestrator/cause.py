@@ -29,6 +29,6 @@ EXPLANATIONS: dict[Cause, str] = {
     Cause.INVALID: "the task document breaks its contract; nothing was started",
     Cause.IMAGE: "the image cannot be had",
     Cause.CONTAINER_LOST: "the container was removed by somebody else",
-    Cause.UPLOAD: "the log could not be stored",
+    Cause.UPLOAD: "the log could not be stored; or not all of it, of a program that exited with 0",
     Cause.INFRASTRUCTURE: "a service the worker needs did not do its part, past the budget for retries",
 }

@@ -1,6 +1,5 @@
 """The units of work on the container: start, wait, retry, and the release at the end. All may be repeated."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,11 +14,11 @@ from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
 from orchestrator.logs import logger
-from orchestrator.own import adopt, expect_there, expect_whole_input, labels, look_again, own
-from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Phase, PullPolicy
+from orchestrator.own import adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
+from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
-from orchestrator.run import Run, container_name
+from orchestrator.run import Run, container_name, discard, spool_folder
 from orchestrator.spool import SPOOL, spooling
 from orchestrator.verdict import lost, verdict
 
@@ -63,7 +62,7 @@ class Effects:
         self._clear_the_way(run)
         expect_there(self.engine, self.deployment(), run)
         self.engine.pull(request.image, self.pull_policy, run.check_wanted)
-        created = self.engine.create(self._plan(run, request))
+        created = self._create(run, request)
         run.container = created.id
         if created.adopted:
             expect_whole_input(request)
@@ -71,6 +70,14 @@ class Effects:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
         return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None}
+
+    def _create(self, run: Run, request: Request) -> Created:
+        """What stands in the way is removed before this is tried again, if it is nobody's any more."""
+        try:
+            return self.engine.create(self._plan(run, request))
+        except InfrastructureError:
+            clear_namesake(self.engine, self.deployment(), run)
+            raise
 
     def _clear_the_way(self, run: Run) -> None:
         """No earlier attempt may run beside this one, whatever its release left behind."""
@@ -121,19 +128,20 @@ class Effects:
         if not is_id(run.task.id):
             return True
         name = container_name(run.task.id, run.task.history[-1].attempt)
+        folder = spool_folder(self.spool_dir(), name, run.nonce)
         if run.capture:
             run.capture.finish(0)
         if run.spool:
             run.spool.close()  # a file that is still open keeps its room on the disk
         try:
-            self.engine.remove(name, self.deployment())
+            self.engine.remove(name, self.deployment(), run.nonce)
         except InfrastructureError as error:
             logger.warning("container {} is left behind: {}", name, error)
             return False
-        if run.task.cause is Cause.UPLOAD:
-            logger.warning("its log is left in {}", self.spool_dir() / name)
+        if run.task.is_stranded:
+            logger.warning("its log is left in {}", folder)
         else:
-            shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
+            discard(folder)
         return True
 
     def end(self, run: Run, cause: Cause) -> None:
@@ -164,6 +172,15 @@ class Effects:
             runtime=request.runtime or self.runtime or None,
             out=bool(request.artifacts),
         )
+
+    def _watch_from_log(self, run: Run) -> None:
+        """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""
+        try:
+            self._watch(run, self.engine.read_log(self.container(run)))
+        except InfrastructureError as error:
+            if error.service != SPOOL:
+                raise
+            logger.warning("its output is read once it has ended: {}", error)
 
     def _watch(self, run: Run, chunks: Iterator[Chunk]) -> None:
         """Pump the output into a new spool, after stopping an earlier try's pump."""
@@ -196,13 +213,13 @@ class Effects:
             run.footprint = self.engine.footprint(self.container(run))
         if run.capture is None:
             expect_whole_input(request)
-            self._watch(run, self.engine.read_log(self.container(run)))
+            self._watch_from_log(run)
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
-        taken_down = run.ended_for is None and self.engine.took_down(state)
+        taken_down = run.ended_for is None and self.engine.took_down(state, away=run.deadline is not None and run.doubtful)
         if run.deadline is None and state.ran_for >= request.limits.timeout and not taken_down:
             run.claim_end(Cause.TIMEOUT)
         self._settle(run)

@@ -46,11 +46,6 @@ class InfrastructureError(OrchestratorError):
         super().__init__(f"{service}: {message}")
         self.service = service
 
-    @property
-    def cause(self) -> Cause:
-        """What a task fails with that has no way past this: only object storage is to blame for an upload."""
-        return Cause.UPLOAD if self.service == STORAGE else Cause.INFRASTRUCTURE
-
 
 class OutputLost(OrchestratorError):
     """The output was read to its end, but of these streams some may be missing, for good. The same call gives no more."""

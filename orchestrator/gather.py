@@ -50,15 +50,16 @@ class Gathered:
     refused: tuple[Refusal, ...]
 
 
-def gather(chunks: Iterator[bytes], wanted: Sequence[str], bounds: Bounds, folder: Path) -> Gathered:
+def gather(chunks: Iterator[bytes], wanted: Sequence[str], bounds: Bounds, folder: Path, *, tight: bool = False) -> Gathered:
     """Take the wanted files from a tar whose names begin with ``out/`` into a new ``folder``.
 
     What cannot be taken is refused by name; a bound that is passed, or a tar that is broken, ends it there, and what was taken
-    stays. Raises OSError when the disk is full, and whatever ``chunks`` raises.
+    stays. Raises OSError when the disk is full, unless ``tight``: then files that do not fit are refused, too. Raises whatever
+    ``chunks`` raises.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
-    basket = _Basket(tuple(wanted), bounds, folder)
+    basket = _Basket(tuple(wanted), bounds, folder, tight)
     try:
         tar = Tar(_bounded(chunks, bounds))
         for member in tar:
@@ -67,6 +68,9 @@ def gather(chunks: Iterator[bytes], wanted: Sequence[str], bounds: Bounds, folde
         basket.stop(str(error))
     except BadArchive as error:
         basket.stop(f"the archive of it cannot be read: {error}")
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # what is next may need the room
+        raise
     return basket.gathered()
 
 
@@ -95,6 +99,7 @@ class _Basket:
     _wanted: tuple[str, ...]
     _bounds: Bounds
     _folder: Path
+    _tight: bool = False
     _files: dict[str, File] = field(factory=dict)
     _refused: list[Refusal] = field(factory=list)
     _seen: set[str] = field(factory=set)
@@ -110,7 +115,7 @@ class _Basket:
         if why := self._objection(root, path, member):
             self._refuse(path, why)
         elif member.kind == FILE:
-            self._keep(path, content())
+            self._try(path, content())
 
     def stop(self, why: str) -> None:
         self._stopped = why
@@ -149,9 +154,19 @@ class _Basket:
         else:
             self._unnamed += 1
 
-    def _keep(self, path: str, content: Iterator[bytes]) -> None:
+    def _try(self, path: str, content: Iterator[bytes]) -> None:
+        at = self._folder / str(len(self._files))
+        try:
+            self._keep(path, at, content)
+        except OSError as error:
+            if not self._tight:
+                raise
+            at.unlink(missing_ok=True)
+            self._refuse(path, f"there is no room for it in the spool: {error.strerror}")
+
+    def _keep(self, path: str, at: Path, content: Iterator[bytes]) -> None:
         """Under a number, for a name in the spool could be in the way of others."""
-        at, digest = self._folder / str(len(self._files)), hashlib.sha256()
+        digest = hashlib.sha256()
         with at.open("wb") as file:
             for data in content:
                 file.write(data)

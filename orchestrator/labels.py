@@ -2,6 +2,8 @@
 
 TASK = "orchestrator.task"
 ATTEMPT = "orchestrator.task.attempt"
+NONCE = "orchestrator.task.nonce"
+"""Tells a task from another that had its id before, or has it since."""
 WORKER = "orchestrator.task.worker"
 ENGINE = "orchestrator.task.engine"
 DEPLOYMENT = "orchestrator.deployment"

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from attrs import frozen
 
 from orchestrator.artifact import Artifact
-from orchestrator.errors import STORAGE, ContainerMissing, InfrastructureError
+from orchestrator.errors import STORAGE, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
@@ -33,8 +33,9 @@ class Output:
 
     def collect(self, run: Run) -> Fields:
         """Complete the log files, take the artifacts, and sum up the metrics."""
-        self._seal(run)
-        run.gathered = self._gather(run)
+        if run.sealed is None:
+            self._seal(run)
+            run.gathered = self._gather(run)
         final = run.final or self._final(run)
         if final:
             run.tally.add(final.counted, final.uncounted)
@@ -42,7 +43,7 @@ class Output:
 
     def upload(self, run: Run) -> Fields:
         """Put both log objects and the artifacts; check that they arrived whole. Raises InfrastructureError when not."""
-        sums = sealed(run.folder(self.spool_dir())) or self._seal(run)
+        sums = run.sealed or sealed(run.folder(self.spool_dir())) or self._seal(run)
         stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
         gathered = run.gathered or self._gather(run)
         kept = tuple(self._put_artifact(run, file) for file in gathered.files)
@@ -50,13 +51,33 @@ class Output:
             "logs": Logs(self.logs.bucket, stdout, stderr),
             "artifacts_stored": kept,
             "artifacts_refused": gathered.refused,
+            **_told(run),
         }
 
+    def settle_for_less(self, run: Run) -> None:
+        """Take what can be had of the output of a program that has finished, and let the rest go.
+
+        Raises InfrastructureError when not even an empty log can be made.
+        """
+        try:
+            run.sealed = self._seal(run)
+        except (Interrupted, InfrastructureError) as error:
+            run.sealed = self._seal_what_is_there(run)
+            run.cut = "" if all(each.complete for each in run.sealed.values()) else str(error)
+        try:
+            run.gathered = run.gathered or self._gather(run, tight=True)
+        except InfrastructureError as error:
+            run.gathered = nothing(run.granted(self.rules).artifacts, f"it could not be read: {error}")
+
     def _final(self, run: Run) -> ContainerState | None:
-        """The container's state, where this process did not see it end."""
+        """The container's state, where this process did not see it end; None when nobody can tell."""
         try:
             return self.engine.inspect(self.container(run))
         except ContainerMissing:
+            return None
+        except InfrastructureError:
+            if run.sealed is None:
+                raise
             return None
 
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
@@ -72,6 +93,15 @@ class Output:
                 spool.catch_up(self._left_behind(run))
             return spool.seal(complete=run.complete)
 
+    def _seal_what_is_there(self, run: Run) -> dict[Stream, Sealed]:
+        """What this process has read, or another one did that had the attempt before."""
+        spool = run.spool = run.spool or run.new_spool(self.spool_dir(), self.rules)
+        with suppress(OSError):
+            if not run.complete:
+                spool.catch_up(self._left_behind(run))
+        with spooling():
+            return spool.seal(complete=run.complete, tight=True)
+
     def _left_behind(self, run: Run) -> Iterator[Chunk]:
         """What the longest spool of this attempt holds: the container is gone, and whoever read it may have died."""
         siblings = run.folder(self.spool_dir()).parent.iterdir()
@@ -79,7 +109,7 @@ class Output:
             max(siblings, key=lambda each: sum(file.stat().st_size for file in each.iterdir() if file.is_file()))
         )
 
-    def _gather(self, run: Run) -> Gathered:
+    def _gather(self, run: Run, *, tight: bool = False) -> Gathered:
         """Take what the task asked for out of its /out, anew; that /out is gone is told, and is no failure of the task."""
         request = run.granted(self.rules)
         if not request.artifacts:
@@ -88,7 +118,8 @@ class Output:
         try:
             self.container(run)
             with spooling(), closing(self.engine.archive(run.name)) as chunks:
-                return gather(chunks, request.artifacts, bounds, run.folder(self.spool_dir()) / _ARTIFACTS)
+                folder = run.folder(self.spool_dir()) / _ARTIFACTS
+                return gather(chunks, request.artifacts, bounds, folder, tight=tight)
         except ContainerMissing as error:
             return nothing(request.artifacts, f"it is lost: {error}")
 
@@ -108,3 +139,12 @@ class Output:
         self.logs.put(key, path, sha256)
         if self.logs.stat(key) != (size, sha256):
             raise InfrastructureError(STORAGE, f"object {key} is not what was put")
+
+
+def _told(run: Run) -> Fields:
+    """What is to be said of a log that is not whole, beside what became of the program."""
+    if not run.cut:
+        return {}
+    outcome = run.task.outcome
+    message = f"{outcome.message}, but its log could not be kept whole: {run.cut}"
+    return {"cause": run.cause, "message": message, "evidence": {**outcome.evidence, "log_cut": run.cut}}

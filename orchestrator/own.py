@@ -8,7 +8,7 @@ import time
 from attrs import evolve
 
 from orchestrator.errors import ContainerMissing, Interrupted
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK
 from orchestrator.ports import ContainerState, Engine, Phase
 from orchestrator.request import Request
 from orchestrator.run import Run
@@ -19,7 +19,7 @@ _SURE_STDIN = 64 << 10
 
 def labels(deployment: str, run: Run) -> dict[str, str]:
     """What tells the container of this attempt from all others."""
-    return {TASK: run.task.id, ATTEMPT: str(run.attempt), DEPLOYMENT: deployment}
+    return {TASK: run.task.id, ATTEMPT: str(run.attempt), DEPLOYMENT: deployment, NONCE: run.nonce}
 
 
 def own(engine: Engine, deployment: str, run: Run) -> ContainerState:
@@ -28,6 +28,17 @@ def own(engine: Engine, deployment: str, run: Run) -> ContainerState:
     if not labels(deployment, run).items() <= state.labels.items():
         raise ContainerMissing(f"the container {run.name} is not that of task {run.task.id} in this deployment")
     return state
+
+
+def clear_namesake(engine: Engine, deployment: str, run: Run) -> None:
+    """Remove what has the name of this attempt's container and is not its own, where it is the deployment's.
+
+    It belongs to a task whose document was deleted, and whose id this one has since. Raises InfrastructureError.
+    """
+    try:
+        own(engine, deployment, run)
+    except ContainerMissing:
+        engine.remove(run.name, deployment)
 
 
 def adopt(engine: Engine, deployment: str, run: Run) -> str:

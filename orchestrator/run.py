@@ -1,7 +1,10 @@
 """The subject that the lifecycle moves: one claimed task and what belongs to it in this process."""
 
+import shutil
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
@@ -11,10 +14,10 @@ from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, Interrupted
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
-from orchestrator.ports import ContainerState, Counted, Footprint
+from orchestrator.ports import ContainerState, Counted, Footprint, Stream
 from orchestrator.records import Entry
 from orchestrator.request import Limits, Request, Rules, parse_request
-from orchestrator.spool import Spool
+from orchestrator.spool import Sealed, Spool
 from orchestrator.task import Task
 from orchestrator.usage import Meter, Tally
 from orchestrator.verdict import Facts
@@ -29,7 +32,8 @@ class Run:
     when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
     output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
-    attempt; ``gathered`` what it left in /out, once that is in the spool.
+    attempt; ``gathered`` what it left in /out, once that is in the spool. ``sealed`` are the sums of the spool where they were
+    not noted in it, for want of room; ``cut`` says why the log cannot be had whole.
     """
 
     task: Task
@@ -55,6 +59,8 @@ class Run:
     signalled: bool = False
     broken: str = ""
     gathered: Gathered | None = None
+    sealed: Mapping[Stream, Sealed] | None = None
+    cut: str = ""
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -68,6 +74,11 @@ class Run:
         """The name of this attempt's container."""
         return container_name(self.task.id, self.attempt)
 
+    @property
+    def nonce(self) -> str:
+        """What tells the task from another of the same id, in the same database."""
+        return self.task.nonce or ""
+
     def granted(self, rules: Rules) -> Request:
         """What the task asks for, checked by ``rules`` unless it was started before. Raises InvalidTask."""
         if self.request is None:
@@ -77,7 +88,7 @@ class Run:
 
     def folder(self, spool_dir: Path) -> Path:
         """Where this run spools. The token keeps holders apart: a stale one never writes where the present one reads."""
-        return spool_dir / self.name / self.token
+        return spool_folder(spool_dir, self.name, self.nonce) / self.token
 
     def new_spool(self, spool_dir: Path, rules: Rules) -> Spool:
         """A spool as the task wants it; where the middle may be dropped, half of it is for the end of each stream."""
@@ -100,7 +111,7 @@ class Run:
         self.look_away()
         self.request = None  # what was waived for an attempt that had begun is not for the next
         self.capture, self.footprint, self.spool, self.meter, self.tally = None, None, None, Meter(), Tally()
-        self.deadline, self.final, self.container, self.gathered = None, None, "", None
+        self.deadline, self.final, self.container, self.gathered, self.sealed, self.cut = None, None, "", None, None, ""
         self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
 
     def look(self) -> Counted | None:
@@ -118,6 +129,11 @@ class Run:
     def overdue(self, seconds: float) -> bool:
         """Whether the deadline was more than ``seconds`` ago, where this process knows it."""
         return self.deadline is not None and time.monotonic() > self.deadline + seconds
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why the task does not succeed: what became of its program comes first, then that its log is not whole."""
+        return self.task.cause or (Cause.UPLOAD if self.cut else None)
 
     @property
     def ended_for(self) -> Cause | None:
@@ -150,6 +166,18 @@ class Run:
 def container_name(task_id: str, attempt: int) -> str:
     """The last part is the attempt, so no two tasks or attempts share a name."""
     return f"{_PREFIX}{task_id}-{attempt}"
+
+
+def spool_folder(spool_dir: Path, name: str, nonce: str | None) -> Path:
+    """Where what is spooled of a container is; each holder of the task has a folder in it."""
+    return spool_dir / name / (nonce or "")
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder of the spool, and the one above it if that was all of it. Never raises."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 def named(name: str) -> tuple[str, int] | None:

@@ -11,6 +11,7 @@ from orchestrator.admission import Admission
 from orchestrator.cause import Cause
 from orchestrator.effects import Effects
 from orchestrator.errors import (
+    STORAGE,
     CancelRequested,
     InfrastructureError,
     Interrupted,
@@ -38,7 +39,7 @@ def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fie
     def tries_again(run: Run) -> bool:
         """Whether the program failed by itself and has retries left; attempts that the infrastructure cost do not count."""
         own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in run.task.attempts)
-        return run.task.cause in _RETRIED and own < run.granted(effects.rules).retries
+        return run.cause in _RETRIED and own < run.granted(effects.rules).retries
 
     def release(run: Run) -> None:
         left_nothing = effects.release(run)
@@ -56,10 +57,10 @@ def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fie
             Trigger.RETRY: effects.retry,
         },
         guards={
-            Guard.EXITED_CLEANLY: lambda run: run.task.cause is None,
+            Guard.EXITED_CLEANLY: lambda run: run.cause is None,
             Guard.TRIES_AGAIN: tries_again,
-            Guard.RAN_OUT_OF_TIME: lambda run: run.task.cause is Cause.TIMEOUT and not tries_again(run),
-            Guard.WENT_WRONG: lambda run: run.task.cause not in {None, Cause.TIMEOUT} and not tries_again(run),
+            Guard.RAN_OUT_OF_TIME: lambda run: run.cause is Cause.TIMEOUT and not tries_again(run),
+            Guard.WENT_WRONG: lambda run: run.cause not in {None, Cause.TIMEOUT} and not tries_again(run),
         },
         record=ledger.record,
         announce=ledger.announce,
@@ -82,6 +83,7 @@ class Runner:
     """Claims tasks and drives them; the only place that decides what an error means for a task.
 
     ``catch_up`` publishes what is stored and not known to be published, by an earlier holder too; whether all is. Never raises.
+    ``settle_for_less`` takes what can be had of a finished program's output.
     """
 
     leases: Leases
@@ -91,6 +93,7 @@ class Runner:
     budgets: Budgets
     admission: Admission
     catch_up: Callable[[Run], bool]
+    settle_for_less: Callable[[Run], None]
 
     def run(self, task_id: str, engine: str | None = None) -> Task | None:
         """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to run.
@@ -201,11 +204,9 @@ class Runner:
             self._cancel(run)
         except TaskFailure as failure:
             self._fail(run, failure)
-        except Interrupted as error:
-            self._retry(run, str(error))
-        except InfrastructureError as error:
-            if uploading:
-                self._fail(run, TaskFailure(error.cause, str(error)))
+        except (Interrupted, InfrastructureError) as error:
+            if run.state in KEEPING:
+                self._finish(run, error)
             else:
                 self._retry(run, str(error))
         except (Superseded, Postponed):
@@ -215,6 +216,18 @@ class Runner:
             if run.state in TERMINAL:
                 return  # the next sweep does what is left to do
             self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, f"the worker has a fault: {type(error).__name__}: {error}"))
+
+    def _finish(self, run: Run, trouble: Interrupted | InfrastructureError) -> None:
+        """A program that has finished is never run again: what can be had of its output has to do, once, and is stored next."""
+        try:
+            if run.sealed is not None or (isinstance(trouble, InfrastructureError) and trouble.service == STORAGE):
+                raise trouble
+            logger.warning("goes on with what there is of the output: {}", trouble)
+            self.settle_for_less(run)
+        except (Interrupted, InfrastructureError) as error:
+            outcome = run.task.outcome
+            message = f"{outcome.message}, but its log could not be stored: {error}"
+            self._fail(run, TaskFailure(Cause.UPLOAD, message, {"cause": outcome.cause} if outcome.cause else None))
 
     def _cancel(self, run: Run) -> None:
         """Before it has started it fails at once; while it runs the program is ended, and waiting for it tells the rest."""

@@ -62,7 +62,8 @@ class Services:
         ledger = Ledger(self.store, self.events, now, self.patience, lambda: self.deployment)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity, settings.concurrency)
-        return Runner(leases, effects, bind(effects, output, ledger), self.patience, budgets, admission, ledger.publish)
+        lifecycle = bind(effects, output, ledger)
+        return Runner(leases, effects, lifecycle, self.patience, budgets, admission, ledger.publish, output.settle_for_less)
 
     def _capacity(self) -> Capacity:
         host = self.engine.host()

@@ -125,10 +125,16 @@ class Spool:
         """Whether a stream passed the cap and its program is to be ended for it."""
         return self.overflowed and not self._tails
 
-    def seal(self, *, complete: bool) -> dict[Stream, Sealed]:
-        """Close the files and note their sums beside them, so that another process can go on from here. Raises OSError."""
+    def seal(self, *, complete: bool, tight: bool = False) -> dict[Stream, Sealed]:
+        """Close the files and note their sums beside them, so that another process can go on from here. Raises OSError.
+
+        ``tight`` is for a disk without room: the end of a stream that does not fit is dropped, and nothing is noted.
+        """
         self.close()
-        sums = {stream: self._sum(stream, complete=complete and stream not in self._doubted) for stream in Stream}
+        taken = self._sum_of_what_fits if tight else self._sum
+        sums = {stream: taken(stream, complete=complete and stream not in self._doubted) for stream in Stream}
+        if tight:
+            return sums
         draft = self._folder / f"{_MANIFEST}.new"
         draft.write_text(json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()}))
         draft.replace(self._folder / _MANIFEST)
@@ -146,6 +152,15 @@ class Spool:
                 write_all(file, memoryview(part))
                 digest.update(part)
             return Sealed(file.tell(), digest.hexdigest(), tail.dropped, complete)
+
+    def _sum_of_what_fits(self, stream: Stream, *, complete: bool) -> Sealed:
+        try:
+            return self._sum(stream, complete=complete)
+        except OSError:
+            kept = self._kept(stream)
+            with self.path(stream).open("r+b", buffering=0) as file:
+                file.truncate(kept)
+            return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete=False)
 
     def _kept(self, stream: Stream) -> int:
         return min(self._seen[stream], self._head)

@@ -1,7 +1,6 @@
 """Looks in both directions for what is lost or left behind, and mends it: every worker does, for one engine one at a time."""
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
@@ -18,7 +17,7 @@ from orchestrator.logs import logger
 from orchestrator.ports import Engine, EventBus, Head, JobInfo, Mutex, Queue, TaskStore
 from orchestrator.records import Document
 from orchestrator.request import is_id
-from orchestrator.run import container_name, named
+from orchestrator.run import container_name, discard, named, spool_folder
 from orchestrator.task import readable
 from statemachine import TERMINAL
 
@@ -39,11 +38,15 @@ class Kind(StrEnum):
 
 @frozen
 class Action:
-    """One thing to be done, to a task or to the container or spool of that name, and why."""
+    """One thing to be done, to a task or to the container or spool of that name, and why.
+
+    ``nonce`` is that of the container; None: whichever it has.
+    """
 
     kind: Kind
     subject: str
     why: str
+    nonce: str | None = None
 
 
 @frozen
@@ -144,19 +147,18 @@ class Sweep:
         old = [owned for owned in self.engine.owned(self.deployment) if owned.age > self.graces.orphan]
         standing = self.store.standing({owned.task_id for owned in old})
         for owned in old:
-            if why := _orphaned(standing.get(owned.task_id), owned.attempt):
-                yield Action(Kind.REMOVE, owned.name, why)
+            if why := _orphaned(standing.get(owned.task_id), owned.attempt, owned.nonce):
+                yield Action(Kind.REMOVE, owned.name, why, owned.nonce)
 
     def _spools(self) -> Iterator[Action]:
-        """Folders are named as their containers are."""
-        folders = [*self.spool_dir.iterdir()] if self.spool_dir.is_dir() else []
-        old = [(folder, *owner) for folder in folders if (owner := named(folder.name)) and _age(folder) > self.graces.orphan]
-        standing = self.store.standing({task_id for _, task_id, _ in old})
-        for folder, task_id, attempt in old:
+        """Folders are named as their containers are, those in them by the nonces of the tasks that had the name."""
+        old = [spooled for spooled in _spooled(self.spool_dir) if _age(spooled[0]) > self.graces.orphan]
+        standing = self.store.standing({task_id for _, task_id, _, _ in old})
+        for folder, task_id, attempt, nonce in old:
             document = standing.get(task_id)
             kept = _is_unstored(document) and _age(folder) <= self.graces.spool
-            if (why := _orphaned(document, attempt)) and not kept:
-                yield Action(Kind.DISCARD, folder.name, why)
+            if (why := _orphaned(document, attempt, nonce)) and not kept:
+                yield Action(Kind.DISCARD, str(folder.relative_to(self.spool_dir)), why)
 
     def _is_done(self, action: Action) -> bool:
         try:
@@ -180,9 +182,9 @@ class Sweep:
                 case Kind.SETTLE:
                     self._settle(action.subject)
                 case Kind.REMOVE:
-                    self.engine.remove(action.subject, self.deployment)
+                    self.engine.remove(action.subject, self.deployment, action.nonce)
                 case Kind.DISCARD:
-                    shutil.rmtree(self.spool_dir / action.subject, ignore_errors=True)
+                    discard(self.spool_dir / action.subject)
 
     def _take_over(self, task_id: str) -> None:
         """Claimed as a task of its engine, which is given up with the attempt: the next one is made here."""
@@ -201,16 +203,28 @@ class Sweep:
             self.events.publish(event)
         if task and is_id(task.id):
             name = container_name(task.id, max(task.attempt, 1))
-            self.engine.remove(name, self.deployment)
-            if task.cause is not Cause.UPLOAD:
-                shutil.rmtree(self.spool_dir / name, ignore_errors=True)
+            self.engine.remove(name, self.deployment, task.nonce or "")
+            if not task.is_stranded:
+                discard(spool_folder(self.spool_dir, name, task.nonce))
         self.store.settle(task_id, task.seq if task else 0)
 
 
-def _orphaned(document: Document | None, attempt: int) -> str | None:
+def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
+    """Each folder of a task's, with the task's id, the attempt, and the nonce; one that is empty has none."""
+    for folder in spool_dir.iterdir() if spool_dir.is_dir() else ():
+        if owner := named(folder.name):
+            inner = [*folder.iterdir()]
+            yield from ((each, *owner, each.name) for each in inner)
+            if not inner:
+                yield folder, *owner, None
+
+
+def _orphaned(document: Document | None, attempt: int, nonce: str | None) -> str | None:
     """Why nobody will need what belongs to this attempt of the task; None when somebody may."""
     if document is None:
         return "its task is unknown"
+    if nonce not in {None, document.get("nonce") or ""}:
+        return "its task was deleted, and another has its id"
     if document.get("status") in [*TERMINAL]:  # a status may be anything, also what cannot be hashed
         return "its task has ended"
     current = document.get("attempt") or 1
@@ -219,7 +233,7 @@ def _orphaned(document: Document | None, attempt: int) -> str | None:
 
 def _is_unstored(document: Document | None) -> bool:
     """Whether the task has ended without its log, so that somebody may still want what is in the spool."""
-    return document is not None and document.get("cause") == Cause.UPLOAD
+    return document is not None and document.get("cause") == Cause.UPLOAD and document.get("logs") is None
 
 
 def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:

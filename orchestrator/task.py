@@ -48,6 +48,7 @@ class Task:
     settled: bool = True
     starting: str | None = None
     lease: Lease | None = None
+    nonce: str | None = None
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
@@ -80,6 +81,11 @@ class Task:
         number, verdict = max(ended.attempt, 1), (ended.exit_code, ended.cause, ended.message)
         past = Attempt(number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored)
         return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether it has ended without its log, which is left in the spool."""
+        return self.cause is Cause.UPLOAD and self.logs is None
 
     @property
     def outcome(self) -> Outcome:
@@ -121,4 +127,4 @@ def _date(value: object) -> datetime | None:
 
 _KINDS = {attribute.name: attribute.type for attribute in fields(Task)}
 _OWN = frozenset(_KINDS) - {"id", "request"}
-_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at"})
+_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at", "nonce"})

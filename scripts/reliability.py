@@ -68,10 +68,9 @@ anywhere.
   settled, and each sweep says so. The faults at random wait until no container is being started before they restart the engine.
 - A worker that is frozen while its program writes more than about 1 MB. The engine waits until it reads on, also when another
   worker has adopted the task; the program goes on, or can be ended, once the frozen one is thawed or dies.
-- What an engine remembers of a program's end is gone once it was restarted. Without live-restore a program that ended by
-  itself while no worker was there, and then the engine was restarted, looks like one that went down with it: it runs again, in
-  a new attempt. With live-restore, or when the engine has had more than 256 events since, only a program that got KILL or TERM,
-  or of which the engine does not know how it ended, counts as one that went down.
+- A program that failed by a KILL or a TERM, or with exit code 255, while no worker was there, before its engine was restarted
+  without live-restore. It looks like one that the engine took down: it runs again, in a new attempt. The other way round, one
+  that traps TERM and exits with another code than 0 as its engine goes down counts as failed, if its worker went down with it.
 
 ## The table
 

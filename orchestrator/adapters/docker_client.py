@@ -1,6 +1,7 @@
 """The connection to the engine: opened when first used, shared by all threads. It knows HTTP and sockets, no containers."""
 
 import socket
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
@@ -20,6 +21,8 @@ Reading = Mapping[str, Any]
 _THREADS = 128
 _HEAD = 16384
 _ANY_VERSION = "1.41"
+_PEER = struct.Struct("3i")
+"""Who is at the other end of a socket: process, user, group."""
 
 
 class DockerClient:
@@ -42,6 +45,14 @@ class DockerClient:
     def local(self) -> bool:
         """Whether the engine is on this host, as far as the address tells."""
         return self._url.startswith("unix:")
+
+    def peer(self) -> int | None:
+        """The process that listens at the socket of a local engine; None when it is in another namespace of processes.
+
+        Raises InfrastructureError.
+        """
+        with translated(), closing(_dial_socket(urlsplit(self._url).path, self.timeout)) as connection:
+            return _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[0] or None
 
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""

@@ -1,51 +1,66 @@
-"""Whether an engine went down and took a program with it, as far as what it remembers of events tells.
+"""Whether an engine went down and took a program with it: by when the engine was started and what it says of the program's end.
 
-It has seen all that it remembers since it came up, and its last 256 events are all that it remembers.
+Its memory of events has no say: it is short, and a busy engine has forgotten anything within seconds.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import closing
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import datetime
 
-from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import translated
-from orchestrator.adapters.docker_events import END, REMEMBERED, events
+from orchestrator.adapters.docker_process import engine_started, machine_started
+from orchestrator.adapters.docker_state import instant
+from orchestrator.errors import ContainerMissing
 from orchestrator.ports import ContainerState
 
-_AHEAD = timedelta(seconds=3)
-"""How far ``now`` may be behind the engine's clock."""
-_UNEXPLAINED = frozenset({137, 143, 255})
+_SHUT_DOWN = frozenset({137, 143, 255})
 """Exit codes of a program that got KILL or TERM, and of one of which the engine does not know how it ended."""
 
 
-def took_down(client: DockerClient, state: ContainerState, now: datetime) -> bool:
-    """See ports.Engine. An engine that saw the end was up then; when it comes up it may end what an earlier one has left."""
-    seen = _seen(client, state.id, now)
-    if END in seen and ("start" in seen or "kill" not in seen):
+def took_down(client: DockerClient, state: ContainerState, *, away: bool) -> bool:
+    """See ports.Engine. Asks over a new connection, which an engine that is just going down does not take."""
+    bridge = _bridge_made(client)
+    if state.finished_at is None:
+        return True
+    if state.started_at is None or (bridge and state.started_at >= bridge):
         return False
     with translated():
-        info = client.api.info()
-    memory = [*_events(client, {}, datetime.fromisoformat(info["SystemTime"]))]
-    whole = len(memory) < REMEMBERED
-    if END in seen:
-        return whole and not info["LiveRestoreEnabled"]
-    if not info["LiveRestoreEnabled"] and (whole or _reaches(memory[0], state.finished_at)):
+        keeps = client.api.info()["LiveRestoreEnabled"]
+    machine = machine_started() if client.local else None
+    process = machine if keeps else _process_started(client)
+    sources = [machine] if keeps and machine else [bridge, process]
+    return _explained(state, [each for each in sources if each], process or machine, away=away)
+
+
+def _explained(state: ContainerState, starts: list[datetime], noted: datetime | None, *, away: bool) -> bool:
+    """Whether a start of the engine explains the end; ``starts`` are what is known of when it was, by clocks that may differ.
+
+    An end that was noted after that start, of a program that began before, was not seen: the engine that came up ended what it
+    found, or found nothing and made up the exit code, which is 0 before version 25.
+    """
+    began, ended = state.started_at, state.finished_at
+    if began is None or ended is None or (starts and began >= min(starts)):
+        return False
+    if noted and began < noted <= ended:
         return True
-    return state.finished_at is None or state.exit_code in _UNEXPLAINED
+    code = state.exit_code
+    return code != 0 and (away or code in _SHUT_DOWN) if starts else away and code in _SHUT_DOWN
 
 
-def _seen(client: DockerClient, container: str, now: datetime) -> frozenset[str]:
-    """What the engine saw of the container up to its end; one that did not see that is waited for in vain until ``now``."""
-    seen: set[str] = set()
-    with closing(_events(client, {"container": [container], "event": ["start", "kill", END]}, now + _AHEAD)) as told:
-        while END not in seen and (event := next(told, None)):
-            seen.add(event["Action"])
-    return frozenset(seen)
+def _bridge_made(client: DockerClient) -> datetime | None:
+    """When the engine's default bridge was made, which it does when it comes up; None when it is told to have none.
+
+    An engine that keeps programs alive keeps the bridge, too, unless none of them is left.
+    """
+    with (
+        suppress(ContainerMissing),
+        client.stream_anew("GET", "/networks/bridge", silence=client.timeout) as response,
+        translated(),
+    ):
+        return instant(response.json()["Created"])
+    return None
 
 
-def _events(client: DockerClient, filters: Mapping[str, object], until: datetime) -> Generator[Reading]:
-    return events(client.stream_anew, client.timeout, filters, until.timestamp())
-
-
-def _reaches(oldest: Reading, moment: datetime | None) -> bool:
-    return moment is not None and oldest["timeNano"] <= moment.timestamp() * 1e9
+def _process_started(client: DockerClient) -> datetime | None:
+    peer = client.peer() if client.local else None
+    return engine_started(peer) if peer else None

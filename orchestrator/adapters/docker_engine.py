@@ -157,9 +157,9 @@ class DockerEngine:
         """See ports.Engine. It remembers its last 256 events of all containers."""
         return docker_state.noted(self._client, container, self._clock.now())
 
-    def took_down(self, state: ContainerState) -> bool:
+    def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """See ports.Engine."""
-        return docker_deaths.took_down(self._client, state, self._clock.now())
+        return docker_deaths.took_down(self._client, state, away=away)
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
@@ -169,10 +169,10 @@ class DockerEngine:
         """See ports.Engine."""
         return docker_out.read(self._client, name)
 
-    def remove(self, name: str, deployment: str) -> None:
+    def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """See ports.Engine."""
-        docker_owned.remove(self._client, name, deployment)
-        self._groups.remove(name, deployment)
+        if docker_owned.remove(self._client, name, deployment, nonce):
+            self._groups.remove(name, deployment)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """See ports.Engine."""

@@ -1,4 +1,4 @@
-"""What the engine remembers of events, oldest first: its last 256, of all containers."""
+"""What the engine remembers of events, oldest first: a few hundred, of all containers."""
 
 import json
 from collections.abc import Callable, Generator, Mapping
@@ -8,7 +8,6 @@ from requests import Response
 
 from orchestrator.adapters.docker_client import Reading
 
-REMEMBERED = 256
 END = "die"
 """The last that befalls a program."""
 

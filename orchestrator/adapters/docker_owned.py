@@ -10,7 +10,7 @@ from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_plan import Config, files_name, out_name, plan_name
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Owned
 
 _PAUSE = 0.1
@@ -34,7 +34,8 @@ def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> No
     """Raise InfrastructureError unless what has the name was made for this plan, by whichever worker."""
     if any(labels.get(key) != value for key, value in plan.labels.items() if key != WORKER):
         raise InfrastructureError(
-            SERVICE, f"the name {name} is taken by what has other labels, as of a task with this id in another deployment"
+            SERVICE,
+            f"the name {name} is taken by what has other labels, as of another task or deployment with this id",
         )
 
 
@@ -48,26 +49,40 @@ def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owne
     found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
     for name, labels, made in found:
         if TASK in labels and labels.get(ATTEMPT, "").isdigit():
-            yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), now.timestamp() - made)
+            age = now.timestamp() - made
+            yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), age, labels.get(NONCE, ""))
 
 
-def remove(client: DockerClient, name: str, deployment: str) -> None:
-    """Remove the deployment's container of this name, and the containers and volumes beside it. Raises InfrastructureError."""
-    remove_container(client, name, deployment)
+def remove(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:
+    """Remove the deployment's container of this name, and the containers and volumes beside it.
+
+    False when the name is left to another's. With ``nonce`` only what has that is removed. Raises InfrastructureError.
+    """
+    free = remove_container(client, name, deployment, nonce)
     for beside in (files_name(name), out_name(name)):
-        remove_container(client, beside, deployment)
+        remove_container(client, beside, deployment, nonce)
         with suppress(ContainerMissing):
             volume, labels = _volume(client, beside)
-            if labels.get(DEPLOYMENT) == deployment:
+            if _is_of(labels, deployment, nonce):
                 _delete(partial(client.api.remove_volume, volume))
+    return free
 
 
-def remove_container(client: DockerClient, name: str, deployment: str) -> None:
-    """Remove the deployment's container of this name; by its id, so that none is hit that has the name by then."""
+def remove_container(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:
+    """Remove the deployment's container of this name; by its id, so that none is hit that has the name by then.
+
+    False when it is left to another.
+    """
     with suppress(ContainerMissing):
         container, labels = _container(client, name)
-        if labels.get(DEPLOYMENT) == deployment:
-            _delete(partial(client.api.remove_container, container, v=True, force=True))
+        if not _is_of(labels, deployment, nonce):
+            return False
+        _delete(partial(client.api.remove_container, container, v=True, force=True))
+    return True
+
+
+def _is_of(labels: Mapping[str, str], deployment: str, nonce: str | None) -> bool:
+    return labels.get(DEPLOYMENT) == deployment and nonce in {None, labels.get(NONCE, "")}
 
 
 def _container(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:

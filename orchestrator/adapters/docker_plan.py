@@ -65,6 +65,7 @@ def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = (), gro
         "AttachStdin": stdin,
         "OpenStdin": stdin,
         "StdinOnce": stdin,
+        "StopSignal": "SIGTERM",  # also where the engine goes down, so that the exit code tells
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {**_host_config(plan, image_volumes), **_choices(group, network, plan.runtime)},
     }

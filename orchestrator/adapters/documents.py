@@ -23,7 +23,7 @@ BULKY = ("files", "stdin")
 
 SWEPT = ("status", "created_at", "engine", "container", "lease")
 """What a sweep looks at. All else may be as large as its owner likes, times the number of tasks that are waiting."""
-STANDING = ("status", "attempt", "cause")
+STANDING = ("status", "attempt", "cause", "logs", "nonce")
 
 
 def is_held(document: Document, token: str) -> bool:

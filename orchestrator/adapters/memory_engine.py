@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from orchestrator.adapters.memory_programs import Program, ProgramFootprint
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
 from orchestrator.ports import (
     Chunk,
     ContainerPlan,
@@ -30,6 +30,8 @@ from orchestrator.ports import (
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _PATIENCE = 5.0
 _PIECE = 700
+_SHUT_DOWN = frozenset({137, 143, 255})
+"""Exit codes that the end of an engine explains by themselves."""
 
 
 @define
@@ -161,9 +163,10 @@ class MemoryEngine:
         """See ports.Engine."""
         return self._get(container).program.noted
 
-    def took_down(self, state: ContainerState) -> bool:
+    def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """See ports.Engine."""
-        return self._get(state.id).taken_down
+        explained = state.exit_code != 0 and (away or state.exit_code in _SHUT_DOWN)
+        return self._get(state.id).taken_down and explained
 
     def restart(self, code: int = 143) -> None:
         """Go down and come back: every program that runs ends with ``code``."""
@@ -187,11 +190,12 @@ class MemoryEngine:
         out = found.program.out
         yield from (out[at : at + _PIECE] for at in range(0, len(out), _PIECE))
 
-    def remove(self, name: str, deployment: str) -> None:
+    def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """See ports.Engine."""
         with self._lock:
             found = self._containers.get(name)
-            if found and found.plan.labels.get(DEPLOYMENT) == deployment:
+            labels = found.plan.labels if found else {}
+            if found and labels.get(DEPLOYMENT) == deployment and nonce in {None, labels.get(NONCE, "")}:
                 self._end(self._containers.pop(name))
 
     def owned(self, deployment: str) -> Sequence[Owned]:
@@ -199,8 +203,8 @@ class MemoryEngine:
         everything = list(self._containers.values())
         ours = [found for found in everything if found.plan.labels.get(DEPLOYMENT) == deployment]
         return [
-            Owned(found.plan.name, found.plan.labels[TASK], int(found.plan.labels[ATTEMPT]), self.age_of_owned)
-            for found in ours
+            Owned(plan.name, plan.labels[TASK], int(plan.labels[ATTEMPT]), self.age_of_owned, plan.labels.get(NONCE, ""))
+            for plan in (found.plan for found in ours)
         ]
 
     def _get(self, container: str) -> _Container:

@@ -84,6 +84,7 @@ class MemoryTaskStore:
             binds = document["lease"].get("binds") is True if again else engine is not None and free
             document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl), "binds": binds}
             document["engine"] = engine or document.get("engine")
+            document["nonce"] = nonce if isinstance(nonce := document.get("nonce"), str) else token
             return self._save(document)
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:

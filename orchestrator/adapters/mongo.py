@@ -94,7 +94,8 @@ class MongoTaskStore:
         binds = {"$cond": [again, "$lease.binds", {"$and": [{"$literal": engine is not None}, {"$eq": [_ENGINE, ""]}]}]}
         holder = {"$literal": {"worker": worker, "token": token}}
         lease = {"$mergeObjects": [holder, expiry("expires_at", ttl), {"binds": binds}]}
-        values = {"lease": {"$cond": [free, lease, "$lease"]}}
+        nonce = {"$cond": [{"$eq": [{"$type": "$nonce"}, "string"]}, "$nonce", {"$literal": token}]}
+        values = {"lease": {"$cond": [free, lease, "$lease"]}, "nonce": {"$cond": [free, nonce, "$nonce"]}}
         if engine is not None:
             values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
         with translated():

@@ -151,9 +151,13 @@ class Noted:
 
 @frozen
 class Owned:
-    """A container with our labels, or a volume that is left of one; ``age`` in seconds, by the engine's clock."""
+    """A container with our labels, or a volume that is left of one; ``age`` in seconds, by the engine's clock.
+
+    ``nonce`` tells its task from another of the same id; None where that is not known.
+    """
 
     name: str
     task_id: str
     attempt: int
     age: float
+    nonce: str | None = None

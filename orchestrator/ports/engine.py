@@ -89,10 +89,13 @@ class Engine(Protocol):
     def noted(self, container: str) -> Noted:
         """What befell it, as far as the engine remembers."""
 
-    def took_down(self, state: ContainerState) -> bool:
+    def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """Whether the engine or its machine went down, and took the program of this exited container with it.
 
-        An engine that is just going down does not answer. Where nobody can tell, it did if the program got KILL or TERM.
+        ``away`` says that the caller watched the program and found the engine away. An engine that is just going down does not
+        answer. A program that began under the engine that answers was never taken down, and one whose exit with 0 an earlier
+        engine saw has finished. Of one that exited otherwise under an earlier engine, the shutdown explains KILL and TERM, and
+        any exit code where the caller found the engine away.
         """
 
     def stats(self, container: str) -> Iterator[Sample]:
@@ -105,10 +108,10 @@ class Engine(Protocol):
         folder is gone, which it is once the engine was restarted; a cut raises InfrastructureError.
         """
 
-    def remove(self, name: str, deployment: str) -> None:
+    def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """Remove the deployment's container of this name, running or not, and its volumes; nothing when they are gone.
 
-        What another deployment has under the name is left alone.
+        What another deployment has under the name is left alone, and with ``nonce`` what another task has.
         """
 
     def owned(self, deployment: str) -> Sequence[Owned]:

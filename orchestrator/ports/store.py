@@ -45,6 +45,7 @@ class TaskStore(Protocol):
         With ``engine`` the attempt is bound to that engine, and one that is bound to another is not to be had.
         Returns the document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by
         another token. Repeating it with the same token returns the document again, so a lost reply is harmless.
+        The first claim gives the document a ``nonce``, its token, unless it has one.
         Raises InvalidTask for a queued document that leaves no room for what the worker writes; then it is not held.
         """
 
@@ -100,7 +101,7 @@ class TaskStore(Protocol):
         """Terminal tasks that are not settled, likewise, in any order."""
 
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
-        """Status, attempt and cause of those of the tasks that there are, by id."""
+        """Status, attempt, cause, logs and nonce of those of the tasks that there are, by id."""
 
     def deployment(self) -> str:
         """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""

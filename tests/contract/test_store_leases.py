@@ -26,6 +26,18 @@ def test_a_claim_puts_the_lease_into_the_document(store: TaskStore) -> None:
     assert abs(lease.expires_at - datetime.now(UTC) - timedelta(seconds=TTL)) < timedelta(seconds=TTL / 2)
 
 
+def test_the_first_claim_gives_a_task_what_tells_it_from_others_of_its_id(store: TaskStore) -> None:
+    """It stays, whoever claims it later; a foreign hand that wrote something else there has written nothing."""
+    store.insert(queued() | {"nonce": 5})
+    store.claim("t1", "worker", "one", TTL)
+    assert store.claim("t1", "worker", "two", TTL) is None
+    store.let_go("t1", "one")
+    claimed = store.claim("t1", "worker", "three", TTL)
+    assert claimed
+    assert Task.from_document(claimed).nonce == "one"
+    assert store.standing(["t1"])["t1"]["nonce"] == "one"
+
+
 def test_a_held_task_is_not_to_be_had(store: TaskStore) -> None:
     """Not even by a worker of the same name."""
     store.insert(queued())

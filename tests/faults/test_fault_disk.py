@@ -33,20 +33,36 @@ def site(corner: Corner, tmp_path: Path, small: Path) -> Iterator[Site]:
         yield site
 
 
-@pytest.mark.long
-def test_a_log_that_never_fits_fails_the_task_and_says_why(site: Site) -> None:
-    """Nothing corrupt is uploaded, every attempt says what was full, and the next task runs."""
+def test_of_a_log_that_never_fits_what_does_is_kept(site: Site) -> None:
+    """The program has finished and runs once; its task fails and says why, and the next one runs."""
     site.worker("worker", RETRY_BUDGET="1")
     program = flood(3_000_000)
-    big = site.submit(Program(program.script, program.stdout, b"", "failed", "infrastructure"))
+    big = site.submit(Program(program.script, program.stdout, b"", "failed", "upload", cut=True))
     site.ended([big])
     document = site.document(big)
     assert "No space left" in document["message"]
-    assert document["logs"] is None
+    assert (document["attempt"], document["attempts"], document["exit_code"]) == (1, [], 0)
+    stdout = document["logs"]["stdout"]
+    assert stdout["truncated"]
+    assert stdout["bytes"] > 500_000
     until(lambda: site.document(big).get("settled"))  # the disk is full until then
     small = site.submit(talker(0.3))
     site.ended([small])
     note(Row.DISK_SMALL, prove(site, big, small, slots=4), runs=1)
+
+
+def test_an_artifact_that_never_fits_is_refused_and_costs_nothing_else(site: Site) -> None:
+    """The program runs once, its log is whole, what fits is kept, and the task succeeds as its program did."""
+    site.worker("worker", RETRY_BUDGET="1")
+    script = "echo started; printf early >/out/a; head -c 8000000 /dev/zero >/out/big; printf late >/out/z"
+    task_id = site.submit(Program(script, b"started\n", out={"a": b"early", "z": b"late"}), artifacts=["."])
+    site.ended([task_id])
+    document = site.document(task_id)
+    assert (document["attempt"], document["attempts"]) == (1, [])
+    assert document["artifacts_refused"] == [
+        {"path": "big", "why": "there is no room for it in the spool: No space left on device"}
+    ]
+    note(Row.DISK_ARTIFACT, prove(site, task_id, slots=4), runs=1)
 
 
 def test_a_disk_that_is_full_for_a_while_costs_only_time(site: Site, small: Path) -> None:

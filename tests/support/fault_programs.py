@@ -16,7 +16,8 @@ class Program:
     """A shell script, what it writes to each stream from its first byte, and how its task is to end.
 
     ``status`` None: any ending will do; ``also`` are causes of a failure that will do, too. ``out`` is what it leaves in /out,
-    by path. All that it writes is out when it ends by itself, or by force for one of the causes in ``whole``.
+    by path. All that it writes is out when it ends by itself, or by force for one of the causes in ``whole``. ``cut`` says that
+    its log is to be marked truncated, for the fault leaves no room for it.
     """
 
     script: str
@@ -27,6 +28,7 @@ class Program:
     out: Mapping[str, bytes] = field(factory=dict)
     also: Collection[str] = ()
     whole: Collection[str] = ()
+    cut: bool = False
 
 
 def talker(seconds: float = 1.5, code: int = 0, pause: float = 0.1) -> Program:

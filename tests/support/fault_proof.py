@@ -103,7 +103,7 @@ def log_is_whole(site: Site, task_id: str) -> None:
     container was removed by a fault, and only then is a log marked truncated.
     """
     document, program = site.document(task_id), site.programs[task_id]
-    lost = task_id in site.removed
+    lost = task_id in site.removed or program.cut
     for attempt in [*document["attempts"], document]:
         complete = attempt["cause"] in {None, "exit", *program.whole}
         if attempt["logs"]:
@@ -163,7 +163,9 @@ def slots_are_free(site: Site, slots: Mapping[str, int]) -> None:
     for queue, tasks in fresh.items():
         site.ended(tasks)
         documents = [site.document(task_id) for task_id in tasks]
-        assert [document["status"] for document in documents] == ["succeeded"] * slots[queue]
+        assert [document["status"] for document in documents] == ["succeeded"] * slots[queue], [
+            each["message"] for each in documents
+        ]
         began = [document["history"][0]["at"] for document in documents]
         ended = [document["history"][1]["at"] for document in documents]
         assert not tasks or max(began) < min(ended), f"on {queue} they did not run side by side: a slot is lost"

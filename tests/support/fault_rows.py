@@ -38,8 +38,18 @@ class Row(Enum):
     KILLED_LIVE = 5, f"{_DAEMON} with live-restore (SIGKILL)", "running", _ENGINE
     RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE
     KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE
-    RESTART_CONTENT = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running a program that exits 0 at its SIGTERM", _ENGINE
-    KILLED_CONTENT = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running a program that exits 0 at its SIGTERM", _ENGINE
+    RESTART_CONTENT = (
+        5,
+        f"{_DAEMON} without live-restore (SIGTERM)",
+        "running a program that exits 0 at its SIGTERM, which is its end",
+        _ENGINE,
+    )
+    KILLED_CONTENT = (
+        5,
+        f"{_DAEMON} without live-restore (SIGKILL)",
+        "running one that exits 0 at its SIGTERM, which comes from the next engine",
+        _ENGINE,
+    )
     RESTART_BOTH = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running, its worker just killed", _ENGINE
     KILLED_BOTH = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running, its worker just killed", _ENGINE
     ANOTHER_ENGINE = (
@@ -88,7 +98,8 @@ class Row(Enum):
     TERM_TWICE = 15, "SIGTERM twice", "running", "exit to claim"
     CLOCK_FORWARD = 16, "the clock jumps +1h", "running"
     CLOCK_BACK = 16, "the clock jumps -1h", "running"
-    DISK_SMALL = 17, "the spool's disk is too small", "collecting"
+    DISK_SMALL = 17, "the spool's disk is too small for the log", "collecting: one start, what fits is kept, failed (upload)"
+    DISK_ARTIFACT = 17, "the spool's disk is too small for an artifact", "collecting: one start, the rest is kept, succeeded"
     DISK_FULL = 17, "the spool's disk is full for a while", "running, collecting", "room to end"
     STATS = 18, "the stats stream hangs or ends early", "running"
     SOAK = 19, "faults at random", "any", "last fault to all ended"

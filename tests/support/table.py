@@ -17,7 +17,6 @@ EXPECTED: Moves = {
     },
     (State.QUEUED, Trigger.RETRY): {None: State.QUEUED},
     (State.RUNNING, Trigger.RETRY): {None: State.QUEUED},
-    (State.COLLECTING, Trigger.RETRY): {None: State.QUEUED},
     (State.QUEUED, Trigger.FAIL): {None: State.FAILED},
     (State.RUNNING, Trigger.FAIL): {None: State.FAILED},
     (State.COLLECTING, Trigger.FAIL): {None: State.FAILED},

@@ -86,6 +86,11 @@ def test_a_file_can_be_larger_than_any_folder_but_not_without_end() -> None:
         assert {"Name": "fsize", "Soft": largest, "Hard": largest} in limits
 
 
+def test_whatever_stops_the_program_sends_it_term_first() -> None:
+    """As the worker does; the image may wish for another signal, by whose exit code nobody could tell that it was stopped."""
+    assert container_config(PLAN)["StopSignal"] == "SIGTERM"
+
+
 def test_stdin_is_open_only_for_a_plan_that_has_some() -> None:
     """It closes when the one who sends it is done; empty is some."""
     assert container_config(PLAN)["OpenStdin"] is False

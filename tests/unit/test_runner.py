@@ -164,7 +164,7 @@ def test_a_passing_fault_is_retried_and_leaves_no_trace(tmp_path: Path, method: 
         ("pull", "docker", Cause.INFRASTRUCTURE),
         ("put", STORAGE, Cause.UPLOAD),
         ("stat", STORAGE, Cause.UPLOAD),
-        ("put", "spool", Cause.INFRASTRUCTURE),
+        ("put", "spool", Cause.UPLOAD),
     ],
 )
 def test_a_service_that_stays_away_fails_the_task_past_the_budget(

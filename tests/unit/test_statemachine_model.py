@@ -18,7 +18,7 @@ def model(state: str, trigger: str, holds: str | None) -> str | None:
     if trigger == "fail":
         return "failed"
     if trigger == "retry":
-        return None if state == "uploading" else "queued"
+        return "queued" if state in {"queued", "running"} else None
     if state == "uploading":
         return ENDS.get(holds or "") if trigger == "upload" else None
     only, dest = FORWARD[state]

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Created, Engine, Phase, PullPolicy
 from tests.contract.engine import shell
 from tests.support import pace
@@ -30,7 +30,7 @@ def test_a_program_runs_and_its_exit_code_and_output_are_seen(bench: Bench) -> N
     ran = bench.run(shell.SPEAK)
     assert (ran.state.phase, ran.state.exit_code, ran.state.oom_killed) == (Phase.EXITED, 3, False)
     assert (ran.stdout, ran.stderr) == (b"out\n", b"err\n")
-    assert not bench.engine.took_down(ran.state)
+    assert not bench.engine.took_down(ran.state, away=False)
 
 
 def test_a_created_container_is_not_started(bench: Bench) -> None:
@@ -238,6 +238,23 @@ def test_what_another_deployment_has_under_a_name_is_left_alone(bench: Bench) ->
         assert bench.engine.inspect(theirs.name).id == container
         assert bench.engine.inspect(theirs.name).phase is phase
         bench.engine.start(container)
+
+
+def test_what_another_task_of_the_same_id_has_under_a_name_is_left_alone(bench: Bench) -> None:
+    """Container and volumes; who asks for no task in particular removes what is the deployment's."""
+    plan = _owned(bench, ours := uuid.uuid4().hex, 1)
+    theirs = evolve(plan, labels={**plan.labels, NONCE: "theirs"}, files={"f": b"x"}, out=True)
+    container = bench.engine.create(theirs).id
+    with pytest.raises(InfrastructureError, match="other labels"):
+        bench.engine.create(evolve(theirs, labels={**theirs.labels, NONCE: "ours"}))
+    bench.engine.remove(theirs.name, ours, "ours")
+    assert bench.engine.inspect(theirs.name).id == container
+    assert {owned.nonce for owned in bench.engine.owned(ours)} == {"theirs"}
+    bench.engine.remove(theirs.name, ours, "theirs")
+    assert list(bench.engine.owned(ours)) == []
+    bench.engine.create(theirs)
+    bench.engine.remove(theirs.name, ours)
+    assert list(bench.engine.owned(ours)) == []
 
 
 def _owned(bench: Bench, deployment: str, attempt: int) -> ContainerPlan:

@@ -1,0 +1,85 @@
+"""What an engine that went down and came back says of the programs that ran then: an engine of the test's own."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+import pytest
+
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.ports import ContainerState, Phase
+from tests.support import pace
+from tests.support.containers import Bench
+from tests.support.fault_dockerd import Dockerd
+from tests.support.fault_wait import until
+from tests.support.noise import Noise
+
+REMEMBERED = 256
+LOOP = "while :; do usleep 20000; done"
+RUNNING = {"plain": LOOP, "trap 0": f"trap 'exit 0' TERM; {LOOP}", "trap 3": f"trap 'exit 3' TERM; {LOOP}"}
+ENDED = {"ended 0": "exit 0", "ended 3": "exit 3"}
+Ends = dict[str, ContainerState]
+BRIDGE = "--bridge="
+"""With the engine's own bridge; it gets one in its network of its own."""
+
+
+@pytest.fixture
+def dockerd(request: pytest.FixtureRequest) -> Iterator[Dockerd]:
+    """An engine, local to its client, whose own start is known by its process, and perhaps by its bridge."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may start an engine: run the tests as root")
+    with Dockerd(*request.param) as dockerd:
+        yield dockerd
+
+
+def _lived_through(dockerd: Dockerd, bench: Bench, how: signal.Signals) -> Ends:
+    containers = {name: bench.start(script) for name, script in {**RUNNING, **ENDED}.items()}
+    for name in ENDED:
+        assert bench.engine.wait(containers[name], pace.seconds(15)).phase is Phase.EXITED
+    until(lambda: all(bench.engine.inspect(containers[name]).ran_for > 0.3 for name in RUNNING))  # the traps are set
+    dockerd.stop(how)
+    dockerd.start()
+    return {name: bench.engine.inspect(container) for name, container in containers.items()}
+
+
+def _down(bench: Bench, ends: Mapping[str, ContainerState], *, away: bool) -> set[str]:
+    return {name for name, state in ends.items() if bench.engine.took_down(state, away=away)}
+
+
+@pytest.mark.parametrize("dockerd", [(), (BRIDGE,)], ids=["no bridge", "bridge"], indirect=True)
+@pytest.mark.parametrize(
+    ("how", "down", "seen"),
+    [
+        (signal.SIGTERM, {"plain"}, {"plain", "trap 3"}),  # the engine saw how they took its TERM
+        (signal.SIGKILL, {*RUNNING}, {*RUNNING}),  # their ends were seen by the next engine, which ended them
+    ],
+)
+def test_what_ran_was_taken_down_and_what_had_finished_was_not(
+    dockerd: Dockerd, how: signal.Signals, down: set[str], seen: set[str]
+) -> None:
+    """However busy the engine has been since; and what began since is not its concern."""
+    with closing(DockerEngine(dockerd.host)) as engine:
+        bench = Bench(engine)
+        ends = _lived_through(dockerd, bench, how)
+        young = {code: bench.run(f"exit {code}").state for code in ("0", "137", "143", "255")}
+        with Noise(0, dockerd.host) as noise:
+            for _ in range(2):
+                assert _down(bench, ends, away=False) == down
+                assert _down(bench, {name: ends[name] for name in RUNNING}, away=True) == seen
+                assert _down(bench, young, away=True) == set()
+                noise.burst(2 * REMEMBERED)
+
+
+@pytest.mark.parametrize("dockerd", [("--live-restore",)], ids=["live-restore"], indirect=True)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_engine_that_keeps_its_programs_takes_none_down(dockerd: Dockerd, how: signal.Signals) -> None:
+    """What ends them later is their own affair, or somebody's who stops them."""
+    with closing(DockerEngine(dockerd.host)) as engine:
+        bench = Bench(engine)
+        ends = _lived_through(dockerd, bench, how)
+        assert {name for name, state in ends.items() if state.phase is Phase.RUNNING} == {*RUNNING}
+        for state in ends.values():
+            engine.stop(state.id, pace.seconds(10))
+        ends = {name: engine.inspect(state.id) for name, state in ends.items()}
+        assert _down(bench, ends, away=True) == set()

@@ -1,0 +1,177 @@
+"""A program that has finished is never run again: what can be had of its output has to do."""
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from orchestrator import gather, spool, tail
+from orchestrator.adapters.memory_programs import Program
+from orchestrator.cause import Cause
+from orchestrator.errors import STORAGE, InfrastructureError
+from orchestrator.ports import Stream
+from orchestrator.settings import Settings
+from orchestrator.spool import Spool
+from orchestrator.task import Task
+from statemachine import State
+from tests.support.faults import Fault, Killed, Process, When
+from tests.support.tars import out
+from tests.support.world import World
+
+PROGRAM = ("program",)
+REQUEST = {"image": "busybox", "command": ["program"], "artifacts": ["."]}
+HASTY = Settings(retry_budget=0.0, upload_budget=0.0, orphan_grace=-1.0, spool_grace=-1.0)
+FULL = OSError(errno.ENOSPC, "No space left on device")
+EVER = range(1, 100)
+AWAY = [
+    Fault(method, nth, When.BEFORE, InfrastructureError("docker", "away")) for method in ("read_log", "archive") for nth in EVER
+]
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets how large a file of the spool may become."""
+
+    def limit(size: int) -> None:
+        def write_all(file: IO[bytes], data: memoryview) -> None:
+            room = size - file.seek(0, 1)
+            file.write(data[: max(room, 0)])
+            if len(data) > room:
+                raise FULL
+
+        monkeypatch.setattr(spool, "write_all", write_all)
+        monkeypatch.setattr(tail, "write_all", write_all)
+
+    return limit
+
+
+def ended(world: World, process: Process | None = None, **request: object) -> Task:
+    """Run one task to its end."""
+    task = world.worker(process).run(world.client.submit(REQUEST | request, "t").id)
+    assert task
+    assert [*world.engine.starts.values()] == [1]
+    assert (task.attempts, task.attempt) == ((), 1)
+    assert not world.engine.containers
+    stays = task.cause is Cause.UPLOAD and task.logs is None
+    assert stays or not [path for path in world.settings.spool_dir.rglob("*") if path.is_file()]
+    return task
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "cause"),
+    [
+        (Program(stdout=b"0123456789"), State.FAILED, Cause.UPLOAD),
+        (Program(stdout=b"0123456789", exit_code=3), State.FAILED, Cause.EXIT),
+        (Program(stdout=b"0123456789", seconds=61), State.TIMED_OUT, Cause.TIMEOUT),
+    ],
+)
+def test_of_a_log_that_does_not_fit_what_does_is_stored(
+    tmp_path: Path, fits: Callable[[int], None], program: Program, status: State, cause: Cause
+) -> None:
+    """Truncated, with what became of the program first: only one that exited 0 fails for its log."""
+    fits(4)
+    world = World(tmp_path, {PROGRAM: program}, settings=HASTY)
+    task = ended(world)
+    assert (task.status, task.cause) == (status, cause)
+    assert task.exit_code == (143 if cause is Cause.TIMEOUT else program.exit_code)
+    assert "but its log could not be kept whole: spool: " in task.message
+    assert "No space left" in str(task.evidence["log_cut"])
+    assert task.logs
+    assert task.logs.stdout.truncated
+    assert world.output(task, Stream.STDOUT) == b""  # a chunk is kept whole or not at all
+
+
+def test_an_end_of_a_stream_that_does_not_fit_is_dropped(tmp_path: Path, fits: Callable[[int], None]) -> None:
+    """Where both ends are to be kept, its beginning is."""
+    fits(6)
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"0123456789")}, settings=HASTY)
+    task = ended(world, limits={"output": 8}, on_output_limit="drop_middle")
+    assert task.cause is Cause.UPLOAD
+    assert task.logs
+    assert (world.output(task, Stream.STDOUT), task.logs.stdout.dropped) == (b"0123", 6)
+
+
+def test_artifacts_that_do_not_fit_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each, and why; the task succeeds as its program did, with a whole log."""
+    keep = gather._Basket._keep
+
+    def too_small(basket: object, path: str, at: Path, content: Iterator[bytes]) -> None:
+        if path == "big":
+            at.write_bytes(b"part")
+            raise FULL
+        keep(basket, path, at, content)
+
+    monkeypatch.setattr(gather._Basket, "_keep", too_small)
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log", out=out(a=b"1", big=b"22", z=b"3"))}, settings=HASTY)
+    task = ended(world)
+    assert task.status is State.SUCCEEDED
+    assert world.output(task, Stream.STDOUT) == b"log"
+    assert task.logs
+    assert not task.logs.stdout.truncated
+    assert {each.path: b"".join(world.client.artifact("t", each.path)) for each in task.artifacts_stored} == {
+        "a": b"1",
+        "z": b"3",
+    }
+    assert [(each.path, each.why) for each in task.artifacts_refused] == [
+        ("big", "there is no room for it in the spool: No space left on device")
+    ]
+
+
+@pytest.mark.parametrize("state", ["seal", "put"])
+def test_an_engine_that_stays_away_after_the_outcome_is_stored_costs_no_run(tmp_path: Path, state: str) -> None:
+    """Of what the worker that died had read, a part is there; of /out nothing."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log", out=out(a=b"1"))}, settings=HASTY)
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("archive" if state == "seal" else "put", 1, When.BEFORE, Killed())])).run("t")
+    world.expire_leases()
+    task = world.worker(Process([*AWAY])).run("t")
+    assert task
+    assert (task.status, task.cause, task.exit_code, task.attempt) == (State.FAILED, Cause.UPLOAD, 0, 1)
+    assert task.message == "the program exited with status 0, but its log could not be kept whole: docker: away"
+    assert world.output(task, Stream.STDOUT) == b"log"
+    assert [(each.path, each.why) for each in task.artifacts_refused] == [(".", "it could not be read: docker: away")]
+    assert [*world.engine.starts.values()] == [1]
+
+
+def test_a_finished_task_of_an_engine_that_is_lost_is_not_run_on_another(tmp_path: Path) -> None:
+    """Its log is there, too, so there is none."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log")}, hosts=("a", "b"))
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("archive", 1, When.BEFORE, Killed())]), host="a").run("t")
+    world.clock.advance(world.settings.engine_patience + world.settings.lease_ttl + 1)
+    world.sweep(host="b").once(30)
+    task = world.client.get("t")
+    assert (task.status, task.cause, task.exit_code, task.attempt) == (State.FAILED, Cause.UPLOAD, 0, 1)
+    assert "its engine a has not come back" in task.message
+    assert world.engines["b"].starts == {}
+
+
+def test_a_spool_in_which_nothing_can_be_made_loses_the_log_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the program fails; what became of it is evidence."""
+
+    def broken(_: Spool) -> None:
+        raise FULL
+
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log", exit_code=3)}, settings=HASTY)
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run("t")
+    world.expire_leases()
+    monkeypatch.setattr(Spool, "open", broken)
+    task = world.worker().run("t")
+    assert task
+    assert (task.status, task.cause, task.exit_code, task.logs) == (State.FAILED, Cause.UPLOAD, 3, None)
+    assert task.message.startswith("the program exited with status 3, but its log could not be stored: spool: ")
+    assert task.evidence["cause"] == "exit"
+    assert [*world.engine.starts.values()] == [1]
+
+
+def test_object_storage_that_stays_away_costs_no_run(tmp_path: Path) -> None:
+    """Nor does it take the exit code."""
+    process = Process([Fault("put", nth, When.BEFORE, InfrastructureError(STORAGE, "away")) for nth in EVER])
+    task = ended(World(tmp_path, {PROGRAM: Program(exit_code=3)}, settings=HASTY), process)
+    assert (task.cause, task.exit_code, task.evidence["cause"]) == (Cause.UPLOAD, 3, "exit")

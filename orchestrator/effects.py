@@ -1,6 +1,5 @@
 """The units of work on the container: start, wait, retry, and the release at the end. All may be repeated."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Pha
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name
-from orchestrator.spool import SPOOL, spooling
+from orchestrator.spool import SPOOL, discard, spooling
 from orchestrator.verdict import lost, verdict
 
 _SETTLE = 5.0
@@ -133,7 +132,7 @@ class Effects:
         if run.task.cause is Cause.UPLOAD:
             logger.warning("its log is left in {}", self.spool_dir() / name)
         else:
-            shutil.rmtree(self.spool_dir() / name, ignore_errors=True)
+            discard(self.spool_dir() / name)
         return True
 
     def end(self, run: Run, cause: Cause) -> None:

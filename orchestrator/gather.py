@@ -8,8 +8,9 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from orchestrator import kinds
+from orchestrator import kinds, private
 from orchestrator.artifact import WHOLE, Refusal
+from orchestrator.tail import write_all
 from orchestrator.tar import FILE, FOLDER, BadArchive, Member, Tar
 
 ROOT = "out"
@@ -57,7 +58,7 @@ def gather(chunks: Iterator[bytes], wanted: Sequence[str], bounds: Bounds, folde
     stays. Raises OSError when the disk is full, and whatever ``chunks`` raises.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    private.make(folder)
     basket = _Basket(tuple(wanted), bounds, folder)
     try:
         tar = Tar(_bounded(chunks, bounds))
@@ -151,12 +152,13 @@ class _Basket:
 
     def _keep(self, path: str, content: Iterator[bytes]) -> None:
         """Under a number, for a name in the spool could be in the way of others."""
-        at, digest = self._folder / str(len(self._files)), hashlib.sha256()
-        with at.open("wb") as file:
+        name, digest = str(len(self._files)), hashlib.sha256()
+        with private.opened(self._folder, name, "wb") as file:
             for data in content:
-                file.write(data)
+                write_all(file, memoryview(data))
                 digest.update(data)
-        self._files[path] = File(path, at, at.stat().st_size, digest.hexdigest())
+            size = file.tell()
+        self._files[path] = File(path, self._folder / name, size, digest.hexdigest())
         self._bytes += self._files[path].bytes
 
 

@@ -1,7 +1,6 @@
 """Looks in both directions for what is lost or left behind, and mends it: every worker does, for one engine one at a time."""
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
@@ -19,6 +18,7 @@ from orchestrator.ports import Engine, EventBus, Head, Mutex, Queue, TaskStore
 from orchestrator.records import Document
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named
+from orchestrator.spool import discard, folders
 from orchestrator.task import readable
 from statemachine import TERMINAL
 
@@ -149,8 +149,8 @@ class Sweep:
 
     def _spools(self) -> Iterator[Action]:
         """Folders are named as their containers are."""
-        folders = [*self.spool_dir.iterdir()] if self.spool_dir.is_dir() else []
-        old = [(folder, *owner) for folder in folders if (owner := named(folder.name)) and _age(folder) > self.graces.orphan]
+        found = folders(self.spool_dir)
+        old = [(folder, *owner) for folder in found if (owner := named(folder.name)) and _age(folder) > self.graces.orphan]
         standing = self.store.standing({task_id for _, task_id, _ in old})
         for folder, task_id, attempt in old:
             document = standing.get(task_id)
@@ -181,7 +181,7 @@ class Sweep:
                 case Kind.REMOVE:
                     self.engine.remove(action.subject, self.deployment)
                 case Kind.DISCARD:
-                    shutil.rmtree(self.spool_dir / action.subject, ignore_errors=True)
+                    discard(self.spool_dir / action.subject)
 
     def _take_over(self, task_id: str) -> None:
         """Claimed as a task of its engine, which is given up with the attempt: the next one is made here."""
@@ -202,7 +202,7 @@ class Sweep:
             name = container_name(task.id, max(task.attempt, 1))
             self.engine.remove(name, self.deployment)
             if task.cause is not Cause.UPLOAD:
-                shutil.rmtree(self.spool_dir / name, ignore_errors=True)
+                discard(self.spool_dir / name)
         self.store.settle(task_id, task.seq if task else 0)
 
 

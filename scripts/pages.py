@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from attrs import Attribute
+from attrs import Attribute, Factory
 
 from orchestrator.cause import EXPLANATIONS
 from orchestrator.schema import task_schema
@@ -65,6 +65,8 @@ def _help(option: "Attribute[object]") -> str:
 def _default(option: "Attribute[object]") -> str:
     """The default as people write it: the shortest text that is read as the same value."""
     value = option.default
+    if isinstance(value, Factory):  # type: ignore[arg-type]
+        return ""  # the help says what it depends on
     if isinstance(value, tuple):
         return " ".join(value)
     if isinstance(value, bool):

@@ -5,12 +5,14 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
 from redis import RedisError
 from rq import Worker
 
+from orchestrator import private
 from orchestrator.adapters.clients import redis_client
 from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
@@ -69,8 +71,18 @@ def _variables(data: Path, servers: Mapping[str, str], concurrency: int | None) 
     """What clients and the worker have to know: each setting that was given, and where the servers are."""
     names = [variable(option) for option in options() if variable(option) != "WORKER_NAME"]
     given = {name: value for name in names if (value := os.environ.get(name))}
-    ours = {"SPOOL_DIR": str(data.absolute() / _WORKER / "spool")}
+    ours = {} if "SPOOL_DIR" in given else _spool(data.absolute() / _WORKER / "spool")
     return {**ours, **given, **servers, **({"CONCURRENCY": str(concurrency)} if concurrency else {})}
+
+
+def _spool(folder: Path) -> dict[str, str]:
+    """Beside the other data, unless another user could change it there, as in the home of who calls sudo: then its default."""
+    try:
+        with suppress(FileNotFoundError), private.held(folder.parent):
+            pass
+    except private.Unsafe:
+        return {}
+    return {"SPOOL_DIR": str(folder)}
 
 
 def _worker(variables: Mapping[str, str]) -> Server:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -136,10 +137,7 @@ class Spool:
         """Close the files and note their sums beside them, so that another process can go on from here. Raises OSError."""
         self.close()
         sums = {stream: self._sum(stream, complete=complete and stream not in self._doubted) for stream in Stream}
-        noted = json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()})
-        with private.opened(self._folder, _DRAFT, "wb") as draft:
-            write_all(draft, memoryview(noted.encode()))
-        private.replaced(self._folder, _MANIFEST, _DRAFT)
+        _note(self._folder, sums)
         return sums
 
     def _sum(self, stream: Stream, *, complete: bool) -> Sealed:
@@ -171,6 +169,13 @@ def sealed(folder: Path) -> dict[Stream, Sealed] | None:
     return sums if intact else None
 
 
+def reseal(folder: Path) -> dict[Stream, Sealed]:
+    """Note the sums of the files as they are now, which is not as they were written. Raises OSError."""
+    sums = {stream: Sealed(_size(folder, stream), _digest(folder, stream), 0, complete=False) for stream in Stream}
+    _note(folder, sums)
+    return sums
+
+
 def salvage(folder: Path) -> Iterator[Chunk]:
     """The bytes that a process which died left in ``folder``, sealed or not."""
     for stream in Stream:
@@ -198,6 +203,18 @@ def spooling() -> Iterator[None]:
         yield
     except OSError as error:
         raise InfrastructureError(SPOOL, str(error)) from error
+
+
+def _note(folder: Path, sums: Mapping[Stream, Sealed]) -> None:
+    noted = json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()})
+    with private.opened(folder, _DRAFT, "wb") as draft:
+        write_all(draft, memoryview(noted.encode()))
+    private.replaced(folder, _MANIFEST, _DRAFT)
+
+
+def _size(folder: Path, name: str) -> int:
+    with private.opened(folder, name, "rb") as file:
+        return os.fstat(file.fileno()).st_size
 
 
 def _digest(folder: Path, name: str) -> str:

@@ -96,7 +96,10 @@ class Settings:
     drain_timeout: float = _setting(
         3600.0, text.SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
     )
-    health_port: int = _setting(0, text.port, "port for /healthz and /readyz on all addresses; 0: none")
+    health_host: str = _setting(
+        "127.0.0.1", text.word, "address that /healthz and /readyz are answered on; 0.0.0.0: all, as for a probe from outside"
+    )
+    health_port: int = _setting(0, text.port, "port for /healthz and /readyz; 0: none")
     retry_budget: float = _setting(
         60.0, text.SECONDS, "seconds of retrying a service that is away before the attempt is given up"
     )

@@ -31,8 +31,15 @@ def health_command() -> None:
 
 def _questions(settings: Settings) -> dict[str, Callable[[], None]]:
     if settings.health_port:
-        return {"the worker": lambda: _ask(f"http://127.0.0.1:{settings.health_port}/healthz")}
+        return {"the worker": lambda: _ask(f"http://{_reached(settings.health_host)}:{settings.health_port}/healthz")}
     return {"MongoDB": lambda: mongo.ping(settings, _SECONDS), "Redis": lambda: redis.ping(settings, _SECONDS)}
+
+
+def _reached(host: str) -> str:
+    """An address that reaches what listens on this one."""
+    if host == "0.0.0.0":  # noqa: S104  what is asked is loopback
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def _ask(url: str) -> None:

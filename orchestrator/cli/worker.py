@@ -10,6 +10,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from orchestrator import health, logs, private, tasks
 from orchestrator.cli.environment import environment
 from orchestrator.cli.place import place
+from orchestrator.engine_watch import EngineWatch
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.health import Health
 from orchestrator.keeper import Keeper
@@ -72,11 +73,15 @@ def _work(services: Services) -> bool:
     keeper = Keeper(services, lambda: worker.stopping)
     keeper.start()
 
+    watch = EngineWatch(services.engine.host)
+
     def state() -> Health:
-        return Health(worker.alive and leases.alive and keeper.alive, worker.stopping, leases.count)
+        lives = worker.alive and leases.alive and keeper.alive
+        return Health(lives, worker.stopping, leases.count, watch.answers)
 
     if settings.health_port:
-        health.serve(settings.health_port, state)
+        watch.start()
+        health.serve(settings.health_port, state, settings.health_host)
     return worker.run()
 
 

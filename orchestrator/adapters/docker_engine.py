@@ -169,6 +169,8 @@ class DockerEngine:
         return labelled + [owned for owned in self._groups.owned(deployment) if owned.name not in known]
 
     def _make_with_folders(self, plan: ContainerPlan) -> Created:
+        """The engine adds the image's labels unless they are given: they are blank, for whatever heeds labels on the host."""
+        plan = evolve(plan, labels={**dict.fromkeys(self._images.labels(plan.image), ""), **plan.labels})
         volumes = self._images.volumes(plan.image)
         docker_files.fill(self._client, plan, volumes)
         docker_out.hold(self._client, plan, volumes)

@@ -20,6 +20,7 @@ class Images:
         self._client = client
         self._stall = stall
         self._volumes: dict[str, tuple[str, ...]] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}
 
     def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help.
@@ -30,6 +31,7 @@ class Images:
             if policy is PullPolicy.NEVER:
                 raise ImageUnavailable(f"image {image!r} is not there, and the pull policy is never")
             self._volumes.pop(image, None)
+            self._labels.pop(image, None)
             self._pull(image, go_on)
 
     def volumes(self, image: str) -> tuple[str, ...]:
@@ -38,13 +40,20 @@ class Images:
             self._present(image)
         return self._volumes.get(image, ())
 
+    def labels(self, image: str) -> tuple[str, ...]:
+        """The names of the labels that the image gives its containers; none when the image is not there."""
+        if image not in self._labels:
+            self._present(image)
+        return self._labels.get(image, ())
+
     def _present(self, image: str) -> bool:
         try:
             with translated():
                 reading = self._client.api.inspect_image(image)  # type: ignore[no-untyped-call]
         except (ImageUnavailable, ContainerMissing):
             return False
-        self._volumes[image] = tuple((reading.get("Config") or {}).get("Volumes") or ())
+        config = reading.get("Config") or {}
+        self._volumes[image], self._labels[image] = tuple(config.get("Volumes") or ()), tuple(config.get("Labels") or ())
         return True
 
     def _pull(self, image: str, go_on: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from redis import RedisError
 from orchestrator.cli.checks import mongo, redis
 from orchestrator.cli.checks.finding import reason
 from orchestrator.cli.environment import environment
+from orchestrator.cli.terminal import say
 from orchestrator.settings import Settings
 
 _SECONDS = 2.0
@@ -53,9 +54,9 @@ def _answers(name: str, ask: Callable[[], None]) -> bool:
         ask()
     except urllib.error.HTTPError as error:
         with error:
-            click.echo(f"{name} does not live: {error.read().decode(errors='replace')}", err=True)
+            say(f"{name} does not live: {error.read().decode(errors='replace')}", err=True)
         return False
     except _AWAY as error:
-        click.echo(f"{name} does not answer: {reason(error)}", err=True)
+        say(f"{name} does not answer: {reason(error)}", err=True)
         return False
     return True

@@ -18,6 +18,7 @@ from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.place import place
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
+from orchestrator.cli.terminal import say
 from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
@@ -107,7 +108,7 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
         worker.start()
         worker.await_ready(PATIENCE)
         for line in _greeting(data, Settings.load(variables), processes):
-            click.echo(line)
+            say(line)
         inbox = Inbox()
         while not (gone := [name for name, process in processes.items() if process.pid is None]):
             if inbox.next() in STOP:
@@ -120,7 +121,7 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
 
 def _drain(worker: Process, inbox: Inbox) -> int:
     """Let what runs end; asked again, have the worker hand it over to the next one."""
-    click.echo("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them to the next start.")
+    say("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them to the next start.")
     worker.ask_to_stop()
     asked_at = time.monotonic()
     while worker.pid is not None:
@@ -153,6 +154,6 @@ def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process]) 
 def _mourn(name: str, data: Path) -> None:
     log = data / f"{name}.log"
     lines = log.read_text(errors="replace").splitlines()[-_SHOWN:]
-    click.echo(f"{name} ended by itself, so everything stops. The end of {log}:", err=True)
+    say(f"{name} ended by itself, so everything stops. The end of {log}:", err=True)
     for line in lines:
-        click.echo(f"  {line}", err=True)
+        say(f"  {line}", err=True)

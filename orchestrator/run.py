@@ -29,7 +29,7 @@ class Run:
     when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
     output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
-    attempt; ``gathered`` what it left in /out, once that is in the spool.
+    attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
     """
 
     task: Task
@@ -54,6 +54,7 @@ class Run:
     out_of_cpu: bool = False
     signalled: bool = False
     broken: str = ""
+    pulled: float = 0.0
     gathered: Gathered | None = None
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)

@@ -72,6 +72,14 @@ class Settings:
         "orchestrator/spool in $XDG_STATE_HOME or ~/.local/state for others",
     )
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, text.policy, "when to pull images: missing, always or never")
+    pull_timeout: float = _setting(300.0, text.SECONDS, "seconds that a task may pull its image, however often it is tried")
+    pull_max: int = _setting(10 << 30, text.SIZE, "most bytes of layers that the pull of an image may transfer")
+    registries_allowed: tuple[str, ...] = _setting(
+        (),
+        text.words,
+        "patterns of registries that may be asked for images, host[:port], such as docker.io *.example:5000; empty: any but "
+        "those with loopback, link-local or metadata addresses",
+    )
     images_allowed: tuple[str, ...] = _setting(
         (), text.words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
     )

@@ -26,6 +26,7 @@ from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
 from orchestrator.adapters.docker_plan import container_config, files_name, log_keeps
+from orchestrator.adapters.docker_registry import PullRules
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import DEPLOYMENT
@@ -46,16 +47,21 @@ from orchestrator.ports import (
 _PAUSE = 0.1
 
 
+_ANY_PULL = PullRules()
+
+
 class DockerEngine:
     """Implements ports.Engine. Connects when first used; one is shared by all threads, but not over a fork.
 
     ``timeout`` in seconds is how long the engine may be silent during a call, ``pull_stall`` during a pull.
     """
 
-    def __init__(self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0) -> None:
+    def __init__(
+        self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0, pull_rules: PullRules = _ANY_PULL
+    ) -> None:
         self._clock = EngineClock(lambda: datetime.fromisoformat(self._info()["SystemTime"]))
         self._client = DockerClient(base_url, timeout, self._clock.heard)
-        self._images = Images(self._client, pull_stall)
+        self._images = Images(self._client, pull_stall, pull_rules)
         self._groups = Groups(self._client, Cgroups())
         self._timeout = timeout
         self._identity = ""

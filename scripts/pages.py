@@ -23,9 +23,7 @@ def settings_page() -> str:
 def environment_example() -> str:
     """All variables, commented out, with their defaults."""
     lines = [f"# {_help(option)}\n#{variable(option)}={_default(option)}\n" for option in options()]
-    return "# Every setting with its default. Copy this file to .env and take the # from what you change.\n\n" + "\n".join(
-        lines
-    )
+    return f"{_EXAMPLE}{chr(10).join(lines)}{_COMPOSE}"
 
 
 def causes_page() -> str:
@@ -88,6 +86,15 @@ def _reads_as(option: "Attribute[object]", text: str) -> bool:
         return False
 
 
+_EXAMPLE = """\
+# Every setting with its default. Copy this file to .env and take the # from what you change.
+
+"""
+_COMPOSE = """
+# Passwords of the servers in compose.yaml, which wants these and MINIO_SECRET_KEY: letters and digits
+# REDIS_PASSWORD=
+# MONGO_PASSWORD=
+"""
 _SETTINGS = """\
 # Settings
 

@@ -22,9 +22,9 @@ RUN /opt/build/bin/pip --python /opt/build wheel --quiet --no-deps --no-index --
 
 FROM ${BASE} AS worker
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin worker \
-    && install -d -o worker /var/tmp/orchestrator
+    && install -d /var/lib/orchestrator && install -d -o worker -m 0700 /var/lib/orchestrator/worker
 COPY --from=build /opt/orchestrator /opt/orchestrator
-ENV PATH=/opt/orchestrator/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/orchestrator/bin:$PATH PYTHONUNBUFFERED=1 XDG_STATE_HOME=/var/lib/orchestrator/worker
 USER worker
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "orchestrator", "health"]

@@ -179,6 +179,16 @@ class Admission:
             self._closed = True
             self._changed.notify_all()
 
+    def pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the worker is to stop."""
+        return self._closed
+
     def take(self, key: str, share: Share) -> None:
         """Count what is there already of a task: its program, or what is left of it. Raises InfrastructureError."""
         with self._changed:

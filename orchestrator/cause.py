@@ -27,7 +27,7 @@ EXPLANATIONS: dict[Cause, str] = {
     Cause.TIMEOUT: "its wall time or CPU time was used up; the program was ended, unless it had ended by then (timed_out)",
     Cause.CANCELLED: "somebody asked for the task to be ended",
     Cause.INVALID: "the task document breaks its contract; nothing was started",
-    Cause.IMAGE: "the image cannot be had",
+    Cause.IMAGE: "the image cannot be had: none there, a registry that refuses or may not be asked, a pull past its bounds",
     Cause.CONTAINER_LOST: "the container was removed by somebody else",
     Cause.UPLOAD: "the log could not be stored; or not all of it, of a program that exited with 0",
     Cause.INFRASTRUCTURE: "a service the worker needs did not do its part, past the budget for retries",

@@ -108,11 +108,14 @@ class Client:
         return self.get(task_id)
 
     def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:
-        """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not."""
-        task = self.get(task_id)
+        """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not.
+
+        A stream may be named by text, too: "stdout" or "stderr"; anything else raises ValueError.
+        """
+        task, stream = self.get(task_id), Stream(stream)
         if task.logs is None:
             raise UnknownTask(f"task {task_id!r} has no stored log")
-        return self.services.logs.get((task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)
+        return self._object(task, (task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)
 
     def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
         """The files that are kept of an ended task's /out. Raises UnknownTask."""
@@ -120,7 +123,15 @@ class Client:
 
     def artifact(self, task_id: str, path: str) -> Iterator[bytes]:
         """The bytes of one of them, by its path below /out. Raises UnknownTask when none of this name is kept."""
-        for artifact in self.artifacts(task_id):
+        task = self.get(task_id)
+        for artifact in task.artifacts_stored:
             if artifact.path == path:
-                return self.services.logs.get(artifact.key)
+                return self._object(task, artifact.key)
         raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")
+
+    def _object(self, task: Task, key: str) -> Iterator[bytes]:
+        """The object, if it is the task's own. Whoever may write to a document could name any other's in it."""
+        owner, *rest = key.split("/")
+        if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
+            raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")
+        return self.services.logs.get(key)

@@ -11,15 +11,15 @@ from attrs import asdict, evolve, frozen
 from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import ContainerMissing, InfrastructureError, Interrupted
+from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, Interrupted
 from orchestrator.labels import ENGINE, WORKER
 from orchestrator.logs import logger
 from orchestrator.own import adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
-from orchestrator.run import Run, container_name, discard, spool_folder
-from orchestrator.spool import SPOOL, spooling
+from orchestrator.run import Run, container_name, spool_folder
+from orchestrator.spool import SPOOL, discard, spooling
 from orchestrator.verdict import lost, verdict
 
 _SETTLE = 5.0
@@ -46,6 +46,7 @@ class Effects:
     deployment: Callable[[], str]
     begin: Callable[[str, str, str], None]
     runtime: str = ""
+    pull_timeout: float = 300.0
 
     def begun(self, run: Run) -> bool:
         """Whether the program of a queued task was started, by a worker that died before it could say so."""
@@ -61,7 +62,7 @@ class Effects:
         run.check_engine(self.engine.identity())
         self._clear_the_way(run)
         expect_there(self.engine, self.deployment(), run)
-        self.engine.pull(request.image, self.pull_policy, run.check_wanted)
+        self._pull(run, request.image)
         created = self._create(run, request)
         run.container = created.id
         if created.adopted:
@@ -78,6 +79,25 @@ class Effects:
         except InfrastructureError:
             clear_namesake(self.engine, self.deployment(), run)
             raise
+
+    def _pull(self, run: Run, image: str) -> None:
+        """Pull within a time of its own, all tries of this worker together: a task that pulls holds a slot."""
+        begun = time.monotonic()
+
+        def go_on() -> None:
+            run.check_wanted()
+            self._check_time(image, run.pulled + time.monotonic() - begun)
+
+        try:
+            self.engine.pull(image, self.pull_policy, go_on)
+        except InfrastructureError as error:
+            run.pulled += time.monotonic() - begun
+            self._check_time(image, run.pulled, f"; the last try: {error}")
+            raise
+
+    def _check_time(self, image: str, seconds: float, more: str = "") -> None:
+        if seconds >= self.pull_timeout:
+            raise ImageUnavailable(f"image {image!r} cannot be pulled: it was not there after {self.pull_timeout:g} s{more}")
 
     def _clear_the_way(self, run: Run) -> None:
         """No earlier attempt may run beside this one, whatever its release left behind."""

@@ -47,6 +47,13 @@ class InfrastructureError(OrchestratorError):
         self.service = service
 
 
+class BytesChanged(InfrastructureError):
+    """A file in the spool is not what was hashed, so it is not stored. The call may be made again once it is written again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("spool", f"{name} has changed on the disk since it was written")
+
+
 class OutputLost(OrchestratorError):
     """The output was read to its end, but of these streams some may be missing, for good. The same call gives no more."""
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from orchestrator import kinds
+from orchestrator import kinds, private
 from orchestrator.artifact import WHOLE, Refusal
+from orchestrator.tail import write_all
 from orchestrator.tar import FILE, FOLDER, BadArchive, Member, Tar
 
 ROOT = "out"
@@ -58,7 +59,7 @@ def gather(chunks: Iterator[bytes], wanted: Sequence[str], bounds: Bounds, folde
     ``chunks`` raises.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    private.make(folder)
     basket = _Basket(tuple(wanted), bounds, folder, tight)
     try:
         tar = Tar(_bounded(chunks, bounds))
@@ -155,23 +156,24 @@ class _Basket:
             self._unnamed += 1
 
     def _try(self, path: str, content: Iterator[bytes]) -> None:
-        at = self._folder / str(len(self._files))
+        name = str(len(self._files))
         try:
-            self._keep(path, at, content)
+            self._keep(path, name, content)
         except OSError as error:
             if not self._tight:
                 raise
-            at.unlink(missing_ok=True)
+            (self._folder / name).unlink(missing_ok=True)
             self._refuse(path, f"there is no room for it in the spool: {error.strerror}")
 
-    def _keep(self, path: str, at: Path, content: Iterator[bytes]) -> None:
+    def _keep(self, path: str, name: str, content: Iterator[bytes]) -> None:
         """Under a number, for a name in the spool could be in the way of others."""
         digest = hashlib.sha256()
-        with at.open("wb") as file:
+        with private.opened(self._folder, name, "wb") as file:
             for data in content:
-                file.write(data)
+                write_all(file, memoryview(data))
                 digest.update(data)
-        self._files[path] = File(path, at, at.stat().st_size, digest.hexdigest())
+            size = file.tell()
+        self._files[path] = File(path, self._folder / name, size, digest.hexdigest())
         self._bytes += self._files[path].bytes
 
 

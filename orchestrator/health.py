@@ -1,34 +1,49 @@
 """Tells over HTTP whether the worker lives (/healthz) and whether it takes tasks (/readyz)."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from attrs import asdict, frozen
 
-_IDLE = 5.0
-"""Seconds after which a connection that asks nothing is closed: each has a thread and a file of the worker's."""
+_DEADLINE = 5.0
+"""Seconds in which a request has to be made and answered: each connection has a thread and a file of the worker's."""
+_CONNECTIONS = 16
+"""Connections at once; what comes on top is closed."""
+_NO_DESCRIPTOR = 0.2
+"""Seconds until the next try where a connection could not be accepted."""
 
 
 @frozen
 class Health:
-    """``alive``: its loop turns, its leases are renewed, it sweeps. ``draining``: it takes no more. ``tasks``: its tasks."""
+    """What a probe is told.
+
+    ``alive``: its loop turns, its leases are renewed, it sweeps. ``draining``: it takes no more. ``tasks``: how many it holds.
+    ``engine``: the Docker engine answers.
+    """
 
     alive: bool
     draining: bool
     tasks: int
+    engine: bool = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can take a task."""
+        return self.alive and self.engine and not self.draining
 
 
-def serve(port: int, health: Callable[[], Health]) -> ThreadingHTTPServer:
-    """Answer on all addresses, in a daemon thread, with 200 or 503 and the facts as JSON. Port 0 takes a free one."""
+def serve(port: int, health: Callable[[], Health], host: str = "127.0.0.1") -> ThreadingHTTPServer:
+    """Answer in daemon threads, with 200 or 503 and the facts as JSON. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = _IDLE
-
         def do_GET(self) -> None:
             now = health()
-            good = {"/healthz": now.alive, "/readyz": now.alive and not now.draining}.get(self.path)
+            good = {"/healthz": now.alive, "/readyz": now.ready}.get(self.path)
             body = json.dumps(asdict(now)).encode()
             self.send_response(404 if good is None else 200 if good else 503)
             self.send_header("Content-Type", "application/json")
@@ -39,7 +54,57 @@ def serve(port: int, health: Callable[[], Health]) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Probes come every few seconds and are nothing to tell."""
 
-    server = ThreadingHTTPServer(("", port), Handler)  # the probe comes from outside the container
-    server.daemon_threads = True
+    server = _Server((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
+
+
+class _Server(ThreadingHTTPServer):
+    """Has a bounded number of connections, each for a bounded time."""
+
+    daemon_threads = True
+    request_queue_size = _CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; where there is no descriptor for it, not again at once, for it stays at the door."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_NO_DESCRIPTOR)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, if there is one to be had."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer before the deadline: after it the connection is cut, however busy it is."""
+        cut = threading.Timer(_DEADLINE, _cut, (request,))
+        cut.daemon = True
+        try:
+            cut.start()
+            super().process_request_thread(request, client_address)
+        finally:
+            cut.cancel()
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A probe that went away is nothing to tell."""
+
+
+def _cut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it is closed already

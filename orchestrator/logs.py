@@ -36,7 +36,7 @@ _CHATTY = {
     "urllib3": logging.ERROR,  # it warns of each retry; the caller tells of the last
 }
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SHORTEST_SECRET = 4
 
 
@@ -80,7 +80,8 @@ def _line_for_people(*, colour: bool) -> "Callable[[Record], str]":
         extra = "".join(f" {key}={value}" for key, value in record["extra"].items())
         words = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], f"{record['message']}{extra}")
         line = f"{record['time']:HH:mm:ss.SSS} {tint}{record['level'].name:<8}{plain}{words}"
-        return line + "".join(f"\n{row}" for row in _trace(record).splitlines())
+        rows = (_CONTROL.sub(lambda match: ascii(match[0])[1:-1], row) for row in _trace(record).splitlines())
+        return line + "".join(f"\n{row}" for row in rows)
 
     return format_line
 

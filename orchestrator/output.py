@@ -8,13 +8,13 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.artifact import Artifact
-from orchestrator.errors import STORAGE, ContainerMissing, InfrastructureError, Interrupted
+from orchestrator.errors import STORAGE, BytesChanged, ContainerMissing, InfrastructureError, Interrupted
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
 from orchestrator.request import Rules
 from orchestrator.run import Run
-from orchestrator.spool import Sealed, salvage, sealed, spooling
+from orchestrator.spool import Sealed, reseal, salvage, sealed, spooling
 
 _KEY_DIGITS = 16
 _ARTIFACTS = "artifacts"
@@ -43,10 +43,14 @@ class Output:
 
     def upload(self, run: Run) -> Fields:
         """Put both log objects and the artifacts; check that they arrived whole. Raises InfrastructureError when not."""
-        sums = run.sealed or sealed(run.folder(self.spool_dir())) or self._seal(run)
+        sums = run.sealed or sealed(run.folder(self.spool_dir())) or self._seal_again(run)
         stdout, stderr = (self._put(run, stream, sums[stream]) for stream in Stream)
-        gathered = run.gathered or self._gather(run)
-        kept = tuple(self._put_artifact(run, file) for file in gathered.files)
+        gathered = run.gathered = run.gathered or self._gather(run)
+        try:
+            kept = tuple(self._put_artifact(run, file) for file in gathered.files)
+        except BytesChanged:
+            run.gathered = None
+            raise
         return {
             "logs": Logs(self.logs.bucket, stdout, stderr),
             "artifacts_stored": kept,
@@ -102,6 +106,20 @@ class Output:
         with spooling():
             return spool.seal(complete=run.complete, tight=True)
 
+    def _seal_again(self, run: Run) -> dict[Stream, Sealed]:
+        """What was sealed is not there, or not as it was: take it from the engine's log.
+
+        Where this process wrote it and the container has gone since, the file is all there is; it counts as truncated.
+        """
+        if run.spool is not None:
+            run.spool, run.complete = None, False
+            try:
+                self.engine.inspect(self.container(run))
+            except ContainerMissing:
+                with spooling():
+                    return reseal(run.folder(self.spool_dir()))
+        return self._seal(run)
+
     def _left_behind(self, run: Run) -> Iterator[Chunk]:
         """What the longest spool of this attempt holds: the container is gone, and whoever read it may have died."""
         siblings = run.folder(self.spool_dir()).parent.iterdir()
@@ -136,7 +154,8 @@ class Output:
         return Artifact(file.path, key, file.bytes, file.sha256)
 
     def _put_whole(self, key: str, path: Path, size: int, sha256: str) -> None:
-        self.logs.put(key, path, sha256)
+        with spooling():
+            self.logs.put(key, path, sha256)
         if self.logs.stat(key) != (size, sha256):
             raise InfrastructureError(STORAGE, f"object {key} is not what was put")
 

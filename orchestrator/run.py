@@ -1,10 +1,8 @@
 """The subject that the lifecycle moves: one claimed task and what belongs to it in this process."""
 
-import shutil
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
@@ -32,8 +30,9 @@ class Run:
     when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
     output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
-    attempt; ``gathered`` what it left in /out, once that is in the spool. ``sealed`` are the sums of the spool where they were
-    not noted in it, for want of room; ``cut`` says why the log cannot be had whole.
+    attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
+    ``sealed`` are the sums of the spool where they were not noted in it, for want of room; ``cut`` says why the log cannot be
+    had whole.
     """
 
     task: Task
@@ -58,6 +57,7 @@ class Run:
     out_of_cpu: bool = False
     signalled: bool = False
     broken: str = ""
+    pulled: float = 0.0
     gathered: Gathered | None = None
     sealed: Mapping[Stream, Sealed] | None = None
     cut: str = ""
@@ -171,13 +171,6 @@ def container_name(task_id: str, attempt: int) -> str:
 def spool_folder(spool_dir: Path, name: str, nonce: str | None) -> Path:
     """Where what is spooled of a container is; each holder of the task has a folder in it."""
     return spool_dir / name / (nonce or "")
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder of the spool, and the one above it if that was all of it. Never raises."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        folder.parent.rmdir()
 
 
 def named(name: str) -> tuple[str, int] | None:

@@ -101,18 +101,30 @@ class Runner:
         ``engine`` is the one that the task is bound to, when that is not this worker's own: then a new attempt is made here.
         """
         with logger.contextualize(task=task_id):
-            engine = engine or self.patience.forever(self.effects.engine.identity)
             try:
-                with self.leases.hold(task_id, engine) as held:
-                    if held is None:
-                        logger.info("nothing to do: the task is unknown, finished or in other hands")
-                        return None
-                    return self._drive(self._run(held))
+                return self._run_on(task_id, engine or Patience(self.admission.pause).forever(self._engine_here))
             except Postponed as error:
                 logger.info("let go: {}", error)
                 return None
-            except InvalidTask as refusal:
-                return self._condemn(task_id, engine, refusal)
+
+    def _run_on(self, task_id: str, engine: str) -> Task | None:
+        try:
+            with self.leases.hold(task_id, engine) as held:
+                if held is None:
+                    logger.info("nothing to do: the task is unknown, finished or in other hands")
+                    return None
+                return self._drive(self._run(held))
+        except InvalidTask as refusal:
+            return self._condemn(task_id, engine, refusal)
+
+    def _engine_here(self) -> str:
+        """The engine's id. Raises InfrastructureError, or Postponed once the worker is to stop."""
+        try:
+            return self.effects.engine.identity()
+        except InfrastructureError as error:
+            if self.admission.closed:
+                raise Postponed(f"the worker is to stop, and its engine is away: {error}") from None
+            raise
 
     def _condemn(self, task_id: str, engine: str, refusal: InvalidTask) -> Task | None:
         """End a task that can be neither read nor moved; again when somebody else, who found the same, held it as it was."""

@@ -57,6 +57,7 @@ class Services:
             deployment=lambda: self.deployment,
             begin=leases.begin,
             runtime=settings.runtime,
+            pull_timeout=settings.pull_timeout,
         )
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)
         ledger = Ledger(self.store, self.events, now, self.patience, lambda: self.deployment)

@@ -3,11 +3,12 @@
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import cattrs
-from attrs import Attribute, field, fields, frozen
+from attrs import Attribute, Factory, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
 from orchestrator import setting_text as text
@@ -17,13 +18,22 @@ from orchestrator.quantity import parse_duration, parse_size
 from orchestrator.request import Limits, Rules
 
 T = TypeVar("T")
-_SPOOL = Path("/var/tmp/orchestrator/spool")  # noqa: S108  made with mode 0700; /tmp would be emptied at boot
 
 
 def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool = False) -> T:
     """One setting: the environment variable is the field's name in capitals."""
     metadata = {"parse": parse, "help": help_, "secret": secret}
     return field(default=default, repr=not secret, kw_only=True, metadata=metadata)
+
+
+def _spool() -> Path:
+    """Where no other user may write, and what is there survives a restart."""
+    state = Path("/var/lib")
+    if os.geteuid() != 0:
+        given = Path(os.environ.get("XDG_STATE_HOME", ""))
+        with suppress(RuntimeError):  # a user without a home
+            state = given if given.is_absolute() else Path("~/.local/state").expanduser()
+    return state / "orchestrator" / "spool"
 
 
 @frozen
@@ -55,8 +65,21 @@ class Settings:
     memory_budget: int = _setting(
         0, text.BUDGET, "memory that the tasks of a worker may be granted together; 0: all of the engine's host"
     )
-    spool_dir: Path = _setting(_SPOOL, Path, "folder for output until it is uploaded")
+    spool_dir: Path = _setting(
+        Factory(_spool),
+        Path,
+        "folder for output until it is uploaded, of the worker's user alone; unset: /var/lib/orchestrator/spool for root, "
+        "orchestrator/spool in $XDG_STATE_HOME or ~/.local/state for others",
+    )
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, text.policy, "when to pull images: missing, always or never")
+    pull_timeout: float = _setting(300.0, text.SECONDS, "seconds that a task may pull its image, however often it is tried")
+    pull_max: int = _setting(10 << 30, text.SIZE, "most bytes of layers that the pull of an image may transfer")
+    registries_allowed: tuple[str, ...] = _setting(
+        (),
+        text.words,
+        "patterns of registries that may be asked for images, host[:port], such as docker.io *.example:5000; empty: any but "
+        "those with loopback, link-local or metadata addresses",
+    )
     images_allowed: tuple[str, ...] = _setting(
         (), text.words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
     )
@@ -84,7 +107,10 @@ class Settings:
     drain_timeout: float = _setting(
         3600.0, text.SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
     )
-    health_port: int = _setting(0, text.port, "port for /healthz and /readyz on all addresses; 0: none")
+    health_host: str = _setting(
+        "127.0.0.1", text.word, "address that /healthz and /readyz are answered on; 0.0.0.0: all, as for a probe from outside"
+    )
+    health_port: int = _setting(0, text.port, "port for /healthz and /readyz; 0: none")
     retry_budget: float = _setting(
         60.0, text.SECONDS, "seconds of retrying a service that is away before the attempt is given up"
     )

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import asdict, frozen
 
+from orchestrator import private
 from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Stream
 from orchestrator.tail import Tail, marker, write_all
@@ -17,6 +20,7 @@ from orchestrator.tail import Tail, marker, write_all
 SPOOL = "spool"
 """The service that a local disk is, in errors."""
 _MANIFEST = "sealed.json"
+_DRAFT = f"{_MANIFEST}.new"
 _BLOCK = 1 << 16
 
 
@@ -49,7 +53,7 @@ class Spool:
         self._folder = folder
         self._cap = cap
         self._head = cap - tail
-        self._tails = {stream: Tail(folder / f"{stream}.tail", tail) for stream in Stream} if tail else {}
+        self._tails = {stream: Tail(folder, f"{stream}.tail", tail) for stream in Stream} if tail else {}
         self._files: dict[Stream, BinaryIO] = {}
         self._seen = dict.fromkeys(Stream, 0)
         self._skip = dict.fromkeys(Stream, 0)
@@ -63,11 +67,15 @@ class Spool:
     def open(self) -> None:
         """Make the files, or go on behind what is known to be in them; as after ``rewind``. Raises OSError."""
         self.close()
-        self._folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        for stream in Stream:
-            self._files[stream] = self.path(stream).open("ab", buffering=0)
-        for tail in self._tails.values():
-            tail.open()
+        private.make(self._folder)
+        try:
+            for stream in Stream:
+                self._files[stream] = private.opened(self._folder, stream, "ab")
+            for tail in self._tails.values():
+                tail.open()
+        except OSError:
+            self.close()
+            raise
         self.rewind()
 
     def rewind(self) -> None:
@@ -133,16 +141,13 @@ class Spool:
         self.close()
         taken = self._sum_of_what_fits if tight else self._sum
         sums = {stream: taken(stream, complete=complete and stream not in self._doubted) for stream in Stream}
-        if tight:
-            return sums
-        draft = self._folder / f"{_MANIFEST}.new"
-        draft.write_text(json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()}))
-        draft.replace(self._folder / _MANIFEST)
+        if not tight:
+            _note(self._folder, sums)
         return sums
 
     def _sum(self, stream: Stream, *, complete: bool) -> Sealed:
         kept, digest = self._kept(stream), self._hashes[stream].copy()
-        with self.path(stream).open("r+b", buffering=0) as file:
+        with private.opened(self._folder, stream, "r+b") as file:
             file.truncate(kept)
             if not self._tails:
                 return Sealed(kept, digest.hexdigest(), self._seen[stream] - kept, complete)
@@ -158,7 +163,7 @@ class Spool:
             return self._sum(stream, complete=complete)
         except OSError:
             kept = self._kept(stream)
-            with self.path(stream).open("r+b", buffering=0) as file:
+            with private.opened(self._folder, stream, "r+b") as file:
                 file.truncate(kept)
             return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete=False)
 
@@ -169,20 +174,42 @@ class Spool:
 def sealed(folder: Path) -> dict[Stream, Sealed] | None:
     """What an earlier process sealed in ``folder``; None when it did not, or a file is no longer what it was."""
     try:
-        noted = json.loads((folder / _MANIFEST).read_text())
+        with private.opened(folder, _MANIFEST, "rb") as file:
+            noted = json.loads(file.read())
         sums = {stream: Sealed(**noted[stream]) for stream in Stream}
-        intact = all(_digest(folder / stream) == sums[stream].sha256 for stream in Stream)
+        intact = all(_digest(folder, stream) == sums[stream].sha256 for stream in Stream)
     except (OSError, ValueError):
         return None
     return sums if intact else None
 
 
+def reseal(folder: Path) -> dict[Stream, Sealed]:
+    """Note the sums of the files as they are now, which is not as they were written. Raises OSError."""
+    sums = {stream: Sealed(_size(folder, stream), _digest(folder, stream), 0, complete=False) for stream in Stream}
+    _note(folder, sums)
+    return sums
+
+
 def salvage(folder: Path) -> Iterator[Chunk]:
     """The bytes that a process which died left in ``folder``, sealed or not."""
     for stream in Stream:
-        if (path := folder / stream).exists():
-            with path.open("rb") as file:
-                yield from ((stream, data) for data in iter(partial(file.read, _BLOCK), b""))
+        with suppress(FileNotFoundError), private.opened(folder, stream, "rb") as file:
+            yield from ((stream, data) for data in iter(partial(file.read, _BLOCK), b""))
+
+
+def folders(spool_dir: Path) -> list[Path]:
+    """What is in the folder of all spools. Raises InfrastructureError when another user could have put it there."""
+    with spooling(), suppress(FileNotFoundError), private.held(spool_dir):
+        return [*spool_dir.iterdir()]
+    return []
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder and all in it, and the one above it if that was all of it. Never raises: what is left is swept."""
+    with suppress(OSError), private.held(folder.parent) as parent:
+        shutil.rmtree(folder.name, ignore_errors=True, dir_fd=parent)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 @contextmanager
@@ -194,6 +221,18 @@ def spooling() -> Iterator[None]:
         raise InfrastructureError(SPOOL, str(error)) from error
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+def _note(folder: Path, sums: Mapping[Stream, Sealed]) -> None:
+    noted = json.dumps({stream: asdict(sealed) for stream, sealed in sums.items()})
+    with private.opened(folder, _DRAFT, "wb") as draft:
+        write_all(draft, memoryview(noted.encode()))
+    private.replaced(folder, _MANIFEST, _DRAFT)
+
+
+def _size(folder: Path, name: str) -> int:
+    with private.opened(folder, name, "rb") as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def _digest(folder: Path, name: str) -> str:
+    with private.opened(folder, name, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

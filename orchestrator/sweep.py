@@ -17,7 +17,8 @@ from orchestrator.logs import logger
 from orchestrator.ports import Engine, EventBus, Head, JobInfo, Mutex, Queue, TaskStore
 from orchestrator.records import Document
 from orchestrator.request import is_id
-from orchestrator.run import container_name, discard, named, spool_folder
+from orchestrator.run import container_name, named, spool_folder
+from orchestrator.spool import discard, folders
 from orchestrator.task import readable
 from statemachine import TERMINAL
 
@@ -211,7 +212,7 @@ class Sweep:
 
 def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
     """Each folder of a task's, with the task's id, the attempt, and the nonce; one that is empty has none."""
-    for folder in spool_dir.iterdir() if spool_dir.is_dir() else ():
+    for folder in folders(spool_dir):
         if owner := named(folder.name):
             inner = [*folder.iterdir()]
             yield from ((each, *owner, each.name) for each in inner)

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from orchestrator import private
+
 _BLOCK = 1 << 16
 
 
 class Tail:
     """A file of ``size`` bytes that is written round and round, so that it holds the last of what was written."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
+    def __init__(self, folder: Path, name: str, size: int) -> None:
+        self._folder = folder
+        self._name = name
         self._size = size
         self._seen = 0
         self._file: BinaryIO | None = None
@@ -19,8 +22,8 @@ class Tail:
     def open(self) -> None:
         """Make the file, or go on with it. Raises OSError."""
         self.close()
-        self._path.touch(mode=0o600)
-        self._file = self._path.open("r+b", buffering=0)
+        private.opened(self._folder, self._name, "ab").close()
+        self._file = private.opened(self._folder, self._name, "r+b")
 
     def write(self, data: memoryview) -> None:
         """Take what follows. Raises OSError."""
@@ -40,7 +43,7 @@ class Tail:
 
     def parts(self) -> Iterator[bytes]:
         """What it holds, from the oldest byte on. Raises OSError."""
-        with self._path.open("rb") as file:
+        with private.opened(self._folder, self._name, "rb") as file:
             turn = self._seen % self._size if self.dropped else 0
             for at, end in ((turn, min(self._seen, self._size)), (0, turn)):
                 file.seek(at)

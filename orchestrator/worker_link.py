@@ -16,6 +16,8 @@ from orchestrator.logs import logger
 T = TypeVar("T")
 ANSWER_WITHIN = 5
 """Seconds after which a command without a reply counts as failed; more than any command blocks."""
+_AWAY = (RedisError, OSError)
+"""What a call raises that got no answer; OSError where this process has no descriptor left to ask with."""
 _LAST_TRIES, _LAST_SECONDS = 5, 2.0
 
 
@@ -42,7 +44,7 @@ class Link:
         None when the worker is to stop meanwhile, or when Redis is there and refuses: what a job did must not depend on it.
         """
         retrying = Retrying(
-            retry=retry_if_exception_type(RedisError),
+            retry=retry_if_exception_type(_AWAY),
             wait=wait_random_exponential(multiplier=0.1, max=1),
             stop=self._enough,
             before_sleep=lambda state: self._lost(_error(state)),
@@ -54,7 +56,7 @@ class Link:
         """The result of ``call``, or None when Redis is away or refuses; for what is done again later anyway."""
         try:
             return self._noting(call)
-        except RedisError as error:
+        except _AWAY as error:
             self._lost(error)
             return None
 
@@ -71,7 +73,7 @@ class Link:
             logger.warning("Redis does not answer as it should, trying on: {}", error)
 
     def _enough(self, state: RetryCallState) -> bool:
-        hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer)
+        hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer | OSError)
         return hopeless and (state.attempt_number >= _LAST_TRIES or (state.seconds_since_start or 0) > _LAST_SECONDS)
 
 

@@ -3,7 +3,7 @@
 from attrs import field, frozen
 
 from orchestrator.cause import Cause
-from orchestrator.cli.render import printable
+from orchestrator.cli.terminal import printable
 from orchestrator.client import Client
 from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream

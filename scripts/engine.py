@@ -20,6 +20,7 @@ from orchestrator.settings import Settings
 from scripts.packages import NotReady, can_install, install, told
 
 _ANY_VERSION = "1.41"  # named so that docker-py asks for none; what is called here is the same in all
+_SYSTEMD = Path("/run/systemd/system")
 SOCKET = Path("/var/run/docker.sock")
 _REMEDIES = {"iptables": "--iptables=false", "bridge": "--bridge=none"}
 """What dockerd may be unable to do on a bare machine → the flag that goes on without it (and without a network for tasks)."""
@@ -67,8 +68,14 @@ def ready(host: str) -> str:
         done = "installed and started"
     if can_install() and (missing := _confinement()):
         install(*missing)
-    how = _start_with_systemd(host) if Path("/run/systemd/system").is_dir() else start(Daemon())
+    print(f"engine: starting Docker, which stays up; `{_undo()}` stops it", flush=True)
+    how = _start_with_systemd(host) if _SYSTEMD.is_dir() else start(Daemon())
     return f"{done} Docker {answers(host)} {how}"
+
+
+def _undo() -> str:
+    """What stops an engine that was started here."""
+    return "systemctl stop docker.socket docker" if _SYSTEMD.is_dir() else f"kill $(cat {Daemon().run / 'docker.pid'})"
 
 
 def _confinement(kernel: Path = Path("/sys/module/apparmor/parameters/enabled")) -> list[str]:

@@ -48,7 +48,9 @@ def install(*names: str, if_known: Collection[str] = ()) -> None:
     Not every release has the packages of ``if_known``; those that it has are installed too.
     """
     _update()
-    _run(*_APT, "install", "--no-install-recommends", *names, *filter(_is_known, if_known))
+    wanted = [*names, *filter(_is_known, if_known)]
+    print(f"packages: installing {' '.join(wanted)}; `apt-get purge {' '.join(wanted)}` undoes it", flush=True)
+    _run(*_APT, "install", "--no-install-recommends", *wanted)
 
 
 def read(package: str, path: str) -> bytes:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from attrs import Attribute
+from attrs import Attribute, Factory
 
 from orchestrator.cause import EXPLANATIONS
 from orchestrator.schema import task_schema
@@ -23,9 +23,7 @@ def settings_page() -> str:
 def environment_example() -> str:
     """All variables, commented out, with their defaults."""
     lines = [f"# {_help(option)}\n#{variable(option)}={_default(option)}\n" for option in options()]
-    return "# Every setting with its default. Copy this file to .env and take the # from what you change.\n\n" + "\n".join(
-        lines
-    )
+    return f"{_EXAMPLE}{chr(10).join(lines)}{_COMPOSE}"
 
 
 def causes_page() -> str:
@@ -65,6 +63,8 @@ def _help(option: "Attribute[object]") -> str:
 def _default(option: "Attribute[object]") -> str:
     """The default as people write it: the shortest text that is read as the same value."""
     value = option.default
+    if isinstance(value, Factory):  # type: ignore[arg-type]
+        return ""  # the help says what it depends on
     if isinstance(value, tuple):
         return " ".join(value)
     if isinstance(value, bool):
@@ -86,6 +86,15 @@ def _reads_as(option: "Attribute[object]", text: str) -> bool:
         return False
 
 
+_EXAMPLE = """\
+# Every setting with its default. Copy this file to .env and take the # from what you change.
+
+"""
+_COMPOSE = """
+# Passwords of the servers in compose.yaml, which wants these and MINIO_SECRET_KEY: letters and digits
+# REDIS_PASSWORD=
+# MONGO_PASSWORD=
+"""
 _SETTINGS = """\
 # Settings
 

@@ -29,6 +29,7 @@ from orchestrator.adapters.docker_floor import MemoryFloor
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_images import Images
 from orchestrator.adapters.docker_plan import container_config, files_name, log_keeps
+from orchestrator.adapters.docker_registry import PullRules
 from orchestrator.adapters.docker_state import container_state
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
 from orchestrator.labels import DEPLOYMENT
@@ -52,16 +53,21 @@ _PARENT = "cgroup-parent"
 """What an engine names when it does not take the parent of a container's group."""
 
 
+_ANY_PULL = PullRules()
+
+
 class DockerEngine:
     """Implements ports.Engine. Connects when first used; one is shared by all threads, but not over a fork.
 
     ``timeout`` in seconds is how long the engine may be silent during a call, ``pull_stall`` during a pull.
     """
 
-    def __init__(self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0) -> None:
+    def __init__(
+        self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0, pull_rules: PullRules = _ANY_PULL
+    ) -> None:
         self._clock = EngineClock(lambda: datetime.fromisoformat(self._info()["SystemTime"]))
         self._client = DockerClient(base_url, timeout, self._clock.heard)
-        self._images = Images(self._client, pull_stall)
+        self._images = Images(self._client, pull_stall, pull_rules)
         self._groups = Groups(self._client, Cgroups())
         self._floor = MemoryFloor(self._client)
         self._timeout = timeout
@@ -185,6 +191,8 @@ class DockerEngine:
         return bool(plan.files) or plan.out or self._floor.concerns(plan)
 
     def _make_with_folders(self, plan: ContainerPlan) -> Created:
+        """The engine adds the image's labels unless they are given: they are blank, for whatever heeds labels on the host."""
+        plan = evolve(plan, labels={**dict.fromkeys(self._images.labels(plan.image), ""), **plan.labels})
         volumes = self._images.volumes(plan.image)
         self._floor.check(plan, volumes)
         docker_files.fill(self._client, plan, volumes)

@@ -1,25 +1,34 @@
 """Images: whether they are there, how they are pulled, and which volumes they ask for."""
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from attrs import define, field
 from docker.auth import get_config_header, resolve_repository_name
+from docker.errors import APIError, InvalidRepository
 from docker.utils import parse_repository_tag
 
+from orchestrator.adapters import docker_registry
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, translated
+from orchestrator.adapters.docker_registry import PullRules
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
+from orchestrator.logs import logger
 from orchestrator.ports import PullPolicy
+
+_RULES = PullRules()
 
 
 class Images:
     """The images of one engine. ``stall`` in seconds is the longest silence during a pull before it is cut."""
 
-    def __init__(self, client: DockerClient, stall: float) -> None:
+    def __init__(self, client: DockerClient, stall: float, rules: PullRules = _RULES) -> None:
         self._client = client
         self._stall = stall
+        self._rules = rules
         self._volumes: dict[str, tuple[str, ...]] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}
 
     def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help.
@@ -30,6 +39,7 @@ class Images:
             if policy is PullPolicy.NEVER:
                 raise ImageUnavailable(f"image {image!r} is not there, and the pull policy is never")
             self._volumes.pop(image, None)
+            self._labels.pop(image, None)
             self._pull(image, go_on)
 
     def volumes(self, image: str) -> tuple[str, ...]:
@@ -38,43 +48,82 @@ class Images:
             self._present(image)
         return self._volumes.get(image, ())
 
+    def labels(self, image: str) -> tuple[str, ...]:
+        """The names of the labels that the image gives its containers; none when the image is not there."""
+        if image not in self._labels:
+            self._present(image)
+        return self._labels.get(image, ())
+
     def _present(self, image: str) -> bool:
         try:
             with translated():
                 reading = self._client.api.inspect_image(image)  # type: ignore[no-untyped-call]
         except (ImageUnavailable, ContainerMissing):
             return False
-        self._volumes[image] = tuple((reading.get("Config") or {}).get("Volumes") or ())
+        except InfrastructureError as error:
+            if docker_registry.is_final(str(error)):
+                raise ImageUnavailable(f"image {image!r}: {docker_registry.told(str(error))}") from error
+            raise
+        config = reading.get("Config") or {}
+        self._volumes[image], self._labels[image] = tuple(config.get("Volumes") or ()), tuple(config.get("Labels") or ())
         return True
 
     def _pull(self, image: str, go_on: Callable[[], None]) -> None:
+        """The engine may quote whatever service answered in a registry's place, so its words go into the worker's log alone."""
+        docker_registry.check(image, self._rules.registries)
         try:
             self._read_pull(image, go_on)
-        except (ContainerMissing, ImageUnavailable) as error:
-            raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
-        except InfrastructureError as error:
-            if _FOR_GOOD.search(str(error)):
-                raise ImageUnavailable(f"image {image!r} cannot be pulled: {error}") from error
-            raise
+        except (ContainerMissing, ImageUnavailable, InfrastructureError) as error:
+            if isinstance(error, _TooMuch) or not isinstance(error.__cause__, APIError | None):
+                raise  # in words of ours, or of the way to the engine
+            logger.warning("the engine says of the pull of {}: {}", image, error)
+            what = f"image {image!r} cannot be pulled: {docker_registry.told(str(error))}"
+            if isinstance(error, InfrastructureError) and not docker_registry.is_final(str(error)):
+                raise InfrastructureError(SERVICE, what) from error
+            raise ImageUnavailable(what) from error
 
     def _read_pull(self, image: str, go_on: Callable[[], None]) -> None:
         """Ask for the pull and read its progress to the end: errors are found there, under the status 200."""
-        with translated():
-            repository, tag = parse_repository_tag(image)
-            credentials = get_config_header(self._client.api, resolve_repository_name(repository)[0])
+        repository, tag, credentials = self._asked(image)
         headers = {"X-Registry-Auth": credentials} if credentials else {}
-        wanted = {"fromImage": repository, "tag": tag or "latest"}
-        arguments = {"params": wanted, "headers": headers}
-        with self._client.stream("POST", "/images/create", silence=self._stall, **arguments) as response:
+        arguments = {"params": {"fromImage": repository, "tag": tag or "latest"}, "headers": headers}
+        layers = _Layers(image, self._rules.most)
+        silence = min(self._stall, self._rules.timeout)
+        with self._client.stream("POST", "/images/create", silence=silence, **arguments) as response:
             for line in response.iter_lines():
                 go_on()
-                if problem := json.loads(line).get("error"):
+                told = json.loads(line)
+                if problem := told.get("error"):
                     raise InfrastructureError(SERVICE, problem)
+                layers.count(told)
+
+    def _asked(self, image: str) -> tuple[str, str | None, bytes | None]:
+        """Repository, tag and credentials. Raises ImageUnavailable for what the library does not take for a name."""
+        try:
+            repository, tag = parse_repository_tag(image)
+            with translated():
+                return repository, tag, get_config_header(self._client.api, resolve_repository_name(repository)[0])
+        except InfrastructureError as error:
+            if isinstance(error.__cause__, InvalidRepository):
+                raise ImageUnavailable(f"image {image!r} cannot be pulled: this cannot be the name of an image") from error
+            raise
 
 
-_FOR_GOOD = re.compile(
-    "not found|manifest unknown|name unknown|no matching manifest|does not exist|invalid reference|invalid checksum"
-    "|repository name|unauthorized|no basic auth credentials|403 forbidden|(?<!permission )denied",
-    re.IGNORECASE,
-)
-"""What registries and the engine say when asking again would not help; permission is what lacks on the way."""
+@define
+class _Layers:
+    """The bytes of layers that a pull has told of."""
+
+    _image: str
+    _most: int
+    _bytes: dict[str, int] = field(factory=dict)
+
+    def count(self, told: Mapping[str, Any]) -> None:
+        """Raise _TooMuch once there are too many, by what a line of the progress tells."""
+        layer, progress = str(told.get("id")), told.get("progressDetail") or {}
+        self._bytes[layer] = max(progress.get("total") or 0, progress.get("current") or 0, self._bytes.get(layer, 0))
+        if sum(self._bytes.values()) > self._most:
+            raise _TooMuch(f"image {self._image!r} cannot be pulled: its layers have more than {self._most} bytes")
+
+
+class _TooMuch(ImageUnavailable):
+    """A bound of a pull is passed; its message is ours."""

@@ -31,8 +31,11 @@ def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Co
 
 
 def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> None:
-    """Raise InfrastructureError unless what has the name was made for this plan, by whichever worker."""
-    if any(labels.get(key) != value for key, value in plan.labels.items() if key != WORKER):
+    """Raise InfrastructureError unless what has the name was made for this plan, by whichever worker.
+
+    Blank labels are the image's, and the image may have changed.
+    """
+    if any(labels.get(key) != value for key, value in plan.labels.items() if key != WORKER and value):
         raise InfrastructureError(
             SERVICE,
             f"the name {name} is taken by what has other labels, as of another task or deployment with this id",

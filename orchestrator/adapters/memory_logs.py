@@ -1,9 +1,10 @@
 """Logs in a dictionary."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.errors import UnknownTask
+from orchestrator.errors import BytesChanged, UnknownTask
 
 
 class MemoryLogStore:
@@ -23,7 +24,10 @@ class MemoryLogStore:
 
     def put(self, key: str, path: Path, sha256: str) -> None:
         """Keep a copy of the file's bytes."""
-        self._objects[key] = (path.read_bytes(), sha256)
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise BytesChanged(path.name)
+        self._objects[key] = (content, sha256)
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) or None."""

@@ -4,6 +4,7 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.render import as_json, document
+from orchestrator.cli.terminal import say, say_json
 
 
 @click.command("cancel")
@@ -15,4 +16,7 @@ def cancel_command(task_id: str, *, json: bool) -> None:
     One that waits never starts; one that runs is ended and keeps its output. A task whose outcome is known stays as it is.
     """
     task = client().cancel(task_id)
-    click.echo(as_json(document(task)) if json else f"{task.id} is {task.status}")
+    if json:
+        say_json(as_json(document(task)))
+    else:
+        say(f"{task.id} is {task.status}")

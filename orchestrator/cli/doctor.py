@@ -9,7 +9,8 @@ from attrs import asdict
 from orchestrator.cli.checks import engine, host, mongo, redis, storage
 from orchestrator.cli.checks.finding import Finding
 from orchestrator.cli.environment import environment
-from orchestrator.cli.render import as_json, printable
+from orchestrator.cli.render import as_json
+from orchestrator.cli.terminal import printable, say_json
 from orchestrator.errors import SettingsError
 from orchestrator.settings import Settings
 
@@ -33,7 +34,7 @@ def doctor_command(image: str | None, *, json: bool) -> None:
             _print(finding)
     ok = all(finding.ok for finding in found)
     if json:
-        click.echo(as_json({"ok": ok, "checks": [asdict(finding) for finding in found]}))
+        say_json(as_json({"ok": ok, "checks": [asdict(finding) for finding in found]}))
     click.get_current_context().exit(0 if ok else 1)
 
 
@@ -61,4 +62,4 @@ def _print(finding: Finding) -> None:
     word = click.style("ok  ", fg="green") if finding.ok else click.style("FAIL", fg="red", bold=True)
     click.echo(f"{word}  {finding.check:<14} {printable(finding.found)}")
     if not finding.ok:
-        click.echo(f"{'':<20} {click.style('to do:', bold=True)} {finding.advice}")
+        click.echo(f"{'':<20} {click.style('to do:', bold=True)} {printable(finding.advice)}")

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import click
 
+from orchestrator.cli.terminal import say
 from orchestrator.errors import InvalidTask, OrchestratorError, SettingsError
 
 FAILED = 1
@@ -16,7 +17,7 @@ OWN_ERROR = 125
 def end(error: OrchestratorError, code: int) -> NoReturn:
     """Say what is wrong on stderr and end with ``code``."""
     for sentence in _sentences(error):
-        click.echo(f"Error: {sentence}", err=True)
+        say(f"Error: {sentence}", err=True)
     raise click.exceptions.Exit(code) from error
 
 

@@ -11,9 +11,10 @@ from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import OWN_ERROR, TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
-from orchestrator.cli.output import print_output
+from orchestrator.cli.output import print_output, raw_option
 from orchestrator.cli.render import as_json, console, document, summary
 from orchestrator.cli.submit import submit
+from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
@@ -31,7 +32,8 @@ Tell = Callable[[Event], None]
 @takes_a_task
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 @click.option("--json", is_flag=True, help="Print the final task document on stdout and nothing else.")
-def run_command(flags: Flags, *, quiet: bool, json: bool) -> None:
+@raw_option
+def run_command(flags: Flags, *, quiet: bool, json: bool, raw: bool) -> None:
     """Run a program as a task and print what it prints, at its end.
 
     The flags are those of `docker run`; options after IMAGE belong to the COMMAND. The exit code is the program's own, 124
@@ -40,9 +42,9 @@ def run_command(flags: Flags, *, quiet: bool, json: bool) -> None:
     connected = client()
     task = _follow(connected, submit(connected, flags), _progress(quiet=quiet))
     if json:
-        click.echo(as_json(document(task)))
+        say_json(as_json(document(task)))
     else:
-        print_output(connected, task)
+        print_output(connected, task, raw=raw)
     if not quiet or exit_code(task) == OWN_ERROR:
         console(sys.stderr).print(summary(task))
     click.get_current_context().exit(exit_code(task))
@@ -61,11 +63,11 @@ def _follow(client: Client, task: Task, progress: AbstractContextManager[Tell]) 
             for event in client.watch(task.id):
                 tell(event)
     except KeyboardInterrupt:
-        click.echo(f"Task {task.id} goes on. Look at it with: orchestrator show {task.id}", err=True)
-        click.echo(f"End it with: orchestrator cancel {task.id}", err=True)
+        say(f"Task {task.id} goes on. Look at it with: orchestrator show {task.id}", err=True)
+        say(f"End it with: orchestrator cancel {task.id}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     except InfrastructureError:
-        click.echo(f"Lost sight of task {task.id}. Look at it with: orchestrator show {task.id}", err=True)
+        say(f"Lost sight of task {task.id}. Look at it with: orchestrator show {task.id}", err=True)
         raise
     return client.get(task.id)
 
@@ -83,7 +85,7 @@ def _silent() -> Iterator[Tell]:
 
 @contextmanager
 def _lines() -> Iterator[Tell]:
-    yield lambda event: click.echo(f"{event.task_id}: {event.status}", err=True)
+    yield lambda event: say(f"{event.task_id}: {event.status}", err=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from redis import RedisError
 from orchestrator.cli.checks import mongo, redis
 from orchestrator.cli.checks.finding import reason
 from orchestrator.cli.environment import environment
+from orchestrator.cli.terminal import say
 from orchestrator.settings import Settings
 
 _SECONDS = 2.0
@@ -31,8 +32,15 @@ def health_command() -> None:
 
 def _questions(settings: Settings) -> dict[str, Callable[[], None]]:
     if settings.health_port:
-        return {"the worker": lambda: _ask(f"http://127.0.0.1:{settings.health_port}/healthz")}
+        return {"the worker": lambda: _ask(f"http://{_reached(settings.health_host)}:{settings.health_port}/healthz")}
     return {"MongoDB": lambda: mongo.ping(settings, _SECONDS), "Redis": lambda: redis.ping(settings, _SECONDS)}
+
+
+def _reached(host: str) -> str:
+    """An address that reaches what listens on this one."""
+    if host == "0.0.0.0":  # noqa: S104  what is asked is loopback
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def _ask(url: str) -> None:
@@ -46,9 +54,9 @@ def _answers(name: str, ask: Callable[[], None]) -> bool:
         ask()
     except urllib.error.HTTPError as error:
         with error:
-            click.echo(f"{name} does not live: {error.read().decode(errors='replace')}", err=True)
+            say(f"{name} does not live: {error.read().decode(errors='replace')}", err=True)
         return False
     except _AWAY as error:
-        click.echo(f"{name} does not answer: {reason(error)}", err=True)
+        say(f"{name} does not answer: {reason(error)}", err=True)
         return False
     return True

@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
+from orchestrator.cli.terminal import printable
 from orchestrator.codec import to_document
 from orchestrator.quantity import format_size
 from orchestrator.records import LogObject
@@ -47,11 +48,6 @@ def _plain_value(value: object) -> object:
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     return str(value)
-
-
-def printable(text: object) -> str:
-    """The text on one line, without anything that a terminal would obey. An id may be anything."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text))
 
 
 def coloured(state: State) -> Text:
@@ -115,7 +111,7 @@ def artifacts_table(task: Task) -> Table:
     """A row for each artifact, then what was refused, and why."""
     rows = Table("PATH", "SIZE", "SHA256", box=None, pad_edge=False)
     for kept in task.artifacts_stored:
-        rows.add_row(Text(printable(kept.path)), format_size(kept.bytes), kept.sha256)
+        rows.add_row(Text(printable(kept.path)), format_size(kept.bytes), Text(printable(kept.sha256)))
     for refused in task.artifacts_refused:
         rows.add_row(Text(printable(refused.path)), Text("refused", "yellow"), Text(printable(refused.why)))
     return rows

@@ -5,8 +5,9 @@ import sys
 import click
 
 from orchestrator.cli.connect import client
-from orchestrator.cli.output import print_streams
+from orchestrator.cli.output import print_streams, raw_option
 from orchestrator.cli.render import as_json, card, console, document, table
+from orchestrator.cli.terminal import say_json
 from orchestrator.ports import Stream
 from statemachine import State
 
@@ -18,7 +19,7 @@ def show_command(task_id: str, *, json: bool) -> None:
     """Show a task: its status and why, its use of the machine, where its log is, its history."""
     task = client().get(task_id)
     if json:
-        click.echo(as_json(document(task)))
+        say_json(as_json(document(task)))
     else:
         console(sys.stdout).print(card(task))
 
@@ -31,7 +32,7 @@ def list_command(status: str | None, limit: int, *, json: bool) -> None:
     """List the newest tasks, newest first."""
     tasks = client().list(State(status) if status else None, limit)
     if json:
-        click.echo(as_json([document(task) for task in tasks]))
+        say_json(as_json([document(task) for task in tasks]))
     else:
         console(sys.stdout).print(table(tasks))
 
@@ -40,7 +41,11 @@ def list_command(status: str | None, limit: int, *, json: bool) -> None:
 @click.argument("task_id", metavar="ID")
 @click.option("--stdout", is_flag=True, help="Only what went to stdout.")
 @click.option("--stderr", is_flag=True, help="Only what went to stderr.")
-def logs_command(task_id: str, *, stdout: bool, stderr: bool) -> None:
-    """Print the output of a finished task, byte for byte: its stdout to stdout, its stderr to stderr."""
+@raw_option
+def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None:
+    """Print the output of a finished task: its stdout to stdout, its stderr to stderr.
+
+    Byte for byte, but what a terminal would obey is replaced in a terminal.
+    """
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
-    print_streams(client(), task_id, [stream for stream in Stream if chosen[stream] or stdout == stderr])
+    print_streams(client(), task_id, [stream for stream in Stream if chosen[stream] or stdout == stderr], raw=raw)

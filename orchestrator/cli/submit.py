@@ -6,6 +6,7 @@ from orchestrator.cli.connect import client
 from orchestrator.cli.ending import TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.render import as_json, document
+from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.task import Task
 
@@ -19,7 +20,10 @@ def submit_command(flags: Flags, *, json: bool) -> None:
     The flags are those of `docker run`; options after IMAGE belong to the COMMAND.
     """
     task = submit(client(), flags)
-    click.echo(as_json(document(task)) if json else task.id)
+    if json:
+        say_json(as_json(document(task)))
+    else:
+        say(task.id)
 
 
 def submit(client: Client, flags: Flags) -> Task:

@@ -3,6 +3,7 @@
 import click
 
 from orchestrator.cli.connect import client
+from orchestrator.cli.terminal import say
 from orchestrator.errors import Postponed
 from orchestrator.ports import JobInfo
 
@@ -26,4 +27,4 @@ def sweep_command(*, dry_run: bool) -> None:
 
     sweep = services.sweep(put_in_line)
     for action in sweep.plan() if dry_run else sweep.once(_LOCK_FOR):
-        click.echo(f"{action.kind} {action.subject}: {action.why}")
+        say(f"{action.kind} {action.subject}: {action.why}")

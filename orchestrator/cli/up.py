@@ -5,17 +5,20 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
 from redis import RedisError
 from rq import Worker
 
+from orchestrator import private
 from orchestrator.adapters.clients import redis_client
 from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.place import place
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
+from orchestrator.cli.terminal import say
 from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
@@ -69,8 +72,18 @@ def _variables(data: Path, servers: Mapping[str, str], concurrency: int | None) 
     """What clients and the worker have to know: each setting that was given, and where the servers are."""
     names = [variable(option) for option in options() if variable(option) != "WORKER_NAME"]
     given = {name: value for name in names if (value := os.environ.get(name))}
-    ours = {"SPOOL_DIR": str(data.absolute() / _WORKER / "spool")}
+    ours = {} if "SPOOL_DIR" in given else _spool(data.absolute() / _WORKER / "spool")
     return {**ours, **given, **servers, **({"CONCURRENCY": str(concurrency)} if concurrency else {})}
+
+
+def _spool(folder: Path) -> dict[str, str]:
+    """Beside the other data, unless another user could change it there, as in the home of who calls sudo: then its default."""
+    try:
+        with suppress(FileNotFoundError), private.held(folder.parent):
+            pass
+    except private.Unsafe:
+        return {}
+    return {"SPOOL_DIR": str(folder)}
 
 
 def _worker(variables: Mapping[str, str]) -> Server:
@@ -95,7 +108,7 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
         worker.start()
         worker.await_ready(PATIENCE)
         for line in _greeting(data, Settings.load(variables), processes):
-            click.echo(line)
+            say(line)
         inbox = Inbox()
         while not (gone := [name for name, process in processes.items() if process.pid is None]):
             if inbox.next() in STOP:
@@ -108,7 +121,7 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
 
 def _drain(worker: Process, inbox: Inbox) -> int:
     """Let what runs end; asked again, have the worker hand it over to the next one."""
-    click.echo("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them to the next start.")
+    say("Stopping as soon as the running tasks have ended; Ctrl-C again leaves them to the next start.")
     worker.ask_to_stop()
     asked_at = time.monotonic()
     while worker.pid is not None:
@@ -141,6 +154,6 @@ def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process]) 
 def _mourn(name: str, data: Path) -> None:
     log = data / f"{name}.log"
     lines = log.read_text(errors="replace").splitlines()[-_SHOWN:]
-    click.echo(f"{name} ended by itself, so everything stops. The end of {log}:", err=True)
+    say(f"{name} ended by itself, so everything stops. The end of {log}:", err=True)
     for line in lines:
-        click.echo(f"  {line}", err=True)
+        say(f"  {line}", err=True)

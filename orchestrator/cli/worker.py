@@ -6,10 +6,11 @@ import sys
 import click
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from orchestrator import health, logs, tasks
+from orchestrator import health, logs, private, tasks
 from orchestrator.cli.environment import environment
 from orchestrator.cli.place import place
-from orchestrator.errors import InfrastructureError
+from orchestrator.engine_watch import EngineWatch
+from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.health import Health
 from orchestrator.keeper import Keeper
 from orchestrator.logs import logger
@@ -36,12 +37,23 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     # the function that the queue's entries name reads its settings from the environment
     os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
     settings = Settings.load()
+    _refuse_a_shared_spool(settings)
     logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))
     services = _patience(settings.retry_budget)(tasks.services)
     drained = _work(services)
     sys.stderr.flush()
     os._exit(0 if drained else HANDED_OVER)  # an ordinary exit may wait for threads that still hold a task
+
+
+def _refuse_a_shared_spool(settings: Settings) -> None:
+    """A folder that another user can change is no place for output; a disk that is full now may have room later."""
+    try:
+        private.make(settings.spool_dir)
+    except private.Unsafe as error:
+        raise SettingsError(f"SPOOL_DIR: {error}") from None
+    except OSError as error:
+        logger.warning("the spool is not ready: {}", error)
 
 
 def _work(services: Services) -> bool:
@@ -63,11 +75,15 @@ def _work(services: Services) -> bool:
     keeper = Keeper(services, lambda: worker.stopping)
     keeper.start()
 
+    watch = EngineWatch(services.engine.host)
+
     def state() -> Health:
-        return Health(worker.alive and leases.alive and keeper.alive, worker.stopping, leases.count)
+        lives = worker.alive and leases.alive and keeper.alive
+        return Health(lives, worker.stopping, leases.count, watch.answers)
 
     if settings.health_port:
-        health.serve(settings.health_port, state)
+        watch.start()
+        health.serve(settings.health_port, state, settings.health_host)
     return worker.run()
 
 

@@ -1,5 +1,6 @@
 """The worker process against a real Redis server: slots, stopping, dying and outages."""
 
+import resource
 import signal
 import time
 from pathlib import Path
@@ -213,3 +214,17 @@ def test_failure_is_one_line_with_the_task_and_without_secrets(server: Valkey, w
     assert [line["level"] for line in about["t0"]] == ["ERROR"]
     assert "raised ValueError: no luck with ***" in about["t0"][0]["message"]
     assert [line["message"] for line in about["t1"]] == ["told"]
+
+
+def test_a_worker_without_a_free_descriptor_works_on_once_there_is_one(server: Valkey, worker: Start, notes: Notes) -> None:
+    """Each connection to Redis is cut while no new one can be opened; the worker waits, as it does for Redis."""
+    working = worker()
+    pid = working.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    server.client.client_kill_filter(_type="normal", skipme=True)
+    server.put("work", "t0")
+    working.says("Too many open files")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    notes.wait("begin", 1)
+    assert working.stop() == 0

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 
 from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
@@ -48,20 +49,40 @@ def test_probes_tell_an_idle_worker_from_one_that_drains(installation: Installat
     (port,) = choose_ports(1)
     address = f"http://127.0.0.1:{port}"
     worker = installation.start(*WORKER, HEALTH_PORT=str(port))
-    until(lambda: asked(f"{address}/readyz"))
-    idle = {"alive": True, "draining": False, "tasks": 0}
+    until(lambda: (asked(f"{address}/readyz") or [0])[0] == 200)
+    idle = {"alive": True, "draining": False, "tasks": 0, "engine": True}
     assert asked(f"{address}/healthz") == asked(f"{address}/readyz") == (200, idle)
     task_id = installation.submit(f"sleep {pace.seconds(60)}")
     running(installation, task_id)
     worker.send_signal(signal.SIGTERM)
     until(lambda: asked(f"{address}/readyz")[0] == 503)
-    drains = {"alive": True, "draining": True, "tasks": 1}
+    drains = {"alive": True, "draining": True, "tasks": 1, "engine": True}
     assert asked(f"{address}/healthz") == (200, drains)
     assert asked(f"{address}/readyz") == (503, drains)
     client.cancel(task_id)
     assert worker.wait(pace.seconds(30)) == 0
     assert installation.document(task_id)["cause"] == "cancelled"
     assert asked(f"{address}/healthz") is None
+
+
+def test_without_an_engine_it_is_not_ready_and_leaves_when_told(installation: Installation, client: Client) -> None:
+    """Within moments, though it has taken a task from the queue; the next worker runs it."""
+    (port,) = choose_ports(1)
+    address = f"http://127.0.0.1:{port}"
+    nowhere = f"unix://{installation.folder}/none.sock"
+    worker = installation.start(*WORKER, HEALTH_PORT=str(port), DOCKER_HOST=nowhere)
+    until(lambda: asked(f"{address}/healthz"))
+    facts = {"alive": True, "draining": False, "tasks": 0, "engine": False}
+    assert asked(f"{address}/readyz") == (503, facts)
+    task_id = installation.submit("echo ran")
+    until(lambda: b"try 2 failed" in (installation.folder / "worker-0.log").read_bytes())
+    told = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(pace.seconds(30)) == 0
+    assert time.monotonic() - told < pace.seconds(2)
+    installation.start()
+    assert installation.ended(task_id)["status"] == "succeeded"
+    assert client.get(task_id).attempt == 1
 
 
 def test_waiting_for_many_containers_costs_little_memory(installation: Installation, client: Client) -> None:

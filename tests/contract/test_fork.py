@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.servers import Corner
 
 CODE = """
-import os, sys
+import hashlib, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from orchestrator.adapters.minio_logs import MinioLogStore
@@ -28,10 +28,11 @@ def use(name):
         assert store.find(name)["_id"] == name
         events.publish(Event.queued(name, datetime.now(UTC)))
         queue.enqueue(name)
-        logs.put(name, Path(name), name)
-        assert logs.stat(name) == (6, name)
+        logs.put(name, Path(name), sums[name])
+        assert logs.stat(name) == (6, sums[name])
 
 names = ["parent", "child1", "child2"]
+sums = {name: hashlib.sha256(f"{name:6}".encode()).hexdigest() for name in names}
 for name in names:
     Path(name).write_text(f"{name:6}")
     store.insert({"_id": name, "status": "queued"})

@@ -9,9 +9,10 @@ from threading import Barrier
 import pytest
 from attrs import evolve
 
+from orchestrator.adapters import minio_logs
 from orchestrator.adapters.clients import minio_client
 from orchestrator.adapters.minio_logs import MinioLogStore
-from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.errors import BytesChanged, InfrastructureError, UnknownTask
 from orchestrator.ports import LogStore
 from orchestrator.settings import Settings
 
@@ -52,6 +53,38 @@ def test_other_bytes_of_the_same_size_are_noticed(settings: Settings, tmp_path: 
     other = content[::-1] if content != content[::-1] else b"?" * len(content)
     client.put_object(logs.bucket, KEY, BytesIO(other), len(other), metadata=said)
     assert logs.stat(KEY) == (len(content), hashlib.sha256(other).hexdigest())
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
+def test_what_is_not_what_was_hashed_is_not_stored(logs: LogStore, tmp_path: Path, content: bytes) -> None:
+    """One byte has changed on the disk since: there is an error, and nothing that could pass as the log."""
+    path = tmp_path / "stdout"
+    path.write_bytes(b"?" + content[1:])
+    with pytest.raises(BytesChanged, match="spool: stdout has changed on the disk"):
+        logs.put(KEY, path, hashlib.sha256(content).hexdigest())
+    assert logs.stat(KEY) is None
+
+
+def test_what_changes_while_it_is_sent_is_not_left_there(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes that are sent are hashed, not those that were read before."""
+    logs = MinioLogStore(settings)
+    logs.prepare()
+    path, content = tmp_path / "stdout", CONTENTS["several parts"]
+    path.write_bytes(content)
+
+    def etag(*args: object) -> str:
+        summed = minio_logs_etag(*args)
+        with path.open("r+b") as file:
+            file.write(b"?")
+        return summed
+
+    minio_logs_etag = minio_logs._etag
+    monkeypatch.setattr(minio_logs, "_etag", etag)
+    with pytest.raises(BytesChanged):
+        logs.put(KEY, path, hashlib.sha256(content).hexdigest())
+    assert logs.stat(KEY) is None
 
 
 def test_a_log_is_replaced(logs: LogStore, tmp_path: Path) -> None:

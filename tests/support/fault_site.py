@@ -34,7 +34,13 @@ class Site:
     """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, direct: Mapping[str, str] | None = None) -> None:
-        base = {"DOCKER_HOST": WHERE, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never", "DEFAULT_MEMORY": "64m"}
+        base = {
+            "DOCKER_HOST": WHERE,
+            "SPOOL_DIR": str(folder / "spool"),
+            "PULL_POLICY": "never",
+            "REGISTRIES_ALLOWED": "127.0.0.1:*",
+            "DEFAULT_MEMORY": "64m",
+        }
         self.environment = {**base, **environment}
         self.direct = {**self.environment, **(direct or {})}
         self.folder = folder

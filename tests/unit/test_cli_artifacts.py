@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import pytest
 from attrs import evolve
+from click.testing import _NamedTextIOWrapper
 
 from orchestrator.adapters.memory_programs import Program
 from orchestrator.artifact import Artifact, Refusal
@@ -68,9 +69,34 @@ def test_a_document_cannot_write_outside_of_the_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_nothing_is_written_over_unless_forced(orchestrator: CommandLine, tmp_path: Path) -> None:
+    """Nor is anything else written then; a link that is in the way counts, wherever it leads."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for make in (lambda at: at.write_bytes(b"mine"), lambda at: at.symlink_to("none")):
+        make(folder / "b")
+        result = orchestrator("artifacts", "t", "--output", str(folder))
+        assert result.exit_code != 0
+        assert f"{folder / 'b'}': it is there already; --force writes over it" in result.stderr
+        assert not (folder / "a").exists()
+        (folder / "b").unlink()
+    (folder / "b").write_bytes(b"mine")
+    assert orchestrator("artifacts", "t", "--output", str(folder), "--force").exit_code == 0
+    assert (folder / "b").read_bytes() == bytes(range(256))
+
+
+def test_in_a_terminal_the_bytes_of_one_are_shown_as_text(orchestrator: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that it would obey; with --raw they are as they were written."""
+    monkeypatch.setattr(_NamedTextIOWrapper, "isatty", lambda _: True)
+    shown = orchestrator("artifacts", "t", "b").stdout
+    assert "\x1b" not in shown
+    assert "ABC" in shown
+    assert orchestrator("artifacts", "t", "b", "--raw").stdout_bytes == bytes(range(256))
+
+
 def test_names_cannot_command_a_terminal() -> None:
     """Neither those that are kept nor those that are refused."""
-    kept, refused = Artifact("a\x1b[2J", "k", 1, "s"), Refusal("b\nc", "it is\x1b a FIFO")
+    kept, refused = Artifact("a\x1b[2J", "k", 1, "s\x1b"), Refusal("b\nc", "it is\x1b a FIFO")
     rows = artifacts_table(evolve(finished(), artifacts_stored=(kept,), artifacts_refused=(refused,)))
     cells = [str(cell) for column in rows.columns for cell in column.cells]
     assert not [cell for cell in cells if not cell.isprintable()]

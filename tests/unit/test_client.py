@@ -1,5 +1,6 @@
 """Watching a task: each event once and in order, whatever Pub/Sub loses, repeats or brings late."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,15 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import client as client_module
+from orchestrator.adapters.memory_programs import Program
 from orchestrator.adapters.memory_store import MemoryTaskStore
 from orchestrator.client import Client
 from orchestrator.codec import to_document
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.event import Event
+from orchestrator.ports import Stream
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 from orchestrator.task import Task
 from tests.support.faults import Fault, Guarded, Process, When
+from tests.support.tars import out
 from tests.support.tasks import BEGAN, finished
 from tests.support.world import World
 
@@ -214,3 +218,33 @@ def test_what_is_watched_reads_as_what_is_stored() -> None:
     """The script of this file is a task that ended."""
     assert isinstance(WHOLE, Task)
     assert EVENTS[-1].is_last
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> World:
+    """A world with two finished tasks, each with a log and an artifact."""
+    world = World(tmp_path, {(name,): Program(stdout=name.encode(), stderr=b"err", out=out(a=name.encode())) for name in "tu"})
+    for name in "tu":
+        world.client.submit({"image": "busybox", "command": [name], "artifacts": ["."]}, name)
+        world.worker().run(name)
+    return world
+
+
+def test_a_stream_may_be_named_by_its_text(others: World) -> None:
+    """And one that does not exist is an error, not the other one."""
+    assert b"".join(others.client.logs("t", "stdout")) == b"t"
+    assert b"".join(others.client.logs("t", "stderr")) == b"err"
+    with pytest.raises(ValueError, match="stdin"):
+        others.client.logs("t", "stdin")
+
+
+@pytest.mark.parametrize("key", ["u/{}", "t2/../u/{}", "t2", "", "/t2/{}", "t2//{}", "t2/./u/{}", "t/{}"])
+def test_the_object_of_another_task_is_not_followed(others: World, key: str) -> None:
+    """Whoever may write to a document could else read what every other task has left."""
+    forged = copy.deepcopy(dict(others.services.store.find("u") or {})) | {"_id": "t2"}
+    forged["logs"]["stdout"]["key"] = key.format(forged["logs"]["stdout"]["key"].removeprefix("u/"))
+    forged["artifacts_stored"][0]["key"] = key.format(forged["artifacts_stored"][0]["key"].removeprefix("u/"))
+    others.services.store.insert(forged)
+    for read in (lambda: others.client.logs("t2", Stream.STDOUT), lambda: others.client.artifact("t2", "a")):
+        with pytest.raises(UnknownTask, match="the document of task 't2' names an object that is not its own"):
+            read()

@@ -1,5 +1,6 @@
 """The embedded servers: found again, closed to strangers, gone without a trace, and dead with their parent."""
 
+import hashlib
 import json
 import socket
 import stat
@@ -46,7 +47,7 @@ def put_something(settings: Settings, folder: Path) -> None:
     logs.prepare()
     path = folder / "log"
     path.write_bytes(b"hello" * 1000)
-    logs.put("t1/1/stdout.log", path, "ab")
+    logs.put("t1/1/stdout.log", path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def assert_all_there(settings: Settings) -> None:

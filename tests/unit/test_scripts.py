@@ -191,6 +191,42 @@ def test_only_packages_that_the_release_has_are_installed(program: Program, tmp_
     assert (tmp_path / "asked").read_text().splitlines()[-1].endswith("install --no-install-recommends docker.io docker-cli")
 
 
+def test_it_is_said_before_a_package_is_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """And how to undo it."""
+    said: list[str] = []
+    monkeypatch.setattr(packages, "_update", lambda: None)
+    monkeypatch.setattr(packages, "_run", lambda *_: said.append(capsys.readouterr().out))
+    packages.install("docker.io", "iptables")
+    assert said == ["packages: installing docker.io iptables; `apt-get purge docker.io iptables` undoes it\n"]
+
+
+@pytest.mark.parametrize(
+    ("systemd", "undo"), [(True, "systemctl stop docker.socket docker"), (False, "kill $(cat /var/run/docker.pid)")]
+)
+def test_it_is_said_before_an_engine_is_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, *, systemd: bool, undo: str
+) -> None:
+    """And how to stop it."""
+    said: list[str] = []
+
+    def begin(_: object) -> str:
+        said.append(capsys.readouterr().out)
+        return "somehow"
+
+    for name, stand_in in {
+        "answers": lambda _: None,
+        "can_install": lambda: False,
+        "start": begin,
+        "_start_with_systemd": begin,
+        "_SYSTEMD": tmp_path if systemd else tmp_path / "none",
+    }.items():
+        monkeypatch.setattr(engine, name, stand_in)
+    monkeypatch.setattr(engine.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(engine.shutil, "which", lambda *_, **__: "/usr/sbin/dockerd")
+    ready(Daemon().host)
+    assert said == [f"engine: starting Docker, which stays up; `{undo}` stops it\n"]
+
+
 def test_what_apt_complains_of_is_quoted(program: Program) -> None:
     """Below the command that failed."""
     program("apt-get", "echo E: Unable to locate package >&2; exit 100")

@@ -68,6 +68,14 @@ def test_without_python_it_says_what_to_do(checkout: Path) -> None:
     assert done.stderr == "setup: no Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python3 …\n"
 
 
+def test_it_says_before_it_installs_a_package_how_to_undo_that(checkout: Path, program: Program) -> None:
+    """To root, whose machine it changes."""
+    program("id", "echo 0")
+    program("apt-get", "exit 100")
+    done = setup(checkout)
+    assert done.stdout == "setup: installing python3 python3-venv; `apt-get purge python3 python3-venv` undoes it\n"
+
+
 def test_a_python_that_is_too_old_or_too_new_does_not_count(checkout: Path, program: Program) -> None:
     """It runs, and its version is not one of the lock's."""
     program("python3", "exit 1")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from errno import EMFILE
 
 import pytest
 import redis
@@ -117,3 +118,11 @@ def test_chore_that_fails_is_not_repeated_before_its_time() -> None:
         chore()
     chore()
     assert call.calls == 1
+
+
+def test_running_out_of_descriptors_is_an_outage_like_any_other() -> None:
+    """Neither call lets it through: it would end the worker's loop."""
+    link = Link(lambda: False)
+    assert link.persist(Flaky(OSError(EMFILE, "Too many open files"), OSError(EMFILE, "Too many open files"))) == "answer"
+    assert link.attempt(Flaky(OSError(EMFILE, "Too many open files"))) is None
+    assert link.is_lost

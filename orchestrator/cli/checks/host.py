@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+from orchestrator import private
 from orchestrator.cli.checks.finding import Finding, Unfit, look
 from orchestrator.quantity import format_size
 from orchestrator.settings import Settings
@@ -11,7 +12,7 @@ from orchestrator.settings import Settings
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Look at the spool folder."""
-    advice = f"make {settings.spool_dir} a folder that this user may write to, or set SPOOL_DIR"
+    advice = f"make {settings.spool_dir} a folder that this user may write to and no other, or set SPOOL_DIR"
     writable = look("spool", advice, lambda: _write(settings), OSError)
     yield writable
     if writable.ok:
@@ -19,7 +20,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def _write(settings: Settings) -> str:
-    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    private.make(settings.spool_dir)
     with tempfile.TemporaryFile(dir=settings.spool_dir) as file:
         file.write(b"doctor")
     return str(settings.spool_dir)

@@ -60,6 +60,20 @@ def test_a_volume_that_nothing_can_stand_for_is_refused(docker: Bench, import_im
             docker.engine.create(docker.plan("true", image=image, **fields))
 
 
+def test_labels_of_an_image_are_blank(docker: Bench, import_image: Callable[..., str]) -> None:
+    """A proxy or a log shipper of the host heeds labels of containers; ours, in an image, do not count either."""
+    image = import_image('LABEL traefik.enable=true orchestrator.task=other com.example="a b"')
+    plan = docker.plan(("true",), image=image, files={"a": b"b"}, out=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(docker_owned, "remove_container", lambda *_: None)
+        docker.engine.create(plan)
+    with library() as client:
+        for name in (plan.name, files_name(plan.name), out_name(plan.name)):
+            labels = client.containers.get(name).labels
+            assert {label: value for label, value in labels.items() if value} == plan.labels
+    assert docker.engine.create(plan).id == docker.engine.inspect(plan.name).id
+
+
 @pytest.fixture
 def grouping_image(docker: Bench) -> Iterator[str]:
     """An image that has user 1000 in group 0."""

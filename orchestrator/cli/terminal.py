@@ -1,0 +1,33 @@
+"""What a command prints, cleaned of all that a terminal would obey: text of tasks, servers and files is shown as text.
+
+The bytes of a program are its own, and are written by ``output``.
+"""
+
+import codecs
+import io
+from collections.abc import Iterable, Iterator
+
+import click
+
+
+def printable(text: object, keep: str = "") -> str:
+    """The text on one line, without anything that a terminal would obey. An id may be anything. What is in ``keep`` stays."""
+    return "".join(sign if sign.isprintable() or sign in keep else "\N{REPLACEMENT CHARACTER}" for sign in str(text))
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line, to stderr with ``err``."""
+    click.echo(printable(text), err=err)
+
+
+def say_json(text: str) -> None:
+    """Print JSON of many lines: those between its values, for there is none inside of one."""
+    click.echo(printable(text, keep="\n"))
+
+
+def decoded(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The bytes of a program as text that may be shown: what is no UTF-8 is replaced, and a carriage return ends its line."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    for chunk in chunks:
+        yield printable(decoder.decode(chunk), keep="\n\t")
+    yield printable(decoder.decode(b"", final=True), keep="\n\t")

@@ -77,6 +77,7 @@ class Effects:
         try:
             return self.engine.create(self._plan(run, request))
         except InfrastructureError:
+            run.check_wanted()
             clear_namesake(self.engine, self.deployment(), run)
             raise
 

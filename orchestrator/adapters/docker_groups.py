@@ -169,7 +169,7 @@ class Groups:
         made = self._made(reading)
         count = (lambda: self.count(reading)) if made else None
         parent = made or _folder(parent_of(reading) or default_parent() or "")
-        name = reading["Name"].removeprefix("/")
+        name = str(reading.get("Name", "")).removeprefix("/")
         forget = partial(self.parents.forget, name) if self.parents and made else None
         footprint = HostFootprint(self._cgroups, reading, parent, count, forget)
         if start and self._client.local:

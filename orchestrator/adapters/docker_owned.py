@@ -38,7 +38,7 @@ def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> No
     if any(labels.get(key) != value for key, value in plan.labels.items() if key != WORKER and value):
         raise InfrastructureError(
             SERVICE,
-            f"the name {name} is taken by what has other labels, as of another task or deployment with this id",
+            f"the name {name} is taken by what has other labels, as of another deployment or of another task that had this id",
         )
 
 

@@ -50,7 +50,7 @@ def check(world: World, task: Task) -> None:
     assert task.message
     assert len(task.message) < LONGEST
     assert [row.seq for row in task.history] == list(range(1, task.seq + 1))
-    assert world.published[-1] == Event.of(task, task.history[-1])
+    assert world.published[-1] == Event.of(task, task.history[-1], world.services.deployment)
     assert not world.engine.starts
     assert not world.engine.containers
     assert task.settled

@@ -97,11 +97,11 @@ def test_artifacts_that_do_not_fit_are_refused_by_name(tmp_path: Path, monkeypat
     """Each, and why; the task succeeds as its program did, with a whole log."""
     keep = gather._Basket._keep
 
-    def too_small(basket: object, path: str, at: Path, content: Iterator[bytes]) -> None:
+    def too_small(basket: gather._Basket, path: str, name: str, content: Iterator[bytes]) -> None:
         if path == "big":
-            at.write_bytes(b"part")
+            (basket._folder / name).write_bytes(b"part")
             raise FULL
-        keep(basket, path, at, content)
+        keep(basket, path, name, content)
 
     monkeypatch.setattr(gather._Basket, "_keep", too_small)
     world = World(tmp_path, {PROGRAM: Program(stdout=b"log", out=out(a=b"1", big=b"22", z=b"3"))}, settings=HASTY)

@@ -78,7 +78,7 @@ def test_blank_fields_are_those_of_a_fresh_task() -> None:
     fresh = Task("t1", State.QUEUED, {})
     assert to_document(Task.blank()).items() <= to_document({name: getattr(fresh, name) for name in OWN}).items()
     assert {*OWN} - Task.blank().keys() == {
-        "status", "seq", "history", "created_at", "lease", "engine", "cancel_requested_at",
+        "status", "seq", "history", "created_at", "lease", "engine", "cancel_requested_at", "nonce",
     }  # fmt: skip
 
 

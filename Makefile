@@ -4,7 +4,9 @@
 
 MACHINE = trixie
 SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
-	tests/contract/engine/test_doctor_isolation.py tests/hosts \
+	tests/contract/engine/test_doctor_isolation.py \
+	$(addprefix tests/hosts/test_slices.py::test_, nothing_of_a_container_is_left a_worker_that_may_not_stop_slices_uses_one_again \
+		a_worker_in_a_container_gets_the_same_with_the_bus_and_the_hosts_groups) \
 	tests/acceptance/test_tasks.py::test_every_ending_is_stored_and_announced_alike \
 	tests/acceptance/test_artifacts.py::test_files_are_stored_whole_and_nothing_is_left
 

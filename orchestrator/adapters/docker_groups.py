@@ -31,6 +31,7 @@ _CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|
 _OWN_GROUP = re.compile(r"^0::/(.*)/(?:docker-)?[0-9a-f]{64}(?:\.scope)?$", re.MULTILINE)
 _USUAL = {"system.slice", "docker"}
 _NO_PARENT = Parent("")
+_NEEDED = ": the worker's container needs the bus, user 0, and no AppArmor profile that keeps it away"
 Way = tuple[Parents | None, str]
 """How groups are made, None where they are not, and why figures are not exact, empty where they are."""
 
@@ -78,7 +79,7 @@ class Groups:
         try:
             self._known = self._found()
         except _BusAway:
-            return None, "the system bus does not answer, so systemd cannot be told to stop slices"
+            return None, f"the system bus does not answer{_NEEDED if own_container() else ''}"
         return self._known
 
     def _found(self) -> Way:
@@ -123,7 +124,7 @@ class Groups:
         if not refusal:
             return Slices(self._cgroups, self._units, base), ""
         if own_container():
-            return None, f"{refusal}: the worker's container needs the bus, user 0, and no AppArmor profile that keeps it away"
+            return None, f"{refusal}{_NEEDED}"
         return SlotSlices(self._cgroups, base), f"{refusal}, so a peak is known only when it is the highest of its slice"
 
     def _base(self) -> str | None:

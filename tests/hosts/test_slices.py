@@ -206,12 +206,12 @@ BUS = ("-v", "/run/dbus/system_bus_socket:/run/dbus/system_bus_socket")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((*SOCKET, *BUS, "--cgroupns", "host"), "Slices"),
-        ((*SOCKET, "--cgroupns", "host"), "NoneType the system bus does not answer"),
-        ((*SOCKET, *BUS, "--cgroupns", "private"), "NoneType this process sees only its own container's control groups"),
+        ((*SOCKET, *BUS, "--cgroupns", "host"), "Slices \n"),
+        ((*SOCKET, "--cgroupns", "host"), "needs the bus, user 0"),
+        ((*SOCKET, *BUS, "--cgroupns", "private"), "this process sees only its own container's control groups"),
         (
             (*SOCKET, *BUS, "--cgroupns", "host", "--user", "10001", "--group-add", "{group}"),
-            "NoneType systemd does not let this process stop slices",
+            "needs the bus, user 0",
         ),
     ],
     ids=["all", "no bus", "its own groups only", "not root"],
@@ -219,7 +219,7 @@ BUS = ("-v", "/run/dbus/system_bus_socket:/run/dbus/system_bus_socket")
 def test_a_worker_in_a_container_gets_the_same_with_the_bus_and_the_hosts_groups(arguments: tuple[str, ...], said: str) -> None:
     """Without them it says what is missing."""
     group = str(Path("/var/run/docker.sock").stat().st_gid)
-    assert in_container(ASK, [word.format(group=group) for word in arguments]).startswith(said)
+    assert said in in_container(ASK, [word.format(group=group) for word in arguments])
 
 
 def test_a_slice_goes_quickly(docker: Bench, record_property: Callable[[str, object], None]) -> None:

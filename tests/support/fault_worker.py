@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from orchestrator import connect, gather, run, tasks, worker
+from orchestrator import connect, gather, spool, tasks, worker
 from orchestrator.cli.worker import worker_command
 from orchestrator.services import Services
 from orchestrator.settings import Settings
@@ -62,7 +62,7 @@ def _set_points(points: Points) -> None:
         return evolve(services, **{port: Guarded(points, port, getattr(services, port)) for port in ports()})
 
     tasks.connect = guarded
-    for module in (gather, run):
+    for module in (gather, spool):
         module.shutil = Guarded(points, "disk", module.shutil)
     for name, (owner, step) in steps().items():
         method = getattr(owner, step)

@@ -211,12 +211,13 @@ class Sweep:
 
 
 def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
-    """Each folder of a task's, with the task's id, the attempt, and the nonce; one that is empty has none."""
+    """Each folder of a task's, with the task's id, the attempt, and the nonce; one that has no folders only has none."""
     for folder in folders(spool_dir):
         if owner := named(folder.name):
             inner = [*folder.iterdir()]
-            yield from ((each, *owner, each.name) for each in inner)
-            if not inner:
+            if inner and all(each.is_dir() for each in inner):
+                yield from ((each, *owner, each.name) for each in inner)
+            else:
                 yield folder, *owner, None
 
 

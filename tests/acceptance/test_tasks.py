@@ -137,7 +137,7 @@ def test_rq_shows_jobs_for_what_they_are(installation: Installation) -> None:
         installation.ended(task.id)
         queue = Queue(installation.settings.queue, connection=redis, serializer=JSONSerializer)
         jobs = [queue.fetch_job(key.decode().removeprefix("rq:job:")) for key in redis.keys("rq:job:*")]
-        (job,) = [job for job in jobs if job.meta.get("task_id") == task.id]
+        (job,) = [job for job in jobs if job and job.meta.get("task_id") == task.id]
         until(lambda: job.get_status() is JobStatus.FINISHED)
         assert job.description == f"{task.id} {IMAGE} sh -c exit 3"
         assert job.meta == {"task_id": task.id, "deployment": services.deployment, "labels": {"team": "blue"}}

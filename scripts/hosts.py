@@ -2,7 +2,8 @@
 
 FOLDER has what ``scripts/machines_test.py`` left: ``runs.jsonl``, a line for each part of the run on each host, and beside it
 pytest's reports in JUnit's form. A promise counts as held on a host only where every test of it ran there and passed. What
-failed, was skipped or did not run is on the page, by name. A test's property whose name begins with ``host:`` is a figure.
+failed, was skipped or did not run is on the page, by name. A test's property whose name begins with ``host:`` is a figure, one
+with ``program:`` what was told of a program.
 """
 
 import json
@@ -25,6 +26,7 @@ TITLES = {
     "trixie-cgroupfs": "Debian 13, driver cgroupfs",
 }
 FIGURE = "host:"
+PROGRAM = "program:"
 PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
 _WORST = (PASSED, SKIPPED, FAILED)
 _TESTS_FAILED = 1
@@ -37,6 +39,7 @@ _FACTS = {
     "cgroup": "control groups",
     "driver": "cgroup driver",
     "python": "Python",
+    "commit": "commit tested",
 }
 
 
@@ -107,6 +110,7 @@ class Part:
     cases: Sequence[Case] = ()
     facts: Mapping[str, str] = field(factory=dict)
     figures: Mapping[str, str] = field(factory=dict)
+    programs: Mapping[str, str] = field(factory=dict)
 
     @property
     def ended_early(self) -> bool:
@@ -124,7 +128,7 @@ def main(folder: Path, page: Path) -> int:
 
 def made(parts: Sequence[Part]) -> str:
     """The page."""
-    return HEAD + "\n".join([*_facts(parts), "", *_promises(parts), *_shortfalls(parts), ""])
+    return HEAD + "\n".join([*_facts(parts), "", *_promises(parts), *_shortfalls(parts), *_programs(parts), ""])
 
 
 def all_held(parts: Sequence[Part]) -> bool:
@@ -167,11 +171,11 @@ def cases_of(report: str, part: str) -> list[Case]:
     return list(found.values())
 
 
-def figures_of(report: str) -> dict[str, str]:
-    """The figures that tests noted of their host."""
+def noted_in(report: str, kind: str) -> dict[str, str]:
+    """What tests noted as properties of one kind: of their host, or of a program."""
     noted = [item for element in _tests(report) for item in element.iter("property")]
     pairs = [(str(item.get("name")), str(item.get("value"))) for item in noted]
-    return {name.removeprefix(FIGURE).strip(): value for name, value in pairs if name.startswith(FIGURE)}
+    return {name.removeprefix(kind).strip(): value for name, value in pairs if name.startswith(kind)}
 
 
 def _tests(report: str) -> Iterator[ET.Element]:
@@ -192,7 +196,8 @@ def _read(line: Mapping[str, Any], folder: Path) -> Part:
     report = folder / f"{host}.{name}.xml"
     text = report.read_text(encoding="utf-8") if report.exists() else "<none/>"
     commands = [_command(name, command, status) for command, status in line.get("commands", {}).items()]
-    return Part(host, name, int(line["status"]), cases_of(text, name) + commands, line.get("facts", {}), figures_of(text))
+    cases, facts = cases_of(text, name) + commands, line.get("facts", {})
+    return Part(host, name, int(line["status"]), cases, facts, noted_in(text, FIGURE), noted_in(text, PROGRAM))
 
 
 def _command(part: str, command: str, status: int) -> Case:
@@ -248,6 +253,16 @@ def _shortfalls(parts: Sequence[Part]) -> Iterator[str]:
         if short:
             yield f"\n## Not held on {TITLES[host]}\n"
             yield from (f"- {case.outcome}: `{_name(case)}`: {_line(case.reason)}" for case in short)
+
+
+def _programs(parts: Sequence[Part]) -> Iterator[str]:
+    """What was told of each program on each host."""
+    names = dict.fromkeys(name for part in parts for name in part.programs)
+    if names:
+        yield "\n## What is told of a program\n\nAs `orchestrator show --json` has it: verdict, evidence, metrics.\n"
+    for name in names:
+        yield f"- `{name}`"
+        yield from (f"  - {TITLES[part.host]}: `{part.programs[name]}`" for part in parts if name in part.programs)
 
 
 def _name(case: Case) -> str:

@@ -35,7 +35,7 @@ LIMIT = 4 * 3600.0
 TESTS = {
     CONTRACT: "tests/contract/engine",
     SYSTEMD: "tests/hosts",
-    WORKER: "tests/acceptance/test_tasks.py tests/acceptance/test_artifacts.py tests/acceptance/test_image.py",
+    WORKER: " ".join(f"tests/acceptance/test_{name}.py" for name in ("tasks", "programs", "artifacts", "image")),
     ABUSE: "tests/abuse",
     FAULTS: "tests/faults",
 }
@@ -72,7 +72,7 @@ class Run:
         except NotReady as reason:
             self._say(one.name, f"no machine: {reason}")
             return
-        self._note(one.name, "facts", 0, facts=facts)
+        self._note(one.name, "facts", 0, facts=facts | {"commit": _commit()})
         for part in parts:
             began = time.monotonic()
             status = self._part(one, part)
@@ -113,6 +113,12 @@ class Run:
 
     def _say(self, host: str, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {host}: {what}", flush=True)
+
+
+def _commit() -> str:
+    """The commit that is tested, and whether the checkout differs from it."""
+    asked = ("git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--exclude=*")
+    return subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def _begin(one: Machine) -> None:

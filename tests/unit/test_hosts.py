@@ -12,7 +12,8 @@ from scripts.hosts import CONTRACT, FAILED, FRESH, PASSED, PLAN, PROMISES, REST,
 ENGINE = "tests.contract.engine.test_"
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.contract.engine.test_engine_out" name="test_a[real]"><properties>
-<property name="host: memory of true" value="7.2 MiB"/><property name="other" value="1"/></properties></testcase>
+<property name="host: memory of true" value="7.2 MiB"/><property name="program: exit 3" value="failed exit 3"/>
+</properties></testcase>
 <testcase classname="tests.contract.engine.test_engine_out" name="test_b">
 <failure message="assert 1 == 2&#10;more">long</failure></testcase>
 <testcase classname="tests.contract.engine.test_engine_out" name="test_c"><skipped message="no engine"/></testcase>
@@ -137,6 +138,7 @@ def test_a_run_is_read_from_what_it_left(tmp_path: Path) -> None:
     text = page.read_text()
     assert "| kernel | **unknown** | 6.12.1 |" in text
     assert "| memory of true | - | 7.2 MiB |" in text
+    assert "- `exit 3`\n  - Debian 13: `failed exit 3`\n" in text
     assert "**not held**, 1 of 4: 2 failed, 1 skipped" in text
     assert "- failed: `test_engine_out::test_b`: assert 1 == 2" in text
     assert "- failed: `make test`: its exit status is 2" in text

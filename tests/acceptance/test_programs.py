@@ -79,8 +79,8 @@ PROGRAMS = (
     Program("exit 3", "exit 3", ("failed", "exit", 3)),
     Program("kill -9 $$", "kill -9 $$", ("failed", "signal", 137), _killed_by_nobody_we_know),
     Program("tail /dev/zero", f"exec {EATS}", ("failed", "oom", 137), _killed_by_the_kernel, SMALL),
-    Program("its child is killed, exit 7", f"{EATS}; exit 7", ("failed", "oom", 7), _a_child_was_killed, SMALL),
-    Program("its child is killed, exit 0", f"{EATS}; exit 0", ("succeeded", None, 0), _a_child_was_killed, SMALL),
+    Program("its child is killed, exit 7", f"{EATS}; sleep 1; exit 7", ("failed", "oom", 7), _a_child_was_killed, SMALL),
+    Program("its child is killed, exit 0", f"{EATS}; sleep 1; exit 0", ("succeeded", None, 0), _a_child_was_killed, SMALL),
     Program(
         "fork bomb",
         "f() { f | f & }; f; sleep 2; exit 2",

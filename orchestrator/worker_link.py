@@ -1,5 +1,6 @@
 """How the worker talks to Redis: its client, and what it does when Redis is away. It knows no job."""
 
+import errno
 import time
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -27,11 +28,15 @@ def connect(url: str) -> Redis:
 
 
 class Link:
-    """Calls to Redis that outlast an outage, with one line when it begins and one when it ends. For use from many threads."""
+    """Calls to Redis that outlast an outage, with one line when it begins and one when it ends. For use from many threads.
+
+    A lack of descriptors is told beside an outage: a connection cut before would hide it, and only the operator can mend it.
+    """
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self._stopping = stopping
         self._lost_at: float | None = None
+        self._full = False
 
     @property
     def is_lost(self) -> bool:
@@ -63,7 +68,7 @@ class Link:
     def _noting(self, call: Callable[[], T]) -> T:
         result = call()
         if (lost_at := self._lost_at) is not None:
-            self._lost_at = None
+            self._lost_at, self._full = None, False
             logger.info("Redis answers again after {:.1f} s", time.monotonic() - lost_at)
         return result
 
@@ -71,6 +76,9 @@ class Link:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             logger.warning("Redis does not answer as it should, trying on: {}", error)
+        if _no_descriptor(error) and not self._full:
+            self._full = True
+            logger.warning("no descriptor is left for a connection to Redis, trying on; raise `ulimit -n`: {}", error)
 
     def _enough(self, state: RetryCallState) -> bool:
         hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer | OSError)
@@ -79,3 +87,12 @@ class Link:
 
 def _error(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
+
+
+def _no_descriptor(error: BaseException | None) -> bool:
+    """Whether this process, or its host, has none left; the client's own errors have the system's as their context."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return True
+        error = error.__context__
+    return False

@@ -224,7 +224,7 @@ def test_a_worker_without_a_free_descriptor_works_on_once_there_is_one(server: V
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
     server.client.client_kill_filter(_type="normal", skipme=True)
     server.put("work", "t0")
-    working.says("Redis does not answer as it should")
+    working.says("Too many open files")
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     notes.wait("begin", 1)
     assert working.stop() == 0

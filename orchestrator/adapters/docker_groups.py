@@ -1,6 +1,7 @@
 """Which control group each container gets above its own, by what the engine and this process may do."""
 
 import json
+import math
 import os
 import re
 import socket
@@ -23,6 +24,8 @@ from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import ContainerPlan, Counted, Owned
 
 _SETTLE, _PAUSE = 2.0, 0.01
+_ASK_AGAIN = 30.0
+"""Seconds until a bus that did not answer is asked again: one that hangs would hold up each look at each container."""
 _CONFIG = Path("/etc/docker/daemon.json")
 _PID_FILE = Path("/run/docker.pid")
 _PROC = Path("/proc")
@@ -51,6 +54,7 @@ class Groups:
         self._cgroups = cgroups
         self._units = units or Units()
         self._known: Way | None = None
+        self._away_until = -math.inf
 
     @property
     def used(self) -> bool:
@@ -70,17 +74,17 @@ class Groups:
     def look_again(self) -> None:
         """Forget how groups are made: the engine was started with other settings."""
         self._known = None
+        self._away_until = -math.inf
 
     @property
     def _way(self) -> Way:
-        """How groups are made, and why not better. While the bus is away it is asked for again."""
-        if self._known:
-            return self._known
-        try:
-            self._known = self._found()
-        except _BusAway:
-            return None, f"the system bus does not answer{_NEEDED if own_container() else ''}"
-        return self._known
+        """How groups are made, and why not better. A bus that is away is asked again after a while."""
+        if self._known is None and time.monotonic() > self._away_until:
+            try:
+                self._known = self._found()
+            except _BusAway:
+                self._away_until = time.monotonic() + _ASK_AGAIN
+        return self._known or (None, f"the system bus does not answer{_NEEDED if own_container() else ''}")
 
     def _found(self) -> Way:
         with translated():

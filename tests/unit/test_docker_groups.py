@@ -70,9 +70,11 @@ class _Refusing:
 
     def __init__(self, said: str | None) -> None:
         self.said = said
+        self.asked = 0
 
     def refusal(self) -> str:
         """As asked for."""
+        self.asked += 1
         if self.said is None:
             raise InfrastructureError("systemd", "away")
         return self.said
@@ -143,6 +145,8 @@ def test_while_the_bus_is_away_it_is_asked_again(tmp_path: Path, monkeypatch: py
         units = _Refusing(None)
         groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), units)  # type: ignore[arg-type]
         assert (groups.parents, groups.reason.startswith("the system bus does not answer")) == (None, True)
+        assert units.asked == 1
+        groups._away_until -= docker_groups._ASK_AGAIN
         units.said = ""
         assert isinstance(groups.parents, Slices)
         groups.look_again()

@@ -10,6 +10,8 @@ from attrs import field, frozen
 from orchestrator.labels import DEPLOYMENT, WORKER
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
 from orchestrator.request import Limits
+from orchestrator.usage import Tally
+from orchestrator.verdict import Facts
 from tests.support import pace
 from tests.support.pace import IMAGE, WHERE
 
@@ -88,6 +90,13 @@ class Bench:
     def remove(self, plan: ContainerPlan) -> None:
         """Remove what was made of a plan."""
         self.engine.remove(plan.name, self.owners[plan.name])
+
+
+def out_of_memory(state: ContainerState, limits: Limits) -> bool:
+    """Whether the kernel killed one of its processes at the limit, as a verdict tells it; the engine alone may be wrong."""
+    tally = Tally()
+    tally.add(state.counted)
+    return Facts(state, limits, tally=tally).out_of_memory
 
 
 def joined(chunks: Iterable[Chunk]) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from orchestrator.ports import ContainerPlan, Phase
 from orchestrator.request import Limits
 from tests.contract.engine import shell
 from tests.support import pace
-from tests.support.containers import LABEL, PATIENCE, Bench, joined, leftovers, library
+from tests.support.containers import LABEL, PATIENCE, Bench, joined, leftovers, library, out_of_memory
 
 Death = Callable[[Bench, ContainerPlan], None]
 LEAVE = shell.LEAVE[2]
@@ -145,7 +145,7 @@ def test_the_folder_is_bounded_in_bytes_and_files_and_gives_no_rights(docker: Be
 def test_what_is_in_the_folder_counts_as_the_memory_of_the_task(docker: Bench) -> None:
     """A folder larger than the memory ends in the memory's limit."""
     limits = Limits(memory=32 << 20, artifacts=64 << 20)
-    assert docker.run("head -c 60m /dev/zero >/out/f", out=True, limits=limits).state.oom_killed
+    assert out_of_memory(docker.run("head -c 60m /dev/zero >/out/f", out=True, limits=limits).state, limits)
 
 
 def test_the_folder_is_there_for_a_root_and_for_any_other_user(docker: Bench) -> None:

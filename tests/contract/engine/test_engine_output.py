@@ -20,8 +20,11 @@ from tests.support.worker_process import until
 EVERY_BYTE = bytes(range(256))
 PRINTF = "printf '" + "".join(f"\\{byte:03o}" for byte in EVERY_BYTE) + "'"
 MANY = 5_000_000
-LINES = 2_080_000
-"""So many empty lines fill all the engine's buffers of a stream, and a program that wrote them ends while they are full."""
+LINES = int(2_080_000 / pace.slowness())
+"""So many empty lines fill the engine's buffers of a stream, and a program that wrote them ends while they are full.
+
+A slow machine takes longer for fewer than the engine waits for its log.
+"""
 FLOOD = f"awk 'BEGIN {{ for (i = 0; i < {MANY // 1000}; i++) printf \"%0999d\\n\", i }}'"
 AWKWARD = {
     "every byte, no newline at the end": (PRINTF, EVERY_BYTE),
@@ -153,7 +156,7 @@ def test_the_log_keeps_all_below_the_limit_in_the_worst_case(docker: Bench) -> N
 
     The program waits until they are written, for an engine that is behind at the exit may drop the end.
     """
-    limits = Limits(output=1 << 17)
+    limits = Limits(output=int((1 << 17) / pace.slowness()))
     flood = f"yes '' | head -c {limits.output - 4}"
     script = f"{{ {flood}; echo out; }}; {_until('a')}; {{ {flood}; echo err; }} >&2; {_until('b')}"
     container = docker.start(f"trap 'a=1' USR1; trap 'b=1' USR2; {script}", limits=limits)

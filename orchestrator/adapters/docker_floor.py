@@ -38,6 +38,7 @@ class MemoryFloor:
     def __init__(self, client: DockerClient) -> None:
         self._client = client
         self._least: dict[Sequence[str], int] = {}
+        self._doubted: set[tuple[Sequence[str], int]] = set()
         self._measuring = threading.Lock()
 
     @staticmethod
@@ -66,8 +67,8 @@ class MemoryFloor:
         """Look whether the container of an answer to inspect, which the engine failed to start, had too little memory for it.
 
         If one as it starts with more memory, then its owner's wishes are not to blame, and its size is measured again. Raises
-        TaskFailure (invalid) when that size is not enough, InfrastructureError when it is, so that the start is tried again.
-        Returns when memory has no part in it.
+        TaskFailure (invalid) when that size is not enough, InfrastructureError when it is, so that the start is tried again. A
+        size that fails a second time is not enough, however often it starts in between. Returns when memory has no part in it.
         """
         host = reading.get("HostConfig") or {}
         memory = host.get("Memory") or STARTABLE
@@ -79,12 +80,14 @@ class MemoryFloor:
             probe = self._probe(info, name, {**reading["Config"], "HostConfig": host})
             if not probe or not probe.starts(STARTABLE):
                 return
-            least = probe.least([memory, *(size for size in SIZES if size > memory)]) or 0
+            engine = _kind(info, host.get("Runtime"))
+            again = [] if (engine, memory) in self._doubted else [memory]
+            least = probe.least([*again, *(size for size in SIZES if size > memory)]) or 0
+            self._doubted.add((engine, memory))
             if least > memory:
-                engine = _kind(info, host.get("Runtime"))
                 self._least[engine] = max(self._least.get(engine, 0), least)
             _expect_enough(memory, least)
-        raise InfrastructureError(SERVICE, f"container {name} did not start, and not for lack of memory")
+        raise InfrastructureError(SERVICE, f"container {name} did not start, though others with as much memory do")
 
     def _info(self) -> Reading:
         with translated():

@@ -64,11 +64,11 @@ def test_what_ran_was_taken_down_and_what_had_finished_was_not(
         ends = _lived_through(dockerd, bench, how)
         young = {code: bench.run(f"exit {code}").state for code in ("0", "137", "143", "255")}
         with Noise(0, dockerd.host) as noise:
-            for _ in range(2):
+            for events in (0, REMEMBERED + 2):
+                noise.burst(events)
                 assert _down(bench, ends, away=False) == down
                 assert _down(bench, {name: ends[name] for name in RUNNING}, away=True) == seen
                 assert _down(bench, young, away=True) == set()
-                noise.burst(2 * REMEMBERED)
 
 
 @pytest.mark.parametrize("dockerd", [("--live-restore",)], ids=["live-restore"], indirect=True)

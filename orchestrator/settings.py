@@ -40,7 +40,7 @@ def _spool() -> Path:
 class Settings:
     """All settings, from environment variables named as the fields are, in capitals."""
 
-    mongo_uri: str = _setting("mongodb://localhost:27017", text.MONGO, "MongoDB server; may hold a password", secret=True)
+    mongo_uri: str = _setting("mongodb://localhost:27017", text.mongo, "MongoDB server; may hold a password", secret=True)
     mongo_db_name: str = _setting("taskrunner", text.DATABASE, "database of the collection `tasks`")
     redis_url: str = _setting(
         "redis://localhost:6379", text.REDIS, "Redis server for queue and events; may hold a password", secret=True

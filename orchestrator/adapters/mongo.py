@@ -111,10 +111,14 @@ class MongoTaskStore:
         return document
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
-        """Extend the leases in one write. A token belongs to one task, so ids and tokens need no pairing in the filter."""
+        """Extend the leases in one write, which is all unless one is lost: then another look tells which.
+
+        A token belongs to one task, so ids and tokens need no pairing in the filter.
+        """
         ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
         with translated():
-            self._tasks.update_many(ours, setting(expiry("lease.expires_at", ttl)))
+            if self._tasks.update_many(ours, setting(expiry("lease.expires_at", ttl))).matched_count == len(tokens):
+                return frozenset(tokens)
             found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
         return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
 

@@ -1,4 +1,4 @@
-"""Each write that a decision rests on waits for a majority and its journal, each read for what a majority has, in a whole run."""
+"""In a whole run each write waits for a majority and its journal, and each read is of what a majority has."""
 
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ class Commands(CommandListener):
 def test_every_write_and_read_of_a_run_asks_for_a_majority(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of client, worker and sweep: tasks that succeed, that are cancelled, that cannot be read, and those that a sweep finds."""
+    """Of client, worker and sweep: a task that succeeds, one that is cancelled, one that is unreadable, and one that is lost."""
     commands = Commands()
     monkeypatch.setattr(clients, "MongoClient", partial(clients.MongoClient, event_listeners=[commands]))
     services = connect(evolve(settings, spool_dir=tmp_path / "spool", docker_host=WHERE, sweep_interval=0.1))

@@ -63,7 +63,9 @@ class Effects:
         self._clear_the_way(run)
         expect_there(self.engine, self.deployment(), run)
         self._pull(run, request.image)
+        run.assure_held()
         created = self._create(run, request)
+        run.assure_held()
         run.container = created.id
         if created.adopted:
             expect_whole_input(request)
@@ -243,6 +245,7 @@ class Effects:
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)
+        run.assure_held()
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
         taken_down = run.ended_for is None and self.engine.took_down(state, away=run.deadline is not None and run.doubtful)

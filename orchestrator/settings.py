@@ -58,6 +58,9 @@ class Settings:
     minio_region: str = _setting("us-east-1", text.REGION, "S3 region")
     queue: str = _setting("default", text.word, "RQ queue that all tasks of the database wait in")
     concurrency: int = _setting(4, text.COUNT, "tasks at once in one worker")
+    adopted_max: int = _setting(
+        32, text.COUNT, "tasks of dead workers that one worker goes on with at once, beside its own CONCURRENCY"
+    )
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
     cpu_overcommit: float = _setting(
         4.0, text.FACTOR, "CPUs that the tasks of a worker may be granted together, in units of the CPUs of the engine's host"

@@ -48,7 +48,7 @@ class Commands(CommandListener):
 def test_every_write_and_read_of_a_run_asks_for_a_majority(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of client, worker and sweep: a task that succeeds, one that is cancelled, one that is unreadable, and one that is lost."""
+    """Of client, worker and sweep: a task that succeeds, one that is cancelled, one that is unreadable, one that is lost."""
     commands = Commands()
     monkeypatch.setattr(clients, "MongoClient", partial(clients.MongoClient, event_listeners=[commands]))
     services = connect(evolve(settings, spool_dir=tmp_path / "spool", docker_host=WHERE, sweep_interval=0.1))
@@ -61,7 +61,7 @@ def test_every_write_and_read_of_a_run_asks_for_a_majority(
     services.store.insert({"_id": "unreadable", "status": "running", "history": 5})
     services.store.insert({"_id": "lost", "status": "queued", "image": IMAGE, "command": "true"})
     services.runner.leases.beat()
-    services.sweep(lambda task_id, engine: services.runner.run(task_id, engine)).once(30)
+    services.sweep(services.runner.run).once(30)
     assert [event.status for event in client.watch(done.id)][-1] is State.SUCCEEDED
     assert [task.id for task in client.list()]
     services.store.close()

@@ -1,4 +1,4 @@
-"""A database that takes 4 s for each answer: tasks stay with the worker that has them, though another one looks for lost ones."""
+"""A database that takes 4 s for each answer: tasks stay with their worker, although another one looks for lost ones."""
 
 import sys
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
@@ -27,9 +28,11 @@ def test_tasks_do_not_change_hands_because_the_database_is_slow(detour: Detour) 
     """With the default lease of 10 s; the worker that would take them over reaches the database without a detour."""
     site, direct = detour.site, {name: detour.site.direct[name] for name in ("MONGO_URI", "REDIS_URL")}
     worker = site.worker("slow", CONCURRENCY="2")
-    heir = site.survivor(SWEEP_INTERVAL="0.5", **direct)
     rule = detour.mongo.add(SLOW, times=sys.maxsize, stall_reply=DELAY)
     tasks = [site.submit(talker(12)) for _ in range(2)]
+    for task_id in tasks:
+        taken_by(site, worker, task_id)
+    heir = site.survivor(SWEEP_INTERVAL="0.5", **direct)
     site.ended(tasks)
     documents = [site.document(task_id) for task_id in tasks]
     assert rule.struck > 10

@@ -150,8 +150,10 @@ def test_every_bad_value_is_named_at_once() -> None:
         ("j=false", "j=false: a crash may undo a write that is in no journal; leave j out, or write j=true"),
         (
             "readConcernLevel=local",
-            "readConcernLevel=local: a failover may undo what is read and no majority has; leave readConcernLevel out, or write"
-            + " readConcernLevel=majority",
+            (
+                "readConcernLevel=local: a failover may undo what is read and no majority has; "
+                "leave readConcernLevel out, or write readConcernLevel=majority"
+            ),
         ),
     ],
 )

@@ -47,8 +47,8 @@ def test_a_holder_that_lost_its_lease_makes_no_call_but_to_let_go(tmp_path: Path
     world = World(tmp_path, {("program",): Program(stdout=b"out")})
     heard = inbox(world)
     world.client.submit(REQUEST, "t")
-    puppet = Puppet("frozen", made=lambda actor, name, args: made.append(name))
     made: list[str] = []
+    puppet = Puppet("frozen", made=lambda _actor, name, _args: made.append(name))
     frozen = world.worker(puppet)
     actor = puppet.act("run", lambda: frozen.run("t"))
     for _ in range(nth):

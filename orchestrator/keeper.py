@@ -62,7 +62,11 @@ class Places:
         """Do the work in a thread. Raises Postponed when all places are taken."""
         if not self._free.acquire(blocking=False):
             raise Postponed(f"all {self._number} places for adopted tasks are taken")
-        threading.Thread(target=self._carry, args=(work,), name=f"adopted {task_id}", daemon=True).start()
+        try:
+            threading.Thread(target=self._carry, args=(work,), name=f"adopted {task_id}", daemon=True).start()
+        except RuntimeError as error:
+            self._free.release()
+            raise Postponed(f"no thread for an adopted task: {error}") from None
 
     def _carry(self, work: Callable[[], object]) -> None:
         try:

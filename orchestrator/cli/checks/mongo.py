@@ -32,7 +32,7 @@ def check(settings: Settings) -> Iterator[Finding]:
         if not reached.ok:
             return
         advice = f"ask the server at {where} what it is: db.hello() in mongosh"
-        yield look("MongoDB topology", advice, lambda: topology(client.admin.command("hello")), PyMongoError)
+        yield look("MongoDB kind", advice, lambda: topology(client.admin.command("hello")), PyMongoError)
         advice = f"give the user of MONGO_URI the role readWrite on the database {settings.mongo_db_name}"
         yield look("MongoDB writes", advice, lambda: _compare_and_set(client, settings.mongo_db_name), PyMongoError)
         yield clock("MongoDB", lambda: _time(client), PyMongoError)

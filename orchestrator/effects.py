@@ -11,7 +11,7 @@ from attrs import asdict, evolve, frozen
 from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, Interrupted
+from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, Interrupted, Superseded
 from orchestrator.labels import ENGINE, WORKER
 from orchestrator.logs import logger
 from orchestrator.own import adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
@@ -63,7 +63,9 @@ class Effects:
         self._clear_the_way(run)
         expect_there(self.engine, self.deployment(), run)
         self._pull(run, request.image)
+        run.assure_held()
         created = self._create(run, request)
+        run.assure_held()
         run.container = created.id
         if created.adopted:
             expect_whole_input(request)
@@ -166,7 +168,12 @@ class Effects:
         return True
 
     def end(self, run: Run, cause: Cause) -> None:
-        """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat."""
+        """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat.
+
+        Time limits hold while the store is away, so only who knows that somebody else has the task leaves its program alone.
+        """
+        with suppress(InfrastructureError):
+            run.check_held()
         run.claim_end(cause)
         with suppress(ContainerMissing):
             if self.engine.stop(self.container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace):
@@ -224,7 +231,7 @@ class Effects:
             with run.ending:
                 if run.container == container:
                     self.end(run, cause)
-        except InfrastructureError as error:
+        except (InfrastructureError, Superseded) as error:
             logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
 
     def _await_end(self, run: Run) -> Outcome:
@@ -238,6 +245,7 @@ class Effects:
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)
+        run.assure_held()
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
         taken_down = run.ended_for is None and self.engine.took_down(state, away=run.deadline is not None and run.doubtful)
@@ -257,7 +265,8 @@ class Effects:
         """
         while True:
             left, cpu_left = self._remaining(run, limits), cpu_time.lasts(limits, run.tally, run.meter.tally)
-            state = self.engine.wait(run.container, min(left, cpu_left))
+            state = self.engine.wait(run.container, min(left, cpu_left), run.lost.is_set)
+            run.check_lost()
             run.tally.add(state.counted, state.uncounted)
             out_of_cpu = cpu_time.used_up(limits, run.tally, run.meter.tally)
             if out_of_cpu and run.claim_end(Cause.TIMEOUT):

@@ -5,7 +5,7 @@ from datetime import datetime
 from operator import index
 from typing import Self
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.kind import shown
@@ -21,6 +21,8 @@ class Event:
     ``exit_code``, ``cause`` and ``message`` are set on the last event of a task only.
 
     ``deployment`` is the one whose task it is; it is empty when the publisher did not say.
+
+    ``nonce`` is the task's, for the bus, and no part of the message.
     """
 
     task_id: str
@@ -33,6 +35,7 @@ class Event:
     cause: Cause | None = None
     message: str | None = None
     deployment: str = ""
+    nonce: str = field(default="", eq=False)
 
     @classmethod
     def queued(cls, task_id: str, at: datetime, deployment: str = "") -> Self:
@@ -46,7 +49,7 @@ class Event:
             (task.exit_code, task.cause, task.message) if entry.status in TERMINAL else (None, None, None)
         )
         moved = _told(task.id), entry.seq, entry.trigger, entry.source, entry.status, entry.at
-        return cls(*moved, exit_code, cause, message, deployment)
+        return cls(*moved, exit_code, cause, message, deployment, task.nonce or "")
 
     @classmethod
     def all_of(cls, task: Task, after: int = -1, deployment: str = "") -> list[Self]:
@@ -61,7 +64,8 @@ class Event:
 
     def to_json(self) -> str:
         """One line of JSON; exit_code, cause and message only on the last event; ``at`` as ISO 8601."""
-        fields = asdict(self, filter=lambda attribute, _: self.is_last or attribute.name not in _LAST_ONLY)
+        left_out = {"nonce", *(() if self.is_last else _LAST_ONLY)}
+        fields = asdict(self, filter=lambda attribute, _: attribute.name not in left_out)
         return json.dumps(fields | {"at": self.at.isoformat(timespec="milliseconds")})
 
     @classmethod

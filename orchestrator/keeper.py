@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, Postponed
 from orchestrator.logs import logger
 from orchestrator.services import Services
 
@@ -11,13 +11,16 @@ from orchestrator.services import Services
 class Keeper:
     """A thread that sweeps until the worker stops, and publishes for as long as the worker holds tasks.
 
-    Adopted tasks have threads beside those of the queue.
+    Adopted tasks have threads beside those of the queue: up to ADOPTED_MAX for tasks that were begun, and up to CONCURRENCY for
+    tasks that wait for room, so that these do not stand before those whose programs run.
     """
 
     def __init__(self, services: Services, stopping: Callable[[], bool]) -> None:
         self._services = services
         self._stopping = stopping
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        self._begun = Places(services.settings.adopted_max)
+        self._resumed = Places(services.settings.concurrency)
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -29,10 +32,12 @@ class Keeper:
         return self._thread.is_alive() or self._stopping()
 
     def adopt(self, task_id: str, engine: str) -> None:
-        """Run a task that is bound to ``engine`` beside those from the queue."""
-        threading.Thread(
-            target=self._services.runner.run, args=(task_id, engine), name=f"adopted {task_id}", daemon=True
-        ).start()
+        """Run a task that was begun and is bound to ``engine`` beside those from the queue. Raises Postponed: no place."""
+        self._begun.run(task_id, lambda: self._services.runner.run(task_id, engine))
+
+    def resume(self, task_id: str, engine: str) -> None:
+        """The same for a task that is queued, or has to begin again."""
+        self._resumed.run(task_id, lambda: self._services.runner.run(task_id, engine))
 
     def _run(self) -> None:
         pause, leases = threading.Event(), self._services.runner.leases
@@ -43,7 +48,31 @@ class Keeper:
 
     def _sweep(self) -> None:
         lock_for = self._services.settings.lease_ttl / 2  # a worker that dies in a sweep must not hold up who takes its tasks
-        self._services.sweep(self.adopt).once(lock_for)
+        self._services.sweep(self.adopt, self.resume).once(lock_for)
+
+
+class Places:
+    """As many threads as there are places, each of which runs an adopted task."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._free = threading.BoundedSemaphore(number)
+
+    def run(self, task_id: str, work: Callable[[], object]) -> None:
+        """Do the work in a thread. Raises Postponed when all places are taken."""
+        if not self._free.acquire(blocking=False):
+            raise Postponed(f"all {self._number} places for adopted tasks are taken")
+        try:
+            threading.Thread(target=self._carry, args=(work,), name=f"adopted {task_id}", daemon=True).start()
+        except RuntimeError as error:
+            self._free.release()
+            raise Postponed(f"no thread for an adopted task: {error}") from None
+
+    def _carry(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        finally:
+            self._free.release()
 
 
 def _guarded(duty: Callable[[], object]) -> None:

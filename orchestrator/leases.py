@@ -3,10 +3,10 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from attrs import define
+from attrs import define, field
 
 from orchestrator.errors import InfrastructureError, Postponed, Superseded
 from orchestrator.logs import logger
@@ -17,22 +17,28 @@ from orchestrator.records import Document
 _LOOK = 1.0
 
 
-@define
+@define(eq=False)
 class Held:
-    """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed.
-
-    ``on_cancel`` is called, from the heartbeat and perhaps more than once, when somebody asks for the task to be cancelled.
-    ``catch_up`` publishes what is stored and could not be published; whether all is.
-    """
+    """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed."""
 
     token: str
     document: Document
+    until: float
+    """Before this time, by the monotonic clock, nobody else can have the task: counted from before the lease was asked for."""
+    lost: threading.Event = field(factory=threading.Event)
+    """Set once the store has said that somebody else has the task, or that it is gone."""
     on_cancel: Callable[[], None] = lambda: None
+    """Called, perhaps more than once, when somebody asks for the task to be cancelled."""
     catch_up: Callable[[], bool] = lambda: True
+    """Publishes what is stored and could not be published; whether all is."""
 
 
 class Leases:
-    """The leases of one process. The heartbeat starts with the first claim, so a forked child gets its own."""
+    """The leases of one process. Its threads start with the first claim, so a forked child gets its own.
+
+    One thread renews, in one round trip for all leases; another looks for cancellations, so that a database which answers
+    slowly delays no renewal by that. No lease is given up because of the time: only the store's word counts.
+    """
 
     def __init__(self, store: TaskStore, worker: str, ttl: float, patience: Patience) -> None:
         self._store = store
@@ -41,8 +47,7 @@ class Leases:
         self._patience = patience
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
-        self._beating: threading.Thread | None = None
-        self._renewed_at = 0.0
+        self._threads: list[threading.Thread] = []
 
     @contextmanager
     def hold(self, task_id: str, engine: str | None) -> Iterator[Held | None]:
@@ -51,19 +56,35 @@ class Leases:
         A block that raises frees the lease, so that another worker can go on at once; after Postponed one on any engine. The
         lease of a task whose id cannot be hashed is not kept alive: its end is all there is to store.
         """
-        token = uuid.uuid4().hex
-        document = self._patience.forever(self._store.claim, task_id, self._worker, token, self._ttl, engine)
-        if document is None:
+        held = self._claim(task_id, engine)
+        if held is None:
             yield None
             return
-        held = self._add(task_id, Held(token, document))
         try:
             yield held
         except BaseException as error:
-            self.let_go(task_id, token, unbind=isinstance(error, Postponed))
+            self.let_go(task_id, held.token, unbind=isinstance(error, Postponed))
             raise
         finally:
-            self._drop(task_id, token)
+            self._drop(task_id, held)
+
+    def holds(self, task_id: str) -> bool:
+        """Whether this process has the task, as far as it knows."""
+        return _hashable(task_id) and task_id in self._held
+
+    def check(self, task_id: str, held: Held) -> None:
+        """Raise Superseded unless this process has the task: the store is asked when the lease may have run out.
+
+        Raises InfrastructureError when the store is away then.
+        """
+        if not held.lost.is_set() and time.monotonic() >= held.until and _hashable(task_id):
+            self._renew({task_id: held})
+        if held.lost.is_set():
+            raise Superseded(f"task {task_id} was taken over by another worker")
+
+    def assure(self, task_id: str, held: Held) -> None:
+        """As ``check``, however long the store is away."""
+        self._patience.forever(self.check, task_id, held)
 
     def confirm(self, task_id: str, token: str) -> None:
         """Extend the lease now, however long the store is away. Raises Superseded when somebody else has taken the task."""
@@ -83,15 +104,19 @@ class Leases:
         """Free all leases, so that other workers take the tasks up at once: this process is about to leave them."""
         for task_id, held in self._all().items():
             self.let_go(task_id, held.token)
-            self._drop(task_id, held.token)
+            self._drop(task_id, held)
 
     def beat(self) -> None:
-        """Extend the leases that are due and pass on who is to be cancelled. Raises InfrastructureError."""
+        """Extend all leases once a third of the time of one is over. Raises InfrastructureError."""
         held = self._all()
-        if held:
+        if held and time.monotonic() >= min(each.until for each in held.values()) - self._ttl * 2 / 3:
             self._renew(held)
-            for task_id in self._store.cancelled(held.keys()):
-                held[task_id].on_cancel()
+
+    def hear(self) -> None:
+        """Pass on who is to be cancelled. Raises InfrastructureError."""
+        held = self._all()
+        for task_id in self._store.cancelled(held.keys()) if held else ():
+            held[task_id].on_cancel()
 
     def catch_up(self) -> None:
         """Publish what could not be of the tasks that are held, up to the first that still cannot. It may wait for Redis."""
@@ -102,28 +127,54 @@ class Leases:
 
     @property
     def alive(self) -> bool:
-        """Whether the heartbeat goes on, if it was ever needed."""
-        return self._beating is None or self._beating.is_alive()
+        """Whether its threads go on, if they were ever needed."""
+        return all(thread.is_alive() for thread in self._threads)
 
     @property
     def count(self) -> int:
         """How many tasks are held."""
         return len(self._held)
 
-    def _add(self, task_id: str, held: Held) -> Held:
+    def _claim(self, task_id: str, engine: str | None) -> Held | None:
+        """A claim that took long may be about to run out, so it is renewed before anything else."""
+        if self.holds(task_id):
+            return None
+        token, began = uuid.uuid4().hex, 0.0
+
+        def claim() -> Document | None:
+            nonlocal began
+            began = time.monotonic()
+            return self._store.claim(task_id, self._worker, token, self._ttl, engine)
+
+        document = self._patience.forever(claim)
+        if document is None:
+            return None
+        held = Held(token, document, began + self._ttl)
+        self._add(task_id, held)
+        if time.monotonic() >= began + self._ttl / 3 and _hashable(task_id):
+            self._patience.forever(self._renew, {task_id: held})
+        return None if held.lost.is_set() else held
+
+    def _add(self, task_id: str, held: Held) -> None:
         if not _hashable(task_id):
-            return held
+            return
         with self._lock:
             self._held[task_id] = held
-            if self._beating is None:
-                self._beating = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
-                self._beating.start()
-        return held
+            if not self._threads:
+                turns = {"lease heartbeat": self.beat, "lease cancellations": self.hear}
+                self._threads = [
+                    threading.Thread(target=self._beat, args=(turn,), name=name, daemon=True) for name, turn in turns.items()
+                ]
+                for thread in self._threads:
+                    thread.start()
 
-    def _drop(self, task_id: str, token: str) -> None:
+    def _drop(self, task_id: str, held: Held) -> bool:
+        """Forget a task; whether it was held."""
         with self._lock:
-            if _hashable(task_id) and task_id in self._held and self._held[task_id].token == token:
+            if _hashable(task_id) and self._held.get(task_id) is held:
                 del self._held[task_id]
+                return True
+        return False
 
     def _all(self) -> dict[str, Held]:
         with self._lock:
@@ -136,26 +187,27 @@ class Leases:
         except InfrastructureError as error:
             logger.bind(task=task_id).warning("the lease is left to expire: {}", error)
 
-    def _beat(self) -> None:
+    def _beat(self, turn: Callable[[], None]) -> None:
         pause = threading.Event()
         while not pause.wait(min(_LOOK, self._ttl / 3)):
             try:
-                self.beat()
+                turn()
             except InfrastructureError as error:
-                logger.warning("leases not renewed: {}", error)
+                logger.warning("leases not renewed, or cancellations not looked for: {}", error)
             except Exception:  # noqa: BLE001  a fault of ours with one task must not let go of all others
                 logger.exception("the heartbeat has a fault")
 
-    def _renew(self, held: dict[str, Held]) -> None:
-        """Extend the leases once a third of their time is over."""
-        if time.monotonic() < self._renewed_at + self._ttl / 3:
-            return
+    def _renew(self, held: Mapping[str, Held]) -> None:
+        """Extend these leases; those that the store says are lost are dropped."""
         began = time.monotonic()
         kept = self._store.renew({task_id: each.token for task_id, each in held.items()}, self._ttl)
-        self._renewed_at = began
-        for task_id in held.keys() - kept:
-            logger.bind(task=task_id).warning("lease lost: later writes will be refused")
-            self._drop(task_id, held[task_id].token)
+        for task_id, each in held.items():
+            if task_id in kept:
+                each.until = max(each.until, began + self._ttl)
+            else:
+                each.lost.set()
+                if self._drop(task_id, each):
+                    logger.bind(task=task_id).warning("lease lost: its holder lets go")
 
 
 def _hashable(task_id: object) -> bool:

@@ -6,12 +6,12 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, Superseded
 from orchestrator.event import Event
 from orchestrator.logs import logger
 from orchestrator.patience import Patience
 from orchestrator.ports import EventBus, Move, TaskStore
-from orchestrator.records import Entry, Fields
+from orchestrator.records import Document, Entry, Fields
 from orchestrator.run import Run
 from orchestrator.task import Task
 from statemachine import INITIAL, TERMINAL, State, Step, Trigger
@@ -37,7 +37,11 @@ class Ledger:
         decides = step.source in {INITIAL, State.RUNNING} and step.trigger is not Trigger.RETRY
         undisputed = decides and fields.get("cause") is not Cause.CANCELLED
         move = Move(run.task.id, run.token, entry, self._fields(run, step, entry, fields), unless_cancelled=undisputed)
-        run.task = Task.from_document(self.patience.forever(self.store.advance, move))
+        run.task = Task.from_document(evolve(self.patience, over=run.lost).forever(self._advance, run, move))
+
+    def _advance(self, run: Run, move: Move) -> Document:
+        run.check_lost()
+        return self.store.advance(move)
 
     def _entry(self, run: Run, step: Step) -> Entry:
         """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""
@@ -68,13 +72,17 @@ class Ledger:
         logger.info("{} -> {}", step.source, step.dest)
 
     def publish(self, run: Run) -> bool:
-        """Publish what is not known to be, perhaps once more, in order whoever else does so; whether all is. Never raises."""
+        """Publish what is not known to be, perhaps once more, in order whoever else does so; whether all is. Never raises.
+
+        Nothing is published of a task that somebody else has by now.
+        """
         with run.publishing:
             try:
                 for event in Event.all_of(run.task, run.published, self.deployment()):
+                    run.check_held()
                     self.events.publish(event)
                     run.published = event.seq
-            except InfrastructureError as error:
+            except (InfrastructureError, Superseded) as error:
                 logger.warning("stored, but not published beyond {}: {}", run.published, error)
                 return False
         return True

@@ -143,17 +143,18 @@ class Output:
 
     def _put(self, run: Run, stream: Stream, sums: Sealed) -> LogObject:
         key = f"{run.task.id}/{run.attempt}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log"
-        self._put_whole(key, run.folder(self.spool_dir()) / stream, sums.bytes, sums.sha256)
+        self._put_whole(run, key, run.folder(self.spool_dir()) / stream, sums.bytes, sums.sha256)
         return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
 
     def _put_artifact(self, run: Run, file: File) -> Artifact:
         """The program chose the path, so the key has only a digest of it: the same path has the same one."""
         name = hashlib.sha256(file.path.encode()).hexdigest()[:_KEY_DIGITS]
         key = f"{run.task.id}/{run.attempt}/{_ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
-        self._put_whole(key, file.at, file.bytes, file.sha256)
+        self._put_whole(run, key, file.at, file.bytes, file.sha256)
         return Artifact(file.path, key, file.bytes, file.sha256)
 
-    def _put_whole(self, key: str, path: Path, size: int, sha256: str) -> None:
+    def _put_whole(self, run: Run, key: str, path: Path, size: int, sha256: str) -> None:
+        run.assure_held()
         with spooling():
             self.logs.put(key, path, sha256)
         if self.logs.stat(key) != (size, sha256):

@@ -1,11 +1,11 @@
 """How failed calls to a service are made again: jittered exponential backoff, within a budget or without end."""
 
-import time
+import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from attrs import frozen
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_never, wait_random_exponential
+from attrs import field, frozen
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_never, wait_random_exponential
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.logs import logger
@@ -16,9 +16,13 @@ T = TypeVar("T")
 
 @frozen
 class Patience:
-    """Makes calls again while they raise InfrastructureError. ``sleep`` is replaced in tests."""
+    """Makes calls again while they raise InfrastructureError; the wait between two tries ends early once ``over`` is set.
 
-    sleep: Callable[[float], None] = time.sleep
+    ``sleep``, if given, waits instead.
+    """
+
+    sleep: Callable[[float], None] | None = None
+    over: threading.Event = field(factory=threading.Event)
 
     def forever(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make the call until it succeeds: for what the task cannot go on without, nor be failed without."""
@@ -36,7 +40,7 @@ class Patience:
             retry=retry_if_exception_type(InfrastructureError),
             wait=wait_random_exponential(multiplier=0.2, max=5),
             stop=stop_never if budget is None else lambda state: state.idle_for >= budget,
-            sleep=self.sleep,
+            sleep=self.sleep or sleep_using_event(self.over),
             before_sleep=_log,
             reraise=True,
         )

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import define, field
 
 from orchestrator.capture import Capture
 from orchestrator.cause import Cause
-from orchestrator.errors import CancelRequested, Interrupted
+from orchestrator.errors import CancelRequested, Interrupted, Superseded
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState, Counted, Footprint, Stream
@@ -61,6 +61,12 @@ class Run:
     gathered: Gathered | None = None
     sealed: Mapping[Stream, Sealed] | None = None
     cut: str = ""
+    lost: threading.Event = field(factory=threading.Event)
+    """Set once it is known that somebody else has the task: then no call is made for it but to let go."""
+    check_held: Callable[[], None] = lambda: None
+    """Raises Superseded when somebody else has the task: the store is asked when that may be. Raises InfrastructureError."""
+    assure_held: Callable[[], None] = lambda: None
+    """As ``check_held``, however long the store is away."""
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -102,9 +108,15 @@ class Run:
             raise Interrupted(f"its engine {self.task.engine} has not come back")
 
     def check_wanted(self) -> None:
-        """Raise CancelRequested once somebody has asked for the task to be cancelled."""
+        """Raise CancelRequested once somebody has asked for the task to be cancelled, or Superseded once it is lost."""
+        self.check_lost()
         if self.cancelled:
             raise CancelRequested(f"task {self.task.id} is to be cancelled")
+
+    def check_lost(self) -> None:
+        """Raise Superseded once it is known that somebody else has the task. Asks nobody."""
+        if self.lost.is_set():
+            raise Superseded(f"task {self.task.id} was taken over by another worker")
 
     def begin_anew(self) -> None:
         """Forget the attempt that has ended; what belongs to the task itself stays."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from orchestrator.admission import Admission
 from orchestrator.cause import Cause
@@ -42,7 +42,7 @@ def bind(effects: Effects, output: Output, ledger: Ledger) -> Lifecycle[Run, Fie
         return run.cause in _RETRIED and own < run.granted(effects.rules).retries
 
     def release(run: Run) -> None:
-        left_nothing = effects.release(run)
+        left_nothing = not run.lost.is_set() and effects.release(run)
         if run.state is INITIAL:
             run.begin_anew()
         elif left_nothing:
@@ -154,6 +154,8 @@ class Runner:
         task = Task.from_document(held.document)
         run = Run(task, held.token, task.status, published=task.published)
         run.cancelled = task.cancel_requested_at is not None
+        run.lost, lease = held.lost, (run.task.id, held)
+        run.check_held, run.assure_held = partial(self.leases.check, *lease), partial(self.leases.assure, *lease)
         held.on_cancel, held.catch_up = partial(self._hear_cancel, run), partial(self.catch_up, run)
         return run
 
@@ -202,7 +204,7 @@ class Runner:
             self.admission.take(run.token, share)
         elif not room:
             logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
-            self.admission.wait(run.token, lambda: run.cancelled)
+            self.admission.wait(run.token, lambda: run.cancelled or run.lost.is_set())
             self.leases.confirm(run.task.id, run.token)
         run.check_wanted()
 
@@ -211,7 +213,7 @@ class Runner:
         try:
             if run.state is INITIAL:
                 self._make_room(run)
-            self.patience.within(self.budgets.upload if uploading else self.budgets.work, self.lifecycle.fire, run, trigger)
+            self._fire(run, trigger, self.budgets.upload if uploading else self.budgets.work)
         except CancelRequested:
             self._cancel(run)
         except TaskFailure as failure:
@@ -228,6 +230,15 @@ class Runner:
             if run.state in TERMINAL:
                 return  # the next sweep does what is left to do
             self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, f"the worker has a fault: {type(error).__name__}: {error}"))
+
+    def _fire(self, run: Run, trigger: Trigger, budget: float) -> None:
+        """Within the budget; no try is made for a task that somebody else has by now."""
+
+        def fire() -> None:
+            run.assure_held()
+            self.lifecycle.fire(run, trigger)
+
+        evolve(self.patience, over=run.lost).within(budget, fire)
 
     def _finish(self, run: Run, trouble: Interrupted | InfrastructureError) -> None:
         """A program that has finished is never run again: what can be had of its output has to do, once, and is stored next."""
@@ -258,7 +269,7 @@ class Runner:
             return
         run.broken = trouble
         try:
-            self.patience.within(self.budgets.work, self.lifecycle.fire, run, Trigger.RETRY)
+            self._fire(run, Trigger.RETRY, self.budgets.work)
         except InfrastructureError as error:
             self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, f"{trouble}; then {error}"))
 

@@ -75,8 +75,8 @@ class Services:
         """Where the output of this deployment's tasks waits until it is uploaded."""
         return self.settings.spool_dir / self.deployment
 
-    def sweep(self, adopt: Callable[[str, str], None]) -> Sweep:
-        """What finds and mends what is lost or left behind."""
+    def sweep(self, adopt: Callable[[str, str], None], resume: Callable[[str, str], None] | None = None) -> Sweep:
+        """What finds and mends what is lost or left behind; ``resume`` is ``adopt`` unless it is given."""
         return Sweep(
             store=self.store,
             queue=self.queue,
@@ -87,6 +87,8 @@ class Services:
             spool_dir=self.spool_dir,
             graces=Graces(self.settings.orphan_grace, self.settings.engine_patience, self.settings.spool_grace),
             adopt=adopt,
+            resume=resume or adopt,
+            holds=self.runner.leases.holds,
         )
 
     def are_ours(self, calls: Sequence[Call]) -> list[bool]:

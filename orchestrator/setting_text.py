@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator import kinds
 from orchestrator.ports import PullPolicy
@@ -110,13 +111,32 @@ def lease(text: str) -> float:
     return seconds
 
 
+_WEAKER = {
+    "w": ("majority", "a failover may undo a write that no majority has"),
+    "journal": ("true", "a crash may undo a write that is in no journal"),
+    "j": ("true", "a crash may undo a write that is in no journal"),
+    "readconcernlevel": ("majority", "a failover may undo what is read and no majority has"),
+}
+"""Options of a MongoDB URI, the one value that each may have, and why no other."""
+
+
+def mongo(text: str) -> str:
+    """A MongoDB URI that asks for no less than a majority and the journal."""
+    uri = _MONGO(text)
+    for name, value in parse_qsl(urlsplit(uri).query, keep_blank_values=True):
+        allowed, why = _WEAKER.get(name.casefold(), (value, ""))
+        if value != allowed:
+            raise ValueError(f"safe with {name}={value}: {why}; leave {name} out, or write {name}={allowed}")
+    return uri
+
+
 COUNT = positive(int, "a whole number of 1 or more")
 SIZE = positive(parse_size, "a size such as 128m")
 FACTOR = positive(float, "a factor such as 4")
 BUDGET = positive(parse_size, "a size such as 16g, or 0", zero=True)
 SECONDS = positive(parse_duration, "a time such as 30s")
 SECONDS_OR_NONE = positive(parse_duration, "a time such as 30s, or 0", zero=True)
-MONGO = shaped(r"mongodb(\+srv)?://[^/?].*", "a URI such as mongodb://host:27017")
+_MONGO = shaped(r"mongodb(\+srv)?://[^/?].*", "a URI such as mongodb://host:27017")
 REDIS = shaped(r"(rediss?|unix)://.*", "a URL such as redis://host:6379/0")
 ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", "host:port, without a scheme or path")
 REGION = shaped(r"(?![_-])[A-Za-z0-9_-]{1,63}(?<![_-])", "a region such as us-east-1")

@@ -40,7 +40,7 @@ def _spool() -> Path:
 class Settings:
     """All settings, from environment variables named as the fields are, in capitals."""
 
-    mongo_uri: str = _setting("mongodb://localhost:27017", text.MONGO, "MongoDB server; may hold a password", secret=True)
+    mongo_uri: str = _setting("mongodb://localhost:27017", text.mongo, "MongoDB server; may hold a password", secret=True)
     mongo_db_name: str = _setting("taskrunner", text.DATABASE, "database of the collection `tasks`")
     redis_url: str = _setting(
         "redis://localhost:6379", text.REDIS, "Redis server for queue and events; may hold a password", secret=True
@@ -58,6 +58,9 @@ class Settings:
     minio_region: str = _setting("us-east-1", text.REGION, "S3 region")
     queue: str = _setting("default", text.word, "RQ queue that all tasks of the database wait in")
     concurrency: int = _setting(4, text.COUNT, "tasks at once in one worker")
+    adopted_max: int = _setting(
+        32, text.COUNT, "tasks of dead workers that one worker goes on with at once, beside its own CONCURRENCY"
+    )
     worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
     cpu_overcommit: float = _setting(
         4.0, text.FACTOR, "CPUs that the tasks of a worker may be granted together, in units of the CPUs of the engine's host"

@@ -2,19 +2,20 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import chain, islice
 from pathlib import Path
 
 from attrs import frozen
 
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, OrchestratorError
+from orchestrator.errors import InfrastructureError, OrchestratorError, Postponed
 from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
 from orchestrator.logs import logger
-from orchestrator.ports import Engine, EventBus, Head, JobInfo, Mutex, Queue, TaskStore
+from orchestrator.ports import Engine, EventBus, Free, JobInfo, Mutex, Queue, TaskStore
 from orchestrator.records import Document
 from orchestrator.request import is_id
 from orchestrator.run import container_name, named, spool_folder
@@ -22,8 +23,9 @@ from orchestrator.spool import discard, folders
 from orchestrator.task import readable
 from statemachine import TERMINAL
 
-_LOOKED_AT = 200
 _LINE = 2000
+_MOST = 200
+"""What is put in line at once."""
 
 
 class Kind(StrEnum):
@@ -41,13 +43,14 @@ class Kind(StrEnum):
 class Action:
     """One thing to be done, to a task or to the container or spool of that name, and why.
 
-    ``nonce`` is that of the container; None: whichever it has.
+    ``nonce`` is that of the container; None: whichever it has. ``begun`` says that a task to be adopted was begun for certain.
     """
 
     kind: Kind
     subject: str
     why: str
     nonce: str | None = None
+    begun: bool = True
 
 
 @frozen
@@ -64,10 +67,7 @@ class Graces:
 
 @frozen
 class Sweep:
-    """Plans what is to be done, and does it.
-
-    ``adopt`` runs a task that is bound to an engine, beside those from the queue, or raises Postponed.
-    """
+    """Plans what is to be done, and does it."""
 
     store: TaskStore
     queue: Queue
@@ -78,6 +78,11 @@ class Sweep:
     spool_dir: Path
     graces: Graces
     adopt: Callable[[str, str], None]
+    """Runs a task that was begun and is bound to an engine, beside those from the queue; Postponed when there is no place."""
+    resume: Callable[[str, str], None]
+    """The same for a task that waits, or has to begin again."""
+    holds: Callable[[str], bool] = lambda _: False
+    """Whether this process has the task: then it is not lost, however late its lease is renewed."""
 
     def once(self, ttl: float) -> list[Action]:
         """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
@@ -92,8 +97,12 @@ class Sweep:
     def _mended(self, look: Callable[[], Iterator[Action]], ends: float) -> Iterator[Action]:
         """What was done of what is seen; one thing at least is tried, so that a look that takes all the time is not in vain."""
         for action in _seen(look):
-            if self._is_done(action):
-                yield action
+            try:
+                if self._is_done(action):
+                    yield action
+            except Postponed as full:
+                logger.info("the sweep leaves tasks for later: {}", full)
+                return
             if time.monotonic() >= ends:
                 return
 
@@ -104,14 +113,14 @@ class Sweep:
     @property
     def _looks(self) -> Sequence[Callable[[], Iterator[Action]]]:
         """First what brings tasks on; last, in any order, so that neither is always behind, what may wait for the engine."""
-        return self._tasks, self._waiting, self._spools, *random.sample([self._ended, self._containers], 2)
+        return self._tasks, self._bound, self._waiting, self._spools, *random.sample([self._ended, self._containers], 2)
 
     def _tasks(self) -> Iterator[Action]:
         """Tasks that were begun and that nobody holds."""
-        now, here = self.store.now(), self.engine.identity()
-        for task in map(Glimpse.of, self.store.active()):
-            late = task.late(now)
-            if late > 0 and task.engine in {None, here}:
+        free = self._free
+        for task in self._lost(self.store.active(free), free):
+            late = task.late(free.now)
+            if late > 0 and task.engine in {None, free.engine}:
                 yield Action(
                     Kind.ADOPT, task.id, f"{shown(task.status)}, and its worker has not been heard of for {late:.0f} s"
                 )
@@ -120,28 +129,43 @@ class Sweep:
                     Kind.TAKE_OVER, task.id, f"{shown(task.status)}, and its engine has had no worker for {late:.0f} s"
                 )
 
-    def _waiting(self) -> Iterator[Action]:
-        """Queued tasks that nobody holds and that are not in line."""
-        now, here = self.store.now(), self.engine.identity()
-        free = [task for task in map(Glimpse.of, self.store.waiting(_LOOKED_AT)) if task.late(now) > 0]
-        yield from self._out_of_line([task.id for task in free if task.engine is None])
-        for task in free:
-            if task.engine == here:
-                yield Action(Kind.ADOPT, task.id, "queued, and its worker died before it could tell whether it had started it")
-            elif task.engine is not None and task.late(now) > self.graces.engine:
+    def _bound(self) -> Iterator[Action]:
+        """Queued tasks that nobody holds and that may have been begun, or that no queue may give to another engine's worker."""
+        free = self._free
+        for task in self._lost(self.store.bound(free), free):
+            if task.engine == free.engine:
+                why = "queued, and its worker died before it could tell whether it had started it"
+                yield Action(Kind.ADOPT, task.id, why, begun=False)
+            elif task.late(free.now) > self.graces.engine:
                 yield Action(Kind.TAKE_OVER, task.id, "queued for an engine that has no worker")
 
-    def _out_of_line(self, task_ids: Collection[str]) -> Iterator[Action]:
-        """Of a line too long to be looked at whole, one that may stand further back may as well be in it twice."""
-        head = self.queue.first(_LINE, self.deployment) if task_ids else Head(frozenset(), whole=True)
-        missing = [task_id for task_id in task_ids if str(task_id) not in head.task_ids]
+    def _waiting(self) -> Iterator[Action]:
+        """Queued tasks that nobody holds and that are not in line. Those in line do not stand before the others.
+
+        Of a line too long to be looked at whole, one that may stand further back may as well be in it twice.
+        """
+        free = self._free
+        tasks = self._lost(self.store.waiting(_LINE + _MOST, free), free)
+        if (first := next(tasks, None)) is None:
+            return
+        head = self.queue.first(_LINE, self.deployment)
+        missing = [*islice((task.id for task in chain([first], tasks) if str(task.id) not in head.task_ids), _MOST)]
         for task_id in missing if head.whole else random.sample(missing, min(len(missing), 1)):
             yield Action(Kind.ENQUEUE, task_id, "queued, but not in line")
 
+    @property
+    def _free(self) -> Free:
+        return Free(self.store.now(), self.engine.identity(), self.graces.engine)
+
+    def _lost(self, documents: Iterable[Document], free: Free) -> Iterator[Glimpse]:
+        """Of as many as a sweep can see to, the tasks that nobody holds."""
+        stubs = map(Glimpse.of, islice(documents, _LINE + _MOST))
+        return (task for task in stubs if task.late(free.now) > 0 and not self.holds(task.id))
+
     def _ended(self) -> Iterator[Action]:
-        now, here = self.store.now(), self.engine.identity()
-        for task in map(Glimpse.of, self.store.unsettled(_LOOKED_AT)):
-            if task.late(now) > (0 if task.home in {None, here} else self.graces.engine):
+        free = self._free
+        for task in map(Glimpse.of, self.store.unsettled(_LINE, free)):
+            if task.late(free.now) > (0 if task.home in {None, free.engine} else self.graces.engine):
                 yield Action(Kind.SETTLE, task.id, f"{shown(task.status)}, but not all of it is published and released")
 
     def _containers(self) -> Iterator[Action]:
@@ -164,6 +188,8 @@ class Sweep:
     def _is_done(self, action: Action) -> bool:
         try:
             self._do(action)
+        except Postponed:
+            raise
         except OrchestratorError as error:
             logger.warning("sweep: {} {} is put off: {}", action.kind, action.subject, error)
             return False
@@ -174,7 +200,8 @@ class Sweep:
             logger.info("sweep: {}, because it is {}", action.kind, action.why)
             match action.kind:
                 case Kind.ADOPT:
-                    self.adopt(action.subject, self.engine.identity())
+                    adopt = self.adopt if action.begun else self.resume
+                    adopt(action.subject, self.engine.identity())
                 case Kind.TAKE_OVER:
                     self._take_over(action.subject)
                 case Kind.ENQUEUE:
@@ -191,7 +218,7 @@ class Sweep:
         """Claimed as a task of its engine, which is given up with the attempt: the next one is made here."""
         document = self.store.find(task_id)
         if document and isinstance(engine := document.get("engine"), str):
-            self.adopt(task_id, engine)
+            self.resume(task_id, engine)
 
     def _settle(self, task_id: str) -> None:
         """Do what its worker had left to do when it died: publish what is stored, and release.

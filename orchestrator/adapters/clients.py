@@ -21,6 +21,8 @@ from orchestrator.settings import Settings
 T = TypeVar("T")
 Mongo = MongoClient[Mapping[str, Any]]
 _MONGO_MS: Mapping[str, Any] = {"timeoutMS": 5000, "connectTimeoutMS": 3000}
+_LASTING: Mapping[str, Any] = {"w": "majority", "journal": True, "readConcernLevel": "majority"}
+"""A failover undoes no write that was confirmed, and none that was read."""
 
 
 class PerProcess(Generic[T]):
@@ -41,7 +43,8 @@ class PerProcess(Generic[T]):
 def mongo_client(settings: Settings) -> Mongo:
     """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI.
 
-    Time limits that the URI names take the place of these, for a server that is slow or far away.
+    Time limits that the URI names take the place of these, for a server that is slow or far away. Nothing takes the place of
+    the majority and the journal for which each write waits, nor of the majority that has what is read.
     One document with a date or a text that Python cannot have must not hide all others, hence it is read as the nearest one.
     """
     try:
@@ -51,6 +54,7 @@ def mongo_client(settings: Settings) -> Mongo:
             datetime_conversion="DATETIME_CLAMP",
             unicode_decode_error_handler="replace",
             connect=False,
+            **_LASTING,
             **{name: limit for name, limit in _MONGO_MS.items() if name.casefold() not in _named(settings.mongo_uri)},
         )
     except (ConfigurationError, ValueError):

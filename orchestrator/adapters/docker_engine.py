@@ -49,6 +49,8 @@ from orchestrator.ports import (
 )
 
 _PAUSE = 0.1
+_LOOK = 5.0
+"""Seconds after which a wait looks whether it is to be given up."""
 _PARENT = "cgroup-parent"
 """What an engine names when it does not take the parent of a container's group."""
 
@@ -132,16 +134,16 @@ class DockerEngine:
         state = container_state(reading, self._clock.now(), self._groups.count(reading))
         return evolve(state, uncounted=self._groups.reason) if state.counted is None else state
 
-    def wait(self, container: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
         """See ports.Engine. What the engine answers to wait is not believed, be it an exit or a cut: the state decides."""
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
             if left > 0:
-                self._await_exit(container, min(left, self._timeout))
+                self._await_exit(container, min(left, self._timeout, _LOOK))
             state = self.inspect(container)
             left = deadline - time.monotonic()
-            if state.phase is Phase.EXITED or left <= 0:
+            if state.phase is Phase.EXITED or left <= 0 or give_up():
                 return state
             time.sleep(min(_PAUSE, left))
 

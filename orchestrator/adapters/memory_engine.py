@@ -132,7 +132,7 @@ class MemoryEngine:
             figures = {**found.program.counted, Figure.CPU_TIME: found.program.busy * state.ran_for}
             return evolve(state, counted=Counted("memory", figures))
 
-    def wait(self, container: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:  # noqa: ARG002
         """See ports.Engine; moves the clock instead of waiting."""
         found = self._get(container)
         if found.program.floods:

@@ -17,14 +17,26 @@ class MemoryEventBus:
         self._idle = idle
         self._lock = threading.Lock()
         self._subscribers: list[tuple[str | None, Inbox]] = []
+        self._sent: dict[tuple[str, str], tuple[str, int]] = {}
 
     def publish(self, event: Event) -> None:
         """Hand to every subscriber of the task and of all tasks."""
         line = event.to_json()
         with self._lock:
+            if self._is_late(event):
+                return
             for task_id, inbox in self._subscribers:
                 if task_id in {None, event.task_id}:
                     inbox.put(line)
+
+    def _is_late(self, event: Event) -> bool:
+        """Whether a later event of the task was sent; notes this one unless it was."""
+        key = event.deployment, event.task_id
+        nonce, seq = self._sent.get(key, ("", 0))
+        if event.seq < seq and event.nonce in {"", nonce}:
+            return True
+        self._sent[key] = event.nonce, event.seq
+        return False
 
     @contextmanager
     def subscribe(self, task_id: str | None) -> Iterator[Iterator[Event | None]]:

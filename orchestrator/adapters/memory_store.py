@@ -1,5 +1,6 @@
 """The task documents in memory. Kept as BSON, so that dates, enums and what cannot be stored are as in MongoDB."""
 
+import builtins
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,7 @@ from orchestrator.adapters.documents import (
     too_large,
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
-from orchestrator.ports import Move
+from orchestrator.ports import Free, Move
 from orchestrator.records import LONGEST_LEASE, Document
 from statemachine import INITIAL, TERMINAL
 
@@ -148,17 +149,24 @@ class MemoryTaskStore:
         """The clock's time."""
         return self._clock()
 
-    def active(self) -> Sequence[Document]:
+    def active(self, free: Free | None = None) -> Sequence[Document]:
         """By status."""
-        return self._swept(lambda document: document.get("status") in ACTIVE, None)
+        return self._free(lambda document: document.get("status") in ACTIVE, free, _engine)
 
-    def waiting(self, limit: int) -> Sequence[Document]:
-        """By status, oldest first."""
-        return self._swept(lambda document: document.get("status") == INITIAL, limit)
+    def bound(self, free: Free) -> Sequence[Document]:
+        """By status."""
+        return self._free(lambda document: document.get("status") == INITIAL and _is_bound(document), free, _engine)
 
-    def unsettled(self, limit: int) -> Sequence[Document]:
+    def waiting(self, limit: int, free: Free | None = None) -> Sequence[Document]:
+        """By status."""
+        unbound = self._free(
+            lambda document: document.get("status") == INITIAL and (free is None or not _is_bound(document)), free, _engine
+        )
+        return unbound[:limit]
+
+    def unsettled(self, limit: int, free: Free | None = None) -> Sequence[Document]:
         """By the mark."""
-        return self._swept(lambda document: document.get("settled") is False, limit)
+        return self._free(lambda document: document.get("settled") is False, free, _home)[:limit]
 
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
         """One look at each."""
@@ -169,15 +177,21 @@ class MemoryTaskStore:
         """One for each store."""
         return f"memory-{id(self)}"
 
-    def _some(self, wanted: Callable[[Document], bool]) -> Sequence[Document]:
+    def _some(self, wanted: Callable[[Document], bool]) -> builtins.list[Changed]:
         """Oldest first, without what is bulky."""
         with self._lock:
             everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
         found = sorted(filter(wanted, everything), key=age)
         return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
 
-    def _swept(self, wanted: Callable[[Document], bool], limit: int | None) -> Sequence[Document]:
-        return [_only(document, SWEPT) for document in self._some(wanted)[:limit]]
+    def _free(
+        self, wanted: Callable[[Document], bool], free: Free | None, engine: Callable[[Document], object]
+    ) -> Sequence[Document]:
+        found = self._some(wanted)
+        if free is not None:
+            found = [each for each in found if free.is_free(lease_of(each).get("expires_at"), engine(each))]
+            found.sort(key=lambda each: free.is_elsewhere(engine(each)))
+        return [_only(document, SWEPT) for document in found]
 
     def _change(self, task_id: str, changes: Document, wanted: Callable[[Document], bool]) -> None:
         with self._lock:
@@ -229,6 +243,19 @@ class MemoryTaskStore:
             raise too_large(len(stored))
         self._documents[_key(document["_id"])] = stored
         return bson.decode(stored, _ZONED)
+
+
+def _engine(document: Document) -> object:
+    return document.get("engine")
+
+
+def _home(document: Document) -> object:
+    container = document.get("container")
+    return container.get("engine") if isinstance(container, Mapping) else None
+
+
+def _is_bound(document: Document) -> bool:
+    return isinstance(bound := document.get("engine"), str) and bound != ""
 
 
 def _only(document: Document, names: Iterable[str]) -> Document:

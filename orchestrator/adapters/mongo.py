@@ -35,9 +35,9 @@ from orchestrator.adapters.documents import (
     too_large,
 )
 from orchestrator.adapters.mongo_errors import translated
-from orchestrator.adapters.mongo_stages import EXPIRED, Stage, by, expiry, setting
+from orchestrator.adapters.mongo_stages import EXPIRED, UNBOUND, Stage, by, elsewhere, elsewhere_not, expiry, setting, unheld
 from orchestrator.errors import CancelRequested, Superseded
-from orchestrator.ports import Move
+from orchestrator.ports import Free, Move
 from orchestrator.records import Document
 from orchestrator.settings import Settings
 from statemachine import INITIAL, TERMINAL
@@ -64,7 +64,7 @@ class MongoTaskStore:
         with translated():
             for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST]):
                 self._tasks.create_index(keys)
-            self._tasks.create_index("settled", partialFilterExpression={"settled": False})
+            self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
 
     def insert(self, document: Document) -> None:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
@@ -111,10 +111,14 @@ class MongoTaskStore:
         return document
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
-        """Extend the leases in one write. A token belongs to one task, so ids and tokens need no pairing in the filter."""
+        """Extend the leases in one write, which is all unless one is lost: then another look tells which.
+
+        A token belongs to one task, so ids and tokens need no pairing in the filter.
+        """
         ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
         with translated():
-            self._tasks.update_many(ours, setting(expiry("lease.expires_at", ttl)))
+            if self._tasks.update_many(ours, setting(expiry("lease.expires_at", ttl))).matched_count == len(tokens):
+                return frozenset(tokens)
             found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
         return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
 
@@ -191,17 +195,26 @@ class MongoTaskStore:
         with translated():
             return cast("datetime", self._client().admin.command("hello", codec_options=_ZONED)["localTime"])
 
-    def active(self) -> Iterator[Document]:
+    def active(self, free: Free | None = None) -> Iterator[Document]:
+        """By status; ``free`` are two looks, because one would need an operator at its top level."""
+        query = {"status": {"$in": ACTIVE}}
+        return self._some(query) if free is None else self._near_and_far(query, free, "engine", elsewhere_not(free))
+
+    def bound(self, free: Free) -> Iterator[Document]:
         """By status."""
-        return self._some({"status": {"$in": ACTIVE}}, None, _OLDEST_FIRST)
+        return self._near_and_far({"status": str(INITIAL)}, free, "engine", free.engine)
 
-    def waiting(self, limit: int) -> Iterator[Document]:
-        """By status, oldest first."""
-        return self._some({"status": str(INITIAL)}, limit, _OLDEST_FIRST)
+    def waiting(self, limit: int, free: Free | None = None) -> Iterator[Document]:
+        """By status."""
+        query = {"status": str(INITIAL)} | ({} if free is None else {"engine": UNBOUND, **unheld(free, elsewhere=False)})
+        return self._some(query, limit)
 
-    def unsettled(self, limit: int) -> Iterator[Document]:
+    def unsettled(self, limit: int, free: Free | None = None) -> Iterator[Document]:
         """By the index of those."""
-        return self._some({"settled": False}, limit, [])
+        query = {"settled": False}
+        if free is None:
+            return self._some(query, limit)
+        return islice(self._near_and_far(query, free, "container.engine", elsewhere_not(free)), limit)
 
     def standing(self, task_ids: Group[str]) -> Mapping[str, Document]:
         """In one query."""
@@ -219,8 +232,13 @@ class MongoTaskStore:
             found = meta.find_one({"_id": "deployment"})
         return str(found["id"]) if found else ""
 
-    def _some(self, query: Stage, limit: int | None, order: Sequence[tuple[str, int]]) -> Iterator[Document]:
-        with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=order, batch_size=_BATCH) as found:
+    def _near_and_far(self, query: Stage, free: Free, place: str, near: object) -> Iterator[Document]:
+        """Free tasks whose engine, in the field ``place``, is ``near``, then those of other engines."""
+        yield from self._some({**query, place: near, **unheld(free, elsewhere=False)})
+        yield from self._some({**query, place: elsewhere(free), **unheld(free, elsewhere=True)})
+
+    def _some(self, query: Stage, limit: int | None = None) -> Iterator[Document]:
+        with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=_OLDEST_FIRST, batch_size=_BATCH) as found:
             yield from islice(found, limit)
 
     def close(self) -> None:

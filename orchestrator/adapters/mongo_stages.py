@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.ports import Free
 from orchestrator.records import LONGEST_LEASE
 
 Stage = dict[str, Any]
@@ -11,6 +12,26 @@ EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError":
 NOW_MS = {"$toLong": "$$NOW"}
 IMPOSSIBLE = {"$gt": [EXPIRY_MS, {"$add": [NOW_MS, round(LONGEST_LEASE * 1000)]}]}
 EXPIRED = {"$or": [{"$lte": [EXPIRY_MS, NOW_MS]}, IMPOSSIBLE]}
+
+
+UNBOUND = {"$not": {"$type": "string", "$ne": ""}}
+"""The engine of a task that is bound to none."""
+
+
+def elsewhere(free: Free) -> Stage:
+    """The engine of a task that is bound to another."""
+    return {"$type": "string", "$nin": ["", free.engine]}
+
+
+def elsewhere_not(free: Free) -> Stage:
+    """The engine of a task that is bound to this one or to none."""
+    return {"$not": elsewhere(free)}
+
+
+def unheld(free: Free, *, elsewhere: bool) -> Stage:
+    """That the lease holds nothing; anything but a date does not."""
+    after, until = free.held(elsewhere=elsewhere)
+    return {"lease.expires_at": {"$not": {"$gt": after, "$lte": until}}}
 
 
 def by(task_id: object) -> Stage:

@@ -12,6 +12,20 @@ from orchestrator.settings import Settings
 
 _ALL = "tasks"
 _ENTERING = 5
+_REMEMBERED = 3600
+"""Seconds for which Redis knows what was sent of a task: a worker that was frozen for longer has lost its lease by then."""
+_PUBLISH = """
+local last = redis.call('GET', KEYS[1])
+if last then
+  local nonce, seq = string.match(last, '^(.*) (%d+)$')
+  if tonumber(ARGV[2]) < tonumber(seq) and (ARGV[1] == '' or ARGV[1] == nonce) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'EX', ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[6])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return 1
+"""
+"""Compares and publishes in one step, in which nobody can be frozen."""
 
 
 class RedisEventBus:
@@ -19,15 +33,15 @@ class RedisEventBus:
 
     def __init__(self, settings: Settings, idle: float = 1.0) -> None:
         self._redis = redis_client(settings)
+        self._publish = self._redis.register_script(_PUBLISH)
         self._idle = idle
 
     def publish(self, event: Event) -> None:
         """Send to both channels in one round trip."""
-        line = event.to_json()
-        with redis_errors(), self._redis.pipeline(transaction=False) as both:
-            both.publish(_ALL, line)
-            both.publish(_channel(event.task_id), line)
-            both.execute()
+        known = f"orchestrator:published:{event.deployment}:{event.task_id}"
+        said: list[str | int] = [event.nonce, event.seq, _REMEMBERED, _ALL, _channel(event.task_id), event.to_json()]
+        with redis_errors():
+            self._publish(keys=[known], args=said)
 
     @contextmanager
     def subscribe(self, task_id: str | None) -> Iterator[Iterator[Event | None]]:

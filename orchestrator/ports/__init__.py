@@ -21,7 +21,7 @@ from orchestrator.ports.container import (
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.logs import LogStore
 from orchestrator.ports.messages import EventBus, Head, JobInfo, Mutex, Queue
-from orchestrator.ports.store import Move, TaskStore
+from orchestrator.ports.store import Free, Move, TaskStore
 
 __all__ = [
     "Chunk",
@@ -33,6 +33,7 @@ __all__ = [
     "EventBus",
     "Figure",
     "Footprint",
+    "Free",
     "Head",
     "Host",
     "JobInfo",

@@ -77,8 +77,11 @@ class Engine(Protocol):
     def inspect(self, container: str) -> ContainerState:
         """The container of this id or name as it is now. Raises ContainerMissing."""
 
-    def wait(self, container: str, timeout: float) -> ContainerState:
-        """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing."""
+    def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
+        """Block until the container has exited or ``timeout`` has passed, then inspect it. Raises ContainerMissing.
+
+        It also ends within seconds of ``give_up`` saying so.
+        """
 
     def stop(self, container: str, grace: float) -> bool:
         """TERM, after ``grace`` seconds KILL; returns when it does not run. Grace 0 kills at once. Nothing when it is gone.

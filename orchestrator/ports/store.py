@@ -1,12 +1,12 @@
 """Where the task documents are kept."""
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import frozen
 
-from orchestrator.records import Document, Entry, Fields
+from orchestrator.records import LONGEST_LEASE, Document, Entry, Fields
 
 
 @frozen
@@ -22,6 +22,32 @@ class Move:
     entry: Entry
     fields: Fields
     unless_cancelled: bool = False
+
+
+@frozen
+class Free:
+    """Tasks that nobody holds at a time of the database's clock, as the sweep of an engine looks for them.
+
+    Those of other engines count once nobody has held them for ``patience`` seconds. The store filters, so that tasks which are
+    held, or seem so, do not stand before those that wait for the sweep. A lease that no worker can have taken holds nothing.
+    """
+
+    now: datetime
+    engine: str
+    patience: float
+
+    def is_elsewhere(self, engine: object) -> bool:
+        """Whether the task is bound to another engine."""
+        return isinstance(engine, str) and engine not in {"", self.engine}
+
+    def is_free(self, expires_at: object, engine: object) -> bool:
+        """Whether a task with this lease and engine is one of them."""
+        after, until = self.held(elsewhere=self.is_elsewhere(engine))
+        return not (isinstance(expires_at, datetime) and after < expires_at <= until)
+
+    def held(self, *, elsewhere: bool) -> tuple[datetime, datetime]:
+        """After which time and until which one a lease expires that holds a task."""
+        return self.now - timedelta(seconds=self.patience * elsewhere), self.now + timedelta(seconds=LONGEST_LEASE)
 
 
 class TaskStore(Protocol):
@@ -91,14 +117,20 @@ class TaskStore(Protocol):
     def now(self) -> datetime:
         """The database's clock."""
 
-    def active(self) -> Iterable[Document]:
-        """The tasks that are running, collecting or uploading; of each what a sweep looks at, read one after the other."""
+    def active(self, free: Free | None = None) -> Iterable[Document]:
+        """The tasks that are running, collecting or uploading; of each what a sweep looks at, read one after the other.
 
-    def waiting(self, limit: int) -> Iterable[Document]:
-        """The queued tasks that were created first, likewise."""
+        Those that were created first come first. With ``free`` only such tasks, and then those of other engines come last.
+        """
 
-    def unsettled(self, limit: int) -> Iterable[Document]:
-        """Terminal tasks that are not settled, likewise, in any order."""
+    def bound(self, free: Free) -> Iterable[Document]:
+        """The queued tasks that are bound to an engine, likewise."""
+
+    def waiting(self, limit: int, free: Free | None = None) -> Iterable[Document]:
+        """The queued tasks that were created first, likewise; with ``free`` only such that are bound to no engine."""
+
+    def unsettled(self, limit: int, free: Free | None = None) -> Iterable[Document]:
+        """Terminal tasks that are not settled, likewise; the engine of these is the one that has their container."""
 
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
         """Status, attempt, cause, logs and nonce of those of the tasks that there are, by id."""

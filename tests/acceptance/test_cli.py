@@ -137,9 +137,17 @@ def test_the_doctor_finds_all_well_and_leaves_nothing_behind(up: Up) -> None:
     report = json.loads(done.stdout)
     assert [check for check in report["checks"] if not check["ok"]] == []
     assert (done.returncode, report["ok"]) == (0, True)
-    assert {"MongoDB", "MongoDB writes", "Redis", "Redis events", "objects", "Docker engine", "container", "spool"} <= {
-        check["check"] for check in report["checks"]
-    }
+    assert {
+        "MongoDB",
+        "MongoDB kind",
+        "MongoDB writes",
+        "Redis",
+        "Redis events",
+        "objects",
+        "Docker engine",
+        "container",
+        "spool",
+    } <= {check["check"] for check in report["checks"]}
     with library() as engine:
         assert engine.containers.list(all=True, ignore_removed=True, filters={"name": "orchestrator-doctor"}) == []
 

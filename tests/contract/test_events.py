@@ -95,6 +95,37 @@ def test_a_subscription_ends_with_its_block(events: EventBus) -> None:
         assert next(arriving) is None
 
 
+def test_an_event_is_not_sent_after_a_later_one_of_its_task(events: EventBus) -> None:
+    """A worker that was frozen just before it published comes late; who takes the last message for the status is right."""
+    first = Event("t1", 3, Trigger.COLLECT, State.COLLECTING, State.UPLOADING, NOON, nonce="one")
+    last = evolve(LAST, nonce="one")
+    with events.subscribe("t1") as one, events.subscribe(None) as everything:
+        for event in (FIRST, first, last, first, FIRST, last):
+            events.publish(event)
+        assert heard(one, 4) == heard(everything, 4) == [FIRST, first, last, last]
+        assert next(one) is None
+        assert next(everything) is None
+
+
+def test_a_new_task_of_the_same_id_is_heard_from_its_first_move(events: EventBus) -> None:
+    """As is one of the same id in another deployment."""
+    old = evolve(LAST, nonce="one", deployment="d1")
+    new = Event("t1", 1, Trigger.START, State.QUEUED, State.RUNNING, NOON, deployment="d1", nonce="two")
+    other = evolve(FIRST, deployment="d2")
+    with events.subscribe("t1") as arriving:
+        for event in (old, new, other):
+            events.publish(event)
+        assert heard(arriving, 3) == [old, new, other]
+
+
+def test_redis_does_not_remember_for_ever_what_was_sent(real_events: RedisEventBus, settings: Settings) -> None:
+    """The key expires."""
+    real_events.publish(FIRST)
+    with redis_client(settings) as redis:
+        (key,) = redis.keys("orchestrator:published:*")
+        assert 0 < redis.ttl(key) <= 3600
+
+
 def test_many_threads_publish_at_once(events: EventBus) -> None:
     """The threads of a worker share one bus."""
     sent = [evolve(FIRST, task_id=f"t{number}") for number in range(100)]

@@ -140,4 +140,4 @@ def test_deployments_differ(store: TaskStore, servers: Embedded) -> None:
 def test_lists_and_sweeps_have_their_indexes(real_store: MongoTaskStore) -> None:
     """MongoDB sorts by created_at and finds what is to be settled without reading every task."""
     keys = {tuple(index["key"]) for index in real_store._tasks.list_indexes()}
-    assert {("created_at",), ("status", "created_at"), ("settled",)} <= keys
+    assert {("created_at",), ("status", "created_at"), ("settled", "created_at")} <= keys

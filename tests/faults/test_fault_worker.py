@@ -15,11 +15,14 @@ from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, crowding, until
 
 RACERS, KILLS = 10, 8
+QUIET = 30.0
+"""Seconds of a usual machine within which a worker that thaws has to let go; it would try to upload for ten minutes."""
 FROZEN_AT = {
     "before the start": "job/engine.start#1",
     "running": "job/engine.wait#1",
     "collecting": "job/spool.seal#1",
     "uploading": "job/logs.put#1",
+    "about to publish": "job/events.publish#3",
     "about to record the end": "job/store.advance#4",
     "about to remove": "job/engine.remove#1",
 }
@@ -88,7 +91,7 @@ def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site
     frozen: dict[str, tuple[Child, str]] = {}
     slots = {f"{site.environment['QUEUE']}-survivor": 8}
     only = {"SWEEP_INTERVAL": "1000", "LEASE_TTL": lease, "CONCURRENCY": "1"}
-    for number, (moment, point) in enumerate([*FROZEN_AT.items()][:: 1 if long() else 3]):
+    for number, (moment, point) in enumerate([*FROZEN_AT.items()][:: 1 if long() else 2]):
         queue = f"{site.environment['QUEUE']}-{number}"
         child = site.worker(f"frozen-{number}", point, "SIGSTOP", QUEUE=queue, **only)
         slots[queue] = 1
@@ -103,6 +106,23 @@ def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site
         child.signal(signal.SIGCONT)
     for moment, (child, _) in frozen.items():
         if moment != "about to remove":
-            child.says("let go")
+            child.says("let go", within=QUIET)
+    assert [site.listener.last(task_id) for task_id in tasks] == ["succeeded"] * len(tasks)
     assert {task_id: site.document(task_id)["history"] for task_id in tasks} == ends
     note(Row.FROZEN, prove(site, *tasks, slots=slots), runs=len(tasks), detail=", ".join(frozen))
+
+
+def test_a_worker_that_was_told_to_stop_while_it_was_frozen_leaves_as_soon_as_it_thaws(site: Site) -> None:
+    """Its program runs on in other hands, and is not waited for."""
+    lease = str(pace.seconds(3))
+    child = site.worker("frozen", "job/engine.wait#1", "SIGSTOP", SWEEP_INTERVAL="1000", LEASE_TTL=lease)
+    task_id = site.submit(talker(20 * pace.slowness()))
+    until(lambda: child.stopped)
+    heir = site.survivor(LEASE_TTL=lease)
+    taken_by(site, heir, task_id)
+    child.signal(signal.SIGTERM)
+    child.signal(signal.SIGCONT)
+    child.dead(within=12.0)
+    assert site.status(task_id) == "running"
+    site.ended([task_id])
+    prove(site, task_id, slots={f"{site.environment['QUEUE']}-survivor": 4})

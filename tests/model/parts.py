@@ -40,12 +40,13 @@ OWN_END = {
 class PacedLeases(Leases):
     """Leases whose heartbeat beats when the test says so."""
 
-    def _beat(self) -> None:
+    def _beat(self, turn: Callable[[], None]) -> None:
         """Leave it to the test."""
 
     def beat(self) -> None:
         """Whatever the time."""
-        self._renewed_at = -_NEVER
+        for held in self._all().values():
+            held.until = -_NEVER
         super().beat()
 
 

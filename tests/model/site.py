@@ -74,7 +74,12 @@ class Site:
 
     def beat(self, worker: Worker) -> Actor:
         """The worker's heartbeat."""
-        return self._act(worker, "beat", lambda worker: worker.services.runner.leases.beat())
+        return self._act(worker, "beat", self._beat)
+
+    @staticmethod
+    def _beat(worker: Worker) -> None:
+        worker.services.runner.leases.beat()
+        worker.services.runner.leases.hear()
 
     def redeploy(self, worker: Worker) -> Actor:
         """It was told to stop for the second time."""

@@ -25,7 +25,8 @@ class Rule:
     """What happens to the next ``times`` matching requests after the first ``skip``.
 
     ``delay`` seconds pass before the request goes on, ``cut`` closes both ends instead, ``answer`` is sent in the server's
-    place, ``lose_reply`` closes both ends once the server begins to reply, ``stall_reply`` holds the reply for so many seconds,
+    place, what ``reply`` makes of the request is sent so, too, unless that is nothing, and the connection stays,
+    ``lose_reply`` closes both ends once the server begins to reply, ``stall_reply`` holds the reply for so many seconds,
     ``cut_reply_after`` closes both ends after so many bytes of it, ``do`` is called before all else.
     """
 
@@ -35,6 +36,7 @@ class Rule:
     delay: float = 0.0
     cut: bool = False
     answer: bytes = b""
+    reply: Callable[[bytes], bytes] = lambda _: b""
     lose_reply: bool = False
     stall_reply: float = 0.0
     cut_reply_after: int | None = None
@@ -180,6 +182,9 @@ class Proxy:
             return False
         rule.do()
         time.sleep(rule.delay)
+        if reply := rule.reply(piece):
+            pair.client.sendall(reply)
+            return True
         if rule.answer:
             pair.client.sendall(rule.answer)
         if rule.answer or rule.cut:

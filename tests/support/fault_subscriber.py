@@ -57,6 +57,7 @@ class Listener:
         self.unheard = 0
         self._url = settings.redis_url
         self._events: dict[str, dict[int, Event]] = defaultdict(dict)
+        self._last: dict[str, str] = {}
         self._listens, self._closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -65,6 +66,10 @@ class Listener:
     def of(self, task_id: str) -> list[Event]:
         """Each change of a task when it was published first, in this order."""
         return [event for event in [*self._events[task_id].values()] if event.seq]
+
+    def last(self, task_id: str) -> str:
+        """The status that the last message about a task had."""
+        return self._last[task_id]
 
     def close(self) -> None:
         """Stop listening."""
@@ -89,6 +94,7 @@ class Listener:
                     self._listens.set()
                 elif message:
                     event = Event.from_json(message["data"])
+                    self._last[event.task_id] = event.status
                     self._events[event.task_id].setdefault(event.seq, event)
 
 

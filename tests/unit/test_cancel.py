@@ -98,7 +98,7 @@ def test_a_start_that_fails_is_not_tried_again_for_a_cancelled_task(tmp_path: Pa
     runner = world.worker(puppet)
     actor = puppet.act("run", lambda: runner.run("t")).until(call)
     world.services.store.request_cancel("t")
-    heart = puppet.act("beat", runner.leases.beat).until("nothing")
+    heart = puppet.act("beat", runner.leases.hear).until("nothing")
     assert heart.error is None
     actor.step(How.FAIL)
     assert actor.call == "advance"

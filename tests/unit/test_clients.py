@@ -29,3 +29,11 @@ def test_time_limits_in_the_url_of_redis_hold() -> None:
     with closing(redis_client(Settings(redis_url="redis://a:1/2?socket_timeout=60&socket_connect_timeout=45"))) as client:
         given = client.connection_pool.connection_kwargs
         assert (given["socket_timeout"], given["socket_connect_timeout"], given["db"]) == (60.0, 45.0, 2)
+
+
+@pytest.mark.parametrize("options", ["", "/?w=1&journal=false&readConcernLevel=local"])
+def test_a_client_of_mongodb_waits_for_a_majority_and_the_journal(options: str) -> None:
+    """Whatever the URI says."""
+    with mongo_client(Settings(mongo_uri=f"mongodb://a:1{options}")) as client:
+        assert client.write_concern.document == {"w": "majority", "j": True}
+        assert client.read_concern.level == "majority"

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -72,3 +73,39 @@ def test_what_could_not_be_published_goes_out_while_the_program_runs(tmp_path: P
     keeper._thread.join(LONG)
     assert not keeper._thread.is_alive()
     assert world.published == Event.all_of(world.client.get("t"), deployment=world.services.deployment)
+
+
+def test_forged_documents_make_no_more_threads_than_there_are_places(tmp_path: Path) -> None:
+    """Whoever may insert documents cannot have the worker run any number of them at once; the bounds stand side by side."""
+    world = World(tmp_path)
+    for number in range(80):
+        world.services.store.insert({"_id": f"running-{number}", "status": "running", "image": "busybox"})
+        engine = world.engine.identity()
+        world.services.store.insert({"_id": f"queued-{number}", "status": "queued", "image": "busybox", "engine": engine})
+    services = world.process()
+    services.settings = evolve(services.settings, adopted_max=5, concurrency=3, sweep_interval=0.01)
+    keeper, blocked = Keeper(services, lambda: False), threading.Semaphore(0)
+    running: list[str] = []
+    services.runner = Blocked(running, blocked)
+    for _ in range(3):
+        services.sweep(keeper.adopt, keeper.resume).once(30)
+    until(lambda: len(running) == 8)
+    assert sum(task_id.startswith("running") for task_id in running) == 5
+    blocked.release(8)
+    until(lambda: keeper._begun._free._value == 5)
+    services.sweep(keeper.adopt, keeper.resume).once(30)
+    until(lambda: len(running) > 8)
+    blocked.release(200)
+
+
+class Blocked:
+    """A runner whose tasks do not end before the test says so."""
+
+    def __init__(self, running: list[str], end: threading.Semaphore) -> None:
+        self._running, self._end = running, end
+        self.leases = SimpleNamespace(holds=self._running.__contains__)
+
+    def run(self, task_id: str, _: str) -> None:
+        """Note it, and wait."""
+        self._running.append(task_id)
+        self._end.acquire(timeout=LONG)

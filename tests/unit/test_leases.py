@@ -1,13 +1,17 @@
 """Claims are kept alive by one heartbeat, given back in trouble, and lost without harm."""
 
 import threading
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, Superseded
 from orchestrator.leases import Leases
+from orchestrator.ports import TaskStore
 from orchestrator.task import Task
 from tests.support import pace
 from tests.support.faults import Fault, Process, When
@@ -19,13 +23,46 @@ REQUEST = {"image": "busybox"}
 class Paced(Leases):
     """Leases whose heart beats when the test says so."""
 
-    def _beat(self) -> None:
-        pass
+    def _beat(self, turn: Callable[[], None]) -> None:
+        """Leave it to the test."""
+
+    def beat(self) -> None:
+        """Both threads take their turn."""
+        super().beat()
+        self.hear()
 
     def beat_now(self) -> None:
         """Whenever the last beat was."""
-        self._renewed_at = float("-inf")
+        for held in self._all().values():
+            held.until = float("-inf")
         self.beat()
+
+
+class SlowStore:
+    """A store that answers one method when the test says so, and counts renewals."""
+
+    def __init__(self, store: TaskStore, slow: str = "renew") -> None:
+        self._store, self._slow = store, slow
+        self.asked, self.answers = threading.Event(), threading.Event()
+        self.renewals = 0
+        self.token = ""
+        self.before_renewal: Callable[[], None] = lambda: None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def call(*args: Any) -> Any:
+            if name == "claim":
+                self.token = args[2]
+            if name == "renew":
+                self.before_renewal()
+            if name == self._slow:
+                self.asked.set()
+                assert self.answers.wait(pace.seconds(60))
+            self.renewals += name == "renew"
+            return method(*args)
+
+        return call
 
 
 def made(folder: Path, *ids: str, process: Process | None = None) -> tuple[World, Paced]:
@@ -159,3 +196,79 @@ def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
         assert again.wait(pace.seconds(20))
         assert leases.alive
         assert leases.count == 2
+
+
+def test_a_renewal_on_its_way_lets_nothing_go(tmp_path: Path) -> None:
+    """However long the store takes to answer, and although the lease has run out meanwhile: only its word counts."""
+    world, leases = made(tmp_path, "a")
+    with leases.hold("a", "e") as held:
+        assert held is not None
+        store = SlowStore(world.services.store)
+        leases._store = store
+        held.until = float("-inf")
+        renewing = threading.Thread(target=leases.beat, daemon=True)
+        renewing.start()
+        assert store.asked.wait(pace.seconds(20))
+        world.expire_leases()
+        assert leases.holds("a")
+        assert not held.lost.is_set()
+        with leases.hold("a", "e") as again:
+            assert again is None
+        store.answers.set()
+        renewing.join(pace.seconds(20))
+        leases.check("a", held)
+        assert store.renewals == 1
+
+
+def test_cancellations_are_looked_for_apart(tmp_path: Path) -> None:
+    """A store that takes its time over them delays no renewal."""
+    world = World(tmp_path)
+    world.client.submit(REQUEST, "a")
+    process = SlowStore(world.services.store, slow="cancelled")
+    leases = Leases(process, "worker", 0.3, world.process().patience)
+    with leases.hold("a", "e"):
+        assert process.asked.wait(pace.seconds(20))
+        seen = process.renewals
+        deadline = time.monotonic() + pace.seconds(20)
+        while process.renewals < seen + 2:
+            assert time.monotonic() < deadline
+        process.answers.set()
+
+
+def test_a_claim_that_took_long_is_renewed_at_once(tmp_path: Path) -> None:
+    """The heartbeat alone might come too late; one that another has by then is not held."""
+    world, leases = made(tmp_path, "a", "b")
+    process = SlowStore(world.services.store)
+    process.answers.set()
+    leases = Paced(process, "worker", 1e-9, world.process().patience)
+    with leases.hold("a", "e") as held:
+        assert held is not None
+        assert process.renewals == 1
+    process.before_renewal = lambda: world.services.store.let_go("b", process.token)
+    with leases.hold("b", "e") as held:
+        assert held is None
+    assert leases.count == 0
+
+
+def test_a_holder_asks_once_its_lease_may_have_run_out(tmp_path: Path) -> None:
+    """Before that nobody else can have the task; afterwards the store knows, and is asked no more once it has said no."""
+    world, leases = made(tmp_path, "a")
+    process = SlowStore(world.services.store)
+    process.answers.set()
+    with leases.hold("a", "e") as held:
+        assert held is not None
+        leases._store = process
+        leases.check("a", held)
+        assert process.renewals == 0
+        held.until = float("-inf")
+        leases.check("a", held)
+        leases.check("a", held)
+        assert process.renewals == 1
+        world.expire_leases()
+        world.services.store.claim("a", "other", "x", 10.0, "e")
+        held.until = float("-inf")
+        for _ in range(2):
+            with pytest.raises(Superseded):
+                leases.assure("a", held)
+        assert process.renewals == 2
+        assert leases.count == 0

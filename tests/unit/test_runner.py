@@ -135,7 +135,7 @@ def test_a_container_removed_by_somebody_else_is_lost_and_its_output_kept(tmp_pa
     world = World(tmp_path, {PROGRAM: Program(stdout=b"so far", seconds=5)})
     task = world.client.submit(REQUEST)
 
-    def wait(container: str, _: float) -> ContainerState:
+    def wait(container: str, *_: object) -> ContainerState:
         world.engine.remove(container.partition("#")[0], world.services.deployment)
         return world.engine.inspect(container)
 

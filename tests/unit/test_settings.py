@@ -136,6 +136,41 @@ def test_every_bad_value_is_named_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("w=0", "w=0: a failover may undo a write that no majority has; leave w out, or write w=majority"),
+        ("w=1", "w=1: a failover may undo a write that no majority has; leave w out, or write w=majority"),
+        ("W=2", "W=2: a failover may undo a write that no majority has; leave W out, or write W=majority"),
+        ("w=", "w=: a failover may undo a write that no majority has; leave w out, or write w=majority"),
+        (
+            "journal=false",
+            "journal=false: a crash may undo a write that is in no journal; leave journal out, or write journal=true",
+        ),
+        ("j=false", "j=false: a crash may undo a write that is in no journal; leave j out, or write j=true"),
+        (
+            "readConcernLevel=local",
+            (
+                "readConcernLevel=local: a failover may undo what is read and no majority has; "
+                "leave readConcernLevel out, or write readConcernLevel=majority"
+            ),
+        ),
+    ],
+)
+def test_a_uri_that_asks_for_less_than_a_majority_is_refused(option: str, sentence: str) -> None:
+    """In a sentence that shows no password, wherever in the URI it stands."""
+    given = f"mongodb://u:hunter2@a:1,b:2/db?replicaSet=rs&{option}&tls=true"
+    assert complaints({"MONGO_URI": given}) == [f"MONGO_URI: the given value is not safe with {sentence}"]
+
+
+@pytest.mark.parametrize(
+    "option", ["w=majority", "journal=true&j=true", "readConcernLevel=majority", "wtimeoutMS=5", "appName=w=1"]
+)
+def test_a_uri_that_asks_for_a_majority_is_taken(option: str) -> None:
+    """It says what is the case anyway."""
+    assert complaints({"MONGO_URI": f"mongodb+srv://h/?{option}"}) == []
+
+
 @pytest.mark.parametrize("name", ["ab", "a..b", "a.-b", "A-b", "-ab", "192.168.0.1", "a" * 64, "a_b", "a/b"])
 def test_a_bucket_that_the_library_would_refuse_is_named(name: str) -> None:
     """Before anything is asked of a server."""

@@ -1,6 +1,6 @@
 """The sweep finds what is lost or left behind, in both directions, and touches nothing else."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from orchestrator import sweep as sweep_module
 from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.adapters.memory_store import _key
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, Postponed
 from orchestrator.event import Event
 from orchestrator.sweep import Kind
 from statemachine import State
@@ -240,3 +240,56 @@ def test_a_line_longer_than_is_looked_at_gets_one_entry_more_at_most(tmp_path: P
     for further in range(1, 4):
         assert [action.kind for action in world.sweep().once(30)] == [Kind.ENQUEUE]
         assert len(world.queue._waiting) == 10 + further
+
+
+def test_forged_leases_hide_no_task_that_is_lost(tmp_path: Path) -> None:
+    """Hundreds of documents that somebody inserted as if they were held, and as if they were old."""
+    world = died(tmp_path, "wait", 1)
+    world.services.store.insert({"_id": "lost", "status": "queued", "image": "busybox", "created_at": world.clock()})
+    lease = {"worker": "nobody", "token": "x", "expires_at": world.clock() + timedelta(minutes=50)}
+    for number in range(300):
+        for status in ("queued", "running", "failed"):
+            forged = {"_id": f"{status}-{number}", "status": status, "settled": False, "lease": lease, "image": "busybox"}
+            world.services.store.insert(forged)
+    world.clock.advance(60)
+    assert {(action.kind, action.subject) for action in world.sweep().plan()} == {(Kind.ADOPT, "t"), (Kind.ENQUEUE, "lost")}
+
+
+def test_tasks_in_line_hide_none_that_is_not(tmp_path: Path) -> None:
+    """However many wait there."""
+    world = World(tmp_path)
+    for number in range(250):
+        world.client.submit(REQUEST, f"t{number}")
+    world.services.store.insert({"_id": "lost", "status": "queued", "image": "busybox", "created_at": world.clock()})
+    world.clock.advance(60)
+    assert [action.subject for action in world.sweep().plan()] == ["lost"]
+
+
+def test_a_task_that_this_process_holds_is_not_lost(tmp_path: Path) -> None:
+    """Its lease has run out, and the renewal is on its way to a slow database."""
+    world = World(tmp_path, {PROGRAM: FOREVER})
+    world.client.submit(REQUEST, "t")
+    world.queue.take()
+    puppet = Puppet("worker")
+    services = world.process(puppet)
+    puppet.act("run", lambda: services.runner.run("t")).until("wait")
+    world.expire_leases()
+    assert services.sweep(services.runner.run).plan() == []
+    assert kinds(world) == [Kind.ADOPT]
+    puppet.die()
+
+
+def test_a_worker_without_a_place_leaves_the_rest_for_later(tmp_path: Path) -> None:
+    """What follows in the same sweep is done all the same."""
+    world = died(tmp_path, "wait", 1)
+    world.services.store.insert({"_id": "other", "status": "running", "image": "busybox"})
+    world.services.store.insert({"_id": "lost", "status": "queued", "image": "busybox"})
+    asked: list[str] = []
+
+    def adopt(task_id: str, _: str) -> None:
+        asked.append(task_id)
+        raise Postponed("full")
+
+    services = world.process()
+    assert [action.subject for action in services.sweep(adopt).once(30)] == ["lost"]
+    assert len(asked) == 1

@@ -1,7 +1,7 @@
 """Checks MongoDB: whether it answers, is new enough, and lets a task be moved by compare-and-set."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
 
 import pymongo
@@ -31,9 +31,29 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield reached
         if not reached.ok:
             return
+        advice = f"ask the server at {where} what it is: db.hello() in mongosh"
+        yield look("MongoDB kind", advice, lambda: topology(client.admin.command("hello")), PyMongoError)
         advice = f"give the user of MONGO_URI the role readWrite on the database {settings.mongo_db_name}"
         yield look("MongoDB writes", advice, lambda: _compare_and_set(client, settings.mongo_db_name), PyMongoError)
         yield clock("MongoDB", lambda: _time(client), PyMongoError)
+
+
+def topology(hello: Mapping[str, object]) -> str:
+    """What kind of server says hello, and what that means for what is stored."""
+    if hello.get("msg") == "isdbgrid":
+        return "sharded cluster; what is stored is in the journals of a majority of a shard's members"
+    if "setName" not in hello:
+        return "standalone server; what is stored is in its journal, and without it or its disk tasks stand still"
+    members, arbiters = _count(hello, "hosts") + _count(hello, "passives"), _count(hello, "arbiters")
+    spare = members - min((members + arbiters) // 2 + 1, members)
+    with_arbiters = f" and arbiters without data: {arbiters}" if arbiters else ""
+    named = f"replica set {hello['setName']}, members with data: {members}{with_arbiters}; what is stored outlasts a failover"
+    return f"{named}, and tasks go on with {spare} of them away" if spare else f"{named}, and tasks stand still with one away"
+
+
+def _count(hello: Mapping[str, object], names: str) -> int:
+    listed = hello.get(names)
+    return len(listed) if isinstance(listed, Sized) else 0
 
 
 def _version(client: Mongo) -> str:

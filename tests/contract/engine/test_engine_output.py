@@ -178,6 +178,13 @@ def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) 
     assert docker.engine.inspect(container).phase is Phase.EXITED
 
 
+def test_a_wait_can_be_given_up(docker: Bench) -> None:
+    """Within seconds, while the program runs on: whoever lost its task leaves it alone."""
+    container, began = docker.start("exec sleep 1000"), time.monotonic()
+    assert docker.engine.wait(container, 1000, lambda: True).phase is Phase.RUNNING
+    assert time.monotonic() - began < pace.seconds(30)
+
+
 def test_a_log_that_is_cut_by_the_removal_of_its_container_is_an_error(docker: Bench) -> None:
     """Nobody takes the part for the whole."""
     plan = docker.plan("echo hello; exec sleep 1000")

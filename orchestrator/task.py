@@ -33,6 +33,7 @@ class Task:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     worker: str | None = None
+    finished_by: str | None = None
     container: ContainerRef | None = None
     exit_code: int | None = None
     cause: Cause | None = None

@@ -40,8 +40,14 @@ class Facts:
 
     @property
     def too_late(self) -> bool:
-        """Whether the program had ended before a worker could end it."""
-        return not self.signalled and not (self.unsure and self.noted.signals)
+        """Whether the program had ended before a worker could end it.
+
+        A program that passes its limit of output gets KILL alone, and no program outlives that with another exit code.
+        """
+        sent = set(self.noted.signals) if self.unsure else set()
+        if self.ended_for is Cause.OUTPUT_LIMIT and self.signal != "SIGKILL":
+            return not sent - {"SIGKILL"}
+        return not self.signalled and not sent
 
     @property
     def signal(self) -> str | None:
@@ -158,7 +164,7 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
     limits = facts.limits
     which = f"{cause}, cpu" if facts.out_of_cpu and cause is Cause.TIMEOUT else cause
     which = f"{cause}, inside" if cause is Cause.OOM and facts.signal != "SIGKILL" else which
-    which = f"{cause}, host" if cause is Cause.SIGNAL and _ended_by(facts) == "kernel" else which
+    which = f"{cause}, {by}" if cause is Cause.SIGNAL and (by := _ended_by(facts)) in {"kernel", "engine"} else which
     return (_TOO_LATE if facts.ended_for and facts.too_late else _SENTENCES)[which].format(
         code=facts.state.exit_code,
         signal=facts.signal,
@@ -172,8 +178,9 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
 _SENTENCES: dict[str | None, str] = {
     None: "the program exited with status 0",
     Cause.EXIT: "the program exited with status {code}",
-    Cause.SIGNAL: "the program was ended by {signal} (exit status {code})",
-    f"{Cause.SIGNAL}, host": (
+    Cause.SIGNAL: "the program ended with status {code}: by {signal}, or by an exit with that status",
+    f"{Cause.SIGNAL}, engine": "the program was ended by {signal} (exit status {code}), which a client of the engine sent",
+    f"{Cause.SIGNAL}, kernel": (
         "the kernel ended the program by {signal} below its memory limit of {memory}: "
         "the host, or the group of all tasks, was out of memory"
     ),

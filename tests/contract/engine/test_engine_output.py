@@ -95,8 +95,8 @@ def _answered(log: Iterator[Chunk], container: str, signals: Mapping[bytes, str]
     """The log; its program gets a signal for each of these lines, once it is read."""
     with library() as client:
         for chunk in log:
-            if signal := signals.get(chunk[1]):
-                client.containers.get(container).kill(signal)
+            for line in signals.keys() & set(chunk[1].splitlines(keepends=True)):
+                client.containers.get(container).kill(signals[line])
             yield chunk
 
 

@@ -167,6 +167,19 @@ def test_the_log_keeps_all_below_the_limit_in_the_worst_case(docker: Bench) -> N
     assert docker.logged(container) == {"stdout": lines + b"out\n", "stderr": lines + b"err\n"}
 
 
+def test_the_log_of_a_flood_of_short_lines_takes_no_more_disk_than_it_may(docker: Bench) -> None:
+    """What it has dropped is told, and what it has is the end. A line takes 26 bytes of the disk and more."""
+    limits, lines = Limits(output=1 << 20), 700_000
+    container = docker.start(f"trap 'a=1' USR1; yes '' | head -c {lines}; echo end; {_until('a')}", limits=limits)
+    chunks: list[Chunk] = []
+    with pytest.raises(OutputLost):
+        chunks.extend(_answered(docker.engine.read_log(container), container, {b"end\n": "USR1"}))
+    with library() as client:
+        kept = client.containers.get(container).logs()
+    assert kept.endswith(b"\nend\n")
+    assert 8 << 20 < kept.count(b"\n") * 26 <= max(4 * limits.output, 16 << 20) < lines * 26
+
+
 def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) -> None:
     """It gives what was written before, goes on with what is written meanwhile, and ends with the program."""
     container = docker.start(f"for i in $(seq 30); do seq $((i * 1000)) $((i * 1000 + 999)); sleep {pace.seconds(0.1)}; done")

@@ -32,7 +32,8 @@ class Run:
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
     attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
     ``sealed`` are the sums of the spool where they were not noted in it, for want of room; ``cut`` says why the log cannot be
-    had whole.
+    had whole. ``fed`` is set once the engine has all of the program's input. ``unsure_of_input`` says that an earlier worker
+    may have left while it was writing that.
     """
 
     task: Task
@@ -61,6 +62,8 @@ class Run:
     gathered: Gathered | None = None
     sealed: Mapping[Stream, Sealed] | None = None
     cut: str = ""
+    fed: threading.Event = field(factory=threading.Event)
+    unsure_of_input: bool = False
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -112,6 +115,7 @@ class Run:
         self.request = None  # what was waived for an attempt that had begun is not for the next
         self.capture, self.footprint, self.spool, self.meter, self.tally = None, None, None, Meter(), Tally()
         self.deadline, self.final, self.container, self.gathered, self.sealed, self.cut = None, None, "", None, None, ""
+        self.fed, self.unsure_of_input = threading.Event(), False
         self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
 
     def look(self) -> Counted | None:
@@ -160,6 +164,7 @@ class Run:
             signalled=signalled,
             full=self.footprint.close() if self.footprint else (),
             unsure=self.deadline is None or self.doubtful,
+            unsure_of_input=self.unsure_of_input,
         )
 
 

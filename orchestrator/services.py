@@ -56,6 +56,7 @@ class Services:
             worker=settings.name,
             deployment=lambda: self.deployment,
             begin=leases.begin,
+            note_input=leases.note_input,
             runtime=settings.runtime,
             pull_timeout=settings.pull_timeout,
         )

@@ -11,7 +11,7 @@ from orchestrator.cause import Cause
 from orchestrator.codec import fits, structured
 from orchestrator.errors import InvalidTask
 from orchestrator.logs import logger
-from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Lease, Logs, Metrics, Outcome
+from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Input, Lease, Logs, Metrics, Outcome
 from statemachine import INITIAL, State
 
 
@@ -48,6 +48,7 @@ class Task:
     cancel_requested_at: datetime | None = None
     settled: bool = True
     starting: str | None = None
+    input: Input | None = None
     lease: Lease | None = None
     nonce: str | None = None
 
@@ -80,8 +81,16 @@ class Task:
         """The fields of this task for its next attempt; ``fields`` are the last of the present one, which is kept aside."""
         ended = evolve(self, **cast("dict[str, Any]", fields))
         number, verdict = max(ended.attempt, 1), (ended.exit_code, ended.cause, ended.message)
-        past = Attempt(number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored)
+        past = Attempt(
+            number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored, ended.is_cut_off
+        )
         return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the worker of the present attempt had to leave before the program had all of its input."""
+        own = {self.starting, self.container.id if self.container else None}
+        return self.input is not None and not self.input.whole and self.input.container in own
 
     @property
     def is_stranded(self) -> bool:
@@ -128,4 +137,4 @@ def _date(value: object) -> datetime | None:
 
 _KINDS = {attribute.name: attribute.type for attribute in fields(Task)}
 _OWN = frozenset(_KINDS) - {"id", "request"}
-_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at", "nonce"})
+_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at", "nonce", "input"})

@@ -25,7 +25,8 @@ class Facts:
 
     ``ended_for`` says why the worker ended it or was about to; ``out_of_cpu`` that its time was CPU time; ``noted`` what the
     engine remembers of it; ``signalled`` that the worker sent it a signal; ``unsure`` that this may be so although it does not
-    know of it, for it took the program over or the engine was away; ``full`` names its folders without room at its end.
+    know of it, for it took the program over or the engine was away; ``full`` names its folders without room at its end;
+    ``unsure_of_input`` that a worker left while it may have been writing the program's input.
     """
 
     state: ContainerState
@@ -37,6 +38,7 @@ class Facts:
     signalled: bool = False
     unsure: bool = False
     full: Sequence[str] = ()
+    unsure_of_input: bool = False
 
     @property
     def too_late(self) -> bool:
@@ -101,7 +103,8 @@ def verdict(facts: Facts) -> Outcome:
     if facts.ended_for is Cause.TIMEOUT and facts.in_time:
         facts = evolve(facts, ended_for=None)
     cause = facts.ended_for or _own_cause(facts)
-    return Outcome(facts.state.exit_code, cause, _sentence(cause, facts), _evidence(facts))
+    sentence = _sentence(cause, facts) + (_UNSURE_OF_INPUT if facts.unsure_of_input else "")
+    return Outcome(facts.state.exit_code, cause, sentence, _evidence(facts))
 
 
 def lost(name: str, ended_for: Cause | None) -> Outcome:
@@ -129,6 +132,7 @@ def _evidence(facts: Facts) -> dict[str, object]:
         "engine_signals": list(facts.noted.signals) or None,
         "pids_limit": _pids(facts),
         "disk_full": list(facts.full) or None,
+        "input": "unknown" if facts.unsure_of_input else None,
         "counted": {figure.value: _plain(value) for figure, (value, _) in facts.tally.figures.items()},
     }
     return {name: value for name, value in evidence.items() if value is not None}
@@ -191,6 +195,7 @@ _SENTENCES: dict[str | None, str] = {
     f"{Cause.TIMEOUT}, cpu": "the program was ended after it had used its CPU time of {cpu_time} s",
     Cause.CANCELLED: "the program was ended because the task was cancelled",
 }
+_UNSURE_OF_INPUT = "; its worker left before, and nobody knows whether it got all of its input"
 _BY_ITSELF = "but the program had ended before the worker could end it"
 _TOO_LATE: dict[str | None, str] = {
     Cause.OUTPUT_LIMIT: f"a stream passed its limit of {{output}}, {_BY_ITSELF}",

@@ -3,8 +3,11 @@
 import json
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from orchestrator.adapters.docker_logs import replay
 from orchestrator.adapters.docker_stats import sample_of, samples
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Phase, Stream
+from orchestrator.settings import Settings
+from tests.support import pace
 from tests.support.engine_stub import (
     Answer,
     StubEngine,
@@ -243,6 +248,29 @@ def test_a_log_is_read_until_the_program_ends(tmp_path: Path) -> None:
     stub, client = _talk(tmp_path, logs=answers)
     with stub:
         assert list(replay(client, "c1", lambda _: seen(next(phases)), inf)) == [(OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n")]
+
+
+def test_a_long_log_keeps_no_heartbeat_waiting(tmp_path: Path) -> None:
+    """While hundreds of thousands of lines are read, a thread that wants to renew leases does so in time."""
+    lines, lease = 200_000, Settings().lease_ttl
+    line = frame(1, b"2030-05-17T12:00:00.123456789Z \n")
+    body = b"%x\r\n%b\r\n" % (len(line), line) * lines + b"0\r\n\r\n"
+    over, beats = threading.Event(), [time.monotonic()]
+
+    def beat() -> None:
+        while not over.wait(0.02):
+            beats.append(time.monotonic())
+
+    beating = threading.Thread(target=beat, daemon=True)
+    with StubEngine(tmp_path, {LOGS: raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", body)}) as stub:
+        beating.start()
+        chunks = [data for _, data in replay(DockerClient(stub.url, 60), "c1", lambda _: seen(Phase.EXITED), inf)]
+    beats.append(time.monotonic())
+    over.set()
+    beating.join()
+    assert sum(map(len, chunks)) == lines
+    assert max(map(len, chunks)) < lines
+    assert max(later - before for before, later in pairwise(beats)) < pace.seconds(lease / 3)
 
 
 @pytest.mark.parametrize("answer", [streams(frame(1, b"1 a\n"), whole=False), refuses(409, "marked for removal")])

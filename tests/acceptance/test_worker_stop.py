@@ -52,7 +52,7 @@ def test_workers_that_are_replaced_one_after_the_other_cost_a_program_with_much_
     """Not even if the last one is killed: it runs once, and gets every byte of its input."""
     stdin = bytes(range(256)) * 4096
     script = f"while [ ! -e /tmp/go ]; do echo waits; sleep {pace.seconds(0.2)}; done; sha256sum"
-    task_id = installation.submit(script, stdin={"base64": b64encode(stdin).decode()})
+    task_id = installation.submit(script, stdin={"base64": b64encode(stdin).decode()}, limits={"timeout": pace.seconds(600)})
     holders: list[str] = []
     for leaves in (HANDED_OVER, HANDED_OVER, HANDED_OVER, -signal.SIGKILL):
         worker = installation.start(

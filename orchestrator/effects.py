@@ -1,5 +1,6 @@
 """The units of work on the container: start, wait, retry, and the release at the end. All may be repeated."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -75,7 +76,7 @@ class Effects:
         else:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
-        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None}
+        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None, "input": run.input}
 
     def _create(self, run: Run, request: Request) -> Created:
         """What stands in the way is removed before this is tried again, if it is nobody's any more."""
@@ -113,9 +114,9 @@ class Effects:
     def _set_going(self, run: Run, request: Request) -> None:
         """A stale holder starts nothing: ``begin`` tells it, or whoever took the task over since replaces the container."""
         try:
-            self._watch(
-                run, self.engine.attach(run.container, request.stdin, partial(self._note_fed, run, request, run.container))
-            )
+            run.fed = threading.Event()
+            written = partial(self._note_fed, run, request, run.container, run.fed)
+            self._watch(run, self.engine.attach(run.container, request.stdin, written))
             self.begin(run.task.id, run.token, run.container)
             run.task = evolve(run.task, starting=run.container)
             run.check_wanted()
@@ -124,11 +125,16 @@ class Effects:
             raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error
         run.deadline = time.monotonic() + request.limits.timeout
 
-    def _note_fed(self, run: Run, request: Request, container: str) -> None:
+    def _note_fed(self, run: Run, request: Request, container: str, fed: threading.Event) -> None:
         """All of the input is with the engine. That is stored where an adopter could not know it."""
-        run.fed.set()
         if len(request.stdin or b"") > SURE_STDIN:
+            fed.set()
             self.note_input(run.task.id, run.token, container)
+
+    def _note_late(self, run: Run, request: Request) -> None:
+        """Store it once more if the record of the start has missed it."""
+        if run.fed.is_set() and run.task.input != run.input:
+            self._note_fed(run, request, run.container, run.fed)
 
     def cut_off(self, run: Run, seconds: float) -> str | None:
         """Wait for the input that this process writes to the program; the container that runs and has not got all by then."""
@@ -138,7 +144,7 @@ class Effects:
             return None
         while run.state in _BEGUN and not run.fed.wait(_LOOK):
             if time.monotonic() >= leaves:
-                return run.container if self._runs(run) else None
+                return run.container if run.state is State.RUNNING and self._runs(run) else None
         return None
 
     def _runs(self, run: Run) -> bool:
@@ -271,6 +277,7 @@ class Effects:
         if run.capture is None:
             expect_whole_input(self.engine, run, request)
             self._watch_from_log(run)
+        self._note_late(run, request)
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)

@@ -83,7 +83,7 @@ def expect_whole_input(engine: Engine, run: Run, request: Request) -> None:
     """
     if len(request.stdin or b"") <= SURE_STDIN:
         return
-    fed = run.task.input if run.task.input and run.task.input.container == run.container else None
+    fed = run.input
     if fed and fed.whole:
         return
     state = engine.inspect(run.container)

@@ -13,7 +13,7 @@ from orchestrator.errors import CancelRequested, Interrupted
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState, Counted, Footprint, Stream
-from orchestrator.records import Entry
+from orchestrator.records import Entry, Input
 from orchestrator.request import Limits, Request, Rules, parse_request
 from orchestrator.spool import Sealed, Spool
 from orchestrator.task import Task
@@ -32,7 +32,7 @@ class Run:
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
     attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
     ``sealed`` are the sums of the spool where they were not noted in it, for want of room; ``cut`` says why the log cannot be
-    had whole. ``fed`` is set once the engine has all of the program's input. ``unsure_of_input`` says that an earlier worker
+    had whole. ``fed`` is set once the engine has all of a long input. ``unsure_of_input`` says that an earlier worker
     may have left while it was writing that.
     """
 
@@ -81,6 +81,14 @@ class Run:
     def nonce(self) -> str:
         """What tells the task from another of the same id, in the same database."""
         return self.task.nonce or ""
+
+    @property
+    def input(self) -> Input | None:
+        """What is known of the input of this attempt's container: what this process wrote, or what is stored."""
+        if self.fed.is_set():
+            return Input(self.container, whole=True)
+        stored = self.task.input
+        return stored if stored and stored.container == self.container else None
 
     def granted(self, rules: Rules) -> Request:
         """What the task asks for, checked by ``rules`` unless it was started before. Raises InvalidTask."""

@@ -59,7 +59,7 @@ class Task:
         Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
         """
         fresh = document.get("status") == INITIAL and not document.get("history")
-        owned = _BEFORE_FIRST | {"starting"} if fresh else _OWN
+        owned = _BEFORE_FIRST | {"starting", "input"} if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}
         own |= {name: _date(own.get(name)) for name in ("created_at", "cancel_requested_at")}
         if fresh:
@@ -89,8 +89,8 @@ class Task:
     @property
     def is_cut_off(self) -> bool:
         """Whether the worker of the present attempt had to leave before the program had all of its input."""
-        own = {self.starting, self.container.id if self.container else None}
-        return self.input is not None and not self.input.whole and self.input.container in own
+        own = self.container is not None and self.input is not None and self.input.container == self.container.id
+        return own and self.input is not None and not self.input.whole
 
     @property
     def is_stranded(self) -> bool:
@@ -137,4 +137,4 @@ def _date(value: object) -> datetime | None:
 
 _KINDS = {attribute.name: attribute.type for attribute in fields(Task)}
 _OWN = frozenset(_KINDS) - {"id", "request"}
-_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at", "nonce", "input"})
+_BEFORE_FIRST = frozenset({"status", "created_at", "lease", "engine", "cancel_requested_at", "nonce"})

@@ -195,7 +195,7 @@ def test_who_does_not_hold_a_queued_task_notes_nothing(store: TaskStore) -> None
 
 
 def test_who_holds_a_task_notes_what_became_of_its_input(store: TaskStore) -> None:
-    """Before its first transition and after it; that the engine has all of it is not taken back. Nobody else notes anything."""
+    """Also before its first transition, in place of what a foreign hand wrote. That the engine has all is not taken back."""
     store.insert(queued() | {"input": "a foreign hand"})
     store.claim("t1", "worker", "one", TTL)
     assert stored(store).input is None
@@ -204,9 +204,12 @@ def test_who_holds_a_task_notes_what_became_of_its_input(store: TaskStore) -> No
     store.note_input("t1", "one", "$status", whole=False)
     assert stored(store).input == Input("$status", whole=False)
     store.note_input("t1", "one", "c1", whole=True)
-    store.advance(move(**Task.blank()))
     store.note_input("t1", "one", "c1", whole=False)
     assert stored(store).input == Input("c1", whole=True)
+    store.advance(move(**Task.blank()))
+    assert stored(store).input is None
+    store.note_input("t1", "one", "c1", whole=False)
+    assert stored(store).input == Input("c1", whole=False)
     store.note_input("nobody", "one", "c1", whole=True)
     assert store.find("nobody") is None
 

@@ -141,7 +141,7 @@ def test_an_end_that_comes_over_a_network_may_be_a_cut() -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(frame(1, b"a"))
     theirs.close()
-    output = docker_attach._output(ours, lambda: False, whole, sure=False)
+    output = docker_attach._output([ours], lambda: False, whole, sure=False)
     assert [next(output), next(output)] == [(OUT, b""), (OUT, b"a")]
     with pytest.raises(InfrastructureError, match="over a network"):
         next(output)
@@ -153,7 +153,7 @@ def test_a_connection_that_is_reset_was_cut() -> None:
         ours = socket.create_connection(server.getsockname())
         theirs, _ = server.accept()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        output = docker_attach._output(ours, lambda: True, whole, sure=True)
+        output = docker_attach._output([ours], lambda: True, whole, sure=True)
         next(output)
         theirs.close()
         with pytest.raises(InfrastructureError, match="was cut"):

@@ -154,3 +154,15 @@ def test_a_cut_that_cannot_be_stored_ends_no_program(tmp_path: Path, monkeypatch
     task = world.client.get("t")
     assert (task.input, task.lease is None) == (None, False)
     assert world.engine.inspect("orchestrator-t-1").phase is Phase.RUNNING
+
+
+def test_what_a_foreign_hand_wrote_of_the_input_is_not_believed(tmp_path: Path) -> None:
+    """It is wiped out with the first transition, and names no container that there is."""
+    world = World(tmp_path, {PROGRAM: READS})
+    for number, forged in enumerate(({"container": "c1", "whole": False}, "junk", 5)):
+        world.services.store.insert({"_id": f"t{number}", "status": "queued", **REQUEST, "input": forged})
+        task = world.worker().run(f"t{number}")
+        assert task
+        assert (task.status, task.attempt) == (State.SUCCEEDED, 1)
+        assert task.input is not None
+        assert task.input.whole

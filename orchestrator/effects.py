@@ -1,5 +1,6 @@
 """The units of work on the container: start, wait, retry, and the release at the end. All may be repeated."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,17 +15,20 @@ from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, Interrupted, Superseded
 from orchestrator.labels import ENGINE, WORKER
 from orchestrator.logs import logger
-from orchestrator.own import adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
+from orchestrator.own import SURE_STDIN, adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Engine, Phase, PullPolicy
 from orchestrator.records import ContainerRef, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
 from orchestrator.run import Run, container_name, spool_folder
 from orchestrator.spool import SPOOL, discard, spooling
 from orchestrator.verdict import lost, verdict
+from statemachine import INITIAL, State
 
 _SETTLE = 5.0
+_LOOK = 0.1
 _KILLED = frozenset({137, 143})
 """Exit codes of a program that got KILL or TERM, which may be the first sign of its container's removal."""
+_BEGUN = frozenset({INITIAL, State.RUNNING})
 _PROVEN = frozenset({Cause.OOM, Cause.OUTPUT_LIMIT, Cause.CANCELLED})
 """Causes that explain an end, whatever became of the engine since."""
 
@@ -34,6 +38,7 @@ class Effects:
     """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first.
 
     ``begin`` stores which container is about to be started; Superseded unless the lease with this token still holds the task.
+    ``note_input`` stores that the engine has all of this container's input.
     """
 
     engine: Engine
@@ -45,6 +50,7 @@ class Effects:
     worker: str
     deployment: Callable[[], str]
     begin: Callable[[str, str, str], None]
+    note_input: Callable[[str, str, str], None]
     runtime: str = ""
     pull_timeout: float = 300.0
 
@@ -68,11 +74,11 @@ class Effects:
         run.assure_held()
         run.container = created.id
         if created.adopted:
-            expect_whole_input(request)
+            expect_whole_input(self.engine, run, request)
         else:
             self._set_going(run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity())
-        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None}
+        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None, "input": run.input}
 
     def _create(self, run: Run, request: Request) -> Created:
         """What stands in the way is removed before this is tried again, if it is nobody's any more."""
@@ -110,7 +116,9 @@ class Effects:
     def _set_going(self, run: Run, request: Request) -> None:
         """A stale holder starts nothing: ``begin`` tells it, or whoever took the task over since replaces the container."""
         try:
-            self._watch(run, self.engine.attach(run.container, request.stdin))
+            run.fed = threading.Event()
+            written = partial(self._note_fed, run, request, run.container, run.fed)
+            self._watch(run, self.engine.attach(run.container, request.stdin, written))
             self.begin(run.task.id, run.token, run.container)
             run.task = evolve(run.task, starting=run.container)
             run.check_wanted()
@@ -118,6 +126,40 @@ class Effects:
         except ContainerMissing as error:
             raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error
         run.deadline = time.monotonic() + request.limits.timeout
+
+    def _note_fed(self, run: Run, request: Request, container: str, fed: threading.Event) -> None:
+        """All of the input is with the engine. That is stored where an adopter could not know it."""
+        if len(request.stdin or b"") > SURE_STDIN:
+            fed.set()
+            self.note_input(run.task.id, run.token, container)
+
+    def _note_late(self, run: Run, request: Request) -> None:
+        """Store it once more if the record of the start has missed it."""
+        if run.fed.is_set() and run.task.input != run.input:
+            self._note_fed(run, request, run.container, run.fed)
+
+    def cut_off(self, run: Run, seconds: float) -> str | None:
+        """Wait for the input that this process writes to the program; the container that runs and has not got all by then."""
+        stdin = run.request.stdin if run.request else None
+        leaves = time.monotonic() + seconds
+        if run.deadline is None or len(stdin or b"") <= SURE_STDIN:
+            return None
+        while run.state in _BEGUN and not run.fed.wait(_LOOK):
+            if time.monotonic() >= leaves:
+                return run.container if run.state is State.RUNNING and self._runs(run) else None
+        return None
+
+    def _runs(self, run: Run) -> bool:
+        """Whether the program still runs, as far as the engine tells."""
+        try:
+            return self.engine.inspect(run.container).phase is Phase.RUNNING
+        except (ContainerMissing, InfrastructureError):
+            return False
+
+    def abandon(self, run: Run) -> None:
+        """End the program of a task that this process holds no more. Never raises."""
+        with suppress(InfrastructureError):
+            self.engine.stop(run.container, 0)
 
     def wait(self, run: Run) -> Fields:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
@@ -240,8 +282,9 @@ class Effects:
         if run.footprint is None:
             run.footprint = self.engine.footprint(self.container(run))
         if run.capture is None:
-            expect_whole_input(request)
+            expect_whole_input(self.engine, run, request)
             self._watch_from_log(run)
+        self._note_late(run, request)
         if run.cancelled:
             self.end(run, Cause.CANCELLED)
         state = self._await_exit(run, request.limits)

@@ -15,6 +15,8 @@ from orchestrator.ports import TaskStore
 from orchestrator.records import Document
 
 _LOOK = 1.0
+_INPUT = 10.0
+"""Seconds for which a hand-over waits for input that is being written."""
 
 
 @define(eq=False)
@@ -31,6 +33,10 @@ class Held:
     """Called, perhaps more than once, when somebody asks for the task to be cancelled."""
     catch_up: Callable[[], bool] = lambda: True
     """Publishes what is stored and could not be published; whether all is."""
+    cut_off: Callable[[float], str | None] = lambda _: None
+    """Waits at most so many seconds for the program's input; returns the id of the container that has not got all."""
+    end: Callable[[], None] = lambda: None
+    """Ends the program of a task that is held no more."""
 
 
 class Leases:
@@ -100,11 +106,34 @@ class Leases:
         """Strip a document that cannot be read or moved of all but its id, however long the store is away."""
         self._patience.forever(self._store.reset, task_id)
 
+    def note_input(self, task_id: str, token: str, container: str) -> None:
+        """Store that the engine has all of this container's input, however long the store is away."""
+        self._patience.forever(lambda: self._store.note_input(task_id, token, container, whole=True))
+
     def hand_over(self) -> None:
-        """Free all leases, so that other workers take the tasks up at once: this process is about to leave them."""
+        """Free all leases, so that other workers take the tasks up at once: this process is about to leave them.
+
+        What is still being written to a program is waited for, ``_INPUT`` seconds for all together. A program whose input has
+        to be cut off is ended, once it is nobody's: it would take what it got for all.
+        """
+        leaves = time.monotonic() + _INPUT
         for task_id, held in self._all().items():
+            container = held.cut_off(max(leaves - time.monotonic(), 0))
+            noted = container is not None and self._note_cut(task_id, held.token, container)
             self.let_go(task_id, held.token)
             self._drop(task_id, held)
+            if noted:
+                held.end()
+
+    def _note_cut(self, task_id: str, token: str, container: str) -> bool:
+        """Whether it is stored. If not, the next holder takes this process for one that died."""
+        logger.bind(task=task_id).warning("its program has not taken all of its input, and will be begun again")
+        try:
+            self._store.note_input(task_id, token, container, whole=False)
+        except InfrastructureError as error:
+            logger.bind(task=task_id).warning("that its input was cut off is not noted: {}", error)
+            return False
+        return True
 
     def beat(self) -> None:
         """Extend all leases once a third of the time of one is over. Raises InfrastructureError."""

@@ -19,13 +19,14 @@ from statemachine import INITIAL, TERMINAL, State, Step, Trigger
 
 @frozen
 class Ledger:
-    """Stores each step by compare-and-set, then publishes what was stored."""
+    """Stores each step by compare-and-set, then publishes what was stored. ``worker`` is the name of this one."""
 
     store: TaskStore
     events: EventBus
     now: Callable[[], datetime]
     patience: Patience
     deployment: Callable[[], str]
+    worker: str
 
     def record(self, run: Run, step: Step, fields: Fields) -> None:
         """Store the step, however long the store is away: nothing can be decided about the task without it.
@@ -50,8 +51,7 @@ class Ledger:
             run.pending = entry
         return run.pending
 
-    @staticmethod
-    def _fields(run: Run, step: Step, entry: Entry, fields: Fields) -> Fields:
+    def _fields(self, run: Run, step: Step, entry: Entry, fields: Fields) -> Fields:
         """What the step's work found, what follows from the step itself, and how much is known to be published."""
         first = Task.blank() if entry.seq == 1 else {}
         if run.task.created_at is None:
@@ -61,6 +61,7 @@ class Ledger:
             fields["started_at"] = entry.at
         if step.dest in TERMINAL:
             fields["finished_at"] = entry.at
+            fields["finished_by"] = self.worker
         return {**run.task.again(entry.at, fields), "published": run.published} if step.dest is INITIAL else fields
 
     def announce(self, run: Run, step: Step) -> None:

@@ -14,7 +14,7 @@ from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
 from orchestrator.request import Rules
 from orchestrator.run import Run
-from orchestrator.spool import Sealed, reseal, salvage, sealed, spooling
+from orchestrator.spool import Sealed, reseal, salvage, sealed, spooling, take_over
 
 _KEY_DIGITS = 16
 _ARTIFACTS = "artifacts"
@@ -85,7 +85,12 @@ class Output:
             return None
 
     def _seal(self, run: Run) -> dict[Stream, Sealed]:
-        """Seal the spool; where the output may have a hole, first fill it from the engine's own log."""
+        """Seal the spool; where the output may have a hole, first fill it from the engine's own log.
+
+        A spool of this attempt that another holder has sealed is taken over: it is exact, and faster to read than that log.
+        """
+        if run.spool is None and (taken := self._taken_over(run)):
+            return taken
         run.check_engine(self.engine.identity())
         spool = run.spool = run.spool or run.new_spool(self.spool_dir(), self.rules)
         with spooling():
@@ -96,6 +101,14 @@ class Output:
             except ContainerMissing:
                 spool.catch_up(self._left_behind(run))
             return spool.seal(complete=run.complete)
+
+    def _taken_over(self, run: Run) -> dict[Stream, Sealed] | None:
+        """What another holder of this attempt has sealed on this host; None when there is nothing that is whole."""
+        folder = run.folder(self.spool_dir())
+        with spooling(), suppress(FileNotFoundError):
+            taken = (take_over(each, folder) for each in folder.parent.iterdir() if each != folder)
+            return next(filter(None, taken), None)
+        return None
 
     def _seal_what_is_there(self, run: Run) -> dict[Stream, Sealed]:
         """What this process has read, or another one did that had the attempt before."""

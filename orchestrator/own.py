@@ -14,7 +14,9 @@ from orchestrator.request import Request
 from orchestrator.run import Run
 
 _SECOND_LOOK = 1.0
-_SURE_STDIN = 64 << 10
+SURE_STDIN = 64 << 10
+"""Bytes of input that the kernel's pipe takes without a reader."""
+_KILLED = 137
 
 
 def labels(deployment: str, run: Run) -> dict[str, str]:
@@ -72,13 +74,22 @@ def expect_there(engine: Engine, deployment: str, run: Run) -> None:
         run.task = evolve(run.task, starting=None)
 
 
-def expect_whole_input(request: Request) -> None:
-    """Raise Interrupted for an adopted program that may have got a part of its input.
+def expect_whole_input(engine: Engine, run: Run, request: Request) -> None:
+    """Raise Interrupted for an adopted program that runs and may not get all of its input, or was ended because it would not.
 
-    What fits into the socket's buffer was delivered at once; of more, nobody knows how much arrived.
+    What fits into a pipe was delivered at once; of more, it is stored once the engine has all. A program that exited by itself
+    is not run again, whatever it got; that nobody knows how much is noted in the run. Raises ContainerMissing,
+    InfrastructureError.
     """
-    if request.stdin and len(request.stdin) > _SURE_STDIN:
-        raise Interrupted("the worker that was writing the program's stdin has died")
+    if len(request.stdin or b"") <= SURE_STDIN:
+        return
+    fed = run.input
+    if fed and fed.whole:
+        return
+    state = engine.inspect(run.container)
+    if state.phase is not Phase.EXITED or (fed and state.exit_code == _KILLED):
+        raise Interrupted(f"the worker that was writing the program's stdin {'had to leave' if fed else 'has died'}")
+    run.unsure_of_input = True
 
 
 def look_again(engine: Engine, run: Run) -> None:

@@ -41,6 +41,14 @@ class ContainerRef:
 
 
 @frozen
+class Input:
+    """What became of a container's stdin of more than 64 KiB: the engine has it ``whole``, or its worker had to cut it off."""
+
+    container: str
+    whole: bool
+
+
+@frozen
 class LogObject:
     """One stream in object storage: ``bytes`` and ``sha256`` of the object.
 
@@ -119,7 +127,10 @@ class Outcome:
 
 @frozen
 class Attempt:
-    """An attempt that was followed by another: what became of it, and where its output is when it was stored."""
+    """An attempt that was followed by another: what became of it, and where its output is when it was stored.
+
+    ``handed_over`` says that its worker was told to leave and had to cut off its input; MAX_ATTEMPTS does not count it.
+    """
 
     attempt: int
     started_at: datetime | None
@@ -130,3 +141,4 @@ class Attempt:
     logs: Logs | None
     metrics: Metrics | None
     artifacts_stored: tuple[Artifact, ...] = ()
+    handed_over: bool = False

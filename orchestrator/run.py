@@ -13,7 +13,7 @@ from orchestrator.errors import CancelRequested, Interrupted, Superseded
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
 from orchestrator.ports import ContainerState, Counted, Footprint, Stream
-from orchestrator.records import Entry
+from orchestrator.records import Entry, Input
 from orchestrator.request import Limits, Request, Rules, parse_request
 from orchestrator.spool import Sealed, Spool
 from orchestrator.task import Task
@@ -32,7 +32,8 @@ class Run:
     ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
     attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
     ``sealed`` are the sums of the spool where they were not noted in it, for want of room; ``cut`` says why the log cannot be
-    had whole.
+    had whole. ``fed`` is set once the engine has all of a long input. ``unsure_of_input`` says that an earlier worker
+    may have left while it was writing that.
     """
 
     task: Task
@@ -67,6 +68,8 @@ class Run:
     """Raises Superseded when somebody else has the task: the store is asked when that may be. Raises InfrastructureError."""
     assure_held: Callable[[], None] = lambda: None
     """As ``check_held``, however long the store is away."""
+    fed: threading.Event = field(factory=threading.Event)
+    unsure_of_input: bool = False
     _ended_for: Cause | None = None
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -84,6 +87,14 @@ class Run:
     def nonce(self) -> str:
         """What tells the task from another of the same id, in the same database."""
         return self.task.nonce or ""
+
+    @property
+    def input(self) -> Input | None:
+        """What is known of the input of this attempt's container: what this process wrote, or what is stored."""
+        if self.fed.is_set():
+            return Input(self.container, whole=True)
+        stored = self.task.input
+        return stored if stored and stored.container == self.container else None
 
     def granted(self, rules: Rules) -> Request:
         """What the task asks for, checked by ``rules`` unless it was started before. Raises InvalidTask."""
@@ -124,6 +135,7 @@ class Run:
         self.request = None  # what was waived for an attempt that had begun is not for the next
         self.capture, self.footprint, self.spool, self.meter, self.tally = None, None, None, Meter(), Tally()
         self.deadline, self.final, self.container, self.gathered, self.sealed, self.cut = None, None, "", None, None, ""
+        self.fed, self.unsure_of_input = threading.Event(), False
         self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
 
     def look(self) -> Counted | None:
@@ -172,6 +184,7 @@ class Run:
             signalled=signalled,
             full=self.footprint.close() if self.footprint else (),
             unsure=self.deadline is None or self.doubtful,
+            unsure_of_input=self.unsure_of_input,
         )
 
 

@@ -157,6 +157,7 @@ class Runner:
         run.lost, lease = held.lost, (run.task.id, held)
         run.check_held, run.assure_held = partial(self.leases.check, *lease), partial(self.leases.assure, *lease)
         held.on_cancel, held.catch_up = partial(self._hear_cancel, run), partial(self.catch_up, run)
+        held.cut_off, held.end = partial(self.effects.cut_off, run), partial(self.effects.abandon, run)
         return run
 
     def _hear_cancel(self, run: Run) -> None:
@@ -262,9 +263,13 @@ class Runner:
             self.effects.end_quietly(run, Cause.CANCELLED)
 
     def _retry(self, run: Run, trouble: str) -> None:
-        """A new attempt for what the infrastructure broke, as long as there may be one."""
-        broken = sum(attempt.cause is Cause.INFRASTRUCTURE for attempt in run.task.attempts)
-        if broken + 1 >= self.budgets.attempts or not any(rows_from(run.state, Trigger.RETRY)):
+        """A new attempt for what the infrastructure broke, as long as there may be one.
+
+        What a worker cut off because it was told to leave does not count.
+        """
+        broken = sum(attempt.cause is Cause.INFRASTRUCTURE and not attempt.handed_over for attempt in run.task.attempts)
+        too_many = broken + 1 >= self.budgets.attempts and not run.task.is_cut_off
+        if too_many or not any(rows_from(run.state, Trigger.RETRY)):
             self._fail(run, TaskFailure(Cause.INFRASTRUCTURE, trouble))
             return
         run.broken = trouble

@@ -56,11 +56,12 @@ class Services:
             worker=settings.name,
             deployment=lambda: self.deployment,
             begin=leases.begin,
+            note_input=leases.note_input,
             runtime=settings.runtime,
             pull_timeout=settings.pull_timeout,
         )
         output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)
-        ledger = Ledger(self.store, self.events, now, self.patience, lambda: self.deployment)
+        ledger = Ledger(self.store, self.events, now, self.patience, lambda: self.deployment, settings.name)
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity, settings.concurrency)
         lifecycle = bind(effects, output, ledger)

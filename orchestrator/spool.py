@@ -174,13 +174,31 @@ class Spool:
 def sealed(folder: Path) -> dict[Stream, Sealed] | None:
     """What an earlier process sealed in ``folder``; None when it did not, or a file is no longer what it was."""
     try:
-        with private.opened(folder, _MANIFEST, "rb") as file:
-            noted = json.loads(file.read())
-        sums = {stream: Sealed(**noted[stream]) for stream in Stream}
+        sums = _noted(folder)
         intact = all(_digest(folder, stream) == sums[stream].sha256 for stream in Stream)
     except (OSError, ValueError):
         return None
     return sums if intact else None
+
+
+def take_over(earlier: Path, folder: Path) -> dict[Stream, Sealed] | None:
+    """Copy to ``folder`` what another holder sealed in ``earlier``, which may still write there; None unless it is whole.
+
+    Raises OSError when it cannot be written.
+    """
+    try:
+        sums = _noted(earlier)
+    except (OSError, ValueError):
+        return None
+    if not all(each.complete for each in sums.values()):
+        return None
+    private.make(folder)
+    for stream in Stream:
+        with private.opened(folder, stream, "wb") as copy:
+            for chunk in _read(earlier, stream):
+                write_all(copy, memoryview(chunk))
+    _note(folder, sums)
+    return sealed(folder)
 
 
 def reseal(folder: Path) -> dict[Stream, Sealed]:
@@ -193,8 +211,7 @@ def reseal(folder: Path) -> dict[Stream, Sealed]:
 def salvage(folder: Path) -> Iterator[Chunk]:
     """The bytes that a process which died left in ``folder``, sealed or not."""
     for stream in Stream:
-        with suppress(FileNotFoundError), private.opened(folder, stream, "rb") as file:
-            yield from ((stream, data) for data in iter(partial(file.read, _BLOCK), b""))
+        yield from ((stream, data) for data in _read(folder, stream))
 
 
 def folders(spool_dir: Path) -> list[Path]:
@@ -219,6 +236,19 @@ def spooling() -> Iterator[None]:
         yield
     except OSError as error:
         raise InfrastructureError(SPOOL, str(error)) from error
+
+
+def _read(folder: Path, stream: Stream) -> Iterator[bytes]:
+    """The bytes of a file, in blocks; none when it is not there."""
+    with suppress(FileNotFoundError), private.opened(folder, stream, "rb") as file:
+        yield from iter(partial(file.read, _BLOCK), b"")
+
+
+def _noted(folder: Path) -> dict[Stream, Sealed]:
+    """What is noted of the files of ``folder``. Raises OSError, and ValueError when that is no note."""
+    with private.opened(folder, _MANIFEST, "rb") as file:
+        noted = json.loads(file.read())
+    return {stream: Sealed(**noted[stream]) for stream in Stream}
 
 
 def _note(folder: Path, sums: Mapping[Stream, Sealed]) -> None:

@@ -11,7 +11,7 @@ from orchestrator.cause import Cause
 from orchestrator.codec import fits, structured
 from orchestrator.errors import InvalidTask
 from orchestrator.logs import logger
-from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Lease, Logs, Metrics, Outcome
+from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Input, Lease, Logs, Metrics, Outcome
 from statemachine import INITIAL, State
 
 
@@ -33,6 +33,7 @@ class Task:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     worker: str | None = None
+    finished_by: str | None = None
     container: ContainerRef | None = None
     exit_code: int | None = None
     cause: Cause | None = None
@@ -47,6 +48,7 @@ class Task:
     cancel_requested_at: datetime | None = None
     settled: bool = True
     starting: str | None = None
+    input: Input | None = None
     lease: Lease | None = None
     nonce: str | None = None
 
@@ -57,7 +59,7 @@ class Task:
         Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
         """
         fresh = document.get("status") == INITIAL and not document.get("history")
-        owned = _BEFORE_FIRST | {"starting"} if fresh else _OWN
+        owned = _BEFORE_FIRST | {"starting", "input"} if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}
         own |= {name: _date(own.get(name)) for name in ("created_at", "cancel_requested_at")}
         if fresh:
@@ -79,8 +81,16 @@ class Task:
         """The fields of this task for its next attempt; ``fields`` are the last of the present one, which is kept aside."""
         ended = evolve(self, **cast("dict[str, Any]", fields))
         number, verdict = max(ended.attempt, 1), (ended.exit_code, ended.cause, ended.message)
-        past = Attempt(number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored)
+        past = Attempt(
+            number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored, ended.is_cut_off
+        )
         return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the worker of the present attempt had to leave before the program had all of its input."""
+        own = self.container is not None and self.input is not None and self.input.container == self.container.id
+        return own and self.input is not None and not self.input.whole
 
     @property
     def is_stranded(self) -> bool:

@@ -67,11 +67,19 @@ class Meter:
         self.samples += 1
 
     def summary(self, duration: float, tally: Tally) -> Metrics:
-        """The metrics of a run of ``duration`` seconds; without a sample both usages are null, not invented zeros."""
+        """The metrics of a run of ``duration`` seconds; without a sample both usages are null, not invented zeros.
+
+        There is one figure for the most memory: the counted peak where there is one, else the largest sample.
+        """
         cpu = Usage(round(self.cpu_max, 2), round(self.cpu_sum / self.samples, 2)) if self.samples else None
-        memory = Usage(self.memory_max, self.memory_sum // self.samples) if self.samples else None
-        sampled = dict.fromkeys(("cpu_percent", "memory_bytes"), "samples") if self.samples else {}
         known = {figure: said for figure, said in tally.figures.items() if figure in _MEASURES}
+        if Figure.MEMORY_PEAK in known and known[Figure.MEMORY_PEAK][0] < self.memory_max:
+            known[Figure.MEMORY_PEAK] = (self.memory_max, "samples")  # the peak was read before this sample
+        most, by = known.get(Figure.MEMORY_PEAK, (self.memory_max, "samples"))
+        memory = Usage(int(most), self.memory_sum // self.samples) if self.samples else None
+        sampled = dict.fromkeys(("cpu_percent", "memory_bytes"), "samples") if self.samples else {}
+        if memory:
+            sampled["memory_bytes.max"] = by
         measured: dict[str, Any] = {figure.value: _MEASURES[figure](value) for figure, (value, _) in known.items()}
         return Metrics(
             cpu,

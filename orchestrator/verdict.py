@@ -25,7 +25,8 @@ class Facts:
 
     ``ended_for`` says why the worker ended it or was about to; ``out_of_cpu`` that its time was CPU time; ``noted`` what the
     engine remembers of it; ``signalled`` that the worker sent it a signal; ``unsure`` that this may be so although it does not
-    know of it, for it took the program over or the engine was away; ``full`` names its folders without room at its end.
+    know of it, for it took the program over or the engine was away; ``full`` names its folders without room at its end;
+    ``unsure_of_input`` that a worker left while it may have been writing the program's input.
     """
 
     state: ContainerState
@@ -37,11 +38,18 @@ class Facts:
     signalled: bool = False
     unsure: bool = False
     full: Sequence[str] = ()
+    unsure_of_input: bool = False
 
     @property
     def too_late(self) -> bool:
-        """Whether the program had ended before a worker could end it."""
-        return not self.signalled and not (self.unsure and self.noted.signals)
+        """Whether the program had ended before a worker could end it.
+
+        A program that passes its limit of output gets KILL alone, and no program outlives that with another exit code.
+        """
+        sent = set(self.noted.signals) if self.unsure else set()
+        if self.ended_for is Cause.OUTPUT_LIMIT and self.signal != "SIGKILL":
+            return not sent - {"SIGKILL"}
+        return not self.signalled and not sent
 
     @property
     def signal(self) -> str | None:
@@ -95,7 +103,8 @@ def verdict(facts: Facts) -> Outcome:
     if facts.ended_for is Cause.TIMEOUT and facts.in_time:
         facts = evolve(facts, ended_for=None)
     cause = facts.ended_for or _own_cause(facts)
-    return Outcome(facts.state.exit_code, cause, _sentence(cause, facts), _evidence(facts))
+    sentence = _sentence(cause, facts) + (_UNSURE_OF_INPUT if facts.unsure_of_input else "")
+    return Outcome(facts.state.exit_code, cause, sentence, _evidence(facts))
 
 
 def lost(name: str, ended_for: Cause | None) -> Outcome:
@@ -123,6 +132,7 @@ def _evidence(facts: Facts) -> dict[str, object]:
         "engine_signals": list(facts.noted.signals) or None,
         "pids_limit": _pids(facts),
         "disk_full": list(facts.full) or None,
+        "input": "unknown" if facts.unsure_of_input else None,
         "counted": {figure.value: _plain(value) for figure, (value, _) in facts.tally.figures.items()},
     }
     return {name: value for name, value in evidence.items() if value is not None}
@@ -158,7 +168,7 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
     limits = facts.limits
     which = f"{cause}, cpu" if facts.out_of_cpu and cause is Cause.TIMEOUT else cause
     which = f"{cause}, inside" if cause is Cause.OOM and facts.signal != "SIGKILL" else which
-    which = f"{cause}, host" if cause is Cause.SIGNAL and _ended_by(facts) == "kernel" else which
+    which = f"{cause}, {by}" if cause is Cause.SIGNAL and (by := _ended_by(facts)) in {"kernel", "engine"} else which
     return (_TOO_LATE if facts.ended_for and facts.too_late else _SENTENCES)[which].format(
         code=facts.state.exit_code,
         signal=facts.signal,
@@ -172,8 +182,9 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
 _SENTENCES: dict[str | None, str] = {
     None: "the program exited with status 0",
     Cause.EXIT: "the program exited with status {code}",
-    Cause.SIGNAL: "the program was ended by {signal} (exit status {code})",
-    f"{Cause.SIGNAL}, host": (
+    Cause.SIGNAL: "the program ended with status {code}: by {signal}, or by an exit with that status",
+    f"{Cause.SIGNAL}, engine": "the program was ended by {signal} (exit status {code}), which a client of the engine sent",
+    f"{Cause.SIGNAL}, kernel": (
         "the kernel ended the program by {signal} below its memory limit of {memory}: "
         "the host, or the group of all tasks, was out of memory"
     ),
@@ -184,6 +195,7 @@ _SENTENCES: dict[str | None, str] = {
     f"{Cause.TIMEOUT}, cpu": "the program was ended after it had used its CPU time of {cpu_time} s",
     Cause.CANCELLED: "the program was ended because the task was cancelled",
 }
+_UNSURE_OF_INPUT = "; its worker left before, and nobody knows whether it got all of its input"
 _BY_ITSELF = "but the program had ended before the worker could end it"
 _TOO_LATE: dict[str | None, str] = {
     Cause.OUTPUT_LIMIT: f"a stream passed its limit of {{output}}, {_BY_ITSELF}",

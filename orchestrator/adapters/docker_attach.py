@@ -1,14 +1,14 @@
-"""The live output of a container over one hijacked connection, which carries its stdin as well."""
+"""The live output of a container over one hijacked connection; its stdin goes over another."""
 
 import select
 import socket
-import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_cut import CUT, Pace
 from orchestrator.adapters.docker_errors import SERVICE
+from orchestrator.adapters.docker_feed import feed
 from orchestrator.adapters.docker_frames import Demux
 from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Stream
@@ -18,27 +18,36 @@ _IDLE, _LAST = 10.0, 1.0
 
 
 def attach(
-    client: DockerClient, name: str, stdin: bytes | None, alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]]
+    client: DockerClient,
+    name: str,
+    stdin: bytes | None,
+    alive: Callable[[], bool],
+    cut: Callable[[Pace], Collection[Stream]],
+    written: Callable[[], None] = lambda: None,
 ) -> Iterator[Chunk]:
     """Attach now, and return the output from here on; ``alive`` is asked now and then while none comes.
 
-    ``stdin`` is sent at once: the engine keeps it until the program reads, even if this process dies. The engine never ends the
-    stream of a container that had exited before or is removed unstarted, hence ``alive``. Raises InfrastructureError at a cut;
-    over a network at any end, for there a cut may look like one. ``cut`` is asked at the end for the streams whose own end may
-    be missing, which OutputLost then tells.
+    ``stdin`` is sent at once; ``written`` is called once all of it is sure to reach the program if that reads it, even if this
+    process dies. The engine never ends the stream of a container that had exited before or is removed unstarted, hence
+    ``alive``. Raises InfrastructureError at a cut; over a network at any end, for there a cut may look like one. ``cut`` is
+    asked at the end for the streams whose own end may be missing, which OutputLost then tells.
     """
-    wanted = "stdout=1&stderr=1&stream=1" + ("&stdin=1" if stdin is not None else "")
-    connection = client.hijack(f"/containers/{name}/attach?{wanted}")
-    if stdin is not None:
-        threading.Thread(target=_send, args=(connection, stdin), name=f"stdin {name}", daemon=True).start()
-    output = _output(connection, alive, cut, sure=client.local)
-    next(output)  # a generator that was begun closes the connection even if nobody reads it
+    connections = [client.hijack(f"/containers/{name}/attach?stdout=1&stderr=1&stream=1")]
+    try:
+        if stdin is not None:
+            connections.append(feed(client, name, stdin, written))
+        output = _output(connections, alive, cut, sure=client.local)
+        next(output)  # a generator that was begun closes the connections even if nobody reads it
+    except BaseException:
+        _close(connections)
+        raise
     return output
 
 
 def _output(
-    connection: socket.socket, alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]], *, sure: bool
+    connections: Sequence[socket.socket], alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]], *, sure: bool
 ) -> Iterator[Chunk]:
+    connection = connections[0]
     demux = Demux()
     pace = Pace()
     ready = select.poll()
@@ -60,6 +69,11 @@ def _output(
         if lost := cut(pace):
             raise OutputLost(lost, CUT)
     finally:
+        _close(connections)
+
+
+def _close(connections: Iterable[socket.socket]) -> None:
+    for connection in connections:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; closing would not
         connection.close()
@@ -71,10 +85,3 @@ def _receive(connection: socket.socket) -> bytes:
         return connection.recv(_READ)
     except OSError as error:
         raise InfrastructureError(SERVICE, f"the stream was cut: {error}") from error
-
-
-def _send(connection: socket.socket, stdin: bytes) -> None:
-    """Write all of it and close this direction; a program that ends without having read it is no error."""
-    with suppress(OSError):
-        connection.sendall(stdin)
-        connection.shutdown(socket.SHUT_WR)

@@ -94,11 +94,11 @@ def _by_log(
     """Those of ``streams`` that the log held up or may have lost, by the messages that it wrote after the first cut."""
     sizes, stamp = dict.fromkeys(streams, 0), b""
     since = (finished + _STREAM).timestamp()
-    with closing(log_messages(client, name, timestamps=1, since=f"{since:.6f}")) as messages:
-        for stream, message in messages:
-            stamp, _, text = message.partition(b" ")
-            if stream in sizes:
-                sizes[stream] += len(text)
+    with closing(log_messages(client, name, since=f"{since:.6f}")) as log:
+        for messages in filter(len, log):
+            stamp = messages.stamps[-1]
+            for stream in streams:
+                sizes[stream] += sum(map(len, messages.of(stream).texts))
             if min(sizes.values()) >= _LATE:
                 break
     return streams if stamp and gave_up(finished, seen, written(stamp)) else full(sizes)

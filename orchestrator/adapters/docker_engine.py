@@ -108,10 +108,10 @@ class DockerEngine:
             docker_owned.remove_container(self._client, files_name(plan.name), plan.labels.get(DEPLOYMENT, ""))
         return created
 
-    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
+    def attach(self, container: str, stdin: bytes | None, written: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
         """See ports.Engine."""
         asked = partial(self._alive, container), partial(self._cut, container)
-        return docker_attach.attach(self._client, container, stdin, *asked)
+        return docker_attach.attach(self._client, container, stdin, *asked, written)
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """See ports.Engine."""

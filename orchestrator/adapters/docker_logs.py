@@ -5,12 +5,14 @@ repeats or loses what is written meanwhile. Reading the whole log again and skip
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from attrs import define
 
 from orchestrator.adapters import docker_cut
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, translated
-from orchestrator.adapters.docker_frames import log_messages
+from orchestrator.adapters.docker_frames import Messages, log_messages
 from orchestrator.adapters.docker_rotation import GrowingLog
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, ContainerState, Phase, Stream
@@ -32,34 +34,59 @@ def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerSta
         raise InfrastructureError(SERVICE, f"the log broke off: {error}") from error
 
 
-def whole_lines(messages: Iterable[Chunk], *, exact: bool) -> Iterator[Chunk]:
-    """The program's bytes from the log's messages, each of which begins with a time stamp and a space.
+def whole_lines(log: Iterable[Messages], *, exact: bool) -> Iterator[Chunk]:
+    """The program's bytes from the log's messages: of those that came together one chunk for each stream.
 
     Parts of one long line share their stamp. Unless the log is ``exact``, the engine forgets the newline after the last part:
     it is put back when a part is empty or a new stamp follows. At the very end of a stream nothing tells: nothing is added, and
     OutputLost raised.
     """
-    if exact:
-        yield from ((stream, message.partition(b" ")[2]) for stream, message in messages)
-        return
-    unfinished: dict[Stream, bytes] = {}
-    untold: set[Stream] = set()
+    lines = {stream: _Lines() for stream in Stream}
     try:
-        for stream, message in messages:
-            stamp, _, text = message.partition(b" ")
-            before = unfinished.pop(stream, None)
-            if before not in {None, stamp}:
-                yield stream, b"\n"
-            yield stream, text or b"\n"
-            untold.discard(stream)
-            if text and not text.endswith(b"\n"):
-                unfinished[stream] = stamp
-                if before == stamp and len(text) < _MESSAGE:
-                    untold.add(stream)
+        for messages in log:
+            for stream in Stream:
+                texts = messages.of(stream).texts
+                if data := b"".join(texts) if exact else lines[stream].join(messages.of(stream)):
+                    yield stream, data
     except OutputLost as error:
-        raise OutputLost(error.streams | untold, str(error)) from error
-    if untold:
+        raise OutputLost(error.streams | _untold(lines), str(error)) from error
+    if untold := _untold(lines):
         raise OutputLost(untold, "the log does not tell whether its last line, a long one, ended with a newline")
+
+
+@define
+class _Lines:
+    """Puts the lines of one stream together. ``unfinished`` is the stamp of a line whose end has not come.
+
+    ``untold`` says that its end may have come all the same, for the engine forgets such a newline.
+    """
+
+    unfinished: bytes | None = None
+    untold: bool = False
+
+    def join(self, messages: Messages) -> bytes:
+        """The bytes of the next messages. A message has one newline at most, at its end, so counting tells if all have one."""
+        if self.unfinished is None:
+            data = b"".join(messages.texts)
+            if data.count(b"\n") == len(messages):
+                return data
+        return b"".join(
+            part for stamp, text in zip(messages.stamps, messages.texts, strict=True) for part in self._next(stamp, text)
+        )
+
+    def _next(self, stamp: bytes, text: bytes) -> Iterator[bytes]:
+        before, self.unfinished = self.unfinished, None
+        if before not in {None, stamp}:
+            yield b"\n"
+        yield text or b"\n"
+        self.untold = False
+        if text and not text.endswith(b"\n"):
+            self.unfinished = stamp
+            self.untold = before == stamp and len(text) < _MESSAGE
+
+
+def _untold(lines: Mapping[Stream, _Lines]) -> frozenset[Stream]:
+    return frozenset(stream for stream, each in lines.items() if each.untold)
 
 
 def _keeps_newlines(client: DockerClient) -> bool:
@@ -69,13 +96,13 @@ def _keeps_newlines(client: DockerClient) -> bool:
     return tuple(map(int, version.split("."))) >= _KEEPS_NEWLINES
 
 
-def _messages(client: DockerClient, name: str, wait: Callable[[float], ContainerState], log: GrowingLog) -> Iterator[Chunk]:
+def _messages(client: DockerClient, name: str, wait: Callable[[float], ContainerState], log: GrowingLog) -> Iterator[Messages]:
     """Each message of the log once, until the container has exited."""
     pause = 0.0
     while True:
         state = wait(pause)
         began = time.monotonic()
-        yield from log.new(log_messages(client, name, timestamps=1))
+        yield from log.new(log_messages(client, name))
         if state.phase is Phase.EXITED:
             break
         pause = max(_PAUSE, _SHARE * (time.monotonic() - began))

@@ -30,6 +30,7 @@ _FEWEST_INODES = 1024
 _LOG_FILES = 5
 _LOG_OVERHEAD = 26
 _LOG_SLACK = 1 << 16
+_LOG_SHARE, _LOG_LEAST = 4, 16 << 20
 
 
 def files_name(name: str) -> str:
@@ -205,13 +206,20 @@ def _log_config(limits: Limits) -> Config:
     """The engine's own log: driver local, because json-file replaces all bytes that are not UTF-8.
 
     A newline alone costs 26 bytes there, the most that any byte can. All files but the one being written together hold both
-    streams at their limit even then, so rotation drops nothing below it; the disk never holds more than all files.
+    streams at their limit even then, so rotation drops nothing below it, where that fits into ``_log_bound``. Else rotation
+    drops the beginning of a flood of short lines.
     """
-    size = 2 * limits.output * _LOG_OVERHEAD // (_LOG_FILES - 1) + _LOG_SLACK
+    whole = 2 * limits.output * _LOG_OVERHEAD // (_LOG_FILES - 1) + _LOG_SLACK
+    size = min(whole, _log_bound(limits) // _LOG_FILES - _LOG_SLACK)
     return {
         "Type": "local",
         "Config": {"max-size": str(size), "max-file": str(_LOG_FILES), "compress": "false", "mode": "blocking"},
     }
+
+
+def _log_bound(limits: Limits) -> int:
+    """Bytes of the host's disk that the engine's log may take. Each file may pass its size by the last message."""
+    return max(_LOG_SHARE * limits.output, _LOG_LEAST)
 
 
 def log_keeps(reading: Mapping[str, Any]) -> float:

@@ -1,15 +1,16 @@
 """Which messages of a log that is read again and again are new, though the engine drops its beginning when it is long."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from orchestrator.ports import Chunk, Stream
+from orchestrator.adapters.docker_frames import Messages
+from orchestrator.ports import Stream
 
 _EMPTY, _LINE, _SHARE = 26, 30, 64
 _Mark = tuple[bytes, int]
 
 
 class GrowingLog:
-    """A log of driver ``local`` whose messages begin with a time stamp and a space; parts of one line share their stamp.
+    """A log of driver ``local``. Parts of one line share their time stamp.
 
     ``keeps`` bytes are in the engine's files at least once the beginning was dropped. ``lost`` says that it may have been.
     ``sizes`` is what the last reading had of each stream.
@@ -19,7 +20,7 @@ class GrowingLog:
         self.lost = False
         self.sizes = dict.fromkeys(Stream, 0)
         self._keeps = keeps
-        self._first: Chunk | None = None
+        self._first: tuple[Stream, bytes, bytes] | None = None
         self._count = 0
         self._marks: dict[Stream, _Mark] = {}
 
@@ -28,30 +29,60 @@ class GrowingLog:
         """The latest time stamp; empty when there is none."""
         return max((stamp for stamp, _ in self._marks.values()), default=b"")
 
-    def new(self, messages: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Those of ``messages``, the log as it is now, that came after the last reading, which was to its end.
+    def new(self, log: Iterable[Messages]) -> Iterator[Messages]:
+        """Those of ``log``, the messages that are in it now, that came after the last reading, which was to its end.
 
         They are counted, for the clock may have been set back; where the beginning is another one, the stamps have to do.
         """
         known, marks, now = self._count, dict(self._marks), dict[Stream, _Mark]()
         self._count, size, moved = 0, 0, False
         self.sizes = sizes = dict.fromkeys(Stream, 0)
-        for stream, message in messages:
-            stamp, _, text = message.partition(b" ")
+        for messages in filter(len, log):
             if not self._count:
-                # parts of one line may all be alike, so of a log that may have been cut such a beginning tells nothing
-                moved = self._first not in {None, (stream, message)} or (self.lost and not text.endswith(b"\n"))
-                self._first = (stream, message)
-                if moved and marks.get(stream, _NONE)[0] == stamp and marks[stream][1] > 1:
-                    del marks[stream]  # of a line that is longer than the log nobody knows how much is new
-            self._count += 1
-            size += _at_most(text)
-            sizes[stream] += len(text)
-            now[stream] = _next(now.get(stream, _NONE), stamp)
-            if now[stream] > marks.get(stream, _NONE) if moved else self._count > known:
-                yield stream, message
+                moved = self._begins_elsewhere(messages, marks)
+            behind = known - self._count
+            self._count += len(messages)
+            size += _at_most(messages.texts)
+            for stream in Stream:
+                sizes[stream] += sum(map(len, messages.of(stream).texts))
+            fresh = _behind(messages, marks, now) if moved else messages.after(behind)
+            if not moved:
+                _count_on(messages, now)
+            if len(fresh):
+                yield fresh
         self._marks |= now
         self.lost = self.lost or moved or size >= self._keeps
+
+    def _begins_elsewhere(self, messages: Messages, marks: dict[Stream, _Mark]) -> bool:
+        """Whether the log has another beginning than it had. How much is new of a line longer than the log, nobody knows.
+
+        Parts of one line may all be alike, so of a log that may have been cut such a beginning tells nothing.
+        """
+        stream, stamp, text = messages.streams[0], messages.stamps[0], messages.texts[0]
+        moved = self._first not in {None, (stream, stamp, text)} or (self.lost and not text.endswith(b"\n"))
+        self._first = (stream, stamp, text)
+        if moved and marks.get(stream, _NONE)[0] == stamp and marks[stream][1] > 1:
+            del marks[stream]
+        return moved
+
+
+def _behind(messages: Messages, marks: Mapping[Stream, _Mark], now: dict[Stream, _Mark]) -> Messages:
+    """The messages that come after ``marks`` by their stamps."""
+    chosen: list[bool] = []
+    for stream, stamp in zip(messages.streams, messages.stamps, strict=True):
+        now[stream] = _next(now.get(stream, _NONE), stamp)
+        chosen.append(now[stream] > marks.get(stream, _NONE))
+    return messages.chosen(chosen)
+
+
+def _count_on(messages: Messages, now: dict[Stream, _Mark]) -> None:
+    """Note the last stamp of each stream, and how many messages have it."""
+    for stream in Stream:
+        stamps = messages.of(stream).stamps
+        if stamps:
+            alike = next((n for n, stamp in enumerate(reversed(stamps)) if stamp != stamps[-1]), len(stamps))
+            before, count = now.get(stream, _NONE)
+            now[stream] = stamps[-1], alike + (count if alike == len(stamps) and before == stamps[-1] else 0)
 
 
 def _next(mark: _Mark, stamp: bytes) -> _Mark:
@@ -59,9 +90,12 @@ def _next(mark: _Mark, stamp: bytes) -> _Mark:
     return stamp, mark[1] + 1 if mark[0] == stamp else 1
 
 
-def _at_most(text: bytes) -> int:
-    """Bytes that a message takes in the engine's files; its newline is not kept. A part of a long line has more beside it."""
-    return _LINE + len(text) + len(text) // _SHARE if len(text) > 1 else _EMPTY
+def _at_most(texts: Sequence[bytes]) -> int:
+    """Bytes that messages take in the engine's files; a newline is not kept. A part of a long line has more beside it."""
+    sizes = [*map(len, texts)]
+    empty = sizes.count(0) + sizes.count(1)
+    size = sum(sizes) - sizes.count(1)
+    return empty * _EMPTY + (len(sizes) - empty) * _LINE + size + size // _SHARE
 
 
 _NONE: _Mark = (b"", 0)

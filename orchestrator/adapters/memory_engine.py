@@ -101,9 +101,12 @@ class MemoryEngine:
                 self._containers[plan.name] = _Container(plan, program, state)
             return Created(self._containers[plan.name].state.id, adopted)
 
-    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:  # noqa: ARG002
-        """See ports.Engine; a scripted program reads no stdin."""
-        return self._output(self._get(container))
+    def attach(self, container: str, stdin: bytes | None, written: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
+        """See ports.Engine; a scripted program reads no stdin, and takes all of it unless it is one that never reads."""
+        found = self._get(container)
+        if stdin is not None and found.program.reads:
+            written()
+        return self._output(found)
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """See ports.Engine."""

@@ -13,7 +13,8 @@ class Program:
     """What a command does. It runs for ``seconds``, ``inf`` meaning until it is ended; one that ``floods`` never pauses.
 
     ``busy`` is how many CPUs it keeps busy; ``counted`` what else is counted of it; ``noted`` what the engine remembers of it;
-    ``out`` is the archive of what it leaves in /out; ``full`` names its folders without room.
+    ``out`` is the archive of what it leaves in /out; ``full`` names its folders without room; ``reads`` says that it takes its
+    stdin, all at once.
     """
 
     stdout: bytes = b""
@@ -29,6 +30,7 @@ class Program:
     noted: Noted = field(factory=Noted)
     out: bytes = bytes(1024)
     full: tuple[str, ...] = ()
+    reads: bool = True
 
 
 @frozen

@@ -101,6 +101,14 @@ class MemoryTaskStore:
             lease = {**document["lease"], "expires_at": self._after(ttl)}
             return is_beginning(self._save({**document, "lease": lease, "starting": container}), token, container)
 
+    def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
+        """In one write."""
+        with self._lock:
+            document = self._load(task_id)
+            noted = {"container": container, "whole": whole}
+            if document is not None and is_held(document, token) and document.get("input") != {**noted, "whole": True}:
+                self._save({**document, "input": noted})
+
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease."""
         with self._lock:

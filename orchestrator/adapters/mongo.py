@@ -131,6 +131,14 @@ class MongoTaskStore:
             found = self._tasks.find_one({"_id": task_id}, {"lease": 1, "status": 1, "starting": 1})
         return found is not None and is_beginning(found, token, container)
 
+    def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
+        """In one write."""
+        noted = {"container": container, "whole": whole}
+        kept = {"$eq": ["$input", {"$literal": {**noted, "whole": True}}]}
+        held = {**by(task_id), "lease.token": token, "status": _ALIVE}
+        with translated():
+            self._tasks.update_one(held, setting({"input": {"$cond": [kept, "$input", {"$literal": noted}]}}))
+
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease; unbound first, for then the second write finds nothing."""
         held = {**by(task_id), "lease.token": token, "status": _ALIVE}

@@ -134,7 +134,8 @@ def _facts(task: Task) -> Iterable[tuple[str, str | Text]]:
     yield "exit code", "" if task.exit_code is None else str(task.exit_code)
     yield "image", str(task.request.get("image", ""))
     yield "command", command(task)
-    yield "worker", f"{task.worker} (attempt {task.attempt})" if task.worker else ""
+    taken_over = f", ended by {task.finished_by}" if task.finished_by not in {None, task.worker} else ""
+    yield "worker", f"{task.worker} (attempt {task.attempt}){taken_over}" if task.worker else ""
     yield "container", f"{task.container.name} {task.container.id[:12]}" if task.container else ""
     yield from _use(task)
     yield from ((name, _log(task, log)) for name, log in _streams(task))

@@ -49,10 +49,12 @@ class Engine(Protocol):
         memory than the plan's limit before it can run any program; then nothing is made.
         """
 
-    def attach(self, container: str, stdin: bytes | None) -> Iterator[Chunk]:
+    def attach(self, container: str, stdin: bytes | None, written: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
         """The output of a container that is not started yet, byte-exact, until the program ends or the connection is cut.
 
         Attached when this returns, so the program is seen from its first byte; ``stdin`` is written once it runs, then closed.
+        ``written`` is called, perhaps in another thread and before this returns, once all of it is with the engine, so that
+        nobody needs to stay for it. It may not be called when the program ends before.
         A cut that can be told raises InfrastructureError; one may look like an end while the program runs on, but not once it
         has exited. At the end raises OutputLost when the engine may have dropped the end of it. Stop reading and the program
         blocks. Raises ContainerMissing.

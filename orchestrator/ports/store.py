@@ -84,6 +84,12 @@ class TaskStore(Protocol):
         False, changing nothing, when the task is not queued or not held with this token.
         """
 
+    def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
+        """Store what became of the stdin of this container; nothing when the task is not held with this token.
+
+        That it is whole is never taken back.
+        """
+
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.
 

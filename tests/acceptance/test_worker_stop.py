@@ -1,8 +1,10 @@
 """A worker process with real containers: how it is stopped, what it tells probes meanwhile, and what its waiting costs."""
 
+import hashlib
 import signal
 import sys
 import time
+from base64 import b64encode
 
 from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
@@ -42,6 +44,32 @@ def test_a_drain_that_lasts_too_long_leaves_the_container_to_the_next_worker(ins
     with library() as engine:
         assert document["metrics"]["duration_s"] > 5
         assert not [each for each in engine.containers.list(all=True, ignore_removed=True) if each.id == container]
+
+
+def test_workers_that_are_replaced_one_after_the_other_cost_a_program_with_much_input_nothing(
+    installation: Installation,
+) -> None:
+    """Not even if the last one is killed: it runs once, and gets every byte of its input."""
+    stdin = bytes(range(256)) * 4096
+    script = f"while [ ! -e /tmp/go ]; do echo waits; sleep {pace.seconds(0.2)}; done; sha256sum"
+    task_id = installation.submit(script, stdin={"base64": b64encode(stdin).decode()}, limits={"timeout": pace.seconds(600)})
+    holders: list[str] = []
+    for leaves in (HANDED_OVER, HANDED_OVER, HANDED_OVER, -signal.SIGKILL):
+        worker = installation.start(
+            *WORKER, "--drain-timeout", "1s", WORKER_NAME=f"worker-{len(holders)}", LEASE_TTL="5", SWEEP_INTERVAL="1"
+        )
+        until(lambda: (lease := installation.document(task_id).get("lease")) and lease["worker"] not in holders)
+        holders.append(installation.document(task_id)["lease"]["worker"])
+        container = running(installation, task_id)
+        worker.send_signal(signal.SIGKILL if leaves < 0 else signal.SIGTERM)
+        assert worker.wait(pace.seconds(30)) == leaves
+    with library() as engine:
+        engine.containers.get(container).exec_run(["touch", "/tmp/go"])  # noqa: S108  in the container
+    installation.start(WORKER_NAME="last", SWEEP_INTERVAL="1")
+    document = installation.ended(task_id)
+    assert (document["status"], document["attempt"], document["attempts"]) == ("succeeded", 1, [])
+    assert (document["worker"], document["finished_by"], len(set(holders))) == (holders[0], "last", 4)
+    assert installation.object(document, "stdout")[0].split()[-2] == hashlib.sha256(stdin).hexdigest().encode()
 
 
 def test_probes_tell_an_idle_worker_from_one_that_drains(installation: Installation, client: Client) -> None:

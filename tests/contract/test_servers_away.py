@@ -53,6 +53,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.claim("t1", "worker", "token", 1)),
         ("mongodb", lambda: store.renew({"t1": "token"}, 1)),
         ("mongodb", lambda: store.begin("t1", "token", "c1", 1)),
+        ("mongodb", lambda: store.note_input("t1", "token", "c1", whole=True)),
         ("mongodb", lambda: store.let_go("t1", "token")),
         ("mongodb", lambda: store.advance(MOVE)),
         ("mongodb", lambda: store.settle("t1", 1)),

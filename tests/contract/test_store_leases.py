@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import Superseded
 from orchestrator.ports import TaskStore
-from orchestrator.records import LONGEST_LEASE
+from orchestrator.records import LONGEST_LEASE, Input
 from orchestrator.task import Task
 from statemachine import TERMINAL, State
 from tests.support import pace
@@ -192,6 +192,26 @@ def test_who_does_not_hold_a_queued_task_notes_nothing(store: TaskStore) -> None
     before = store.find("t1")
     assert not store.begin("t1", "two", "c1", TTL)
     assert store.find("t1") == before
+
+
+def test_who_holds_a_task_notes_what_became_of_its_input(store: TaskStore) -> None:
+    """Also before its first transition, in place of what a foreign hand wrote. That the engine has all is not taken back."""
+    store.insert(queued() | {"input": "a foreign hand"})
+    store.claim("t1", "worker", "one", TTL)
+    assert stored(store).input is None
+    store.note_input("t1", "two", "c1", whole=True)
+    assert stored(store).input is None
+    store.note_input("t1", "one", "$status", whole=False)
+    assert stored(store).input == Input("$status", whole=False)
+    store.note_input("t1", "one", "c1", whole=True)
+    store.note_input("t1", "one", "c1", whole=False)
+    assert stored(store).input == Input("c1", whole=True)
+    store.advance(move(**Task.blank()))
+    assert stored(store).input is None
+    store.note_input("t1", "one", "c1", whole=False)
+    assert stored(store).input == Input("c1", whole=False)
+    store.note_input("nobody", "one", "c1", whole=True)
+    assert store.find("nobody") is None
 
 
 def test_a_released_task_can_be_claimed_at_once(store: TaskStore) -> None:

@@ -3,7 +3,7 @@
 import json
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker_frames import Messages
 from orchestrator.labels import DEPLOYMENT
-from orchestrator.ports import ContainerState, Phase, Stream
+from orchestrator.ports import Chunk, ContainerState, Phase, Stream
 
 NOW = "2030-05-17T12:00:00.123456789Z"
 NEVER = "0001-01-01T00:00:00Z"
@@ -117,7 +118,7 @@ def streams(*parts: bytes, whole: bool = True) -> Answer:
         handler.end_headers()
         for part in [*parts, b""] if whole else parts:
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
-        handler.close_connection = not whole
+        handler.close_connection |= not whole
 
     return answer
 
@@ -167,6 +168,20 @@ def seen(phase: Phase, finished_at: datetime | None = None, after: float = 0.0) 
 def whole(_: object) -> frozenset[Stream]:
     """No stream has lost its end."""
     return frozenset()
+
+
+def together(messages: Iterable[Chunk]) -> Messages:
+    """Messages of a log, each as the engine words it: a stream, and a time stamp, a space and the text."""
+    parts = [(stream, *message.partition(b" ")) for stream, message in messages]
+    streams, stamps, _, texts = (list(each) for each in zip(*parts, strict=True)) if parts else ([], [], [], [])
+    return Messages(streams, stamps, texts)
+
+
+def apart(log: Iterable[Messages]) -> Iterator[Chunk]:
+    """The messages one by one: the inverse of ``together``."""
+    for messages in log:
+        for stream, stamp, text in zip(messages.streams, messages.stamps, messages.texts, strict=True):
+            yield stream, stamp + b" " + text
 
 
 def frame(kind: int, payload: bytes) -> bytes:

@@ -145,14 +145,17 @@ def test_a_tiny_scratch_folder_still_has_room_for_some_files() -> None:
     assert "size=4096,nr_inodes=1024" in _host(evolve(PLAN, limits=Limits(tmp=4096)))["Tmpfs"]["/tmp"]  # noqa: S108
 
 
-@given(st.integers(0, 100 << 20))
-def test_the_engines_log_holds_both_streams_at_their_limit(output: int) -> None:
-    """Even if every byte is a newline, which takes 26 bytes there; one file may have been emptied by rotation."""
+@given(st.integers(0, 1 << 40))
+def test_the_engines_log_is_bounded_and_holds_both_streams_at_their_limit(output: int) -> None:
+    """Where 16 MiB do for it, even if every byte is a newline, which takes 26 bytes there; else if lines have 44 bytes or more.
+
+    One file may have been emptied by rotation, and each passes its size by a message.
+    """
     config = _host(evolve(PLAN, limits=Limits(output=output)))["LogConfig"]
     size, files = int(config["Config"]["max-size"]), int(config["Config"]["max-file"])
     assert config["Type"] == "local"
-    assert (files - 1) * size >= 2 * 26 * output
-    assert files * size <= 65 * output + (1 << 20)
+    assert files * (size + (16 << 10) + 64) <= max(4 * output, 16 << 20)
+    assert (files - 1) * size >= (2 * 26 * output if output <= 240 << 10 else 2 * output * (44 + 26) / 44 - (1 << 18))
 
 
 def test_files_come_through_a_volume_that_only_the_loader_may_write() -> None:

@@ -1,5 +1,7 @@
 """A log whose beginning the engine drops is read on behind what is known, and the loss is told."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from math import inf
 from pathlib import Path
 
@@ -16,10 +18,17 @@ from orchestrator.request import Limits
 from orchestrator.spool import Spool
 from orchestrator.tail import marker
 from tests.support.containers import Bench
-from tests.support.engine_stub import Answer, Stage, frame, seen, streams
+from tests.support.engine_stub import Answer, Stage, apart, frame, seen, streams, together
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
 LOGS = "GET /containers/c1/logs"
+
+
+def _new(log: GrowingLog, messages: Iterable[Chunk], at_once: int = 3) -> Iterator[Chunk]:
+    """The new ones of these messages, of which so many come together."""
+    rest = iter(messages)
+    batches = iter(lambda: together(islice(rest, at_once)), together([]))
+    return apart(log.new(batches))
 
 
 def _line(number: int, stream: Stream = OUT) -> Chunk:
@@ -29,15 +38,16 @@ def _line(number: int, stream: Stream = OUT) -> Chunk:
 @given(
     st.lists(st.sampled_from(Stream), min_size=1, max_size=30),
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 10)), min_size=1, max_size=8),
+    st.integers(1, 5),
 )
-def test_each_message_comes_once(streams: list[Stream], readings: list[tuple[int, int]]) -> None:
+def test_each_message_comes_once(streams: list[Stream], readings: list[tuple[int, int]], at_once: int) -> None:
     """However much was dropped and written between two readings, be it all that was there; what was dropped is told."""
     whole = [_line(number, stream) for number, stream in enumerate(streams)]
     log, start, end, began = GrowingLog(inf), 0, 0, set[int]()
     for fewer, more in readings:
         known, end = end, min(end + more, len(whole))
         start = min(start + fewer, end)
-        assert list(log.new(iter(whole[start:end]))) == whole[max(start, known) : end]
+        assert list(_new(log, iter(whole[start:end]), at_once)) == whole[max(start, known) : end]
         began |= {start} if start < end else set()
     assert log.lost == (len(began) > 1)
 
@@ -45,14 +55,14 @@ def test_each_message_comes_once(streams: list[Stream], readings: list[tuple[int
 def test_a_line_whose_first_parts_are_known_goes_on() -> None:
     """Its parts share a stamp, and are counted where the log begins before it."""
     log, parts = GrowingLog(inf), [(OUT, b"003 %d" % number) for number in range(4)]
-    assert list(log.new([_line(1), _line(2), *parts[:2]])) == [_line(1), _line(2), *parts[:2]]
-    assert list(log.new([_line(2), *parts, _line(4)])) == [*parts[2:], _line(4)]
+    assert list(_new(log, [_line(1), _line(2), *parts[:2]])) == [_line(1), _line(2), *parts[:2]]
+    assert list(_new(log, [_line(2), *parts, _line(4)])) == [*parts[2:], _line(4)]
 
 
 def test_a_clock_that_is_set_back_hides_nothing() -> None:
     """Messages are counted as long as the log begins as before."""
     log, before, after = GrowingLog(inf), [_line(5), _line(6)], [_line(1), _line(2)]
-    assert list(log.new(before)) + list(log.new(before + after)) == before + after
+    assert list(_new(log, before)) + list(_new(log, before + after)) == before + after
     assert not log.lost
 
 
@@ -60,7 +70,7 @@ def test_of_a_line_longer_than_the_log_all_is_handed_out() -> None:
     """Its parts have one stamp, so nobody knows how much of it is new; the end of it is right, and the doubt is told."""
     parts = [(OUT, b"001 %d" % number) for number in range(9)]
     log = GrowingLog(inf)
-    assert list(log.new(parts[:4])) + list(log.new(parts[3:9])) == parts[:4] + parts[3:9]
+    assert list(_new(log, parts[:4])) + list(_new(log, parts[3:9])) == parts[:4] + parts[3:9]
     assert log.lost
 
 
@@ -68,9 +78,9 @@ def test_of_a_line_whose_parts_are_all_alike_the_end_comes() -> None:
     """Its beginning looks as before, though it was dropped: counting would skip what is new."""
     parts = [(OUT, b"001 0")] * 10
     log = GrowingLog(10 * 26)
-    first = list(log.new(parts))
+    first = list(_new(log, parts))
     assert log.lost
-    assert list(log.new([*parts[:6], _line(2)]))[-1] == _line(2)
+    assert list(_new(log, [*parts[:6], _line(2)]))[-1] == _line(2)
     assert first == parts
 
 
@@ -78,7 +88,7 @@ def test_of_a_line_whose_parts_are_all_alike_the_end_comes() -> None:
 def test_a_log_as_long_as_the_engine_keeps_may_have_lost_its_beginning(lines: int, lost: bool) -> None:  # noqa: FBT001
     """Already when it is read for the first time: nothing in it says whether it begins with the first byte."""
     log = GrowingLog(4 * (30 + 6))
-    list(log.new((OUT, b"%03d 12345\n" % number) for number in range(lines)))
+    list(_new(log, ((OUT, b"%03d 12345\n" % number) for number in range(lines))))
     assert log.lost is lost
 
 

@@ -3,8 +3,11 @@
 import json
 import socket
 import struct
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 
@@ -12,15 +15,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters import docker_attach
+from orchestrator.adapters import docker_attach, docker_logs
 from orchestrator.adapters.docker_attach import attach
+from orchestrator.adapters.docker_chunks import unchunked
 from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_frames import Demux
-from orchestrator.adapters.docker_logs import replay, whole_lines
+from orchestrator.adapters.docker_frames import Demux, split_messages
+from orchestrator.adapters.docker_logs import replay
 from orchestrator.adapters.docker_stats import sample_of, samples
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
-from orchestrator.ports import Phase, Stream
-from tests.support.engine_stub import Answer, StubEngine, falls_silent, frame, raw, refuses, seen, streams, whole
+from orchestrator.ports import Chunk, Phase, Stream
+from orchestrator.settings import Settings
+from tests.support import pace
+from tests.support.engine_stub import (
+    Answer,
+    StubEngine,
+    apart,
+    falls_silent,
+    frame,
+    raw,
+    refuses,
+    says,
+    seen,
+    streams,
+    together,
+    whole,
+)
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
 UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
@@ -45,6 +64,56 @@ def test_frames_are_whole_however_the_bytes_arrive(chunks: list[tuple[Stream, by
         got += demux.feed(data[at : at + step])
         at += step
     assert got == chunks
+
+
+def _pieces(data: bytes, steps: list[int]) -> Iterator[bytes]:
+    """The data, cut at these steps again and again."""
+    at = turn = 0
+    while at < len(data):
+        yield data[at : at + steps[turn % len(steps)]]
+        at, turn = at + steps[turn % len(steps)], turn + 1
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40)), st.lists(st.integers(1, 9), min_size=1))
+def test_chunks_of_http_are_taken_apart_however_the_bytes_arrive(parts: list[bytes], steps: list[int]) -> None:
+    """Cut anywhere, even inside a size; a body without its last chunk is an error, wherever it was cut."""
+    coded = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
+    assert b"".join(unchunked(_pieces(coded, steps))) == b"".join(parts)
+    for missing in range(len(b"\r\n") + 1, len(coded) + 1):
+        with pytest.raises(InfrastructureError, match="cut before the end"):
+            list(unchunked(_pieces(coded[:-missing], steps)))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(list(Stream)), st.binary(max_size=9)), max_size=20),
+    st.lists(st.integers(1, 30), min_size=1),
+)
+def test_messages_of_a_log_are_whole_however_the_bytes_arrive(texts: list[tuple[Stream, bytes]], steps: list[int]) -> None:
+    """Each has its stream, its stamp and its text, whatever is in the text."""
+    messages = [(stream, b"%d " % number + text) for number, (stream, text) in enumerate(texts)]
+    data = b"".join(frame(1 + list(Stream).index(stream), message) for stream, message in messages)
+    rest, got = b"", []
+    for piece in _pieces(data, steps):
+        came, rest = split_messages(rest + piece)
+        got += apart([came])
+    assert (got, rest) == (messages, b"")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (streams(frame(3, b"error from daemon")), "error from daemon"),
+        (streams(frame(1, b"1 a\n")[:-1]), "broke off in a frame"),
+        (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), "a chunk of the size"),
+        (says(200, "a body"), "whether it is whole"),
+        (falls_silent, "timed out"),
+    ],
+)
+def test_a_log_that_cannot_be_read_says_why(tmp_path: Path, answer: Answer, words: str) -> None:
+    """Nothing of it is taken for the whole."""
+    stub, client = _talk(tmp_path, logs=answer)
+    with stub, pytest.raises(InfrastructureError, match=words):
+        list(replay(client, "c1", lambda _: seen(Phase.EXITED), inf))
 
 
 def test_the_engines_complaint_in_a_stream_is_an_error() -> None:
@@ -72,7 +141,7 @@ def test_an_end_that_comes_over_a_network_may_be_a_cut() -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(frame(1, b"a"))
     theirs.close()
-    output = docker_attach._output(ours, lambda: False, whole, sure=False)
+    output = docker_attach._output([ours], lambda: False, whole, sure=False)
     assert [next(output), next(output)] == [(OUT, b""), (OUT, b"a")]
     with pytest.raises(InfrastructureError, match="over a network"):
         next(output)
@@ -84,7 +153,7 @@ def test_a_connection_that_is_reset_was_cut() -> None:
         ours = socket.create_connection(server.getsockname())
         theirs, _ = server.accept()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        output = docker_attach._output(ours, lambda: True, whole, sure=True)
+        output = docker_attach._output([ours], lambda: True, whole, sure=True)
         next(output)
         theirs.close()
         with pytest.raises(InfrastructureError, match="was cut"):
@@ -104,6 +173,11 @@ def test_only_sockets_and_tcp_can_be_attached_over() -> None:
         client = DockerClient(f"https://127.0.0.1:{server.getsockname()[1]}", 0.1)
         with pytest.raises(InfrastructureError):
             client.hijack("/containers/c1/attach")
+
+
+def whole_lines(messages: Iterable[Chunk], *, exact: bool) -> Iterator[Chunk]:
+    """The lines of messages that come one by one."""
+    return docker_logs.whole_lines((together([message]) for message in messages), exact=exact)
 
 
 def _messages(*parts: tuple[str, bytes]) -> Iterator[tuple[Stream, bytes]]:
@@ -128,6 +202,8 @@ def _messages(*parts: tuple[str, bytes]) -> Iterator[tuple[Stream, bytes]]:
 def test_lines_that_the_log_cut_are_whole_again(messages: list[tuple[str, bytes]], expected: bytes) -> None:
     """From an engine that forgets the newline after a long line, and from one that does not."""
     assert b"".join(data for _, data in whole_lines(_messages(*messages), exact=False)) == expected
+    at_once = docker_logs.whole_lines([together(_messages(*messages))], exact=False)
+    assert b"".join(data for _, data in at_once) == expected
 
 
 @pytest.mark.parametrize("last", [[("1", b"end")], [("1", LONG), ("1", b"end")]])
@@ -172,6 +248,29 @@ def test_a_log_is_read_until_the_program_ends(tmp_path: Path) -> None:
     stub, client = _talk(tmp_path, logs=answers)
     with stub:
         assert list(replay(client, "c1", lambda _: seen(next(phases)), inf)) == [(OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n")]
+
+
+def test_a_long_log_keeps_no_heartbeat_waiting(tmp_path: Path) -> None:
+    """While hundreds of thousands of lines are read, a thread that wants to renew leases does so in time."""
+    lines, lease = 200_000, Settings().lease_ttl
+    line = frame(1, b"2030-05-17T12:00:00.123456789Z \n")
+    body = b"%x\r\n%b\r\n" % (len(line), line) * lines + b"0\r\n\r\n"
+    over, beats = threading.Event(), [time.monotonic()]
+
+    def beat() -> None:
+        while not over.wait(0.02):
+            beats.append(time.monotonic())
+
+    beating = threading.Thread(target=beat, daemon=True)
+    with StubEngine(tmp_path, {LOGS: raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", body)}) as stub:
+        beating.start()
+        chunks = [data for _, data in replay(DockerClient(stub.url, 60), "c1", lambda _: seen(Phase.EXITED), inf)]
+    beats.append(time.monotonic())
+    over.set()
+    beating.join()
+    assert sum(map(len, chunks)) == lines
+    assert max(map(len, chunks)) < lines
+    assert max(later - before for before, later in pairwise(beats)) < pace.seconds(lease / 3)
 
 
 @pytest.mark.parametrize("answer", [streams(frame(1, b"1 a\n"), whole=False), refuses(409, "marked for removal")])

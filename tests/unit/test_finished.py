@@ -126,6 +126,7 @@ def test_an_engine_that_stays_away_after_the_outcome_is_stored_costs_no_run(tmp_
     world.client.submit(REQUEST, "t")
     with pytest.raises(Killed):
         world.worker(Process([Fault("archive" if state == "seal" else "put", 1, When.BEFORE, Killed())])).run("t")
+    _unseal(world)
     world.expire_leases()
     task = world.worker(Process([*AWAY])).run("t")
     assert task
@@ -134,6 +135,45 @@ def test_an_engine_that_stays_away_after_the_outcome_is_stored_costs_no_run(tmp_
     assert world.output(task, Stream.STDOUT) == b"log"
     assert [(each.path, each.why) for each in task.artifacts_refused] == [(".", "it could not be read: docker: away")]
     assert [*world.engine.starts.values()] == [1]
+
+
+@pytest.mark.parametrize("upload", ["put", "publish"])
+def test_a_log_that_was_sealed_is_not_read_again(tmp_path: Path, upload: str) -> None:
+    """Whoever adopts the task takes what the holder before has sealed: the engine need not hand it over once more."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log", stderr=b"err", out=out(a=b"1"))})
+    world.client.submit(REQUEST, "t")
+    nth = 1 if upload == "put" else 3
+    with pytest.raises(Killed):
+        world.worker(Process([Fault(upload, nth, When.BEFORE, Killed())])).run("t")
+    world.expire_leases()
+    heir = Process([*AWAY[: len(EVER)]])
+    task = world.worker(heir).run("t")
+    assert task
+    assert (task.status, heir.calls["read_log"]) == (State.SUCCEEDED, 0)
+    assert task.logs
+    assert not task.logs.stdout.truncated
+    assert [world.output(task, stream) for stream in Stream] == [b"log", b"err"]
+
+
+def test_a_seal_that_no_longer_holds_is_not_taken_over(tmp_path: Path) -> None:
+    """The engine's own log is read instead."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log")})
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("put", 1, When.BEFORE, Killed())])).run("t")
+    (file,) = world.settings.spool_dir.rglob("stdout")
+    file.write_bytes(b"lag")
+    world.expire_leases()
+    task = world.worker().run("t")
+    assert task
+    assert task.logs
+    assert (world.output(task, Stream.STDOUT), task.logs.stdout.truncated) == (b"log", False)
+
+
+def _unseal(world: World) -> None:
+    """As if the worker had died before it sealed its spool."""
+    (note,) = world.settings.spool_dir.rglob("sealed.json")
+    note.unlink()
 
 
 def test_a_finished_task_of_an_engine_that_is_lost_is_not_run_on_another(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Slow:
 def test_two_that_publish_at_once_keep_the_order() -> None:
     """What one of them is about to send, the other neither passes nor repeats."""
     bus, task = Slow(), finished()
-    ledger = Ledger(MemoryTaskStore(), bus, lambda: datetime.now(UTC), Patience(), lambda: "d1")
+    ledger = Ledger(MemoryTaskStore(), bus, lambda: datetime.now(UTC), Patience(), lambda: "d1", "w1")
     run = Run(task, "token", task.status)
     first, second = (threading.Thread(target=ledger.publish, args=(run,), daemon=True) for _ in range(2))
     first.start()

@@ -22,14 +22,29 @@ def test_without_a_reading_nothing_is_invented() -> None:
 
 
 def test_a_peak_between_samples_is_seen() -> None:
-    """The counted peak stands beside the sampled one, each with its source."""
+    """The counted peak is the one figure for the most memory, and its source is named."""
     meter, tally = Meter(), Tally()
     meter.add(Sample(50.0, 1000, Counted("samples", {Figure.MEMORY_PEAK: 1000, Figure.CPU_TIME: 0.5})))
     tally.add(Counted("cgroup v2", {Figure.MEMORY_PEAK: 9000, Figure.CPU_TIME: 0.75}))
     metrics = meter.summary(1.0, tally.with_(meter.tally))
     assert metrics.memory_bytes
-    assert (metrics.memory_bytes.max, metrics.memory_peak_bytes, metrics.cpu_time_s) == (1000, 9000, 0.75)
+    assert (metrics.memory_bytes.max, metrics.memory_peak_bytes, metrics.cpu_time_s) == (9000, 9000, 0.75)
     assert (metrics.source["memory_bytes"], metrics.source["memory_peak_bytes"]) == ("samples", "cgroup v2")
+    assert metrics.source["memory_bytes.max"] == "cgroup v2"
+
+
+@given(st.lists(st.integers(0, 1 << 40), min_size=1), st.none() | st.integers(0, 1 << 40))
+def test_the_peak_is_never_below_a_sample(samples: list[int], peak: int | None) -> None:
+    """A peak that was read before the largest sample gives way to it, and both fields say the same."""
+    meter, tally = Meter(), Tally()
+    for memory in samples:
+        meter.add(Sample(1.0, memory))
+    if peak is not None:
+        tally.add(Counted("cgroup v2", {Figure.MEMORY_PEAK: peak}))
+    metrics = meter.summary(1.0, tally)
+    assert metrics.memory_bytes
+    assert metrics.memory_bytes.max == max([*samples, peak or 0])
+    assert metrics.memory_peak_bytes == (None if peak is None else metrics.memory_bytes.max)
 
 
 def test_samples_stand_in_where_nothing_is_counted() -> None:

@@ -68,6 +68,23 @@ def test_the_signal_is_named(code: int, name: str) -> None:
     assert "signal" not in judge(3).evidence
 
 
+@pytest.mark.parametrize("code", [137, 143, 139])
+def test_a_status_that_a_program_may_choose_is_not_told_as_a_signal(code: int) -> None:
+    """A program that exits with 137 looks as one that got SIGKILL; only if somebody is known to have sent it, it was."""
+    name = judge(code).evidence["signal"]
+    assert judge(code).message == f"the program ended with status {code}: by {name}, or by an exit with that status"
+    sent = judge(code, noted=Noted([str(name)])).message
+    assert sent == f"the program was ended by {name} (exit status {code}), which a client of the engine sent"
+
+
+@pytest.mark.parametrize("code", [0, 3, 143])
+def test_a_program_that_outlived_kill_had_ended_before(code: int) -> None:
+    """A flood gets KILL alone: whatever else the exit code says, the program had exited by then."""
+    outcome = judge(code, ended_for=Cause.OUTPUT_LIMIT, signalled=True, limits=Limits(output=1024))
+    assert outcome.message == "a stream passed its limit of 1 KiB, but the program had ended before the worker could end it"
+    assert outcome.evidence["ended_by"] == "program"
+
+
 def test_time_that_ran_out_says_which() -> None:
     """CPU time and wall time have the same cause, and different evidence and sentences."""
     cpu = judge(143, ended_for=Cause.TIMEOUT, out_of_cpu=True, limits=Limits(cpu_time=2.5), signalled=True)

@@ -4,11 +4,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import docker_attach
+from orchestrator.adapters import docker_attach, docker_feed
 from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Phase, Stream
 from orchestrator.request import Limits
@@ -98,8 +99,8 @@ def _answered(log: Iterator[Chunk], container: str, signals: Mapping[bytes, str]
     """The log; its program gets a signal for each of these lines, once it is read."""
     with library() as client:
         for chunk in log:
-            if signal := signals.get(chunk[1]):
-                client.containers.get(container).kill(signal)
+            for line in signals.keys() & set(chunk[1].splitlines(keepends=True)):
+                client.containers.get(container).kill(signals[line])
             yield chunk
 
 
@@ -168,6 +169,19 @@ def test_the_log_keeps_all_below_the_limit_in_the_worst_case(docker: Bench) -> N
     assert docker.engine.wait(container, PATIENCE).phase is Phase.EXITED
     lines = b"\n" * (limits.output - 4)
     assert docker.logged(container) == {"stdout": lines + b"out\n", "stderr": lines + b"err\n"}
+
+
+def test_the_log_of_a_flood_of_short_lines_takes_no_more_disk_than_it_may(docker: Bench) -> None:
+    """What it has dropped is told, and what it has is the end. A line takes 26 bytes of the disk and more."""
+    limits, lines = Limits(output=1 << 20), 700_000
+    container = docker.start(f"trap 'a=1' USR1; yes '' | head -c {lines}; echo end; {_until('a')}", limits=limits)
+    chunks: list[Chunk] = []
+    with pytest.raises(OutputLost):
+        chunks.extend(_answered(docker.engine.read_log(container), container, {b"end\n": "USR1"}))
+    with library() as client:
+        kept = client.containers.get(container).logs()
+    assert kept.endswith(b"\nend\n")
+    assert 8 << 20 < kept.count(b"\n") * 26 <= max(4 * limits.output, 16 << 20) < lines * 26
 
 
 def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) -> None:
@@ -302,6 +316,46 @@ def test_stdin_outlives_the_process_that_sent_it(docker: Bench) -> None:
     chunks.close()
     assert docker.engine.wait(container, PATIENCE).exit_code == 0
     assert docker.logged(container)["stdout"] == b"70000\n"
+
+
+@pytest.fixture
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel gives this process no more buffer than anybody."""
+    monkeypatch.setattr(docker_feed, "_SO_SNDBUFFORCE", 0xFFFF)
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_stdin_that_nobody_has_taken_is_not_said_to_be_written(docker: Bench) -> None:
+    """More than all buffers on the way hold; once the program reads, it is."""
+    written = threading.Event()
+    container = docker.engine.create(plan := docker.plan(f"trap 'a=1' USR1; {_until('a')}; wc -c", stdin=bytes(MANY))).id
+    with closing(docker.engine.attach(container, plan.stdin, written.set)) as chunks:
+        docker.engine.start(container)
+        assert not written.wait(1)
+        with library() as client:
+            client.containers.get(container).kill("USR1")
+        assert joined(chunks)["stdout"] == b"%d\n" % MANY
+    assert written.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("who", ["anybody", "privileged"])
+@pytest.mark.parametrize("size", [256_000, MANY])
+def test_stdin_that_is_written_arrives_though_its_sender_left_and_the_program_speaks(
+    docker: Bench, size: int, who: str, request: pytest.FixtureRequest
+) -> None:
+    """The engine cannot hand over what the program says, and goes on with what the program is to get."""
+    if who == "anybody":
+        request.getfixturevalue("unprivileged")
+    stdin = (EVERY_BYTE * (size // 256 + 1))[:size]
+    step, written = pace.seconds(0.3), threading.Event()
+    plan = docker.plan(f"for i in 1 2 3; do echo $i; sleep {step}; done; sha256sum", stdin=stdin)
+    container = docker.engine.create(plan).id
+    chunks = docker.engine.attach(container, stdin, written.set)
+    docker.engine.start(container)
+    assert written.wait(PATIENCE)
+    chunks.close()
+    assert docker.engine.wait(container, PATIENCE).exit_code == 0
+    assert docker.logged(container)["stdout"].split()[:4] == [b"1", b"2", b"3", hashlib.sha256(stdin).hexdigest().encode()]
 
 
 def test_stdin_that_an_earlier_worker_attached_but_did_not_send_is_sent_by_the_next(docker: Bench) -> None:

@@ -165,6 +165,23 @@ def test_who_ended_it_is_evidence(place: Place, script: str, ended_by: str) -> N
     assert (task.status, task.evidence["ended_by"]) == (State.FAILED, ended_by)
 
 
+@pytest.mark.parametrize("script", ["exit 137", "kill -9 $$"])
+def test_an_exit_with_137_is_not_told_as_a_kill(place: Place, script: str) -> None:
+    """Nobody can tell the two apart, and the sentence says so."""
+    task = place.run(script)
+    assert task.message == "the program ended with status 137: by SIGKILL, or by an exit with that status"
+    assert (task.cause, task.evidence["ended_by"], task.finished_by) == (Cause.SIGNAL, "unknown", place.services.settings.name)
+
+
+def test_no_sample_is_above_the_peak_of_memory(place: Place) -> None:
+    """There is one figure for the most memory, and its source is named."""
+    task = place.run(f"x=$(head -c 20000000 /dev/zero | tr '\\0' a); sleep {pace.seconds(3)}")
+    assert task.metrics
+    assert task.metrics.memory_bytes
+    assert task.metrics.memory_bytes.max == task.metrics.memory_peak_bytes
+    assert task.metrics.source["memory_bytes.max"] == task.metrics.source["memory_peak_bytes"]
+
+
 def test_a_program_that_passes_its_limit_and_kills_itself_was_ended_by_the_worker_only_if_that_was_faster(place: Place) -> None:
     """The sentence and the evidence say the same."""
     task = place.run("head -c 1001 /dev/zero; kill -9 $$", limits={"output": 1000})

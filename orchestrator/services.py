@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import define, field
 
 from orchestrator.admission import Admission, Capacity, Share
+from orchestrator.deployment import Memory, objection
 from orchestrator.effects import Effects
 from orchestrator.errors import InfrastructureError
 from orchestrator.leases import Leases
@@ -15,6 +16,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.logs import logger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
+from orchestrator.place import place
 from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Queue, TaskStore
 from orchestrator.request import is_id
 from orchestrator.rq_job import Call
@@ -35,6 +37,8 @@ class Services:
     engine: Engine
     mutex: Mutex
     patience: Patience = field(factory=Patience)
+    halted: str = ""
+    """Why this process takes no tasks, since it last looked; empty when it may."""
 
     def prepare(self) -> None:
         """Make the indexes and the bucket that are missing."""
@@ -100,6 +104,27 @@ class Services:
             logger.debug("jobs that may be of this installation stay in line: {}", error)
             missing = unsure
         return [call.deployment == deployment if call.deployment else call.task_id not in missing for call in calls]
+
+    def look(self) -> None:
+        """Judge whether the database is the one that this host knows, and remember it. Raises InfrastructureError."""
+        self.store.deployment()
+        before, self.halted = self.halted, self.objection()
+        if self.halted and self.halted != before:
+            logger.error("takes no tasks and sweeps nothing: {}", self.halted)
+        elif before and not self.halted:
+            logger.info("takes tasks again: the database is the deployment's own")
+        if not self.halted:
+            self._memory.keep(self.store.origin().id)
+
+    def objection(self) -> str:
+        """Why nothing may be run or swept with this database, in a sentence; else empty. Raises InfrastructureError."""
+        begun_as = str(self.__dict__.get("deployment", ""))
+        return objection(self.store.origin(), self._memory.known, begun_as)
+
+    @property
+    def _memory(self) -> Memory:
+        database = f"{place(self.settings.mongo_uri)}/{self.settings.mongo_db_name}"
+        return Memory(self.settings.spool_dir, database)
 
     @cached_property
     def deployment(self) -> str:

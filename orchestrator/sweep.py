@@ -210,15 +210,30 @@ class Sweep:
         self.store.settle(task_id, task.seq if task else 0)
 
 
+def end_overdue(engine: Engine, grace: float) -> None:
+    """End programs that ran for longer than their label allows: those whose worker and database are lost, of any deployment.
+
+    Needs the engine alone. Who has the task later finds that its time was up. Raises InfrastructureError.
+    """
+    for container in engine.overdue():
+        logger.warning("container {} is ended: its time limit is long over, and its worker has not ended it", container[:12])
+        engine.stop(container, grace)
+
+
 def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
     """Each folder of a task's, with the task's id, the attempt, and the nonce; one that has no folders only has none."""
     for folder in folders(spool_dir):
         if owner := named(folder.name):
             inner = [*folder.iterdir()]
             if inner and all(each.is_dir() for each in inner):
-                yield from ((each, *owner, each.name) for each in inner)
+                yield from ((each, *owner, None if _has_files(each) else each.name) for each in inner)
             else:
                 yield folder, *owner, None
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether the folder is a holder's, as it is where there is no level of nonces: then its name is no nonce."""
+    return any(not each.is_dir() for each in folder.iterdir())
 
 
 def _orphaned(document: Document | None, attempt: int, nonce: str | None) -> str | None:

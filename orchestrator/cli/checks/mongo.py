@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 
 from orchestrator.adapters.clients import Mongo, mongo_client
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
-from orchestrator.cli.place import place
+from orchestrator.place import place
 from orchestrator.settings import Settings
 
 OLDEST = (4, 4)

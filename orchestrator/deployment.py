@@ -2,12 +2,15 @@
 
 import hashlib
 from pathlib import Path
+from typing import Self
 
 from attrs import frozen
 
 from orchestrator import private
 from orchestrator.logs import logger
+from orchestrator.place import place
 from orchestrator.ports import Origin
+from orchestrator.settings import Settings
 
 
 @frozen
@@ -19,6 +22,11 @@ class Memory:
 
     folder: Path
     database: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the host of a worker with these settings remembers."""
+        return cls(settings.spool_dir, f"{place(settings.mongo_uri)}/{settings.mongo_db_name}")
 
     @property
     def known(self) -> str:

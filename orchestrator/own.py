@@ -33,9 +33,9 @@ def own(engine: Engine, deployment: str, run: Run) -> ContainerState:
         other = state.labels.get(DEPLOYMENT, "")
         if run.nonce and other and {**ours, DEPLOYMENT: other}.items() <= state.labels.items():
             raise Elsewhere(
-                f"the container {run.name} is the task's, but of deployment {other}, and this one is {deployment}: it is left alone. "
-                f"If the database of {other} is lost, run `orchestrator deployment take {other}` to go on with what it left, or "
-                f"`orchestrator deployment remove {other}` to remove it"
+                f"the container {run.name} is the task's, but of deployment {other}, and this one is {deployment}: it is left "
+                f"alone. If the database of {other} is lost, run `orchestrator deployment take {other}` to go on with its "
+                f"containers, or `orchestrator deployment remove {other}` to remove them"
             )
         raise ContainerMissing(f"the container {run.name} is not that of task {run.task.id} in this deployment")
     return state

@@ -10,13 +10,12 @@ from attrs import define, field
 from orchestrator.admission import Admission, Capacity, Share
 from orchestrator.deployment import Memory, objection
 from orchestrator.effects import Effects
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
 from orchestrator.logs import logger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
-from orchestrator.place import place
 from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Queue, TaskStore
 from orchestrator.request import is_id
 from orchestrator.rq_job import Call
@@ -91,6 +90,7 @@ class Services:
             spool_dir=self.spool_dir,
             graces=Graces(self.settings.orphan_grace, self.settings.engine_patience, self.settings.spool_grace),
             adopt=adopt,
+            check=self.expect_own_database,
         )
 
     def are_ours(self, calls: Sequence[Call]) -> list[bool]:
@@ -114,17 +114,17 @@ class Services:
         elif before and not self.halted:
             logger.info("takes tasks again: the database is the deployment's own")
         if not self.halted:
-            self._memory.keep(self.store.origin().id)
+            Memory.of(self.settings).keep(self.store.origin().id)
+
+    def expect_own_database(self) -> None:
+        """Raise WrongDatabase when something stands against what this database says; InfrastructureError when it is away."""
+        if why := self.objection():
+            raise WrongDatabase(why)
 
     def objection(self) -> str:
         """Why nothing may be run or swept with this database, in a sentence; else empty. Raises InfrastructureError."""
         begun_as = str(self.__dict__.get("deployment", ""))
-        return objection(self.store.origin(), self._memory.known, begun_as)
-
-    @property
-    def _memory(self) -> Memory:
-        database = f"{place(self.settings.mongo_uri)}/{self.settings.mongo_db_name}"
-        return Memory(self.settings.spool_dir, database)
+        return objection(self.store.origin(), Memory.of(self.settings).known, begun_as)
 
     @cached_property
     def deployment(self) -> str:

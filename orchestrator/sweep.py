@@ -2,14 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from attrs import frozen
 
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, OrchestratorError
+from orchestrator.errors import InfrastructureError, OrchestratorError, WrongDatabase
 from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
@@ -66,7 +66,8 @@ class Graces:
 class Sweep:
     """Plans what is to be done, and does it.
 
-    ``adopt`` runs a task that is bound to an engine, beside those from the queue, or raises Postponed.
+    ``adopt`` runs a task that is bound to an engine, beside those from the queue, or raises Postponed. ``check`` raises
+    WrongDatabase when the database is not the deployment's; asked after it was read, for it may be another since a moment.
     """
 
     store: TaskStore
@@ -78,6 +79,7 @@ class Sweep:
     spool_dir: Path
     graces: Graces
     adopt: Callable[[str, str], None]
+    check: Callable[[], None] = lambda: None
 
     def once(self, ttl: float) -> list[Action]:
         """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
@@ -146,7 +148,7 @@ class Sweep:
 
     def _containers(self) -> Iterator[Action]:
         old = [owned for owned in self.engine.owned(self.deployment) if owned.age > self.graces.orphan]
-        standing = self.store.standing({owned.task_id for owned in old})
+        standing = self._standing({owned.task_id for owned in old})
         for owned in old:
             if why := _orphaned(standing.get(owned.task_id), owned.attempt, owned.nonce):
                 yield Action(Kind.REMOVE, owned.name, why, owned.nonce)
@@ -154,12 +156,19 @@ class Sweep:
     def _spools(self) -> Iterator[Action]:
         """Folders are named as their containers are, those in them by the nonces of the tasks that had the name."""
         old = [spooled for spooled in _spooled(self.spool_dir) if _age(spooled[0]) > self.graces.orphan]
-        standing = self.store.standing({task_id for _, task_id, _, _ in old})
+        standing = self._standing({task_id for _, task_id, _, _ in old})
         for folder, task_id, attempt, nonce in old:
             document = standing.get(task_id)
             kept = _is_unstored(document) and _age(folder) <= self.graces.spool
             if (why := _orphaned(document, attempt, nonce)) and not kept:
                 yield Action(Kind.DISCARD, str(folder.relative_to(self.spool_dir)), why)
+
+    def _standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """Those of the tasks that there are: what is not among them is removed, so an empty answer has to be the right one's."""
+        standing = self.store.standing(task_ids)
+        if task_ids:
+            self.check()
+        return standing
 
     def _is_done(self, action: Action) -> bool:
         try:
@@ -260,7 +269,7 @@ def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
     """
     try:
         actions = [*look()]
-    except InfrastructureError as error:
+    except (InfrastructureError, WrongDatabase) as error:
         logger.warning("the sweep leaves something out: {}", error)
         return []
     if any(action.kind in _CLEANING for action in actions):

@@ -4,7 +4,7 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.terminal import say
-from orchestrator.errors import Postponed, WrongDatabase
+from orchestrator.errors import Postponed
 from orchestrator.ports import JobInfo
 
 _LOCK_FOR = 60.0
@@ -18,8 +18,7 @@ def sweep_command(*, dry_run: bool) -> None:
     A task without a worker is put in line again, for a worker to adopt. One whose engine has no worker is left to workers.
     """
     services = client().services
-    if why := services.objection():
-        raise WrongDatabase(why)
+    services.expect_own_database()
 
     def put_in_line(task_id: str, engine: str) -> None:
         if engine != services.engine.identity():

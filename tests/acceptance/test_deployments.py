@@ -1,4 +1,4 @@
-"""On real servers: a copied, an emptied or another database, and an engine whose id another machine has, cost no task its program."""
+"""On real servers: a copy of the database, an empty one, and an engine whose id another machine has cost no program."""
 
 import os
 import signal
@@ -154,7 +154,7 @@ def test_a_worker_stops_at_a_database_that_came_back_empty(site: Site, *, restar
 
 
 def test_a_task_whose_container_has_an_earlier_id_is_left_alone_until_that_is_taken(site: Site) -> None:
-    """The documents are there, only the deployment's id was lost; on a host that remembers none the program is not lost, either."""
+    """The documents are there, only the deployment's id was lost, and the new worker's host remembers none."""
     worker = site.worker("worker")
     old, task_id = site.services.deployment, uuid.uuid4().hex
     name = running(site, task_id, GATED)

@@ -240,3 +240,16 @@ def test_a_line_longer_than_is_looked_at_gets_one_entry_more_at_most(tmp_path: P
     for further in range(1, 4):
         assert [action.kind for action in world.sweep().once(30)] == [Kind.ENQUEUE]
         assert len(world.queue._waiting) == 10 + further
+
+
+def test_a_spool_without_a_level_of_nonces_is_not_taken_for_a_deleted_tasks(tmp_path: Path) -> None:
+    """Its folders are those of holders; while the task is there and has not ended, they are left alone."""
+    world = died(tmp_path, "wait", 1, program=FOREVER)
+    spool = world.settings.spool_dir / "memory" / world.services.deployment / "orchestrator-t-1"
+    (nonce,) = spool.iterdir()
+    (holder,) = nonce.iterdir()
+    holder.rename(spool / "a later holder")
+    nonce.rmdir()
+    assert Kind.DISCARD not in kinds(world)
+    world.services.store._documents.clear()
+    assert Kind.DISCARD in kinds(world)

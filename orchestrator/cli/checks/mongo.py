@@ -2,13 +2,17 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pymongo
 from pymongo.errors import PyMongoError
 
 from orchestrator.adapters.clients import Mongo, mongo_client
+from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
+from orchestrator.deployment import Memory, objection
+from orchestrator.errors import InfrastructureError
 from orchestrator.place import place
 from orchestrator.settings import Settings
 
@@ -33,11 +37,22 @@ def check(settings: Settings) -> Iterator[Finding]:
             return
         advice = f"give the user of MONGO_URI the role readWrite on the database {settings.mongo_db_name}"
         yield look("MongoDB writes", advice, lambda: _compare_and_set(client, settings.mongo_db_name), PyMongoError)
+        advice = "`orchestrator deployment` shows more; the how-to has a section, Restore or copy the database"
+        yield look("deployment", advice, lambda: _deployment(settings), InfrastructureError)
         yield clock("MongoDB", lambda: _time(client), PyMongoError)
 
 
 def _version(client: Mongo) -> str:
     return at_least(str(client.server_info()["version"]), OLDEST)
+
+
+def _deployment(settings: Settings) -> str:
+    """Whose database it is, and whether workers with these settings take tasks from it."""
+    with closing(MongoTaskStore(settings)) as store:
+        origin = store.origin()
+    if why := objection(origin, Memory.of(settings).known):
+        raise Unfit(why)
+    return f"{origin.id or 'none yet; the first worker makes it'}"
 
 
 def _time(client: Mongo) -> datetime:

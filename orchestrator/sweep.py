@@ -164,7 +164,7 @@ class Sweep:
                 yield Action(Kind.DISCARD, str(folder.relative_to(self.spool_dir)), why)
 
     def _standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
-        """Those of the tasks that there are: what is not among them is removed, so an empty answer has to be the right one's."""
+        """Those of the tasks that there are: what is not among them is removed, so the answer has to be the right one's."""
         standing = self.store.standing(task_ids)
         if task_ids:
             self.check()

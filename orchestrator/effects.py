@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 from attrs import asdict, evolve, frozen
@@ -12,8 +13,8 @@ from attrs import asdict, evolve, frozen
 from orchestrator import cpu_time
 from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
-from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, Interrupted, Superseded
-from orchestrator.labels import ENGINE, WORKER
+from orchestrator.errors import ContainerMissing, Elsewhere, ImageUnavailable, InfrastructureError, Interrupted, Superseded
+from orchestrator.labels import ENGINE, LIFETIME, WORKER
 from orchestrator.logs import logger
 from orchestrator.own import SURE_STDIN, adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Engine, Phase, PullPolicy
@@ -29,6 +30,8 @@ _LOOK = 0.1
 _KILLED = frozenset({137, 143})
 """Exit codes of a program that got KILL or TERM, which may be the first sign of its container's removal."""
 _BEGUN = frozenset({INITIAL, State.RUNNING})
+_OVERDUE = 60.0
+"""Seconds that a program's own worker may be late in ending it."""
 _PROVEN = frozenset({Cause.OOM, Cause.OUTPUT_LIMIT, Cause.CANCELLED})
 """Causes that explain an end, whatever became of the engine since."""
 
@@ -77,7 +80,7 @@ class Effects:
             expect_whole_input(self.engine, run, request)
         else:
             self._set_going(run, request)
-        container = ContainerRef(created.id, run.name, self.engine.identity())
+        container = ContainerRef(created.id, run.name, self.engine.identity(), self.engine.start_id())
         return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None, "input": run.input}
 
     def _create(self, run: Run, request: Request) -> Created:
@@ -223,10 +226,15 @@ class Effects:
 
     def container(self, run: Run) -> str:
         """The id of the run's own container. Raises ContainerMissing, and InfrastructureError."""
-        return adopt(self.engine, self.deployment(), run)
+        return adopt(self.engine, self.deployment(), run, self._lifetime(run))
+
+    def _lifetime(self, run: Run) -> float:
+        """Seconds from its start after which any worker on its engine ends the program, with or without the database."""
+        return run.granted(self.rules).limits.timeout + self.stop_grace + _OVERDUE
 
     def _plan(self, run: Run, request: Request) -> ContainerPlan:
-        about = {WORKER: self.worker, ENGINE: self.engine.identity()}
+        lifetime = str(ceil(self._lifetime(run)))
+        about = {WORKER: self.worker, ENGINE: self.engine.identity(), LIFETIME: lifetime}
         return ContainerPlan(
             name=run.name,
             image=request.image,
@@ -273,7 +281,7 @@ class Effects:
             with run.ending:
                 if run.container == container:
                     self.end(run, cause)
-        except (InfrastructureError, Superseded) as error:
+        except (InfrastructureError, Superseded, Elsewhere) as error:
             logger.warning("{} could not be ended for {}: {}", run.name, cause, error)
 
     def _await_end(self, run: Run) -> Outcome:

@@ -82,6 +82,14 @@ class Postponed(OrchestratorError):
     """The task is not taken up here, as by a worker that is to stop; another one does."""
 
 
+class Elsewhere(Postponed):
+    """The task's container is on another machine, or another deployment's; an operator has to say what holds."""
+
+
+class WrongDatabase(OrchestratorError):
+    """The database is not, or may not be, the one whose containers are here: nothing may be run or swept."""
+
+
 class UnknownTask(OrchestratorError):
     """No task has this id."""
 

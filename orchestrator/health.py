@@ -23,18 +23,19 @@ class Health:
     """What a probe is told.
 
     ``alive``: its loop turns, its leases are renewed, it sweeps. ``draining``: it takes no more. ``tasks``: how many it holds.
-    ``engine``: the Docker engine answers.
+    ``engine``: the Docker engine answers. ``database``: it is the deployment's own, as far as this host knows.
     """
 
     alive: bool
     draining: bool
     tasks: int
     engine: bool = True
+    database: bool = True
 
     @property
     def ready(self) -> bool:
         """Whether it can take a task."""
-        return self.alive and self.engine and not self.draining
+        return self.alive and self.engine and self.database and not self.draining
 
 
 def serve(port: int, health: Callable[[], Health], host: str = "127.0.0.1") -> ThreadingHTTPServer:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from orchestrator.errors import InfrastructureError, Postponed
 from orchestrator.logs import logger
 from orchestrator.services import Services
+from orchestrator.sweep import end_overdue
 
 
 class Keeper:
@@ -43,8 +44,13 @@ class Keeper:
         pause, leases = threading.Event(), self._services.runner.leases
         while not pause.wait(self._services.settings.sweep_interval) and not (self._stopping() and leases.count == 0):
             _guarded(leases.catch_up)
-            if not self._stopping():
+            _guarded(self._end_overdue)
+            _guarded(self._services.look)
+            if not self._stopping() and not self._services.halted:
                 _guarded(self._sweep)
+
+    def _end_overdue(self) -> None:
+        end_overdue(self._services.engine, self._services.settings.stop_grace)
 
     def _sweep(self) -> None:
         lock_for = self._services.settings.lease_ttl / 2  # a worker that dies in a sweep must not hold up who takes its tasks

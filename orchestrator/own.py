@@ -4,10 +4,11 @@ What a document or a name says is believed only where the labels bear it out.
 """
 
 import time
+from datetime import UTC, datetime
 
 from attrs import evolve
 
-from orchestrator.errors import ContainerMissing, Interrupted
+from orchestrator.errors import ContainerMissing, Elsewhere, Interrupted
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK
 from orchestrator.ports import ContainerState, Engine, Phase
 from orchestrator.request import Request
@@ -17,6 +18,8 @@ _SECOND_LOOK = 1.0
 SURE_STDIN = 64 << 10
 """Bytes of input that the kernel's pipe takes without a reader."""
 _KILLED = 137
+_CLOCKS = 60.0
+"""Seconds by which the clocks of two machines may differ, and by which a sweep may be late."""
 
 
 def labels(deployment: str, run: Run) -> dict[str, str]:
@@ -27,7 +30,15 @@ def labels(deployment: str, run: Run) -> dict[str, str]:
 def own(engine: Engine, deployment: str, run: Run) -> ContainerState:
     """The container of this attempt. Raises ContainerMissing when there is none, also when its name is another's."""
     state = engine.inspect(run.name)
-    if not labels(deployment, run).items() <= state.labels.items():
+    ours = labels(deployment, run)
+    if not ours.items() <= state.labels.items():
+        other = state.labels.get(DEPLOYMENT, "")
+        if run.nonce and other and {**ours, DEPLOYMENT: other}.items() <= state.labels.items():
+            raise Elsewhere(
+                f"the container {run.name} is the task's, but of deployment {other}, and this one is {deployment}: it is left "
+                f"alone. If the database of {other} is lost, run `orchestrator deployment take {other}` to go on with its "
+                f"containers, or `orchestrator deployment remove {other}` to remove them"
+            )
         raise ContainerMissing(f"the container {run.name} is not that of task {run.task.id} in this deployment")
     return state
 
@@ -43,18 +54,44 @@ def clear_namesake(engine: Engine, deployment: str, run: Run) -> None:
         engine.remove(run.name, deployment)
 
 
-def adopt(engine: Engine, deployment: str, run: Run) -> str:
+def adopt(engine: Engine, deployment: str, run: Run, lifetime: float) -> str:
     """The id of the run's container, which is looked for when this process has not made it.
 
     Whoever wrote the document may have named any container in it, so the engine is never asked for that one. Raises
-    ContainerMissing when the attempt has none, or has another than the one that was stored.
+    ContainerMissing when the attempt has none, or has another than the one that was stored. Raises Elsewhere when it may be on
+    another machine, where it may run for ``lifetime`` seconds.
     """
     if not run.container:
-        state = own(engine, deployment, run)
+        try:
+            state = own(engine, deployment, run)
+        except ContainerMissing:
+            expect_from_here(engine, run, lifetime)
+            raise
         if run.task.container is None or run.task.container.id != state.id:
             raise ContainerMissing(f"the container {run.name} is not the one that was started")
         run.container = state.id
     return run.container
+
+
+def expect_from_here(engine: Engine, run: Run, lifetime: float) -> None:
+    """Raise Elsewhere when the container that is missing here may live on another machine, whose engine has the same id.
+
+    The engine that made it came up with another start id. This one may have been restarted since and the container removed; so
+    nobody may call it lost as long as its program may run.
+    """
+    container, began = run.task.container, run.task.started_at
+    if container is None or not container.engine_start or began is None:
+        return
+    here = engine.start_id()
+    if not here or here == container.engine_start:
+        return
+    left = lifetime + _CLOCKS - (datetime.now(UTC) - began).total_seconds()
+    if left > 0:
+        raise Elsewhere(
+            f"the container {run.name} was made by an engine with the id {container.engine} that was started as "
+            f"{container.engine_start[:12]}, and the one here was started as {here[:12]}: if two machines have engines "
+            f"of one id, give one of them its own (how-to, Deploy workers); the task is left alone for {left:.0f} s more"
+        )
 
 
 def expect_there(engine: Engine, deployment: str, run: Run) -> None:

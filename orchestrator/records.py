@@ -33,11 +33,16 @@ class Entry:
 
 @frozen
 class ContainerRef:
-    """Which container runs the task: its id, its deterministic name and the id of the engine that has it."""
+    """Which container runs the task: its id, its deterministic name and the id of the engine that has it.
+
+    ``engine_start`` is an id that this engine took when it last came up. Two machines may have engines of one id, as clones do,
+    but never of one ``engine_start``; empty where the engine tells none.
+    """
 
     id: str
     name: str
     engine: str
+    engine_start: str = ""
 
 
 @frozen

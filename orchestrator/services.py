@@ -8,8 +8,9 @@ from pathlib import Path
 from attrs import define, field
 
 from orchestrator.admission import Admission, Capacity, Share
+from orchestrator.deployment import Memory, objection
 from orchestrator.effects import Effects
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.leases import Leases
 from orchestrator.ledger import Ledger
 from orchestrator.logs import logger
@@ -35,6 +36,8 @@ class Services:
     engine: Engine
     mutex: Mutex
     patience: Patience = field(factory=Patience)
+    halted: str = ""
+    """Why this process takes no tasks, since it last looked; empty when it may."""
 
     def prepare(self) -> None:
         """Make the indexes and the bucket that are missing."""
@@ -90,6 +93,7 @@ class Services:
             adopt=adopt,
             resume=resume or adopt,
             holds=self.runner.leases.holds,
+            check=self.expect_own_database,
         )
 
     def are_ours(self, calls: Sequence[Call]) -> list[bool]:
@@ -103,6 +107,27 @@ class Services:
             logger.debug("jobs that may be of this installation stay in line: {}", error)
             missing = unsure
         return [call.deployment == deployment if call.deployment else call.task_id not in missing for call in calls]
+
+    def look(self) -> None:
+        """Judge whether the database is the one that this host knows, and remember it. Raises InfrastructureError."""
+        self.store.deployment()
+        before, self.halted = self.halted, self.objection()
+        if self.halted and self.halted != before:
+            logger.error("takes no tasks and sweeps nothing: {}", self.halted)
+        elif before and not self.halted:
+            logger.info("takes tasks again: the database is the deployment's own")
+        if not self.halted:
+            Memory.of(self.settings).keep(self.store.origin().id)
+
+    def expect_own_database(self) -> None:
+        """Raise WrongDatabase when something stands against what this database says; InfrastructureError when it is away."""
+        if why := self.objection():
+            raise WrongDatabase(why)
+
+    def objection(self) -> str:
+        """Why nothing may be run or swept with this database, in a sentence; else empty. Raises InfrastructureError."""
+        begun_as = str(self.__dict__.get("deployment", ""))
+        return objection(self.store.origin(), Memory.of(self.settings).known, begun_as)
 
     @cached_property
     def deployment(self) -> str:

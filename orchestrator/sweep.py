@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, OrchestratorError, Postponed
+from orchestrator.errors import InfrastructureError, OrchestratorError, Postponed, WrongDatabase
 from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
@@ -83,6 +83,8 @@ class Sweep:
     """The same for a task that waits, or has to begin again."""
     holds: Callable[[str], bool] = lambda _: False
     """Whether this process has the task: then it is not lost, however late its lease is renewed."""
+    check: Callable[[], None] = lambda: None
+    """Raises WrongDatabase when the database is not the own one; asked after a read, for it may be another since a moment."""
 
     def once(self, ttl: float) -> list[Action]:
         """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
@@ -170,7 +172,7 @@ class Sweep:
 
     def _containers(self) -> Iterator[Action]:
         old = [owned for owned in self.engine.owned(self.deployment) if owned.age > self.graces.orphan]
-        standing = self.store.standing({owned.task_id for owned in old})
+        standing = self._standing({owned.task_id for owned in old})
         for owned in old:
             if why := _orphaned(standing.get(owned.task_id), owned.attempt, owned.nonce):
                 yield Action(Kind.REMOVE, owned.name, why, owned.nonce)
@@ -178,12 +180,19 @@ class Sweep:
     def _spools(self) -> Iterator[Action]:
         """Folders are named as their containers are, those in them by the nonces of the tasks that had the name."""
         old = [spooled for spooled in _spooled(self.spool_dir) if _age(spooled[0]) > self.graces.orphan]
-        standing = self.store.standing({task_id for _, task_id, _, _ in old})
+        standing = self._standing({task_id for _, task_id, _, _ in old})
         for folder, task_id, attempt, nonce in old:
             document = standing.get(task_id)
             kept = _is_unstored(document) and _age(folder) <= self.graces.spool
             if (why := _orphaned(document, attempt, nonce)) and not kept:
                 yield Action(Kind.DISCARD, str(folder.relative_to(self.spool_dir)), why)
+
+    def _standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """Those of the tasks that there are: what is not among them is removed, so the answer has to be the right one's."""
+        standing = self.store.standing(task_ids)
+        if task_ids:
+            self.check()
+        return standing
 
     def _is_done(self, action: Action) -> bool:
         try:
@@ -237,15 +246,30 @@ class Sweep:
         self.store.settle(task_id, task.seq if task else 0)
 
 
+def end_overdue(engine: Engine, grace: float) -> None:
+    """End programs that ran for longer than their label allows: those whose worker and database are lost, of any deployment.
+
+    Needs the engine alone. Who has the task later finds that its time was up. Raises InfrastructureError.
+    """
+    for container in engine.overdue():
+        logger.warning("container {} is ended: its time limit is long over, and its worker has not ended it", container[:12])
+        engine.stop(container, grace)
+
+
 def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
     """Each folder of a task's, with the task's id, the attempt, and the nonce; one that has no folders only has none."""
     for folder in folders(spool_dir):
         if owner := named(folder.name):
             inner = [*folder.iterdir()]
             if inner and all(each.is_dir() for each in inner):
-                yield from ((each, *owner, each.name) for each in inner)
+                yield from ((each, *owner, None if _has_files(each) else each.name) for each in inner)
             else:
                 yield folder, *owner, None
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether the folder is a holder's, as it is where there is no level of nonces: then its name is no nonce."""
+    return any(not each.is_dir() for each in folder.iterdir())
 
 
 def _orphaned(document: Document | None, attempt: int, nonce: str | None) -> str | None:
@@ -272,7 +296,7 @@ def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
     """
     try:
         actions = [*look()]
-    except InfrastructureError as error:
+    except (InfrastructureError, WrongDatabase) as error:
         logger.warning("the sweep leaves something out: {}", error)
         return []
     if any(action.kind in _CLEANING for action in actions):

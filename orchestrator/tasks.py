@@ -7,6 +7,7 @@ from functools import cache
 
 from orchestrator import logs
 from orchestrator.connect import connect
+from orchestrator.errors import WrongDatabase
 from orchestrator.services import Services
 from orchestrator.settings import Settings
 
@@ -20,7 +21,10 @@ def run_task(task_id: str) -> dict[str, object] | None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.alarm(0)
-    task = services().runner.run(task_id)
+    here = services()
+    if here.halted:
+        raise WrongDatabase(here.halted)
+    task = here.runner.run(task_id)
     return None if task is None else {"status": task.status, "cause": task.cause, "exit_code": task.exit_code}
 
 
@@ -31,4 +35,5 @@ def services() -> Services:
     logs.configure(sys.stderr, secrets=settings.secrets)
     connected = connect(settings)
     connected.prepare()
+    connected.look()
     return connected

@@ -1,7 +1,7 @@
 """The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -187,6 +187,18 @@ class DockerEngine:
         labelled = list(docker_owned.owned(self._client, deployment, self._clock.now()))
         known = {owned.name for owned in labelled}
         return labelled + [owned for owned in self._groups.owned(deployment) if owned.name not in known]
+
+    def deployments(self) -> Mapping[str, int]:
+        """See ports.Engine."""
+        return docker_owned.deployments(self._client)
+
+    def overdue(self) -> Sequence[str]:
+        """See ports.Engine."""
+        return [*docker_owned.overdue(self._client, self._clock.now())]
+
+    def start_id(self) -> str:
+        """See ports.Engine: the id of its default bridge, which it makes when it comes up."""
+        return docker_deaths.bridge_id(self._client)
 
     def _needs_more(self, plan: ContainerPlan) -> bool:
         """Whether more is to be done for the plan than to make its container."""

@@ -1,6 +1,7 @@
 """Whose a name on the engine is, by its labels: what a deployment has is found and removed, what others have is left alone."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -9,8 +10,9 @@ from functools import partial
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_plan import Config, files_name, out_name, plan_name
+from orchestrator.adapters.docker_state import instant
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Owned
 
 _PAUSE = 0.1
@@ -35,7 +37,7 @@ def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> No
 
     Blank labels are the image's, and the image may have changed.
     """
-    if any(labels.get(key) != value for key, value in plan.labels.items() if key != WORKER and value):
+    if any(labels.get(key) != value for key, value in plan.labels.items() if key not in {WORKER, LIFETIME} and value):
         raise InfrastructureError(
             SERVICE,
             f"the name {name} is taken by what has other labels, as of another deployment or of another task that had this id",
@@ -54,6 +56,38 @@ def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owne
         if TASK in labels and labels.get(ATTEMPT, "").isdigit():
             age = now.timestamp() - made
             yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), age, labels.get(NONCE, ""))
+
+
+def deployments(client: DockerClient) -> Mapping[str, int]:
+    """How many containers of each deployment there are. Raises InfrastructureError."""
+    with translated():
+        found = client.api.containers(all=True, filters={"label": DEPLOYMENT})
+    return Counter(each["Labels"][DEPLOYMENT] for each in found)
+
+
+def overdue(client: DockerClient, now: datetime) -> Iterator[str]:
+    """The ids of programs that run for longer than their label allows; ``now`` is the engine's time.
+
+    A container beside a program's has the same labels, but holds what is still wanted. Raises InfrastructureError.
+    """
+    with translated():
+        running = client.api.containers(filters={"label": LIFETIME, "status": "running"})
+    for each in running:
+        name = (each["Names"] or [""])[0].lstrip("/")
+        allowed = each["Labels"][LIFETIME]
+        late = allowed.isdecimal() and now.timestamp() - float(each["Created"]) > int(allowed)
+        if late and name == plan_name(name) and _ran_for(client, each["Id"], now) > int(allowed):
+            yield each["Id"]
+
+
+def _ran_for(client: DockerClient, container: str, now: datetime) -> float:
+    """Seconds since the start of a program that runs; 0 when it does not any more."""
+    with suppress(ContainerMissing), translated():
+        state = client.api.inspect_container(container)["State"]
+        started = instant(state["StartedAt"])
+        if state["Running"] and started:
+            return (now - started).total_seconds()
+    return 0
 
 
 def remove(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:

@@ -1,6 +1,7 @@
 """A container engine in memory: scripted programs on a clock that only waiting moves, so a run takes no real time."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -9,7 +10,7 @@ from attrs import define, evolve, field
 
 from orchestrator.adapters.memory_programs import Program, ProgramFootprint
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
+from orchestrator.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
 from orchestrator.ports import (
     Chunk,
     ContainerPlan,
@@ -59,6 +60,7 @@ class MemoryEngine:
         self.starts: dict[str, int] = {}
         self.age_of_owned = inf
         self.machine = Host(64, 1 << 40)
+        self.started_as = name
         self._name = name
         self._programs = dict(programs or {})
         self._images = images
@@ -90,7 +92,8 @@ class MemoryEngine:
         """See ports.Engine."""
         with self._lock:
             existing = self._containers.get(plan.name)
-            if existing and any(existing.plan.labels.get(key) != plan.labels[key] for key in plan.labels.keys() - {WORKER}):
+            telling = plan.labels.keys() - {WORKER, LIFETIME}
+            if existing and any(existing.plan.labels.get(key) != plan.labels[key] for key in telling):
                 raise InfrastructureError("memory", f"the name {plan.name} is taken by a container with other labels")
             adopted = existing is not None and existing.state.phase is not Phase.CREATED
             if not adopted:
@@ -209,6 +212,20 @@ class MemoryEngine:
             Owned(plan.name, plan.labels[TASK], int(plan.labels[ATTEMPT]), self.age_of_owned, plan.labels.get(NONCE, ""))
             for plan in (found.plan for found in ours)
         ]
+
+    def deployments(self) -> Mapping[str, int]:
+        """See ports.Engine."""
+        return Counter(found.plan.labels.get(DEPLOYMENT, "") for found in self._containers.values())
+
+    def overdue(self) -> Sequence[str]:
+        """See ports.Engine."""
+        running = [found for found in list(self._containers.values()) if found.state.phase is Phase.RUNNING]
+        ids = [(found.state.id, float(found.plan.labels.get(LIFETIME, inf))) for found in running]
+        return [container for container, allowed in ids if self.inspect(container).ran_for > allowed]
+
+    def start_id(self) -> str:
+        """See ports.Engine."""
+        return self.started_as
 
     def _get(self, container: str) -> _Container:
         for found in list(self._containers.values()):

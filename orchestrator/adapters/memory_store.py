@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
+from attrs import evolve
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
@@ -32,7 +33,7 @@ from orchestrator.adapters.documents import (
     too_large,
 )
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
-from orchestrator.ports import Free, Move
+from orchestrator.ports import Free, Move, Origin
 from orchestrator.records import LONGEST_LEASE, Document
 from statemachine import INITIAL, TERMINAL
 
@@ -48,6 +49,8 @@ class MemoryTaskStore:
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._documents: dict[bytes, bytes] = {}
+        self.database = f"database-{id(self)}"
+        self._origin: Origin | None = None
         self._lock = threading.RLock()
 
     def prepare(self) -> None:
@@ -183,7 +186,16 @@ class MemoryTaskStore:
 
     def deployment(self) -> str:
         """One for each store."""
-        return f"memory-{id(self)}"
+        self._origin = self._origin or Origin(f"memory-{id(self)}", self.database, self.database)
+        return self._origin.id
+
+    def origin(self) -> Origin:
+        """As noted, with the present ``database``, which a test may change."""
+        return evolve(self._origin or Origin(""), database=self.database)
+
+    def settle_in(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note it."""
+        self._origin = Origin(deployment, self.database, self.database, self.origin().former | {*former})
 
     def _some(self, wanted: Callable[[Document], bool]) -> builtins.list[Changed]:
         """Oldest first, without what is bulky."""

@@ -37,7 +37,7 @@ from orchestrator.adapters.documents import (
 from orchestrator.adapters.mongo_errors import translated
 from orchestrator.adapters.mongo_stages import EXPIRED, UNBOUND, Stage, by, elsewhere, elsewhere_not, expiry, setting, unheld
 from orchestrator.errors import CancelRequested, Superseded
-from orchestrator.ports import Free, Move
+from orchestrator.ports import Free, Move, Origin
 from orchestrator.records import Document
 from orchestrator.settings import Settings
 from statemachine import INITIAL, TERMINAL
@@ -47,6 +47,7 @@ _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"history.0": {"$exists": False}}
 _NEWEST_FIRST, _OLDEST_FIRST = ("created_at", -1), [("created_at", 1)]
 _BATCH = 100
+_DEPLOYMENT = {"_id": "deployment"}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
 _ENGINE = {"$cond": [_BINDS, "$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
@@ -236,9 +237,32 @@ class MongoTaskStore:
         """Kept in the collection ``meta``."""
         with translated():
             meta = self._collection("meta")
-            meta.update_one({"_id": "deployment"}, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
-            found = meta.find_one({"_id": "deployment"})
+            meta.update_one(_DEPLOYMENT, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
+            meta.update_one({**_DEPLOYMENT, "home": None}, {"$set": {"home": self._uuid()}})
+            found = meta.find_one(_DEPLOYMENT)
         return str(found["id"]) if found else ""
+
+    def origin(self) -> Origin:
+        """The server gives a collection a new UUID when it is made, so also when a dump is restored."""
+        with translated():
+            found = self._collection("meta").find_one(_DEPLOYMENT) or {}
+            former = found.get("former")
+            past = map(str, former) if isinstance(former, list) else ()
+            return Origin(str(found.get("id") or ""), self._uuid(), str(found.get("home") or ""), frozenset(past))
+
+    def settle_in(self, deployment: str, former: Group[str] = ()) -> None:
+        """In one write; the collection is there before its UUID is asked for."""
+        self.deployment()
+        with translated():
+            noted = {"$set": {"id": deployment, "home": self._uuid()}, "$addToSet": {"former": {"$each": [*former]}}}
+            self._collection("meta").update_one(_DEPLOYMENT, noted)
+
+    def _uuid(self) -> str:
+        """That of the collection ``meta``; empty where there is none, or the server does not tell."""
+        database = self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)
+        listed = [*database.list_collections(filter={"name": "meta"})]
+        found = listed[0].get("info", {}).get("uuid") if listed else None
+        return str(uuid.UUID(bytes=found)) if isinstance(found, bytes) else str(found or "")
 
     def _near_and_far(self, query: Stage, free: Free, place: str, near: object) -> Iterator[Document]:
         """Free tasks whose engine, in the field ``place``, is ``near``, then those of other engines."""

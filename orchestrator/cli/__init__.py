@@ -19,6 +19,7 @@ COMMANDS = {
     "worker": ("worker", "Work on tasks from the queue until told to stop."),
     "doctor": ("doctor", "Check settings, servers and engine; say what to do."),
     "sweep": ("sweep", "Mend what is lost or left behind."),
+    "deployment": ("deployment", "Show whose database this is; say which one is live."),
     "health": ("health", "Tell by the exit code whether a worker can work here."),
 }
 """Each command's module and its line on the help page, in the order of the page."""

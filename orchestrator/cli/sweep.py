@@ -18,6 +18,7 @@ def sweep_command(*, dry_run: bool) -> None:
     A task without a worker is put in line again, for a worker to adopt. One whose engine has no worker is left to workers.
     """
     services = client().services
+    services.expect_own_database()
 
     def put_in_line(task_id: str, engine: str) -> None:
         if engine != services.engine.identity():

@@ -16,13 +16,13 @@ from orchestrator import private
 from orchestrator.adapters.clients import redis_client
 from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
-from orchestrator.cli.place import place
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
 from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
+from orchestrator.place import place
 from orchestrator.settings import Settings, options, variable
 
 READY = "ready"

@@ -2,20 +2,23 @@
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from orchestrator import health, logs, private, tasks
+from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.cli.environment import environment
-from orchestrator.cli.place import place
 from orchestrator.engine_watch import EngineWatch
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.health import Health
 from orchestrator.keeper import Keeper
 from orchestrator.logs import logger
+from orchestrator.place import place
 from orchestrator.services import Services
 from orchestrator.settings import Settings
+from orchestrator.sweep import end_overdue
 from orchestrator.worker import ThreadWorker
 from orchestrator.worker_link import connect
 
@@ -40,7 +43,7 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     _refuse_a_shared_spool(settings)
     logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))
-    services = _patience(settings.retry_budget)(tasks.services)
+    services = _patience(settings)(tasks.services)
     drained = _work(services)
     sys.stderr.flush()
     os._exit(0 if drained else HANDED_OVER)  # an ordinary exit may wait for threads that still hold a task
@@ -67,7 +70,7 @@ def _work(services: Services) -> bool:
         hand_over=leases.hand_over,
         others=lambda: leases.count,
         drain=admission.close,
-        places=lambda: admission.places,
+        places=lambda: 0 if services.halted else admission.places,
         drain_timeout=settings.drain_timeout,
         result_ttl=settings.result_ttl,
         are_ours=services.are_ours,
@@ -79,7 +82,7 @@ def _work(services: Services) -> bool:
 
     def state() -> Health:
         lives = worker.alive and leases.alive and keeper.alive
-        return Health(lives, worker.stopping, leases.count, watch.answers)
+        return Health(lives, worker.stopping, leases.count, watch.answers, not services.halted)
 
     if settings.health_port:
         watch.start()
@@ -96,16 +99,19 @@ def _places(settings: Settings) -> str:
     )
 
 
-def _patience(seconds: float) -> Retrying:
-    """Servers that start beside the worker are waited for."""
+def _patience(settings: Settings) -> Retrying:
+    """Servers that start beside the worker are waited for; meanwhile programs are held to their time limits."""
+    engine = DockerEngine(settings.docker_host)
+
+    def meanwhile(state: RetryCallState) -> None:
+        logger.warning("not ready yet: {}", state.outcome.exception() if state.outcome else "")
+        with suppress(InfrastructureError):
+            end_overdue(engine, settings.stop_grace)
+
     return Retrying(
         retry=retry_if_exception_type(InfrastructureError),
         wait=wait_random_exponential(multiplier=0.2, max=5),
-        stop=stop_after_delay(seconds),
-        before_sleep=_tell,
+        stop=stop_after_delay(settings.retry_budget),
+        before_sleep=meanwhile,
         reraise=True,
     )
-
-
-def _tell(state: RetryCallState) -> None:
-    logger.warning("not ready yet: {}", state.outcome.exception() if state.outcome else "")

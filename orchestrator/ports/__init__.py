@@ -21,7 +21,7 @@ from orchestrator.ports.container import (
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.logs import LogStore
 from orchestrator.ports.messages import EventBus, Head, JobInfo, Mutex, Queue
-from orchestrator.ports.store import Free, Move, TaskStore
+from orchestrator.ports.store import Free, Move, Origin, TaskStore
 
 __all__ = [
     "Chunk",
@@ -41,6 +41,7 @@ __all__ = [
     "Move",
     "Mutex",
     "Noted",
+    "Origin",
     "Owned",
     "Phase",
     "PullPolicy",

@@ -1,6 +1,6 @@
 """What runs containers."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -121,3 +121,12 @@ class Engine(Protocol):
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """All containers of a deployment, whatever their phase, and volumes that have none."""
+
+    def deployments(self) -> Mapping[str, int]:
+        """How many containers each deployment has here, whatever their phase, by its id."""
+
+    def overdue(self) -> Sequence[str]:
+        """The ids of tasks' containers, of any deployment, that have run for longer than their label LIFETIME allows."""
+
+    def start_id(self) -> str:
+        """An id that the engine takes when it comes up, so that no two engines ever have the same; empty when not known."""

@@ -50,6 +50,25 @@ class Free:
         return self.now - timedelta(seconds=self.patience * elsewhere), self.now + timedelta(seconds=LONGEST_LEASE)
 
 
+@frozen
+class Origin:
+    """Whose database answers: the ``id`` of the deployment; empty when it has none yet.
+
+    ``database`` is the server's own id of this database, ``home`` the one that it had when ``id`` was noted in it; empty where
+    the server does not tell. ``former`` are ids that this deployment had before, or whose database is known to be lost.
+    """
+
+    id: str
+    database: str = ""
+    home: str = ""
+    former: frozenset[str] = frozenset()
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the id was noted in another database, of which this one is a copy."""
+        return bool(self.database and self.home) and self.database != self.home
+
+
 class TaskStore(Protocol):
     """The task documents."""
 
@@ -142,4 +161,13 @@ class TaskStore(Protocol):
         """Status, attempt, cause, logs and nonce of those of the tasks that there are, by id."""
 
     def deployment(self) -> str:
-        """An id of this database, made when it is first asked for: tells its containers from those of other deployments."""
+        """An id of this database, made when it is first asked for: tells its containers from those of other deployments.
+
+        With the id it is noted which database it was made in; a copy of that one has the same id.
+        """
+
+    def origin(self) -> Origin:
+        """What is noted about the deployment, as it is now."""
+
+    def settle_in(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note that this database is the deployment's own, and that it goes on for the ``former`` ones."""

@@ -141,3 +141,47 @@ def test_lists_and_sweeps_have_their_indexes(real_store: MongoTaskStore) -> None
     """MongoDB sorts by created_at and finds what is to be settled without reading every task."""
     keys = {tuple(index["key"]) for index in real_store._tasks.list_indexes()}
     assert {("created_at",), ("status", "created_at"), ("settled", "created_at")} <= keys
+
+
+def test_a_deployment_knows_the_database_that_its_id_was_made_in(store: TaskStore) -> None:
+    """Before the first worker came there is no id; a look does not make one."""
+    assert store.origin().id == ""
+    own = store.deployment()
+    origin = store.origin()
+    assert (origin.id, origin.former) == (own, frozenset())
+    assert origin.database
+    assert not origin.is_copy
+
+
+def test_what_an_operator_says_of_a_database_is_kept(store: TaskStore) -> None:
+    """Its id, and those that were given up, each once."""
+    first = store.deployment()
+    store.settle_in("second", [first])
+    store.settle_in("third", [first, "second"])
+    origin = store.origin()
+    assert (origin.id, origin.former) == ("third", {first, "second"})
+    assert store.deployment() == "third"
+    assert not origin.is_copy
+
+
+def test_a_copy_of_the_collections_is_told_from_the_original(servers: Embedded) -> None:
+    """As a restored dump has it: the same documents, in a collection that the server made at that time."""
+    both = corners(servers.environment)
+    one, other = next(both), next(both)
+    original, copy = MongoTaskStore(one.settings), MongoTaskStore(other.settings)
+    own = original.deployment()
+    copy._collection("meta").insert_many(original._collection("meta").find())
+    assert (copy.deployment(), copy.origin().is_copy, original.origin().is_copy) == (own, True, False)
+    copy.settle_in(own)
+    assert (copy.origin().id, copy.origin().is_copy) == (own, False)
+    for store, corner in ((original, one), (copy, other)):
+        store.close()
+        corner.wipe()
+
+
+def test_a_database_from_before_such_notes_is_taken_for_the_own(real_store: MongoTaskStore) -> None:
+    """It has an id alone; from the first look on it is noted where it was made."""
+    real_store._collection("meta").insert_one({"_id": "deployment", "id": "early"})
+    assert real_store.deployment() == "early"
+    origin = real_store.origin()
+    assert origin.home == origin.database != ""

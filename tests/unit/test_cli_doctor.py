@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.cli.checks.finding import Unfit, at_least, clock, look, reason
-from orchestrator.cli.place import place
+from orchestrator.place import place
 
 
 @pytest.mark.parametrize(

@@ -293,3 +293,16 @@ def test_a_worker_without_a_place_leaves_the_rest_for_later(tmp_path: Path) -> N
     services = world.process()
     assert [action.subject for action in services.sweep(adopt).once(30)] == ["lost"]
     assert len(asked) == 1
+
+
+def test_a_spool_without_a_level_of_nonces_is_not_taken_for_a_deleted_tasks(tmp_path: Path) -> None:
+    """Its folders are those of holders; while the task is there and has not ended, they are left alone."""
+    world = died(tmp_path, "wait", 1, program=FOREVER)
+    spool = world.settings.spool_dir / "memory" / world.services.deployment / "orchestrator-t-1"
+    (nonce,) = spool.iterdir()
+    (holder,) = nonce.iterdir()
+    holder.rename(spool / "a later holder")
+    nonce.rmdir()
+    assert Kind.DISCARD not in kinds(world)
+    world.services.store._documents.clear()
+    assert Kind.DISCARD in kinds(world)

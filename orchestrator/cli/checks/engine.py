@@ -1,6 +1,7 @@
 """Checks the Docker engine: whether it answers, can hold a task to its limits, and runs one."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.admission import Capacity, Share
 from orchestrator.cli.checks import isolation
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look, reason
-from orchestrator.errors import ImageUnavailable
+from orchestrator.errors import ImageUnavailable, InfrastructureError
 from orchestrator.ports import Engine, PullPolicy
 from orchestrator.quantity import format_size
 from orchestrator.settings import Settings
@@ -45,6 +46,7 @@ def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
         "lower DEFAULT_CPUS or DEFAULT_MEMORY, or raise MEMORY_BUDGET",
         lambda: _room(info, settings),
     )
+    yield look("containers", "start Docker", lambda: _containers(where), InfrastructureError)
     yield clock("Docker", lambda: datetime.fromisoformat(_ask(where)["SystemTime"]), *_FAILURES)
     yield look(
         "runtimes",
@@ -117,6 +119,13 @@ def described(where: str, container: str) -> Info:
         return found
     finally:
         client.close()
+
+
+def _containers(where: str) -> str:
+    """Whose containers are there: those of a deployment whose database is lost are the operator's to remove."""
+    with closing(DockerEngine(where)) as engine:
+        found = engine.deployments()
+    return ", ".join(f"{count} of deployment {each}" for each, count in sorted(found.items())) or "none of any deployment"
 
 
 def _image(engine: Engine, image: str | None) -> str:

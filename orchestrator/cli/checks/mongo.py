@@ -2,14 +2,18 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sized
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pymongo
 from pymongo.errors import PyMongoError
 
 from orchestrator.adapters.clients import Mongo, mongo_client
+from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
-from orchestrator.cli.place import place
+from orchestrator.deployment import Memory, objection
+from orchestrator.errors import InfrastructureError
+from orchestrator.place import place
 from orchestrator.settings import Settings
 
 OLDEST = (4, 4)
@@ -35,6 +39,8 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield look("MongoDB kind", advice, lambda: topology(client.admin.command("hello")), PyMongoError)
         advice = f"give the user of MONGO_URI the role readWrite on the database {settings.mongo_db_name}"
         yield look("MongoDB writes", advice, lambda: _compare_and_set(client, settings.mongo_db_name), PyMongoError)
+        advice = "`orchestrator deployment` shows more; the how-to has a section, Restore or copy the database"
+        yield look("deployment", advice, lambda: _deployment(settings), InfrastructureError)
         yield clock("MongoDB", lambda: _time(client), PyMongoError)
 
 
@@ -58,6 +64,15 @@ def _count(hello: Mapping[str, object], names: str) -> int:
 
 def _version(client: Mongo) -> str:
     return at_least(str(client.server_info()["version"]), OLDEST)
+
+
+def _deployment(settings: Settings) -> str:
+    """Whose database it is, and whether workers with these settings take tasks from it."""
+    with closing(MongoTaskStore(settings)) as store:
+        origin = store.origin()
+    if why := objection(origin, Memory.of(settings).known):
+        raise Unfit(why)
+    return f"{origin.id or 'none yet; the first worker makes it'}"
 
 
 def _time(client: Mongo) -> datetime:

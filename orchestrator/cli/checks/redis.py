@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.cli.checks.finding import Finding, Unfit, at_least, clock, look
-from orchestrator.cli.place import place
+from orchestrator.place import place
 from orchestrator.settings import Settings
 
 OLDEST = (6, 2)

@@ -1,0 +1,77 @@
+"""Whether the database that answers is the one whose tasks this host has, or a copy, an empty one or another's."""
+
+import hashlib
+from pathlib import Path
+from typing import Self
+
+from attrs import frozen
+
+from orchestrator import private
+from orchestrator.logs import logger
+from orchestrator.place import place
+from orchestrator.ports import Origin
+from orchestrator.settings import Settings
+
+
+@frozen
+class Memory:
+    """Which deployment this host last worked for with ``database``, its address and name; kept in ``folder``.
+
+    A folder that cannot be used holds nothing up: then nothing is remembered.
+    """
+
+    folder: Path
+    database: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the host of a worker with these settings remembers."""
+        return cls(settings.spool_dir, f"{place(settings.mongo_uri)}/{settings.mongo_db_name}")
+
+    @property
+    def known(self) -> str:
+        """The id; empty when there is none yet."""
+        try:
+            with private.opened(self.folder, self._name, "rb") as file:
+                return file.read().decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def keep(self, deployment: str) -> None:
+        """From now on it is this one."""
+        if self.known == deployment:
+            return
+        try:
+            private.make(self.folder)
+            draft = f"{self._name}.new"
+            with private.opened(self.folder, draft, "wb") as file:
+                file.write(deployment.encode())
+            private.replaced(self.folder, self._name, draft)
+        except OSError as error:
+            logger.warning("after a restart this host will not know its deployment: {}", error)
+
+    @property
+    def _name(self) -> str:
+        return f"deployment-{hashlib.sha256(self.database.encode()).hexdigest()[:16]}"
+
+
+def objection(origin: Origin, known: str, begun_as: str = "") -> str:
+    """Why nothing may be run or swept, in a sentence; empty when nothing stands against it.
+
+    ``known`` is the deployment that this host remembers, ``begun_as`` the one that this process has made containers for.
+    """
+    if origin.is_copy:
+        return (
+            f"the database is a copy: deployment {origin.id} was noted in another database. Run `orchestrator deployment live` "
+            "if this one replaces the original, or `orchestrator deployment new` if the original lives on"
+        )
+    before = begun_as or known
+    if before in {"", origin.id}:
+        return ""
+    if before not in origin.former:
+        return (
+            f"the database is that of deployment {origin.id}, and this host works for {before}. If this is the wrong database, "
+            f"bring back the right one; else run `orchestrator deployment take {before}` to go on with what {before} left, or "
+            f"`orchestrator deployment remove {before}` to remove it"
+        )
+    return f"the deployment is now {origin.id} and was {before} when this worker began: restart it" if begun_as else ""

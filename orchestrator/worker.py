@@ -31,6 +31,8 @@ _LOOK = 0.2
 """Seconds after which is looked again whether there is a place for one job more."""
 _POLL = 1
 """Seconds for which the loop may be blind to a request to stop."""
+_UNBEGUN = 1.0
+"""Seconds of a drain without any task begun after which jobs that were taken are left: the engine may hang for a minute."""
 _SAME_REQUEST = 1.0
 """Seconds within which a second signal is the first one, sent both to the group and to the process."""
 
@@ -47,6 +49,7 @@ class ThreadWorker(Bookkeeper):
         hand_over: Callable[[], None] = lambda: None,
         others: Callable[[], int] = lambda: 0,
         drain: Callable[[], None] = lambda: None,
+        begun: Callable[[], bool] = lambda: True,
         drain_timeout: float = inf,
         places: Callable[[], int] | None = None,
         rescue_after: float = 5.0,
@@ -57,7 +60,8 @@ class ThreadWorker(Bookkeeper):
         """``connection`` is the worker's own, from ``connect``.
 
         ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
-        ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs.
+        ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs. Jobs of which none has
+        ``begun`` for a second, as where the engine hangs, are not waited for: nothing is lost with them.
 
         ``places`` tells how many jobs it may hold now, when that is not always ``concurrency``: more while some of them wait.
 
@@ -76,6 +80,7 @@ class ThreadWorker(Bookkeeper):
         self._held = 0
         self._changed = threading.Condition()
         self._others = others
+        self._begun = begun
         self._foreign = ForeignJobs(self.queue, functions, are_ours)
         self._begin_drain = drain
         self._drain_timeout = drain_timeout
@@ -101,8 +106,8 @@ class ThreadWorker(Bookkeeper):
     def run(self) -> bool:
         """Take and run jobs until asked to stop, then wait for those that run. To be called in the main thread.
 
-        Returns True when all of them ended. False means that some were handed over and still run in daemon threads: leave with
-        ``os._exit``, for an ordinary exit may wait for them. Outlasts any outage of Redis, also at the start.
+        Returns True when all of them ended or could not begin. False means that some were handed over and still run. Leave with
+        ``os._exit``, because an ordinary exit may wait for their threads. Outlasts any outage of Redis, also at the start.
         """
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
         self.link.persist(self.beat)
@@ -194,13 +199,19 @@ class ThreadWorker(Bookkeeper):
             self._leave()
 
     def _drain(self) -> bool:
-        """Wait until all jobs have ended; whether that came about before a second request."""
+        """Wait until all jobs have ended, or none can begin; whether that came about before a second request."""
         logger.info("stopping; {} jobs run on", len(self.executions))
         self._begin_drain()
+        last_begun = time.monotonic()
         while self._held or self._others():
             with self._changed:
                 self._changed.wait(_PAUSE)
             self._do_chores()
+            if self._begun():
+                last_begun = time.monotonic()
+            elif time.monotonic() - last_begun > _UNBEGUN:
+                logger.warning("stopped; {} jobs that could not begin are left to other workers", len(self.executions))
+                return True
             if self._asked_again or time.monotonic() > (self._asked_at or inf) + self._drain_timeout:
                 logger.warning("handing over {} tasks that still run", max(len(self.executions), self._others()))
                 return False

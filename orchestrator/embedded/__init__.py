@@ -69,7 +69,7 @@ class Embedded:
         ports = {recipe.name: [*islice(free, recipe.ports)] for recipe in self._recipes}
         passwords = {recipe.name: state.password(recipe.name) for recipe in self._recipes}
         home.save(self.folder, State({**state.passwords, **passwords}, {**state.ports, **ports}))
-        return [recipe.build(ports[recipe.name], passwords[recipe.name]) for recipe in self._recipes]
+        return [recipe.build(self.folder / recipe.name, ports[recipe.name], passwords[recipe.name]) for recipe in self._recipes]
 
     def _start(self, server: Server, lock: int) -> None:
         folder = self.folder / server.name

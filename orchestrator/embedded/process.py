@@ -20,8 +20,8 @@ class Server:
     """How a server is run in a folder of its own.
 
     ``ready`` answers whether it can be used, ``settings`` are the environment variables for its clients; ``stdin`` is for
-    what must not be seen in a list of processes. ``litter`` is what it leaves outside of its folder. ``first`` has to have
-    been ready once on a new folder before the server itself is started.
+    what must not be seen in a list of processes. ``files`` are texts by their name in its folder. ``litter`` is what it leaves
+    outside of its folder. ``first`` has to have been ready once on a new folder before the server itself is started.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Server:
     settings: Mapping[str, str] = field(factory=dict)
     env: Mapping[str, str] = field(factory=dict)
     stdin: str = ""
+    files: Mapping[str, str] = field(factory=dict)
     litter: tuple[Path, ...] = ()
     first: "Server | None" = None
 
@@ -52,6 +53,8 @@ class Process:
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C in a terminal does not reach it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        for name, text in self._server.files.items():
+            (self._folder / name).write_text(text)
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self._server.argv],

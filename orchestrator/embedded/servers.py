@@ -3,14 +3,16 @@
 They come as Python packages (the extra ``embedded``) and are run, never imported.
 """
 
+import secrets
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from importlib import metadata
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlencode
 
-from attrs import evolve, frozen
+from attrs import frozen
 from minio import Minio
 from minio.error import MinioException
 from pymongo.errors import OperationFailure, PyMongoError
@@ -18,6 +20,7 @@ from redis import RedisError
 from urllib3.exceptions import HTTPError
 
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.embedded.certificates import AUTHORITY, CERTIFICATE, IDENTITY, KEY, certificates
 from orchestrator.embedded.interpreter import interpreter
 from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.embedded.process import Server
@@ -28,22 +31,24 @@ HOST = "127.0.0.1"
 USER = "orchestrator"
 _USER_EXISTS = 51003
 _PROBE = "readiness"
+_GRPC_PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "client")
+"""Those of SeaweedFS that serve gRPC, or ask for it."""
 
 
 @frozen
 class Recipe:
     """A server that can be had. ``variable`` is the setting that names another one in its place.
 
-    ``build`` takes as many ports as ``ports`` says and the password, which needs no quoting anywhere.
+    ``build`` takes its folder, as many ports as ``ports`` says, and the password, which needs no quoting anywhere.
     """
 
     name: str
     variable: str
     ports: int
-    build: Callable[[Sequence[int], str], Server]
+    build: Callable[[Path, Sequence[int], str], Server]
 
 
-def valkey(ports: Sequence[int], password: str) -> Server:
+def valkey(_folder: Path, ports: Sequence[int], password: str) -> Server:
     """Keeps its data in an append-only file that reaches the disk each second."""
     (port,) = ports
     settings = Settings(redis_url=f"redis://:{password}@{HOST}:{port}/0")
@@ -64,8 +69,10 @@ def valkey(ports: Sequence[int], password: str) -> Server:
     return Server("valkey", argv, _once_listening(port, ready), variables, stdin=f"requirepass {password}\n")
 
 
-def secantusdb(ports: Sequence[int], password: str) -> Server:
-    """Has every acknowledged write on disk. Its user can be made only while it asks nobody for a password.
+def secantusdb(folder: Path, ports: Sequence[int], password: str) -> Server:
+    """Has every acknowledged write on disk.
+
+    Its user can be made only while it asks nobody for a password. Until then it lets in only who has its certificate.
 
     A write of a full document of 16 MB is 32 MB of changes with its log entry. WiredTiger lets changes be a fifth of its
     cache, and where a checkpoint holds on to them at a quarter of that size, all writers wait for each other for ever.
@@ -73,7 +80,7 @@ def secantusdb(ports: Sequence[int], password: str) -> Server:
     (port,) = ports
     where = f"{HOST}:{port}/?directConnection=true&retryWrites=false"
     uri = f"mongodb://{USER}:{password}@{where}"
-    open_to_all = (
+    command = (
         interpreter(),
         *f"-m secantus --host {HOST} --port {port} --storage-path data --sync-on-commit --cache-size 512M".split(),
         *["--oplog-max-entries", "2000", "--log-level", "WARNING"],
@@ -83,15 +90,17 @@ def secantusdb(ports: Sequence[int], password: str) -> Server:
         return _mongo_does(uri, {"ping": 1})
 
     def add_user() -> bool:
-        return _mongo_does(f"mongodb://{where}", {"createUser": USER, "pwd": password, "roles": ["root"]})
+        with_certificate = f"mongodb://{where}&{urlencode({'tls': 'true', **client_files})}"
+        return _mongo_does(with_certificate, {"createUser": USER, "pwd": password, "roles": ["root"]})
 
-    first = Server("secantusdb", open_to_all, _once_listening(port, add_user))
-    ready_once_up = _once_listening(port, ready)
-    return evolve(first, argv=(*open_to_all, "--auth"), ready=ready_once_up, settings={"MONGO_URI": uri}, first=first)
+    client_files = {"tlsCAFile": folder / AUTHORITY, "tlsCertificateKeyFile": folder / IDENTITY}
+    closed = f"--tls-cert-file {CERTIFICATE} --tls-key-file {KEY} --tls-ca-file {AUTHORITY} --tls-require-client-cert".split()
+    first = Server("secantusdb", (*command, *closed), _once_listening(port, add_user), files=certificates(HOST))
+    return Server("secantusdb", (*command, "--auth"), _once_listening(port, ready), {"MONGO_URI": uri}, first=first)
 
 
-def seaweedfs(ports: Sequence[int], password: str) -> Server:
-    """Asks for keys only because it is given them; its internal ports take no HTTP and are bound to loopback like the rest."""
+def seaweedfs(_folder: Path, ports: Sequence[int], password: str) -> Server:
+    """Asks for keys only because it is given them. Its other ports, and its sockets in /tmp, serve none but its own parts."""
     parts = dict(zip(("master", "volume", "filer", "s3", "admin"), ports, strict=True))
     endpoint = f"{HOST}:{parts['s3']}"
     settings = Settings(minio_endpoint=endpoint, minio_access_key=USER, minio_secret_key=password)
@@ -122,7 +131,18 @@ def seaweedfs(ports: Sequence[int], password: str) -> Server:
             "MINIO_REGION": settings.minio_region,
         },
         env={"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": password, "GOMEMLIMIT": "200MiB"},
+        files={"security.toml": _security(), **certificates(HOST)},
         litter=tuple(Path(f"/tmp/seaweedfs-{part}-grpc-{port + GRPC_OFFSET}.sock") for part, port in parts.items()),  # noqa: S108
+    )
+
+
+def _security() -> str:
+    """What SeaweedFS reads: each part proves itself to the others by certificate over gRPC, and by a signed token over HTTP."""
+    signing = {section: {"key": secrets.token_urlsafe(24)} for section in ("jwt.signing", "jwt.signing.read")}
+    identity = {"cert": CERTIFICATE, "key": KEY}
+    sections = {"grpc": {"ca": AUTHORITY}, **{f"grpc.{part}": identity for part in _GRPC_PARTS}, **signing}
+    return "".join(
+        f"[{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in values.items()) for name, values in sections.items()
     )
 
 

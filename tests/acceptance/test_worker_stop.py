@@ -2,10 +2,12 @@
 
 import hashlib
 import signal
+import socket
 import sys
 import time
 from base64 import b64encode
 
+from orchestrator.adapters.clients import redis_client
 from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
 from orchestrator.embedded.ports import choose_ports
@@ -108,6 +110,24 @@ def test_without_an_engine_it_is_not_ready_and_leaves_when_told(installation: In
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(pace.seconds(30)) == 0
     assert time.monotonic() - told < pace.seconds(2)
+    installation.start()
+    assert installation.ended(task_id)["status"] == "succeeded"
+    assert client.get(task_id).attempt == 1
+
+
+def test_a_frozen_engine_holds_up_no_worker_that_is_told_to_leave(installation: Installation, client: Client) -> None:
+    """It takes connections and never answers, so the task that was taken could not begin; the next worker runs it."""
+    address = installation.folder / "frozen.sock"
+    with socket.socket(socket.AF_UNIX) as frozen, redis_client(installation.settings) as redis:
+        frozen.bind(str(address))
+        frozen.listen(64)
+        task_id = installation.submit("echo ran")
+        worker = installation.start(*WORKER, DOCKER_HOST=f"unix://{address}")
+        until(lambda: not redis.llen(f"rq:queue:{installation.settings.queue}"))
+        told = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(pace.seconds(30)) == 0
+        assert time.monotonic() - told < pace.seconds(5)
     installation.start()
     assert installation.ended(task_id)["status"] == "succeeded"
     assert client.get(task_id).attempt == 1

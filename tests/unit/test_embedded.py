@@ -23,10 +23,10 @@ from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings import Settings
 from tests.support import pace
+from tests.support.listening import listening
 from tests.support.worker_process import until
 
 TASK = {"_id": "t1", "status": "queued", "created_at": datetime(2030, 5, 17, tzinfo=UTC)}
-LISTENING = "0A"
 PARENT = """
 import json, signal, sys
 from pathlib import Path
@@ -68,14 +68,6 @@ def settings_of(embedded: Embedded) -> Settings:
 def kept_ports(folder: Path) -> list[int]:
     """The ports that the next run will prefer."""
     return [port for ports in home.load(folder).ports.values() for port in ports]
-
-
-def bound_addresses(pid: int) -> set[str]:
-    """The IPv4 and IPv6 addresses, in the kernel's hexadecimal, that a process listens on."""
-    links = Path(f"/proc/{pid}/fd").iterdir()
-    sockets = {link.readlink().name.removeprefix("socket:[").removesuffix("]") for link in links}
-    rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
-    return {row[1].rpartition(":")[0] for row in rows if row[3] == LISTENING and row[9] in sockets}
 
 
 def test_only_servers_that_nobody_named_are_absent() -> None:
@@ -166,7 +158,7 @@ def test_passwords_are_in_one_file_for_its_owner_only(servers: Embedded) -> None
 
 def test_servers_listen_on_loopback_only(servers: Embedded) -> None:
     """No other machine can reach them."""
-    addresses = {name: bound_addresses(process.pid) for name, process in servers.processes.items()}
+    addresses = {name: {at for at, _ in listening(process.pid or 0)} for name, process in servers.processes.items()}
     assert addresses == {name: {"0100007F"} for name in NAMES}
 
 

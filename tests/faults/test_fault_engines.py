@@ -79,7 +79,7 @@ def test_a_task_whose_engine_is_lost_begins_anew_on_another(pair: Pair) -> None:
     assert (document["attempt"], document["attempts"][0]["cause"]) == (2, "infrastructure")
     pair.engine.start()
     pair.site.worker("heir")
-    held = prove(pair.site, task_id, slots={pair.elsewhere: 4})
+    held = prove(pair.site, task_id, slots={pair.elsewhere: 4}, again=Row.LOST_ENGINE.again)
     with library() as client:
         wanted = {"label": f"orchestrator.task={task_id}"}
         assert [

@@ -30,7 +30,7 @@ Document = Mapping[str, Any]
 class Site:
     """A block in which workers run. ``direct`` are the settings for looking from outside, past any proxy.
 
-    ``removed`` are the tasks that lost a container to a fault.
+    ``removed`` are the tasks that lost a container to a fault, ``retries`` is how many retries each task asked for.
     """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, direct: Mapping[str, str] | None = None) -> None:
@@ -45,6 +45,7 @@ class Site:
         self.direct = {**self.environment, **(direct or {})}
         self.folder = folder
         self.programs: dict[str, Program] = {}
+        self.retries: dict[str, int] = {}
         self.subscribers: dict[str, Subscriber] = {}
         self.orphans: list[str] = []
         self.removed: set[str] = set()
@@ -86,14 +87,15 @@ class Site:
         child.says("jobs at once")
         return child
 
-    def survivor(self, name: str = "survivor", at: str = "", **environment: str) -> Child:
+    def survivor(self, name: str = "survivor", at: str = "", with_signal: str = "SIGKILL", **environment: str) -> Child:
         """A worker that takes tasks from a queue that nobody fills, so it has only what others left."""
-        return self.worker(name, at, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
+        return self.worker(name, at, with_signal, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
 
     def submit(self, program: Program, queue: str | None = None, **request: object) -> str:
         """Hand in a task for the workers of a queue, and follow it. A time limit is in seconds of a usual machine."""
         task_id = uuid.uuid4().hex
         self.programs[task_id] = program
+        self.retries[task_id] = int(str(request.get("retries", 0)))
         client = self.client if queue is None else Client(evolve(self.services, queue=self._queue(queue)))
         client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **_paced(request)}, task_id)
         self.follow(task_id)

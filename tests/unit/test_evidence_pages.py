@@ -102,8 +102,8 @@ def _noted(**changes: object) -> list[dict[str, object]]:
 def test_a_row_tells_what_was_measured() -> None:
     """Runs, invariants and seconds; or why it was not run."""
     (first,) = re.findall(r"^\| 1 \| .*program that succeeds.*$", made(_noted(detail="why", held="I1-I5")), re.MULTILINE)
-    assert first.endswith("that succeeds; why | 2 | I1-I5 | 2.0 | 3.0 | kill to claim |")
-    assert "that succeeds | not run: no library | - | - | - | - |" in made(
+    assert first.endswith("that succeeds; why | 1 | 2 | I1-I5 | 2.0 | 3.0 | kill to claim |")
+    assert "that succeeds | 1 | not run: no library | - | - | - | - |" in made(
         _noted(runs=0, seconds=[], held="", reason="no library")
     )
 

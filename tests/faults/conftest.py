@@ -1,9 +1,11 @@
 """Installations for the fault suite: on the servers that all tests share, or on servers that the test may kill."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from orchestrator.embedded import Embedded
 from tests.support import pace
@@ -43,3 +45,17 @@ def own_servers(tmp_path: Path) -> Iterator[Embedded]:
 def own_corner(own_servers: Embedded) -> Corner:
     """Where a process works on them."""
     return next(corners(own_servers.environment))
+
+
+@pytest.fixture
+def neighbours(corner: Corner, tmp_path: Path) -> Iterator[tuple[Site, Site]]:
+    """Two installations with databases and buckets of their own; all else they share."""
+    other = f"{corner.environment['QUEUE']}-other"
+    theirs = evolve(corner, environment={**corner.environment, "MONGO_DB_NAME": other, "MINIO_BUCKET": other})
+    shared = {"SPOOL_DIR": str(tmp_path / "spool"), "ORPHAN_GRACE": "1", "SWEEP_INTERVAL": "0.5"}
+    with ExitStack() as stack:
+        stack.callback(theirs.wipe)
+        yield tuple(
+            stack.enter_context(Site({**each.environment, **shared}, tmp_path / each.environment["MONGO_DB_NAME"]))
+            for each in (corner, theirs)
+        )

@@ -1,11 +1,14 @@
-"""Row 16: the worker's wall clock jumps while a task runs."""
+"""Row 16: the worker's wall clock, or the database's, jumps while a task runs."""
 
 import os
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
+from orchestrator.embedded import Embedded
 from scripts.packages import NotReady, read
+from tests.support import pace
 from tests.support.fault_nursery import Nursery
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
@@ -13,6 +16,7 @@ from tests.support.fault_report import not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
+from tests.support.servers import Corner
 
 _SLEEP = """import select, time
 time.sleep = lambda seconds: select.select((), (), (), seconds)
@@ -31,22 +35,27 @@ def library(tmp_path: Path, row: Row) -> Path:
     return file
 
 
-@pytest.mark.parametrize(("row", "jump"), [(Row.CLOCK_FORWARD, "+1h"), (Row.CLOCK_BACK, "-1h")])
-@pytest.mark.long
-def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
-    site: Site, library: Path, tmp_path: Path, row: Row, jump: str
-) -> None:
-    """Time limits and leases are by other clocks; a second worker with the right time sees nothing to take over."""
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
+@pytest.fixture
+def faked(library: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process whose wall clock is moved by writing to the file ``clock`` of this test's folder."""
+    (tmp_path / "clock").write_text("+0")
     (tmp_path / "sitecustomize.py").write_text(_SLEEP)
-    faked = {
+    return {
         "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
         "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_TIMESTAMP_FILE": str(tmp_path / "clock"),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
+
+
+@pytest.mark.parametrize(("row", "jump"), [(Row.CLOCK_FORWARD, "+1h"), (Row.CLOCK_BACK, "-1h")])
+@pytest.mark.long
+def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
+    site: Site, faked: dict[str, str], tmp_path: Path, row: Row, jump: str
+) -> None:
+    """Time limits and leases are by other clocks; a second worker with the right time sees nothing to take over."""
+    clock = tmp_path / "clock"
     other = site.survivor()
     with Nursery.start(tmp_path / "faked", faked) as nursery:
         worker = nursery.fork(site.environment, "jumper")
@@ -64,3 +73,39 @@ def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
         held = prove(site, *tasks, slots=4)
         assert "adopt" not in other.said()
     note(row, held, runs=2)
+
+
+@pytest.mark.parametrize(("row", "jump"), [(Row.DATABASE_FORWARD, 3600), (Row.DATABASE_BACK, -3600)])
+@pytest.mark.long
+def test_a_jump_of_the_databases_clock_costs_no_program_its_run(
+    own_servers: Embedded, own_corner: Corner, faked: dict[str, str], tmp_path: Path, row: Row, jump: int
+) -> None:
+    """Leases run on that clock: a second worker may take a task, but it adopts the program and its time limit."""
+    database = own_servers.processes["secantusdb"]
+    database.stop(pace.seconds(10))
+    database._server = evolve(database._server, env=faked)
+    database.start()
+    database.await_ready(pace.seconds(30))
+    clock = tmp_path / "clock"
+    with Site(own_corner.environment, tmp_path / "site") as site:
+        store = site.services.store
+        queues = [f"{own_corner.environment['QUEUE']}-{name}" for name in ("one", "other")]
+        for queue in queues:
+            site.worker(queue, QUEUE=queue, SWEEP_INTERVAL="0.5")
+        tasks = [site.submit(talker(14), queue, limits={"timeout": 60}) for queue in queues]
+        for task_id in tasks:
+            site.reaches(task_id, "running")
+        before = store.now()
+        clock.write_text(f"{jump:+d}")
+        jumped = (store.now() - before).total_seconds()
+        assert abs(jumped - jump) < pace.seconds(30), f"the clock jumped by {jumped:.0f} s"
+        until(lambda: all(site.status(task_id) not in {"queued", "running"} for task_id in tasks))
+        site.ended(tasks)
+        holders = [site.document(task_id)["lease"]["worker"] for task_id in tasks]
+        moved = sum(holder != queue for holder, queue in zip(holders, queues, strict=True))
+        held = prove(site, *tasks, slots=dict.fromkeys(queues, 4))
+        clock.write_text("+0")
+        after = [site.submit(talker(1), queue) for queue in queues]
+        site.ended(after)
+        held = prove(site, *after, slots=dict.fromkeys(queues, 4))
+    note(row, held, runs=2, detail=f"{moved} of 2 leases changed hands")

@@ -4,12 +4,9 @@ import resource
 import signal
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from attrs import evolve
 from rq import Queue
 from rq.job import Job
 
@@ -25,7 +22,6 @@ from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 from tests.support.noise import Noise
-from tests.support.servers import Corner
 
 REMEMBERED = 256
 """So many events an engine remembers, of all containers."""
@@ -67,20 +63,6 @@ def test_a_program_that_ended_on_a_busy_engine_is_not_run_again(site: Site) -> N
     note(Row.BUSY_ENGINE, held, runs=len(tasks), detail="exit 0, exit 255, killed by itself")
 
 
-@pytest.fixture
-def neighbours(corner: Corner, tmp_path: Path) -> Iterator[tuple[Site, Site]]:
-    """Two installations with databases and buckets of their own; all else they share."""
-    other = f"{corner.environment['QUEUE']}-other"
-    theirs = evolve(corner, environment={**corner.environment, "MONGO_DB_NAME": other, "MINIO_BUCKET": other})
-    shared = {"SPOOL_DIR": str(tmp_path / "spool"), "ORPHAN_GRACE": "1", "SWEEP_INTERVAL": "0.5"}
-    with ExitStack() as stack:
-        stack.callback(theirs.wipe)
-        yield tuple(
-            stack.enter_context(Site({**each.environment, **shared}, tmp_path / each.environment["MONGO_DB_NAME"]))
-            for each in (corner, theirs)
-        )
-
-
 def test_neighbours_on_one_queue_and_one_engine_lose_nothing(neighbours: tuple[Site, Site]) -> None:
     """Each runs its own tasks, and removes neither the other's containers nor a stranger's; foreign jobs stay as they are."""
     one, other = neighbours
@@ -97,6 +79,8 @@ def test_neighbours_on_one_queue_and_one_engine_lose_nothing(neighbours: tuple[S
         tasks = [(site, site.submit(talker(5))) for _ in range(2) for site in neighbours]
         for site in neighbours:
             site.ended([task_id for at, task_id in tasks if at is site])
+        causes = [site.document(task_id)["cause"] for site, task_id in tasks]
+        assert causes == [None] * len(tasks), f"lost to a neighbour: {causes}"
         for site in neighbours:
             held = prove(site, *[task_id for at, task_id in tasks if at is site], slots=4)
         until(lambda: sorted(line.job_ids) == sorted(foreign))

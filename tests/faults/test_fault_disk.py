@@ -75,7 +75,7 @@ def test_an_artifact_that_never_fits_is_refused_and_costs_nothing_else(site: Sit
 @pytest.mark.long
 def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site: Site, small: Path) -> None:
     """Wherever its task is, with the worker that it has or with another: one start, exit code 0, and what fits of the log."""
-    lease, impatient = str(pace.seconds(60)), {"RETRY_BUDGET": "1", "SPOOL_GRACE": "0", "SWEEP_INTERVAL": "1000"}
+    lease, impatient = str(pace.seconds(60)), {"RETRY_BUDGET": "1", "SPOOL_GRACE": "1", "SWEEP_INTERVAL": "1000"}
     frozen: list[Child] = []
     tasks: list[str] = []
     for moment, point in FINISHED_AT.items():

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -28,6 +28,8 @@ _OF_THE_PROGRAM = frozenset({"exit", "signal", "oom", "timeout", "output_limit"}
 """Causes of an attempt after which the task's own retries may start its program again."""
 
 Document = Mapping[str, Any]
+Told = tuple[object, ...]
+"""What an event or a row of the history says."""
 
 
 @frozen
@@ -89,11 +91,15 @@ def events_are_whole(site: Site, task_id: str) -> None:
     for heard in (subscriber.events, list(site.client.watch(task_id, 0))):
         assert _told(heard) == stored
     until(lambda: len(stored) - len(site.listener.of(task_id)) <= site.listener.unheard, PUBLISHED)
-    published = _told(site.listener.of(task_id))
-    assert published == [row for row in stored if row in published]
+    published_is_stored(_told(site.listener.of(task_id)), stored)
 
 
-def _told(events: Iterable[Event]) -> list[tuple[object, ...]]:
+def published_is_stored(published: Sequence[Told], stored: Sequence[Told]) -> None:
+    """Nothing was published but what is stored, and in this order."""
+    assert published == [row for row in stored if row in published], f"published, but not stored: {published}, {stored}"
+
+
+def _told(events: Iterable[Event]) -> list[Told]:
     return [(event.seq, event.trigger, event.source, event.status, event.at) for event in events]
 
 

@@ -15,16 +15,22 @@ from tests.support.servers import Corner, corners
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests of the long form have a mark."""
+    """Tests of the long form have a mark, and those that may end otherwise on another kind of host."""
     config.addinivalue_line("markers", "long: takes minutes; only in `make faults`")
+    config.addinivalue_line("markers", "host: depends on the engine's version, its cgroup driver or the version of cgroups")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave them out of the short form."""
-    left_out = [] if long() else [item for item in items if item.get_closest_marker("long")]
+    """Leave the long ones out of the short form, but for those that are asked for by ``-m host``."""
+    wanted = {"host"} if config.option.markexpr == "host" else set()
+    left_out = [item for item in items if "long" in _marks(item) and not (long() or wanted & _marks(item))]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def _marks(item: pytest.Item) -> set[str]:
+    return {mark.name for mark in item.iter_markers()}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.support.fault_disk import small_disk
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import not_run, note
+from tests.support.fault_report import long, not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
@@ -72,13 +72,14 @@ def test_an_artifact_that_never_fits_is_refused_and_costs_nothing_else(site: Sit
     note(Row.DISK_ARTIFACT, prove(site, task_id, slots=4), runs=1)
 
 
-@pytest.mark.long
+@pytest.mark.host
 def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site: Site, small: Path) -> None:
     """Wherever its task is, with the worker that it has or with another: one start, exit code 0, and what fits of the log."""
     lease, impatient = str(pace.seconds(60)), {"RETRY_BUDGET": "1", "SPOOL_GRACE": "1", "SWEEP_INTERVAL": "1000"}
     frozen: list[Child] = []
     tasks: list[str] = []
-    for moment, point in FINISHED_AT.items():
+    moments = FINISHED_AT if long() else {"collecting": FINISHED_AT["collecting"]}
+    for moment, point in moments.items():
         for what in ("SIGSTOP", "SIGKILL"):
             queue = f"{site.environment['QUEUE']}-{moment}-{what}"
             ttl = lease if what == "SIGSTOP" else str(pace.seconds(3))
@@ -100,7 +101,7 @@ def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site:
     assert {(each["attempt"], each["exit_code"]) for each in documents} == {(1, 0)}
     ends = [(each["status"], each["cause"]) for each in documents]
     assert set(ends) <= {("succeeded", None), ("failed", "upload")}
-    queues = {f"{site.environment['QUEUE']}-{moment}-SIGSTOP": 4 for moment in FINISHED_AT}
+    queues = {f"{site.environment['QUEUE']}-{moment}-SIGSTOP": 4 for moment in moments}
     held = prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4, **queues})
     whole = sum(status == "succeeded" for status, _ in ends)
     note(Row.DISK_FINISHED, held, runs=len(tasks), detail=f"{whole} logs were whole, the others cut, failed (upload)")

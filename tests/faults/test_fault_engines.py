@@ -20,7 +20,7 @@ from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 from tests.support.servers import Corner
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.host]
 LEASE = pace.seconds(3.0)
 
 

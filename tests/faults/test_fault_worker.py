@@ -14,7 +14,7 @@ from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, crowding, until
 
-RACERS, KILLS = 10, 8
+RACERS, KILLS = 10, 8 if long() else 1
 FROZEN_AT = {
     "before the start": "job/engine.start#1",
     "running": "job/engine.wait#1",
@@ -31,7 +31,6 @@ def taken_by(site: Site, worker: Child, task_id: str, within: float = PATIENCE) 
     return time.monotonic()
 
 
-@pytest.mark.long
 def test_the_task_of_a_killed_worker_does_not_wait_long(site: Site) -> None:
     """With the default settings and just after it was claimed: what the product takes by itself, where no crowd waits."""
     heir = site.survivor()
@@ -81,7 +80,6 @@ def test_ten_workers_race_for_one_task_that_is_delivered_twenty_times(site: Site
     note(Row.RACE, prove(site, task_id, slots=RACERS), runs=1)
 
 
-@pytest.mark.long
 def test_a_worker_that_thaws_before_its_heir_records_nothing(site: Site) -> None:
     """Status and number of the last row are still as it knows them: its token alone keeps it from recording the outcome."""
     ttl = {"LEASE_TTL": str(pace.seconds(3))}
@@ -102,6 +100,7 @@ def test_a_worker_that_thaws_before_its_heir_records_nothing(site: Site) -> None
     note(Row.FROZEN_TWICE, prove(site, task_id, slots=slots), runs=1)
 
 
+@pytest.mark.host
 def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site) -> None:
     """Its task was ended by another worker meanwhile; the late worker's writes are refused, wherever it was stopped."""
     lease = str(pace.seconds(3))

@@ -59,6 +59,13 @@ the first of each kind that the threads beside it made. A method that no kill is
 `tests/faults/test_fault_kill_points.py` or `fault_steps.py` says why it needs none. Within such a method no kill is aimed
 anywhere.
 
+## Workers without a guard
+
+The rows can fail: workers that lack one guard (`tests/support/fault_mutants.py`) were run through tests of rows, and each
+failed its row by what was compared. One runs again what another worker started, one takes each exit for the engine's shutdown,
+one stores without its token, one publishes before it stores, one sweeps away containers that it does not know.
+`tests/faults/test_fault_mutants.py` names the rows. The page is written only where all of these failed.
+
 ## What is not in it
 
 - A jump of the clock of the engine's host. It counts only for a task that another worker took over, whose time limit runs by

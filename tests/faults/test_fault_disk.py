@@ -1,17 +1,17 @@
 """Row 17: the disk that output is spooled on is full."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from tests.support import pace
-from tests.support.fault_disk import small_disk
+from tests.support.fault_disk import kept_full, small_disk
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
@@ -75,7 +75,10 @@ def test_an_artifact_that_never_fits_is_refused_and_costs_nothing_else(site: Sit
 @pytest.mark.host
 def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site: Site, small: Path) -> None:
     """Wherever its task is, with the worker that it has or with another: one start, exit code 0, and what fits of the log."""
-    lease, impatient = str(pace.seconds(60)), {"RETRY_BUDGET": "1", "SPOOL_GRACE": "1", "SWEEP_INTERVAL": "1000"}
+    lease, impatient = (
+        str(pace.seconds(60)),
+        {"RETRY_BUDGET": "1", "UPLOAD_BUDGET": "1", "SPOOL_GRACE": "1", "ORPHAN_GRACE": "1"},
+    )
     frozen: list[Child] = []
     tasks: list[str] = []
     moments = FINISHED_AT if long() else {"collecting": FINISHED_AT["collecting"]}
@@ -83,20 +86,17 @@ def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site:
         for what in ("SIGSTOP", "SIGKILL"):
             queue = f"{site.environment['QUEUE']}-{moment}-{what}"
             ttl = lease if what == "SIGSTOP" else str(pace.seconds(3))
-            child = site.worker(f"{moment}-{what}", point, what, QUEUE=queue, LEASE_TTL=ttl, **impatient)
+            child = site.worker(f"{moment}-{what}", point, what, QUEUE=queue, LEASE_TTL=ttl, SWEEP_INTERVAL="1000", **impatient)
             tasks.append(site.submit(evolve(flood(60_000), status=None, cut=True), queue))
             until(lambda child=child: not child.alive or child.stopped)
             frozen += [child] if child.alive else []
     until(lambda: all(_has_exited(site, task_id) for task_id in tasks))
-    ballast = small / "ballast"
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while file.write(bytes(1 << 12)):
-            pass
-    site.survivor(CONCURRENCY="4", **{**impatient, "SWEEP_INTERVAL": "0.5"})
-    for child in frozen:
-        child.signal(signal.SIGCONT)
-    site.ended(tasks)
-    ballast.unlink()
+    with kept_full(small):
+        until(lambda: shutil.disk_usage(small).free == 0)
+        site.survivor(SWEEP_INTERVAL="0.5", **impatient)
+        for child in frozen:
+            child.signal(signal.SIGCONT)
+        site.ended(tasks)
     documents = [site.document(task_id) for task_id in tasks]
     assert {(each["attempt"], each["exit_code"]) for each in documents} == {(1, 0)}
     ends = [(each["status"], each["cause"]) for each in documents]

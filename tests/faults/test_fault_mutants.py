@@ -42,7 +42,7 @@ OF_ONE_SITE: Mapping[str, Caught] = {
     ),
     "store before publish": Caught(
         Row.FROZEN_TWICE,
-        "published, but not stored",
+        "a subscriber was told what is not stored",
         frozen_worker.test_a_worker_that_thaws_before_its_heir_records_nothing,
     ),
 }

@@ -89,7 +89,7 @@ def events_are_whole(site: Site, task_id: str) -> None:
     subscriber = site.subscribers[task_id]
     assert subscriber.ended(pace.seconds(SETTLES)), f"a subscriber of {task_id} never heard its end"
     for heard in (subscriber.events, list(site.client.watch(task_id, 0))):
-        assert _told(heard) == stored
+        assert _told(heard) == stored, f"a subscriber was told what is not stored: {_told(heard)}, {stored}"
     until(lambda: len(stored) - len(site.listener.of(task_id)) <= site.listener.unheard, PUBLISHED)
     published_is_stored(_told(site.listener.of(task_id)), stored)
 

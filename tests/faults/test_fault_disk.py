@@ -88,8 +88,11 @@ def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site:
             ttl = lease if what == "SIGSTOP" else str(pace.seconds(3))
             child = site.worker(f"{moment}-{what}", point, what, QUEUE=queue, LEASE_TTL=ttl, SWEEP_INTERVAL="1000", **impatient)
             tasks.append(site.submit(evolve(flood(60_000), status=None, cut=True), queue))
-            until(lambda child=child: not child.alive or child.stopped)
-            frozen += [child] if child.alive else []
+            if what == "SIGKILL":
+                child.dead()
+            else:
+                until(lambda child=child: child.stopped)
+                frozen.append(child)
     until(lambda: all(_has_exited(site, task_id) for task_id in tasks))
     with kept_full(small):
         until(lambda: shutil.disk_usage(small).free == 0)

@@ -198,7 +198,7 @@ def slots_are_free(site: Site, slots: Mapping[str, int]) -> None:
     fresh: dict[str, list[str]] = {}
     for queue, count in slots.items():
         program = sleeper(side_by_side if count > 1 else 0, "succeeded")
-        fresh[queue] = [site.submit(program, queue) for _ in range(count)]
+        fresh[queue] = [site.submit(program, queue, limits={"timeout": 60 + side_by_side}) for _ in range(count)]
     for queue, tasks in fresh.items():
         site.ended(tasks)
         documents = [site.document(task_id) for task_id in tasks]

@@ -87,8 +87,10 @@ def test_an_isolation_page_of_another_suite_is_told(isolation_page: str, now: st
 
 
 def test_the_rows_are_of_every_fault() -> None:
-    """From 1 to 19, in order."""
-    assert sorted({row.number for row in Row}) == list(range(1, 20))
+    """From 1 to 22 or further, none left out, in order."""
+    numbers = sorted({row.number for row in Row})
+    assert numbers[-1] >= 22
+    assert numbers == list(range(1, numbers[-1] + 1))
     assert [row.number for row in Row] == sorted(row.number for row in Row)
 
 

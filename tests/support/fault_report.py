@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.fault_form import long
 from tests.support.fault_proof import Held
 from tests.support.fault_rows import Row
 
@@ -32,11 +33,6 @@ def _write(row: Row, held: str, seconds: list[float], runs: int, detail: str, re
     if where := os.environ.get(RESULTS):
         with Path(where).open("a") as file:
             file.write(json.dumps({"row": row.name, "long": long(), **measured}) + "\n")
-
-
-def long() -> bool:
-    """Whether the long form is asked for, as `make faults` does."""
-    return bool(os.environ.get("FAULT_LONG"))
 
 
 def duration(short: float) -> float:

@@ -18,6 +18,7 @@ from orchestrator.services import Services
 from orchestrator.settings import Settings
 from tests.support import pace
 from tests.support.containers import IMAGE, WHERE
+from tests.support.fault_form import long
 from tests.support.fault_nursery import Child, Nursery
 from tests.support.fault_programs import ENDED, Program
 from tests.support.fault_starts import Starts
@@ -25,6 +26,8 @@ from tests.support.fault_subscriber import Listener, Subscriber
 from tests.support.fault_wait import PATIENCE, until
 
 Document = Mapping[str, Any]
+_GRACE = 3
+"""Seconds of the orphan grace in the short form, which waits for it often; in the long form it is the product's own."""
 
 
 class Site:
@@ -40,6 +43,7 @@ class Site:
             "PULL_POLICY": "never",
             "REGISTRIES_ALLOWED": "127.0.0.1:*",
             "DEFAULT_MEMORY": "64m",
+            **({} if long() else {"ORPHAN_GRACE": str(_GRACE)}),
         }
         self.environment = {**base, **environment}
         self.direct = {**self.environment, **(direct or {})}

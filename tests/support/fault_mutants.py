@@ -32,7 +32,7 @@ def _adoption() -> None:
 
 
 def _fencing_token() -> None:
-    """A move counts whoever holds the task."""
+    """A worker may move a task although it has lost its lease."""
     guarded = MongoTaskStore.advance
 
     def advance(self: MongoTaskStore, move: Move) -> Document:

@@ -106,7 +106,7 @@ def _told(events: Iterable[Event]) -> list[Told]:
 def ran_once(site: Site, task_id: str, again: Again) -> None:
     """I3: the engine's events have no more starts of the program than the row allows, over all attempts and containers.
 
-    That of a program that has succeeded is heard, unless it may have gone with an engine that was ended.
+    The start of a program that has succeeded must be heard, unless the row's engine was ended and took its events with it.
     """
     document = site.document(task_id)
     if document["status"] == "succeeded" and again == ONCE:

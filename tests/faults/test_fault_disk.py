@@ -1,20 +1,27 @@
 """Row 17: the disk that output is spooled on is full."""
 
 import os
+import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
-from tests.support.fault_disk import small_disk
+from tests.support import pace
+from tests.support.fault_disk import kept_full, small_disk
+from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import not_run, note
+from tests.support.fault_report import long, not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 from tests.support.servers import Corner
+
+FINISHED_AT = {"running": "job/engine.wait#1", "collecting": "job/spool.seal#1", "uploading": "job/logs.put#1"}
 
 
 @pytest.fixture
@@ -63,6 +70,49 @@ def test_an_artifact_that_never_fits_is_refused_and_costs_nothing_else(site: Sit
         {"path": "big", "why": "there is no room for it in the spool: No space left on device"}
     ]
     note(Row.DISK_ARTIFACT, prove(site, task_id, slots=4), runs=1)
+
+
+@pytest.mark.host
+def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site: Site, small: Path) -> None:
+    """Wherever its task is, with the worker that it has or with another: one start, exit code 0, and what fits of the log."""
+    lease, impatient = (
+        str(pace.seconds(60)),
+        {"RETRY_BUDGET": "1", "UPLOAD_BUDGET": "1", "SPOOL_GRACE": "1", "ORPHAN_GRACE": "1"},
+    )
+    frozen: list[Child] = []
+    tasks: list[str] = []
+    moments = FINISHED_AT if long() else {"collecting": FINISHED_AT["collecting"]}
+    for moment, point in moments.items():
+        for what in ("SIGSTOP", "SIGKILL"):
+            queue = f"{site.environment['QUEUE']}-{moment}-{what}"
+            ttl = lease if what == "SIGSTOP" else str(pace.seconds(3))
+            child = site.worker(f"{moment}-{what}", point, what, QUEUE=queue, LEASE_TTL=ttl, SWEEP_INTERVAL="1000", **impatient)
+            tasks.append(site.submit(evolve(flood(60_000), status=None, cut=True), queue))
+            if what == "SIGKILL":
+                child.dead()
+            else:
+                until(lambda child=child: child.stopped)
+                frozen.append(child)
+    until(lambda: all(_has_exited(site, task_id) for task_id in tasks))
+    with kept_full(small):
+        until(lambda: shutil.disk_usage(small).free == 0)
+        site.survivor(SWEEP_INTERVAL="0.5", **impatient)
+        for child in frozen:
+            child.signal(signal.SIGCONT)
+        site.ended(tasks)
+    documents = [site.document(task_id) for task_id in tasks]
+    assert {(each["attempt"], each["exit_code"]) for each in documents} == {(1, 0)}
+    ends = [(each["status"], each["cause"]) for each in documents]
+    assert set(ends) <= {("succeeded", None), ("failed", "upload")}
+    queues = {f"{site.environment['QUEUE']}-{moment}-SIGSTOP": 4 for moment in moments}
+    held = prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4, **queues})
+    whole = sum(status == "succeeded" for status, _ in ends)
+    note(Row.DISK_FINISHED, held, runs=len(tasks), detail=f"{whole} logs were whole, the others cut, failed (upload)")
+
+
+def _has_exited(site: Site, task_id: str) -> bool:
+    (container,) = site.docker.containers.list(all=True, filters={"label": f"orchestrator.task={task_id}"})
+    return bool(container.status == "exited")
 
 
 def test_a_disk_that_is_full_for_a_while_costs_only_time(site: Site, small: Path) -> None:

@@ -79,6 +79,7 @@ def lanes(site: Site) -> Iterator[Lanes]:
         yield Lanes(site, stack)
 
 
+@pytest.mark.host
 def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
     """Reset, 500, silence, or a reply that is lost, twice where it is made again: the program runs once, its log is whole."""
     chosen = [(call, row) for row in FAULTS for call in CALLS] if long() else SHORT
@@ -107,7 +108,7 @@ def _strikes(rule: Rule) -> bool:
     return bool(rule.struck)
 
 
-@pytest.mark.long
+@pytest.mark.host
 def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lanes) -> None:
     """The live stream ends in the middle, and so does the log that is read in its place; or just as the program has exited."""
     slow, fast = lanes(), lanes()
@@ -122,6 +123,7 @@ def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lane
 
 
 @pytest.mark.long
+@pytest.mark.host
 def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site, lanes: Lanes) -> None:
     """Below the port: every request of a run with files and stdin, to the engine, in order; the engine gets it all the same."""
     program = evolve(talker(0.5), script=f"cat /task/a; cat; {talker(0.5).script}", stdout=b"bin" + talker(0.5).stdout)
@@ -142,6 +144,7 @@ def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site,
     note(Row.KILL_REQUEST, held, runs=len(tasks))
 
 
+@pytest.mark.host
 def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     """What was read of the output is kept. One that is collected has an outcome already, and that stands."""
     site.worker("worker")
@@ -164,7 +167,7 @@ def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     )
 
 
-@pytest.mark.long
+@pytest.mark.host
 def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) -> None:
     """The stream that never says anything, and the one that ends early: both runs end in time, with fewer samples."""
     silent, short = lanes(), lanes()

@@ -48,6 +48,7 @@ RESTARTS = {
 
 @pytest.mark.parametrize("row", RESTARTS, ids=lambda row: row.name)
 @pytest.mark.long
+@pytest.mark.host
 def test_a_restart_of_the_engine_is_not_the_programs_failure(corner: Corner, tmp_path: Path, row: Row) -> None:
     """With live-restore the program lives and is carried on with; without it is started again as a new attempt.
 
@@ -73,4 +74,4 @@ def test_a_restart_of_the_engine_is_not_the_programs_failure(corner: Corner, tmp
         took = time.monotonic() - back
         attempts = [site.document(task_id)["attempt"] for task_id in tasks]
         assert attempts == [restart.attempt] * 2, [site.document(task_id)["message"] for task_id in tasks]
-        note(row, prove(site, *tasks, slots=4), [took])
+        note(row, prove(site, *tasks, slots=4, again=row.again), [took])

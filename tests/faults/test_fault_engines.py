@@ -20,7 +20,7 @@ from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 from tests.support.servers import Corner
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.host]
 LEASE = pace.seconds(3.0)
 
 
@@ -79,7 +79,7 @@ def test_a_task_whose_engine_is_lost_begins_anew_on_another(pair: Pair) -> None:
     assert (document["attempt"], document["attempts"][0]["cause"]) == (2, "infrastructure")
     pair.engine.start()
     pair.site.worker("heir")
-    held = prove(pair.site, task_id, slots={pair.elsewhere: 4})
+    held = prove(pair.site, task_id, slots={pair.elsewhere: 4}, again=Row.LOST_ENGINE.again)
     with library() as client:
         wanted = {"label": f"orchestrator.task={task_id}"}
         assert [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.packages import NotReady
+from tests.support import pace
 from tests.support.containers import IMAGE
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
@@ -18,6 +19,7 @@ from tests.support.fault_site import Site
 
 ABSENT = Program("", b"", b"", "failed", "image")
 DOWN = 30.0
+DRIPS = 6.0
 
 
 @pytest.fixture
@@ -72,6 +74,20 @@ def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, w
     site.ended([task_id])
     took = time.monotonic() - back
     note(row, prove(site, task_id, slots=4), [took], detail=f"for {DOWN:.0f} s")
+
+
+@pytest.mark.parametrize("row", [Row.REGISTRY_DRIPS], ids=lambda row: row.name)
+def test_a_pull_that_drips_is_given_up_in_its_time(site: Site, registry: Registry, way: Proxy, row: Row) -> None:
+    """Progress of 250 bytes a second holds no slot for longer than PULL_TIMEOUT; the task fails with cause image."""
+    site.worker("worker", PULL_POLICY="missing", PULL_TIMEOUT=str(DRIPS))
+    rule = way.add(rb"^GET \S+/blobs/", times=99, drip=1.0)
+    began = time.monotonic()
+    task_id = site.submit(ABSENT, image=registry.image(IMAGE, way.port))
+    site.ended([task_id])
+    took = time.monotonic() - began
+    assert rule.struck
+    assert DRIPS <= took < DRIPS + pace.seconds(15)
+    note(row, prove(site, task_id, slots=4), [took], detail=f"PULL_TIMEOUT was {DRIPS:.0f} s")
 
 
 FAULTS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.embedded import Embedded
+from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import flood, talker
@@ -43,8 +44,7 @@ S3_FAULTS: Mapping[Row, Mapping[str, object]] = {
 """The client itself makes three tries, so more than three failures reach the worker's own patience."""
 
 
-@pytest.mark.parametrize("row", S3_FAULTS, ids=lambda row: row.name)
-@pytest.mark.long
+@pytest.mark.parametrize("row", S3_FAULTS if long() else [Row.S3_FULL], ids=lambda row: row.name)
 def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Detour, row: Row) -> None:
     """The log waits on disk; in the end there is one object for each stream, and it is whole."""
     site = detour.site
@@ -99,9 +99,10 @@ def test_a_lost_reply_of_any_write_to_mongodb_applies_it_once(detour: Detour) ->
 
 
 def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
-    """Containers run on; what was done is stored when it is back, once."""
+    """Containers run on; what was done is stored when it is back, once, although a second worker wants what has run out."""
     site, lease = detour.site, pace.seconds(10 if long() else 3)
     site.worker("worker", LEASE_TTL=str(lease))
+    site.survivor("contender", LEASE_TTL=str(lease), SWEEP_INTERVAL="0.2")
     recovered = []
     states = ("queued", "running", "collecting", "uploading") if long() else ("running",)
     for state in states:
@@ -116,6 +117,29 @@ def test_mongodb_away_in_every_state_stalls_the_run(detour: Detour) -> None:
         recovered.append(time.monotonic() - back)
         prove(site, *tasks)
     note(Row.MONGO_DOWN, prove(site, *tasks, slots=SLOTS), recovered, detail=f"for {lease + 2:.0f} s in {', '.join(states)}")
+
+
+@pytest.mark.long
+def test_a_worker_that_mongodb_is_away_from_loses_its_tasks_to_another(detour: Detour) -> None:
+    """The other one adopts the programs, and those that end meanwhile; the first one lets go of all when MongoDB is back."""
+    site, lease = detour.site, pace.seconds(3)
+    cut_off = site.worker("cut-off", LEASE_TTL=str(lease), SWEEP_INTERVAL="1000")
+    direct = {"MONGO_URI": site.direct["MONGO_URI"], "LEASE_TTL": str(lease), "SWEEP_INTERVAL": "0.2"}
+    contender = site.survivor("contender", **direct)
+    tasks = [site.submit(talker(seconds)) for seconds in (4, 4, 20, 20)]
+    for task_id in tasks:
+        site.reaches(task_id, "running")
+    detour.mongo.go_down()
+    for task_id in tasks:
+        taken_by(site, contender, task_id)
+    site.ended(tasks[:2])
+    detour.mongo.come_up()
+    back = time.monotonic()
+    until(lambda: cut_off.said().count("let go") >= len(tasks))
+    site.ended(tasks)
+    took = time.monotonic() - back
+    assert [site.document(task_id)["attempt"] for task_id in tasks] == [1] * len(tasks)
+    note(Row.MONGO_CONTESTED, prove(site, *tasks, slots=SLOTS), [took])
 
 
 @pytest.mark.parametrize("row", [Row.REDIS_KEPT, Row.REDIS_EMPTY] if long() else [Row.REDIS_EMPTY], ids=lambda row: row.name)

@@ -30,7 +30,6 @@ FAMILY = Program(
 )
 
 
-@pytest.mark.long
 def test_sigterm_lets_what_runs_end(site: Site) -> None:
     """The worker takes no new task, ends the one that runs, and leaves."""
     worker = site.worker("drained")
@@ -50,6 +49,7 @@ def test_sigterm_lets_what_runs_end(site: Site) -> None:
 
 
 @pytest.mark.parametrize("row", [Row.TERM_TWICE, Row.KILL_HAND_OVER] if long() else [Row.TERM_TWICE], ids=lambda row: row.name)
+@pytest.mark.host
 def test_a_second_sigterm_hands_over_what_runs(site: Site, row: Row) -> None:
     """The containers run on, and the next worker ends the tasks as if nothing had happened, also when handing over fails."""
     worker = site.worker("leaving", AT_THE_HAND_OVER if row is Row.KILL_HAND_OVER else "", SWEEP_INTERVAL="1000")
@@ -69,6 +69,7 @@ def test_a_second_sigterm_hands_over_what_runs(site: Site, row: Row) -> None:
     note(row, prove(site, *tasks, slots={f"{site.environment['QUEUE']}-survivor": 4}), recovered)
 
 
+@pytest.mark.host
 def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     """At the deadline and when cancelled, with children and grandchildren; what they wrote before is kept."""
     site.worker("worker", CONCURRENCY="4")
@@ -92,11 +93,10 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     note(Row.STUBBORN, held, [took], runs=4)
 
 
-@pytest.mark.long
 def test_one_winner_of_cancel_deadline_and_natural_exit(site: Site) -> None:
     """All at the same moment, again and again: cancelled if asked before the outcome was stored, else the outcome stands."""
     site.worker("worker", CONCURRENCY="4")
-    rounds = 25
+    rounds = 25 if long() else 1
     outcomes = []
     for _ in range(rounds):
         tasks = [site.submit(talker(1.0), limits={"timeout": 1.15 + random.uniform(-0.1, 0.1)}) for _ in range(4)]

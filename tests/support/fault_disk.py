@@ -1,9 +1,13 @@
 """A disk of a few megabytes; root alone may mount one."""
 
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_BLOCK = 1 << 12
+_AGAIN = 0.005
 
 
 @contextmanager
@@ -15,3 +19,25 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def kept_full(folder: Path) -> Iterator[None]:
+    """For the length of a block: room that is given back on the disk of this folder is taken at once."""
+    ballast, over = folder / "ballast", threading.Event()
+    filler = threading.Thread(target=_fill, args=(ballast, over), daemon=True)
+    filler.start()
+    try:
+        yield
+    finally:
+        over.set()
+        filler.join()
+        ballast.unlink()
+
+
+def _fill(ballast: Path, over: threading.Event) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        while not over.wait(_AGAIN):
+            with suppress(OSError):
+                while file.write(bytes(_BLOCK)):
+                    pass

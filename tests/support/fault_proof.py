@@ -2,14 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+from attrs import frozen
 
 from orchestrator.adapters.clients import minio_client
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from tests.support import pace
 from tests.support.fault_programs import ENDED, Program, sleeper
+from tests.support.fault_rows import ONCE, Again
 from tests.support.fault_site import Site
 from tests.support.fault_wait import crowding, until
 
@@ -21,15 +24,26 @@ PUBLISHED = 10.0
 """Seconds of a usual machine within which what Redis has published is heard."""
 _MEANS_THE_END = ("status", "seq", "history", "exit_code", "cause", "message", "logs", "metrics", "attempts", "finished_at")
 
+_OF_THE_PROGRAM = frozenset({"exit", "signal", "oom", "timeout", "output_limit"})
+"""Causes of an attempt after which the task's own retries may start its program again."""
+
 Document = Mapping[str, Any]
-Held = str
-"""The invariants that were proven, as the page names them."""
+Told = tuple[object, ...]
+"""What an event or a row of the history says."""
 
 
-def prove(site: Site, *task_ids: str, slots: int | Mapping[str, int] = 0) -> Held:
+@frozen
+class Held:
+    """The invariants that were proven, as the page names them, and for how many runs a program was allowed to start again."""
+
+    invariants: str
+    again: Again
+
+
+def prove(site: Site, *task_ids: str, slots: int | Mapping[str, int] = 0, again: Again = ONCE) -> Held:
     """I1 to I5 for these tasks, which have ended; says what held.
 
-    With ``slots``, of the worker on the site's queue or of those on other queues, I6 as well.
+    With ``slots``, of the worker on the site's queue or of those on other queues, I6 as well. ``again`` is what the row allows.
     """
     of_queues = {site.environment["QUEUE"]: slots} if isinstance(slots, int) else slots
     before = {task_id: site.document(task_id) for task_id in task_ids}
@@ -38,14 +52,14 @@ def prove(site: Site, *task_ids: str, slots: int | Mapping[str, int] = 0) -> Hel
     until(lambda: all(site.document(task_id).get("settled") for task_id in task_ids), SETTLES)
     for task_id in task_ids:
         events_are_whole(site, task_id)
-        ran_once(site, task_id)
+        ran_once(site, task_id, again)
         log_is_whole(site, task_id)
         artifacts_are_whole(site, task_id)
     nothing_is_left(site, *task_ids, *site.orphans)
     slots_are_free(site, of_queues)
     for task_id in task_ids:
         ended_once(before[task_id], site.document(task_id), site.programs[task_id])
-    return "I1-I6" if any(of_queues.values()) else "I1-I5"
+    return Held("I1-I6" if any(of_queues.values()) else "I1-I5", again)
 
 
 def ended_once(before: Document, after: Document, program: Program) -> None:
@@ -75,25 +89,50 @@ def events_are_whole(site: Site, task_id: str) -> None:
     subscriber = site.subscribers[task_id]
     assert subscriber.ended(pace.seconds(SETTLES)), f"a subscriber of {task_id} never heard its end"
     for heard in (subscriber.events, list(site.client.watch(task_id, 0))):
-        assert _told(heard) == stored
+        assert _told(heard) == stored, f"a subscriber was told what is not stored: {_told(heard)}, {stored}"
     until(lambda: len(stored) - len(site.listener.of(task_id)) <= site.listener.unheard, PUBLISHED)
-    published = _told(site.listener.of(task_id))
-    assert published == [row for row in stored if row in published]
+    published_is_stored(_told(site.listener.of(task_id)), stored)
 
 
-def _told(events: Iterable[Event]) -> list[tuple[object, ...]]:
+def published_is_stored(published: Sequence[Told], stored: Sequence[Told]) -> None:
+    """Nothing was published but what is stored, and in this order."""
+    assert published == [row for row in stored if row in published], f"published, but not stored: {published}, {stored}"
+
+
+def _told(events: Iterable[Event]) -> list[Told]:
     return [(event.seq, event.trigger, event.source, event.status, event.at) for event in events]
 
 
-def ran_once(site: Site, task_id: str) -> None:
-    """I3: the engine's events have at most one start for each attempt, over all containers with the attempt's labels.
+def ran_once(site: Site, task_id: str, again: Again) -> None:
+    """I3: the engine's events have no more starts of the program than the row allows, over all attempts and containers.
 
-    One that was cancelled as it started has its attempt in the history alone.
+    The start of a program that has succeeded must be heard, unless the row's engine was ended and took its events with it.
     """
-    starts = site.starts.of(task_id)
-    assert all(count == 1 for count in starts.values()), f"starts by attempt: {starts}"
-    known = max(row["attempt"] for row in site.document(task_id)["history"])
+    document = site.document(task_id)
+    if document["status"] == "succeeded" and again == ONCE:
+        until(lambda: site.starts.of(task_id), PUBLISHED)
+    starts_are_allowed(document, site.starts.of(task_id), site.starts.exited_0(task_id), site.retries.get(task_id, 0), again)
+
+
+def starts_are_allowed(
+    document: Document, starts: Mapping[int, int], exited_0: Collection[int], retries: int, again: Again
+) -> None:
+    """One start, one more for each of the task's own ``retries`` that it made use of, and those that the row has a reason for.
+
+    ``starts`` has the engine's count by attempt, ``exited_0`` the attempts whose program exited with 0, after which nothing
+    starts unless the engine itself ended it. One that was cancelled as it started has its attempt in the history alone.
+    """
+    assert all(count == 1 for count in starts.values()), f"two starts of one attempt; starts by attempt: {starts}"
+    known = max(row["attempt"] for row in document["history"])
     assert set(starts) <= set(range(1, known + 1)), f"starts by attempt: {starts}, known are {known}"
+    asked = sum(attempt["cause"] in _OF_THE_PROGRAM for attempt in document["attempts"])
+    assert asked <= retries, f"the program was tried {asked} times again, the task asked for {retries}"
+    allowed = 1 + asked + again.runs
+    assert sum(starts.values()) <= allowed, f"the program started {sum(starts.values())} times over all attempts, not {allowed}"
+    assert known <= allowed, f"it took {known} attempts, not {allowed}: {document['attempts']}"
+    assert not any(attempt["exit_code"] == 0 for attempt in document["attempts"]), "another attempt followed an exit with 0"
+    if exited_0 and not again.ended_by_engine:
+        assert max(starts) <= min(exited_0), f"it exited with 0 and started again: starts by attempt {starts}"
 
 
 def log_is_whole(site: Site, task_id: str) -> None:
@@ -159,7 +198,7 @@ def slots_are_free(site: Site, slots: Mapping[str, int]) -> None:
     fresh: dict[str, list[str]] = {}
     for queue, count in slots.items():
         program = sleeper(side_by_side if count > 1 else 0, "succeeded")
-        fresh[queue] = [site.submit(program, queue) for _ in range(count)]
+        fresh[queue] = [site.submit(program, queue, limits={"timeout": 60 + side_by_side}) for _ in range(count)]
     for queue, tasks in fresh.items():
         site.ended(tasks)
         documents = [site.document(task_id) for task_id in tasks]

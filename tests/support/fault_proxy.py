@@ -17,6 +17,7 @@ from typing import Self
 from attrs import define, field
 
 _PIECE = 1 << 16
+_DROP = 250
 Address = str | tuple[str, int]
 
 
@@ -27,7 +28,8 @@ class Rule:
     ``delay`` seconds pass before the request goes on, ``cut`` closes both ends instead, ``answer`` is sent in the server's
     place, what ``reply`` makes of the request is sent so, too, unless that is nothing, and the connection stays,
     ``lose_reply`` closes both ends once the server begins to reply, ``stall_reply`` holds the reply for so many seconds,
-    ``cut_reply_after`` closes both ends after so many bytes of it, ``do`` is called before all else.
+    ``cut_reply_after`` closes both ends after so many bytes of it, ``drip`` passes 250 bytes of it on each so many seconds,
+    ``do`` is called before all else.
     """
 
     pattern: bytes
@@ -40,6 +42,7 @@ class Rule:
     lose_reply: bool = False
     stall_reply: float = 0.0
     cut_reply_after: int | None = None
+    drip: float = 0.0
     do: Callable[[], None] = lambda: None
     struck: int = 0
 
@@ -197,7 +200,7 @@ class Proxy:
         with suppress(OSError):
             while piece := pair.server.recv(_PIECE):
                 self._flowing.wait()
-                pair.client.sendall(self._reply(pair, piece))
+                _send(pair, self._reply(pair, piece))
         self._end(pair)
 
     def _reply(self, pair: _Pair, piece: bytes) -> bytes:
@@ -226,3 +229,12 @@ class Proxy:
     @staticmethod
     def _thread(target: Callable[..., None], *args: object) -> None:
         threading.Thread(target=target, args=args, daemon=True).start()
+
+
+def _send(pair: _Pair, piece: bytes) -> None:
+    """Pass a piece of a reply on, all at once or by drops."""
+    pause = pair.rule.drip if pair.rule else 0.0
+    size = _DROP if pause else len(piece)
+    for start in range(0, len(piece), size or 1):
+        pair.client.sendall(piece[start : start + size])
+        time.sleep(pause)

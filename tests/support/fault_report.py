@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.fault_form import long
 from tests.support.fault_proof import Held
 from tests.support.fault_rows import Row
 
@@ -17,7 +18,8 @@ RESULTS = "FAULT_RESULTS"
 
 def note(row: Row, held: Held, recovered: Sequence[float] = (), *, runs: int | None = None, detail: str = "") -> None:
     """Say that these invariants held ``runs`` times. ``recovered``: seconds to recover, counted as the row says."""
-    _write(row, held, [round(each, 2) for each in recovered], len(recovered) if runs is None else runs, detail, "")
+    assert held.again == row.again, f"{row.name} was proven with {held.again}"
+    _write(row, held.invariants, [round(each, 2) for each in recovered], len(recovered) if runs is None else runs, detail, "")
 
 
 def not_run(row: Row, reason: object) -> NoReturn:
@@ -26,16 +28,11 @@ def not_run(row: Row, reason: object) -> NoReturn:
     pytest.skip(f"{row.fault}: {reason}")
 
 
-def _write(row: Row, held: Held, seconds: list[float], runs: int, detail: str, reason: str) -> None:
+def _write(row: Row, held: str, seconds: list[float], runs: int, detail: str, reason: str) -> None:
     measured = {"held": held, "seconds": seconds, "runs": runs, "detail": detail, "reason": reason}
     if where := os.environ.get(RESULTS):
         with Path(where).open("a") as file:
             file.write(json.dumps({"row": row.name, "long": long(), **measured}) + "\n")
-
-
-def long() -> bool:
-    """Whether the long form is asked for, as `make faults` does."""
-    return bool(os.environ.get("FAULT_LONG"))
 
 
 def duration(short: float) -> float:

@@ -2,6 +2,25 @@
 
 from enum import Enum
 
+from attrs import frozen
+
+
+@frozen
+class Again:
+    """Why a program may start more than once: how many of its runs the fault takes, and for what reason.
+
+    ``ended_by_engine`` says that the engine itself ends the run, so that an exit with 0 need not be the program's own.
+    """
+
+    runs: int = 0
+    why: str = ""
+    ended_by_engine: bool = False
+
+
+ONCE = Again()
+_DOWN = Again(1, "the engine ends the first run", ended_by_engine=True)
+_OUT_OF_PATIENCE = Again(2, "an outage longer than RETRY_BUDGET takes a run, MAX_ATTEMPTS is 3; none after an exit with 0")
+
 _KILL = "SIGKILL the worker process"
 _DAEMON = "the Docker daemon restarts"
 _SOCKET = "the Docker socket"
@@ -14,10 +33,18 @@ _TAKEN = "killed between dequeue and claim"
 
 
 class Row(Enum):
-    """The number of the fault, what it is, when it strikes, and from what to what the seconds to recover are counted."""
+    """The number of the fault, what it is, when it strikes, and from what to what the seconds to recover are counted.
 
-    def __init__(self, number: int, fault: str, moment: str, since: str = "") -> None:
-        self.number, self.fault, self.moment, self.since = number, fault, moment, since
+    ``again`` says why the program of a task may start more than once, over all attempts.
+    """
+
+    def __init__(self, number: int, fault: str, moment: str, since: str = "", again: Again = ONCE) -> None:
+        self.number, self.fault, self.moment, self.since, self.again = number, fault, moment, since, again
+
+    @property
+    def starts(self) -> str:
+        """How often the program of a task may start, over all attempts, as the page says it."""
+        return f"{1 + self.again.runs}: {self.again.why}" if self.again.runs else "1"
 
     KILL_SUCCEEDS = 1, _KILL, "before each call of a program that succeeds", _CLAIM
     KILL_KEEPS = 1, _KILL, "before each call of a program whose files are kept", _CLAIM
@@ -34,10 +61,15 @@ class Row(Enum):
     LOOP = 2, "SIGKILL in a loop", "any", "last kill to all ended"
     RACE = 3, "20 deliveries of one task, ten workers race for it", "dequeue"
     FROZEN = 4, "the worker is frozen past its lease and thawed", "before the start to the removal"
+    FROZEN_TWICE = (
+        4,
+        "the worker is frozen past its lease and thawed",
+        "about to record the outcome, while the next holder is frozen there, too",
+    )
     RESTART_LIVE = 5, f"{_DAEMON} with live-restore (SIGTERM)", "running", _ENGINE
     KILLED_LIVE = 5, f"{_DAEMON} with live-restore (SIGKILL)", "running", _ENGINE
-    RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE
-    KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE
+    RESTART = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running", _ENGINE, _DOWN
+    KILLED = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running", _ENGINE, _DOWN
     RESTART_CONTENT = (
         5,
         f"{_DAEMON} without live-restore (SIGTERM)",
@@ -49,16 +81,23 @@ class Row(Enum):
         f"{_DAEMON} without live-restore (SIGKILL)",
         "running one that exits 0 at its SIGTERM, which comes from the next engine",
         _ENGINE,
+        _DOWN,
     )
-    RESTART_BOTH = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running, its worker just killed", _ENGINE
-    KILLED_BOTH = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running, its worker just killed", _ENGINE
+    RESTART_BOTH = 5, f"{_DAEMON} without live-restore (SIGTERM)", "running, its worker just killed", _ENGINE, _DOWN
+    KILLED_BOTH = 5, f"{_DAEMON} without live-restore (SIGKILL)", "running, its worker just killed", _ENGINE, _DOWN
     ANOTHER_ENGINE = (
         5,
         "the worker is killed; there is one of another engine, later one of its own",
         "running",
         "one of its own to end",
     )
-    LOST_ENGINE = 5, "the engine and its worker are killed for good; there is one of another engine", "running", "kill to end"
+    LOST_ENGINE = (
+        5,
+        "the engine and its worker are killed for good; there is one of another engine",
+        "running",
+        "kill to end",
+        _DOWN,
+    )
     SOCKET_LOSES = 6, f"{_SOCKET} loses the reply", "in each call, with how often"
     SOCKET_RESETS = 6, f"{_SOCKET} resets", "in each call, with how often"
     SOCKET_500 = 6, f"{_SOCKET} answers 500", "in each call, with how often"
@@ -71,6 +110,7 @@ class Row(Enum):
     REGISTRY_DOWN = 8, "the registry is down for a while", "queued", "registry back to end"
     REGISTRY_CUTS = 8, "the registry cuts the layer", "queued", _SUBMIT
     REGISTRY_STALLS = 8, "the registry stalls for 75 s", "queued", _SUBMIT
+    REGISTRY_DRIPS = 8, "the registry sends 250 bytes of the layer each second", "queued", _SUBMIT
     STUBBORN = (
         9,
         "the command ignores SIGTERM, has children (an init is PID 1, the command never is)",
@@ -87,6 +127,12 @@ class Row(Enum):
     S3_DOWN = 11, f"{_S3} is down for a while", "uploading", _SERVER
     MONGO_LOSES = 12, "MongoDB loses a reply after the commit", "each write of a run"
     MONGO_DOWN = 12, "MongoDB is down for longer than the lease", "each state", _SERVER
+    MONGO_CONTESTED = (
+        12,
+        "MongoDB is away from one worker for longer than the lease; another one takes its tasks",
+        "running; half of the programs end meanwhile",
+        _SERVER,
+    )
     SERVERS = 12, "MongoDB, S3, Redis are killed and restarted in turn", "running", _SERVER
     REDIS_KEPT = 13, "Redis is killed and comes back with its data", "queued, running, publishing", _SERVER
     REDIS_EMPTY = 13, "Redis is killed and comes back empty", "queued, running, publishing", _SERVER
@@ -98,8 +144,32 @@ class Row(Enum):
     TERM_TWICE = 15, "SIGTERM twice", "running", "exit to claim"
     CLOCK_FORWARD = 16, "the clock jumps +1h", "running"
     CLOCK_BACK = 16, "the clock jumps -1h", "running"
+    DATABASE_FORWARD = 16, "MongoDB's clock jumps +1h", "running; a second worker may take the lease, and adopts the program"
+    DATABASE_BACK = 16, "MongoDB's clock jumps -1h", "running; a second worker may take the lease, and adopts the program"
     DISK_SMALL = 17, "the spool's disk is too small for the log", "collecting: one start, what fits is kept, failed (upload)"
     DISK_ARTIFACT = 17, "the spool's disk is too small for an artifact", "collecting: one start, the rest is kept, succeeded"
     DISK_FULL = 17, "the spool's disk is full for a while", "running, collecting", "room to end"
+    DISK_FINISHED = (
+        17,
+        "the spool's disk has no room left when the program has finished",
+        "running, collecting, uploading; its worker goes on, or another one adopts it",
+    )
     STATS = 18, "the stats stream hangs or ends early", "running"
-    SOAK = 19, "faults at random", "any", "last fault to all ended"
+    SOAK = 19, "faults at random", "any", "last fault to all ended", _OUT_OF_PATIENCE
+    BUSY_ENGINE = (
+        20,
+        "more than 256 events of others follow the end of each program",
+        "running; its worker goes on, or is killed",
+    )
+    NEIGHBOURS = (
+        21,
+        "another installation shares queue, engine and spool; jobs of another application stand in line",
+        "any; everybody sweeps",
+    )
+    NO_DESCRIPTORS = (
+        22,
+        "the worker has no file descriptor left for a while",
+        "running, collecting, uploading",
+        "descriptors to end",
+    )
+    # the copied database is 23, the slow one 24

@@ -18,6 +18,7 @@ from orchestrator.services import Services
 from orchestrator.settings import Settings
 from tests.support import pace
 from tests.support.containers import IMAGE, WHERE
+from tests.support.fault_form import long
 from tests.support.fault_nursery import Child, Nursery
 from tests.support.fault_programs import ENDED, Program
 from tests.support.fault_starts import Starts
@@ -25,12 +26,14 @@ from tests.support.fault_subscriber import Listener, Subscriber
 from tests.support.fault_wait import PATIENCE, until
 
 Document = Mapping[str, Any]
+_GRACE = 3
+"""Seconds of the orphan grace in the short form, which waits for it often; in the long form it is the product's own."""
 
 
 class Site:
     """A block in which workers run. ``direct`` are the settings for looking from outside, past any proxy.
 
-    ``removed`` are the tasks that lost a container to a fault.
+    ``removed`` are the tasks that lost a container to a fault, ``retries`` is how many retries each task asked for.
     """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, direct: Mapping[str, str] | None = None) -> None:
@@ -40,11 +43,13 @@ class Site:
             "PULL_POLICY": "never",
             "REGISTRIES_ALLOWED": "127.0.0.1:*",
             "DEFAULT_MEMORY": "64m",
+            **({} if long() else {"ORPHAN_GRACE": str(_GRACE)}),
         }
         self.environment = {**base, **environment}
         self.direct = {**self.environment, **(direct or {})}
         self.folder = folder
         self.programs: dict[str, Program] = {}
+        self.retries: dict[str, int] = {}
         self.subscribers: dict[str, Subscriber] = {}
         self.orphans: list[str] = []
         self.removed: set[str] = set()
@@ -86,14 +91,15 @@ class Site:
         child.says("jobs at once")
         return child
 
-    def survivor(self, name: str = "survivor", at: str = "", **environment: str) -> Child:
+    def survivor(self, name: str = "survivor", at: str = "", with_signal: str = "SIGKILL", **environment: str) -> Child:
         """A worker that takes tasks from a queue that nobody fills, so it has only what others left."""
-        return self.worker(name, at, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
+        return self.worker(name, at, with_signal, **{"QUEUE": f"{self.environment['QUEUE']}-{name}", **environment})
 
     def submit(self, program: Program, queue: str | None = None, **request: object) -> str:
         """Hand in a task for the workers of a queue, and follow it. A time limit is in seconds of a usual machine."""
         task_id = uuid.uuid4().hex
         self.programs[task_id] = program
+        self.retries[task_id] = int(str(request.get("retries", 0)))
         client = self.client if queue is None else Client(evolve(self.services, queue=self._queue(queue)))
         client.submit({"image": IMAGE, "command": ["sh", "-c", program.script], **_paced(request)}, task_id)
         self.follow(task_id)

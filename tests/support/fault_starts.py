@@ -1,4 +1,4 @@
-"""Counts how often the engine has started a container for each attempt of each task: the engine's word, not the worker's."""
+"""Counts how often the engine has started a container for each attempt of each task, and how those ended: the engine's word."""
 
 import threading
 import time
@@ -27,6 +27,7 @@ class Starts:
         self._since = int(time.time()) - 1
         self._seen: set[tuple[str, int]] = set()
         self._counts: Counter[tuple[str, int]] = Counter()
+        self._exited_0: set[tuple[str, int]] = set()
         self._closed = threading.Event()
         self._stream: Any = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -34,7 +35,11 @@ class Starts:
 
     def of(self, task_id: str) -> dict[int, int]:
         """Starts by attempt."""
-        return {attempt: count for (task, attempt), count in self._counts.items() if task == task_id}
+        return {attempt: count for (task, attempt), count in [*self._counts.items()] if task == task_id}
+
+    def exited_0(self, task_id: str) -> set[int]:
+        """The attempts whose program has exited with 0."""
+        return {attempt for task, attempt in [*self._exited_0] if task == task_id}
 
     def close(self) -> None:
         """Stop listening."""
@@ -54,7 +59,7 @@ class Starts:
         if answers(self._host) is None:  # the library leaks a socket for each connection that is refused
             return
         client = docker.APIClient(base_url=self._host, version="auto", timeout=60)
-        wanted = {"type": "container", "event": "start", "label": f"{DEPLOYMENT}={self._deployment}"}
+        wanted = {"type": "container", "event": ["start", "die"], "label": f"{DEPLOYMENT}={self._deployment}"}
         try:
             self._stream = client.events(since=self._since, filters=wanted, decode=True)
             for event in self._stream:
@@ -63,9 +68,13 @@ class Starts:
             client.close()
 
     def _note(self, event: Mapping[str, Any]) -> None:
-        key = event["Actor"]["ID"], event["timeNano"]
+        key = event["Actor"]["ID"], event["timeNano"]  # an event that is told again has the same time
         if key not in self._seen:
             self._seen.add(key)
             labels = event["Actor"]["Attributes"]
             if named(labels["name"]):  # the container that holds its folder /out runs nothing of the task's
-                self._counts[labels[TASK], int(labels[ATTEMPT])] += 1
+                attempt = labels[TASK], int(labels[ATTEMPT])
+                if event["Action"] == "start":
+                    self._counts[attempt] += 1
+                elif labels.get("exitCode") == "0":
+                    self._exited_0.add(attempt)

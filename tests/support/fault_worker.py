@@ -1,8 +1,9 @@
 """Forks worker processes that are killed at a named point: ``python -m tests.support.fault_worker``.
 
 Each line on stdin is {"environment": {…}, "log": path} and is answered by the pid of a new worker: the product's own command,
-whose ports are wrapped on the way from ``connect``. FAULT_RECORD, FAULT_AT and FAULT_SIGNAL say where and how it ends. Forking
-costs less than starting, so that one test can kill dozens. All die with this process.
+whose ports are wrapped on the way from ``connect``. FAULT_RECORD, FAULT_AT and FAULT_SIGNAL say where and how it ends,
+FAULT_MUTANT which guard it lacks. Forking costs less than starting, so that one test can kill dozens. All die with this
+process.
 """
 
 import ctypes
@@ -16,8 +17,10 @@ from attrs import evolve
 
 from orchestrator import connect, gather, spool, tasks, worker
 from orchestrator.cli.worker import worker_command
+from orchestrator.errors import OrchestratorError
 from orchestrator.services import Services
 from orchestrator.settings import Settings
+from tests.support.fault_mutants import MUTANTS
 from tests.support.fault_points import Guarded, Points
 from tests.support.fault_steps import ports, steps
 
@@ -44,10 +47,15 @@ def _become_worker(environment: dict[str, str], log: str) -> None:
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     os.environ.update(environment)
+    if "FAULT_MUTANT" in environment:
+        MUTANTS[environment["FAULT_MUTANT"]]()
     if "FAULT_RECORD" in environment:
         _set_points(Points(Path(environment["FAULT_RECORD"]), environment.get("FAULT_AT", ""), _signal(environment)))
     try:
         worker_command([])
+    except OrchestratorError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
     finally:
         os._exit(70)
 

@@ -1,0 +1,89 @@
+"""Builds of the worker that lack one guard each, made by patching a worker process of a test; the fault suite must tell them.
+
+FAULT_MUTANT names the guard. It removes containers of the deployments in FAULT_PREY alone, which are a test's.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+from attrs import evolve
+
+from orchestrator import effects
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.errors import Interrupted
+from orchestrator.ledger import Ledger
+from orchestrator.ports import ContainerState, Engine, Move
+from orchestrator.records import Document, Fields
+from orchestrator.run import Run
+from orchestrator.sweep import Action, Sweep
+from statemachine import Step
+
+
+def _adoption() -> None:
+    """What another worker started is run again."""
+
+    def rerun(engine: Engine, deployment: str, run: Run) -> str:
+        if not run.container:
+            raise Interrupted(f"{engine.identity()} has a container of {deployment} that is not adopted")
+        return run.container
+
+    effects.adopt = rerun
+
+
+def _fencing_token() -> None:
+    """A worker may move a task although it has lost its lease."""
+    guarded = MongoTaskStore.advance
+
+    def advance(self: MongoTaskStore, move: Move) -> Document:
+        lease = (self.find(move.task_id) or {}).get("lease") or {}
+        return guarded(self, evolve(move, token=lease.get("token", move.token)))
+
+    MongoTaskStore.advance = advance
+
+
+def _store_before_publish() -> None:
+    """A step is published, and then stored."""
+    guarded = Ledger.record
+
+    def record(self: Ledger, run: Run, step: Step, fields: Fields) -> None:
+        stored, entry = run.task, self._entry(run, step)
+        run.task = evolve(stored, status=step.dest, seq=entry.seq, history=(*stored.history, entry))
+        self.publish(run)
+        run.task = stored
+        guarded(self, run, step, fields)
+
+    Ledger.record = record
+
+
+def _sweep_of_its_own() -> None:
+    """The sweep removes containers whose task it does not know."""
+    guarded = Sweep._containers
+
+    def containers(self: Sweep) -> Iterator[Action]:
+        yield from guarded(self)
+        for deployment in os.environ["FAULT_PREY"].split():
+            for found in self.engine.owned(deployment):
+                if not self.store.standing({found.task_id}):
+                    self.engine.remove(found.name, deployment)
+
+    Sweep._containers = containers
+
+
+def _finished_is_final() -> None:
+    """Each exit is taken for one of an engine that went down."""
+
+    def took_down(self: DockerEngine, state: ContainerState, *, away: bool) -> bool:  # noqa: ARG001
+        return True
+
+    DockerEngine.took_down = took_down
+
+
+MUTANTS: Mapping[str, Callable[[], None]] = {
+    "adoption": _adoption,
+    "fencing token": _fencing_token,
+    "store before publish": _store_before_publish,
+    "sweep of its own": _sweep_of_its_own,
+    "finished is final": _finished_is_final,
+}
+"""By the guard that is missing: what patches this process."""

@@ -14,7 +14,7 @@ from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, crowding, until
 
-RACERS, KILLS = 10, 8 if long() else 1
+RACERS, KILLS = 10, 8
 FROZEN_AT = {
     "before the start": "job/engine.start#1",
     "running": "job/engine.wait#1",
@@ -31,6 +31,7 @@ def taken_by(site: Site, worker: Child, task_id: str, within: float = PATIENCE) 
     return time.monotonic()
 
 
+@pytest.mark.long
 def test_the_task_of_a_killed_worker_does_not_wait_long(site: Site) -> None:
     """With the default settings and just after it was claimed: what the product takes by itself, where no crowd waits."""
     heir = site.survivor()

@@ -12,7 +12,7 @@ from tests.support import pace
 from tests.support.fault_nursery import Nursery
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, not_run, note
+from tests.support.fault_report import not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
@@ -94,7 +94,8 @@ def test_a_jump_of_the_clock_neither_ends_a_program_nor_loses_a_lease(
     note(row, held, runs=2)
 
 
-@pytest.mark.parametrize(("row", "jump"), DATABASE if long() else DATABASE[:1], ids=lambda each: getattr(each, "name", ""))
+@pytest.mark.parametrize(("row", "jump"), DATABASE, ids=lambda each: getattr(each, "name", ""))
+@pytest.mark.long
 def test_a_jump_of_the_databases_clock_costs_no_program_its_run(
     own_servers: Embedded, own_corner: Corner, tmp_path: Path, row: Row, jump: int
 ) -> None:

@@ -37,6 +37,7 @@ WITHOUT = 6.0
 
 
 @pytest.mark.host
+@pytest.mark.long
 def test_a_program_that_ended_on_a_busy_engine_is_not_run_again(site: Site) -> None:
     """The engine has forgotten each end before the worker, or the one that adopts the task, asks for it."""
     heir = site.survivor(LEASE_TTL=str(pace.seconds(3)))
@@ -92,6 +93,7 @@ def test_neighbours_on_one_queue_and_one_engine_lose_nothing(neighbours: tuple[S
     note(Row.NEIGHBOURS, held, runs=len(tasks))
 
 
+@pytest.mark.long
 def test_a_worker_without_descriptors_goes_on_once_it_has_some(site: Site) -> None:
     """Every file, connection and pipe that it wants to open is refused for a while."""
     frozen: dict[str, tuple[Child, str]] = {}

@@ -109,6 +109,7 @@ def _strikes(rule: Rule) -> bool:
 
 
 @pytest.mark.host
+@pytest.mark.long
 def test_output_is_whole_although_attach_and_log_are_cut(site: Site, lanes: Lanes) -> None:
     """The live stream ends in the middle, and so does the log that is read in its place; or just as the program has exited."""
     slow, fast = lanes(), lanes()

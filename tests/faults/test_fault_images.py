@@ -77,6 +77,7 @@ def test_a_registry_that_is_down_is_waited_for(site: Site, registry: Registry, w
 
 
 @pytest.mark.parametrize("row", [Row.REGISTRY_DRIPS], ids=lambda row: row.name)
+@pytest.mark.long
 def test_a_pull_that_drips_is_given_up_in_its_time(site: Site, registry: Registry, way: Proxy, row: Row) -> None:
     """Progress of 250 bytes a second holds no slot for longer than PULL_TIMEOUT; the task fails with cause image."""
     site.worker("worker", PULL_POLICY="missing", PULL_TIMEOUT=str(DRIPS))

@@ -44,7 +44,8 @@ S3_FAULTS: Mapping[Row, Mapping[str, object]] = {
 """The client itself makes three tries, so more than three failures reach the worker's own patience."""
 
 
-@pytest.mark.parametrize("row", S3_FAULTS if long() else [Row.S3_FULL], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", S3_FAULTS, ids=lambda row: row.name)
+@pytest.mark.long
 def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Detour, row: Row) -> None:
     """The log waits on disk; in the end there is one object for each stream, and it is whole."""
     site = detour.site

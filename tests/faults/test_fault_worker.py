@@ -14,7 +14,7 @@ from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, crowding, until
 
-RACERS, KILLS = 10, 8 if long() else 1
+RACERS, KILLS = 10, 8
 QUIET = 30.0
 """Seconds of a usual machine within which a worker that thaws has to let go; it would try to upload for ten minutes."""
 FROZEN_AT = {
@@ -34,6 +34,7 @@ def taken_by(site: Site, worker: Child, task_id: str, within: float = PATIENCE) 
     return time.monotonic()
 
 
+@pytest.mark.long
 def test_the_task_of_a_killed_worker_does_not_wait_long(site: Site) -> None:
     """With the default settings and just after it was claimed: what the product takes by itself, where no crowd waits."""
     heir = site.survivor()

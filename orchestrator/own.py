@@ -77,13 +77,13 @@ def expect_from_here(engine: Engine, run: Run, lifetime: float) -> None:
     """Raise Elsewhere when the container that is missing here may live on another machine, whose engine has the same id.
 
     The engine that made it came up with another start id. This one may have been restarted since and the container removed; so
-    nobody may call it lost as long as its program may run.
+    nobody may call it lost as long as its program may run. A task of another engine id is here because that one was given up.
     """
     container, began = run.task.container, run.task.started_at
     if container is None or not container.engine_start or began is None:
         return
-    here = engine.start_id()
-    if not here or here == container.engine_start:
+    here = engine.start_id() if container.engine == engine.identity() else ""
+    if here in {"", container.engine_start}:
         return
     left = lifetime + _CLOCKS - (datetime.now(UTC) - began).total_seconds()
     if left > 0:

@@ -36,12 +36,14 @@ def address() -> Iterator[str]:
         (Health(alive=True, draining=True, tasks=2), 200, 503),
         (Health(alive=False, draining=False, tasks=0), 503, 503),
         (Health(alive=True, draining=False, tasks=2, engine=False), 200, 503),
+        (Health(alive=True, draining=False, tasks=2, database=False), 200, 503),
     ],
 )
 def test_probes_tell_a_draining_worker_from_a_dead_one(address: str, health: Health, lives: int, takes: int) -> None:
     """A worker that drains must not be restarted, but gets no more tasks."""
     NOW[0] = health
-    facts = {"alive": health.alive, "draining": health.draining, "tasks": health.tasks, "engine": health.engine}
+    facts = {"alive": health.alive, "draining": health.draining, "tasks": health.tasks}
+    facts |= {"engine": health.engine, "database": health.database}
     assert asked(f"{address}/healthz") == (lives, facts)
     assert asked(f"{address}/readyz") == (takes, facts)
 

@@ -83,7 +83,7 @@ def _judge_end(site: Site, task: Task) -> None:
     allowed = {own}
     allowed |= {(State.FAILED, Cause.CANCELLED)} if status else set()
     allowed |= {(State.FAILED, Cause.INFRASTRUCTURE)} if site.seen.faults or site.seen.given_up else set()
-    allowed |= {(State.FAILED, Cause.UPLOAD)} if site.seen.faults else set()
+    allowed |= {(State.FAILED, Cause.UPLOAD)} if site.seen.faults or site.seen.given_up else set()
     allowed |= (
         {(State.FAILED, Cause.CONTAINER_LOST), (State.FAILED, Cause.INFRASTRUCTURE)} if task.id in site.seen.lost else set()
     )
@@ -95,10 +95,11 @@ def _judge_log(site: Site, task: Task) -> None:
     if task.logs is None:
         assert task.cause in {Cause.CANCELLED, Cause.INFRASTRUCTURE, Cause.UPLOAD}, f"no log of {task}"
         return
+    gone = task.id in site.seen.lost or (site.seen.given_up and "its log could not be kept whole" in (task.message or ""))
     for stream, log in zip(Stream, (task.logs.stdout, task.logs.stderr), strict=True):
         stored = site.world.output(task, stream)
         whole = program.stdout if stream is Stream.STDOUT else program.stderr
-        assert stored == whole or (log.truncated and task.id in site.seen.lost), f"{stream} is {stored!r}: {log}"
+        assert stored == whole or (log.truncated and gone), f"{stream} is {stored!r}: {log}"
 
 
 class _Replay:

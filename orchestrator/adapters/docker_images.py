@@ -1,6 +1,7 @@
 """Images: whether they are there, how they are pulled, and what they say of themselves."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from orchestrator.logs import logger
 from orchestrator.ports import PullPolicy
 
 _RULES = PullRules()
+_NO_HELPER = re.compile(r"(docker-credential-[\w.-]+) not installed")
+"""What the library says of a helper of ``credsStore`` or ``credHelpers`` that is not there."""
 
 
 class Images:
@@ -98,6 +101,11 @@ class Images:
         except InfrastructureError as error:
             if isinstance(error.__cause__, InvalidRepository):
                 raise ImageUnavailable(f"image {image!r} cannot be pulled: this cannot be the name of an image") from error
+            if missing := _NO_HELPER.search(str(error)):
+                why = (
+                    f"the worker's Docker configuration names {missing[1]} for the registry's password, which is not installed"
+                )
+                raise ImageUnavailable(f"image {image!r} cannot be pulled: {why}") from error
             raise
 
 

@@ -30,7 +30,7 @@ _RESOLVER = """\
 nameserver 127.0.0.1
 options timeout:1 attempts:1
 """
-_CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), _RESOLVER.encode()), strict=True))
+CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), _RESOLVER.encode()), strict=True))
 _MODE = 0o644
 _MOUNT = {
     "Type": "volume",
@@ -65,8 +65,8 @@ class Names:
     def _filled(self, plan: ContainerPlan, image: Image) -> str:
         """Writes only what is not there: others may be about to mount it."""
         with unstarted(self._client, plan, image, [_MOUNT]) as container, translated():
-            if self._content(container) != _CONTENT:
-                self._client.api.put_archive(container, FILES, archive(_CONTENT, _MODE))
+            if self._content(container) != CONTENT:
+                self._client.api.put_archive(container, FILES, archive(CONTENT, _MODE))
             return str(self._client.api.inspect_volume(VOLUME)["Mountpoint"])
 
     def _content(self, container: str) -> dict[str, bytes]:

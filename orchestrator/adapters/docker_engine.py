@@ -27,7 +27,7 @@ from orchestrator.adapters.docker_cut import Pace
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, Refused, translated
 from orchestrator.adapters.docker_floor import MemoryFloor
 from orchestrator.adapters.docker_groups import Groups
-from orchestrator.adapters.docker_image import Image
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_images import Images
 from orchestrator.adapters.docker_inside import Insides
 from orchestrator.adapters.docker_names import Names
@@ -213,7 +213,7 @@ class DockerEngine:
         except Conflict:
             return self._adopt(plan) or self._make(plan, image)
 
-    def _make(self, plan: ContainerPlan, image: Image) -> Created:
+    def _make(self, plan: ContainerPlan, image: Image = UNKNOWN) -> Created:
         network = docker_network.ours(self._client) if plan.network else ""
         names = "" if plan.network else self._names.folder(plan, image)
         parent = self._groups.parent(plan)

@@ -44,7 +44,7 @@ def unstarted(client: DockerClient, plan: ContainerPlan, image: Image, mounts: S
             client.api.create_container_from_config(unstarted_config(plan, image, mounts), name)  # type: ignore[no-untyped-call]
         yield name
     finally:
-        remove_container(client, name, plan.labels.get(DEPLOYMENT, ""))
+        _delete(partial(client.api.remove_container, name, v=True, force=True))  # nobody else has a name with this token
 
 
 def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> None:

@@ -239,6 +239,8 @@ class Effects:
             name=run.name,
             image=request.image,
             command=request.command,
+            entrypoint=request.entrypoint,
+            init=request.init,
             env=request.env,
             working_dir=request.working_dir,
             user=request.user or self.default_user,

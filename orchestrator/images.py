@@ -1,10 +1,13 @@
 """Which images the patterns of an allow-list let through. Pure; knows how references are written, no registry."""
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 _DOCKER_HUB = ("docker.io/", "index.docker.io/", "library/")
 _LATEST = "latest"
+_ADDRESS = re.compile(r"^\[(?=[0-9a-fA-F:*]*:)")
+"""The bracket before an IPv6 address, which stands for itself in a pattern."""
 
 
 def allowed(image: str, patterns: Iterable[str]) -> bool:
@@ -15,9 +18,12 @@ def allowed(image: str, patterns: Iterable[str]) -> bool:
     through only what is pinned. ``docker.io/library/python`` is ``python``.
     """
     short = _short(image)
-    return any(
-        fnmatchcase(form, pattern) for pattern in map(_short, patterns) for form in _forms(short, pinning="@" in pattern)
-    )
+    return any(matches(form, pattern) for pattern in map(_short, patterns) for form in _forms(short, pinning="@" in pattern))
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name is what a pattern stands for."""
+    return fnmatchcase(name, _ADDRESS.sub("[[]", pattern))
 
 
 def _forms(image: str, *, pinning: bool) -> set[str]:

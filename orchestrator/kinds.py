@@ -65,6 +65,15 @@ def _command(value: object) -> tuple[str, ...]:
     return tuple(_passable("a string", text(each)) for each in value)
 
 
+def _entrypoint(value: object) -> tuple[str, ...]:
+    """A string is one program without arguments, as for ``docker run``; an empty one, or list, is none."""
+    if isinstance(value, str):
+        return _entrypoint([value] if value else [])
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return tuple(_passable("a string", text(each)) for each in value)
+
+
 def _env(value: object) -> dict[str, str]:
     env = mapping(VARIABLE, TEXT)(value)
     for name, content in env.items():
@@ -132,9 +141,10 @@ LONGEST_STRING = (128 << 10) - 1
 """Bytes of one argument, or of a variable with its value and the ``=`` between: MAX_ARG_STRLEN of Linux without the NUL."""
 _LONGEST_PATH = 512
 _LONGEST_NAME = 255
-_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+_HOST = r"(?:(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
 _NAME = r"[a-z0-9]+(?:(?:[./]|__?|-+)[a-z0-9]+)*"
-_IMAGE = _HOST + _NAME + r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+_DIGEST = r"(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})"
+_IMAGE = _HOST + _NAME + r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@" + _DIGEST + ")?"
 _PART = r"(?!\.{1,2}(?![^/]))[^/\u0000]+"
 _FILE = rf"{_PART}(?:/{_PART})*"
 _ABSOLUTE = r"/[^\n\u0000]*"
@@ -158,6 +168,11 @@ COMMAND = Kind(
     "a list of one or more strings, or one string for sh -c",
     _command,
     {"oneOf": [_STRING, {"type": "array", "items": _STRING, "minItems": 1}]},
+)
+ENTRYPOINT = Kind(
+    "a list of strings, or one string that is a program",
+    _entrypoint,
+    {"oneOf": [_STRING, {"type": "array", "items": _STRING}]},
 )
 CONTENT = Kind(
     "text, or {base64: …}",

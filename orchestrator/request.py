@@ -41,6 +41,8 @@ class Limits:
     tmp: int = _accepts(kinds.size(4096), 64 << 20)
     cpu_time: float | None = _accepts(kinds.SECONDS, None)
     artifacts: int = _accepts(kinds.size(4096), 64 << 20)
+    shm: int = _accepts(kinds.size(4096), 64 << 20)
+    """Size of /dev/shm, which is never more than the memory."""
 
 
 @frozen
@@ -55,11 +57,15 @@ class Request:
 
     image: str = _accepts(kinds.IMAGE)
     command: tuple[str, ...] | None = _accepts(kinds.COMMAND, None)
+    entrypoint: tuple[str, ...] | None = _accepts(kinds.ENTRYPOINT, None)
+    """In place of the image's; empty: the command is the whole program."""
     env: dict[str, str] = _accepts(kinds.ENV, factory=dict)
     stdin: bytes | None = _accepts(kinds.CONTENT, None)
     working_dir: str | None = _accepts(kinds.FOLDER, None)
     user: str | None = _accepts(kinds.USER, None)
     network: bool = _accepts(kinds.FLAG, default=False)
+    init: bool = _accepts(kinds.FLAG, default=True)
+    """Whether PID 1 is an init that reaps and passes signals on, rather than the program."""
     files: dict[str, bytes] = _accepts(kinds.FILES, factory=dict)
     artifacts: tuple[str, ...] = _accepts(kinds.PATHS, ())
     limits: Limits = field(factory=Limits, kw_only=True)
@@ -136,7 +142,8 @@ def _bad_id(task_id: str) -> list[str]:
 def _too_long(request: Request) -> list[str]:
     """Linux counts what a program is started with together: each string with its NUL and a pointer to it."""
     variables = [f"{name}={value}" for name, value in request.env.items()]
-    command, env = (sum(len(each.encode()) + 1 + _POINTER for each in given) for given in (request.command or (), variables))
+    arguments = (*(request.entrypoint or ()), *(request.command or ()))
+    command, env = (sum(len(each.encode()) + 1 + _POINTER for each in given) for given in (arguments, variables))
     if command + env <= _MOST_STRINGS:
         return []
     field = "command" if command > env else "env"
@@ -206,7 +213,7 @@ def _ceiling(name: str, rules: Rules) -> float:
 
 
 def _amount(name: str, value: float) -> str:
-    return format_size(value) if name in {"memory", "output", "tmp", "artifacts"} else f"{value:.15g}"
+    return format_size(value) if name in {"memory", "output", "tmp", "artifacts", "shm"} else f"{value:.15g}"
 
 
 def _reason(error: BaseException, _: type | None) -> str:

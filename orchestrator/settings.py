@@ -131,6 +131,7 @@ class Settings:
         10 << 20, text.limit("output", parse_size), "bytes kept of each stream for a task that names none"
     )
     default_tmp: int = _setting(64 << 20, text.limit("tmp", parse_size), "size of /tmp of a task that names none")
+    default_shm: int = _setting(64 << 20, text.limit("shm", parse_size), "size of /dev/shm of a task that names none")
     default_artifacts: int = _setting(64 << 20, text.limit("artifacts", parse_size), "size of /out of a task that names none")
     max_cpus: float = _setting(64.0, text.limit("cpus", float), "most CPUs that a task may ask for")
     max_memory: int = _setting(4 << 30, text.limit("memory", parse_size), "most memory that a task may ask for")
@@ -138,6 +139,7 @@ class Settings:
     max_timeout: float = _setting(3600.0, text.limit("timeout", parse_duration), "longest wall time that a task may ask for")
     max_output: int = _setting(100 << 20, text.limit("output", parse_size), "most bytes of each stream that a task may ask for")
     max_tmp: int = _setting(1 << 30, text.limit("tmp", parse_size), "largest /tmp that a task may ask for")
+    max_shm: int = _setting(1 << 30, text.limit("shm", parse_size), "largest /dev/shm that a task may ask for")
     max_artifacts: int = _setting(1 << 30, text.limit("artifacts", parse_size), "largest /out that a task may ask for")
 
     @classmethod

@@ -1,6 +1,5 @@
 """Decides what became of a program, from facts: the engine's state, who ended it, and what was counted. Pure."""
 
-import signal
 from collections.abc import Sequence
 
 from attrs import evolve, field, frozen
@@ -10,10 +9,12 @@ from orchestrator.ports import ContainerState, Figure, Noted
 from orchestrator.quantity import format_size
 from orchestrator.records import Outcome
 from orchestrator.request import Limits
+from orchestrator.signal_names import signal_name
 from orchestrator.usage import Tally
 
-_SIGNALS = {128 + number: number for number in signal.Signals}
 _ANYBODYS = frozenset({"SIGKILL", "SIGTERM"})
+_BY_SIGNAL = 128
+"""The exit status of a program that a signal ended is this and the signal's number."""
 _PAGES = 1 << 20
 _MANY = 16
 """More processes and threads than the start of a container has for a moment, which are not held to its limit."""
@@ -54,8 +55,7 @@ class Facts:
     @property
     def signal(self) -> str | None:
         """The name of the signal that the exit code stands for."""
-        number = _SIGNALS.get(self.state.exit_code)
-        return None if number is None else signal.Signals(number).name
+        return signal_name(self.state.exit_code - _BY_SIGNAL)
 
     @property
     def in_time(self) -> bool:

@@ -27,7 +27,10 @@ from orchestrator.adapters.docker_cut import Pace
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, Refused, translated
 from orchestrator.adapters.docker_floor import MemoryFloor
 from orchestrator.adapters.docker_groups import Groups
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_images import Images
+from orchestrator.adapters.docker_inside import Insides
+from orchestrator.adapters.docker_names import Names
 from orchestrator.adapters.docker_plan import container_config, files_name, log_keeps
 from orchestrator.adapters.docker_registry import PullRules
 from orchestrator.adapters.docker_state import container_state
@@ -72,6 +75,8 @@ class DockerEngine:
         self._images = Images(self._client, pull_stall, pull_rules)
         self._groups = Groups(self._client, Cgroups())
         self._floor = MemoryFloor(self._client)
+        self._insides = Insides(self._client)
+        self._names = Names(self._client)
         self._timeout = timeout
         self._identity = ""
 
@@ -206,24 +211,28 @@ class DockerEngine:
 
     def _make_with_folders(self, plan: ContainerPlan) -> Created:
         """The engine adds the image's labels unless they are given: they are blank, for whatever heeds labels on the host."""
-        plan = evolve(plan, labels={**dict.fromkeys(self._images.labels(plan.image), ""), **plan.labels})
-        volumes = self._images.volumes(plan.image)
-        self._floor.check(plan, volumes)
-        docker_files.fill(self._client, plan, volumes)
-        docker_out.hold(self._client, plan, volumes)
-        return self._make_or_adopt(plan)
+        image = self._images.described(plan.image)
+        plan = evolve(plan, labels={**dict.fromkeys(image.labels, ""), **plan.labels})
+        self._floor.check(plan, image)
+        image = self._insides.of(plan, image)
+        if image.filled:
+            docker_owned.forget_kept(self._client, plan)
+        docker_files.fill(self._client, plan, image)
+        docker_out.hold(self._client, plan, image)
+        return self._make_or_adopt(plan, image)
 
-    def _make_or_adopt(self, plan: ContainerPlan) -> Created:
+    def _make_or_adopt(self, plan: ContainerPlan, image: Image) -> Created:
         try:
-            return self._make(plan)
+            return self._make(plan, image)
         except Conflict:
-            return self._adopt(plan) or self._make(plan)
+            return self._adopt(plan) or self._make(plan, image)
 
-    def _make(self, plan: ContainerPlan) -> Created:
+    def _make(self, plan: ContainerPlan, image: Image = UNKNOWN) -> Created:
         network = docker_network.ours(self._client) if plan.network else ""
+        names = "" if plan.network else self._names.folder(plan, image)
         parent = self._groups.parent(plan)
         labelled = evolve(plan, labels={**plan.labels, **parent.labels})
-        config = container_config(labelled, self._images.volumes(plan.image), parent.name, network)
+        config = container_config(labelled, image, parent.name, network, names)
         try:
             with translated(wishes=True):
                 answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
@@ -231,6 +240,9 @@ class DockerEngine:
             if parent.name and _PARENT in str(error):
                 self._groups.look_again()
                 raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
+            if names and names in str(error):
+                self._names.look_again()
+                raise InfrastructureError(SERVICE, f"the volume of host names was removed: {error}") from error
             raise
         return Created(answer["Id"], adopted=False)
 

@@ -1,5 +1,6 @@
 """Translates what the engine and its library raise into errors of this package, so that no type of theirs leaves an adapter."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -44,7 +45,7 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
         return ContainerMissing(text)
     if status == _CONFLICT:
         return Conflict(SERVICE, text)
-    if wishes and (status == _REFUSED or any(phrase in text for phrase in _TASKS_FAULT)):
+    if wishes and (status == _REFUSED or (any(phrase in text for phrase in _TASKS_FAULT) or _NO_FOLDER.search(text))):
         return TaskFailure(Cause.INVALID, f"the engine refuses the container: {text}")
     return Refused(SERVICE, f"{status} {text}")
 
@@ -57,6 +58,8 @@ def explain(error: Exception) -> str:
 
 _REFUSED, _NOT_FOUND, _CONFLICT = 400, 404, 409
 _LONGEST = 500
+_NO_FOLDER = re.compile(r"init.*: mkdir /.*: read-only file system")
+"""A working folder that runc cannot make in the container; on the host it would not be its init that fails."""
 _TASKS_FAULT = (  # what the engine answers with 500 although only the task's owner can mend it
     "is not a directory",
     "invalid argument",

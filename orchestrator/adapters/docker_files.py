@@ -2,19 +2,20 @@
 
 import io
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import translated
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_owned import make_beside
 from orchestrator.adapters.docker_plan import FILES, files_name, loader_config
 from orchestrator.ports import ContainerPlan
 
-_MODE = 0o555
+_MODE, _OWN_MODE = 0o555, 0o755
 _MADE = 946_684_800  # the year 2000: zip archives know no earlier files than 1980
 
 
-def fill(client: DockerClient, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
+def fill(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
     """Make the volume, or go on with one that was begun, so that it holds the plan's files, if there are any.
 
     Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses the plan.
@@ -22,19 +23,30 @@ def fill(client: DockerClient, plan: ContainerPlan, image_volumes: Iterable[str]
     if not plan.files:
         return
     loader = files_name(plan.name)
-    make_beside(client, plan, loader, loader_config(plan, image_volumes))  # writing the same files again is harmless
+    make_beside(client, plan, loader, loader_config(plan, image))  # writing the same files again is harmless
     with translated():
         client.api.put_archive(loader, FILES, archive(plan.files))
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """A tar of the files and the folders above them, owned by root, to be read, listed and executed by everyone."""
+def archive(files: Mapping[str, bytes], mode: int = _MODE) -> bytes:
+    """A tar of the files and the folders above them, owned by root; everyone may read and execute the files unless told."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in sorted({above for path in files for above in _above(path)}):
             tar.addfile(_entry(folder, tarfile.DIRTYPE))
         for path, content in files.items():
-            tar.addfile(_entry(path, tarfile.REGTYPE, len(content)), io.BytesIO(content))
+            tar.addfile(_entry(path, tarfile.REGTYPE, len(content), mode=mode), io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def folders(path: str, uid: int, gid: int) -> bytes:
+    """A tar of the folder at a relative path and those above it, all of this user."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder in [*_above(path), path]:
+            entry = _entry(folder, tarfile.DIRTYPE, mode=_OWN_MODE)
+            entry.uid, entry.gid = uid, gid
+            tar.addfile(entry)
     return buffer.getvalue()
 
 
@@ -43,7 +55,7 @@ def _above(path: str) -> list[str]:
     return ["/".join(parts[: end + 1]) for end in range(len(parts))]
 
 
-def _entry(path: str, kind: bytes, size: int = 0) -> tarfile.TarInfo:
+def _entry(path: str, kind: bytes, size: int = 0, mode: int = _MODE) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(path)
-    entry.type, entry.size, entry.mode, entry.mtime = kind, size, _MODE, _MADE
+    entry.type, entry.size, entry.mode, entry.mtime = kind, size, mode, _MADE
     return entry

@@ -14,6 +14,7 @@ from attrs import frozen
 from orchestrator.adapters import docker_owned, docker_programs
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_errors import SERVICE, Refused, translated
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_plan import STARTABLE, bare, container_config, probe_config
 from orchestrator.adapters.docker_programs import QUIT
 from orchestrator.cause import Cause
@@ -46,7 +47,7 @@ class MemoryFloor:
         """Whether the plan's memory is so little that the engine may need more."""
         return plan.limits.memory < STARTABLE
 
-    def check(self, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
+    def check(self, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
         """Raise TaskFailure (invalid) if the engine needs more memory than the plan's limit to start a container.
 
         The first such plan is measured for, with containers of its image and its labels. If they do not start even with
@@ -57,7 +58,7 @@ class MemoryFloor:
         with self._measuring:
             info = self._info()
             engine = _kind(info, plan.runtime)
-            probe = self._probe(info, plan.name, container_config(bare(plan), image_volumes))
+            probe = self._probe(info, plan.name, container_config(bare(plan), image))
             if probe and engine not in self._least and (least := probe.least(SIZES)):
                 self._least[engine] = least
                 logger.info("this engine needs {} of memory to start a container", format_size(least))

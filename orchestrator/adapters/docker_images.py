@@ -1,6 +1,7 @@
-"""Images: whether they are there, how they are pulled, and which volumes they ask for."""
+"""Images: whether they are there, how they are pulled, and what they say of themselves."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,12 +13,15 @@ from docker.utils import parse_repository_tag
 from orchestrator.adapters import docker_registry
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, translated
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_registry import PullRules
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.logs import logger
 from orchestrator.ports import PullPolicy
 
 _RULES = PullRules()
+_NO_HELPER = re.compile(r"(docker-credential-[\w.-]+) not installed")
+"""What the library says of a helper of ``credsStore`` or ``credHelpers`` that is not there."""
 
 
 class Images:
@@ -27,8 +31,7 @@ class Images:
         self._client = client
         self._stall = stall
         self._rules = rules
-        self._volumes: dict[str, tuple[str, ...]] = {}
-        self._labels: dict[str, tuple[str, ...]] = {}
+        self._known: dict[str, Image] = {}
 
     def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help.
@@ -38,21 +41,14 @@ class Images:
         if policy is PullPolicy.ALWAYS or not self._present(image):
             if policy is PullPolicy.NEVER:
                 raise ImageUnavailable(f"image {image!r} is not there, and the pull policy is never")
-            self._volumes.pop(image, None)
-            self._labels.pop(image, None)
+            self._known.pop(image, None)
             self._pull(image, go_on)
 
-    def volumes(self, image: str) -> tuple[str, ...]:
-        """The paths for which the image wants volumes; none when the image is not there."""
-        if image not in self._volumes:
+    def described(self, image: str) -> Image:
+        """What the image says of itself; UNKNOWN when it is not there."""
+        if image not in self._known:
             self._present(image)
-        return self._volumes.get(image, ())
-
-    def labels(self, image: str) -> tuple[str, ...]:
-        """The names of the labels that the image gives its containers; none when the image is not there."""
-        if image not in self._labels:
-            self._present(image)
-        return self._labels.get(image, ())
+        return self._known.get(image, UNKNOWN)
 
     def _present(self, image: str) -> bool:
         try:
@@ -64,8 +60,7 @@ class Images:
             if docker_registry.is_final(str(error)):
                 raise ImageUnavailable(f"image {image!r}: {docker_registry.told(str(error))}") from error
             raise
-        config = reading.get("Config") or {}
-        self._volumes[image], self._labels[image] = tuple(config.get("Volumes") or ()), tuple(config.get("Labels") or ())
+        self._known[image] = Image.of(reading)
         return True
 
     def _pull(self, image: str, go_on: Callable[[], None]) -> None:
@@ -106,6 +101,11 @@ class Images:
         except InfrastructureError as error:
             if isinstance(error.__cause__, InvalidRepository):
                 raise ImageUnavailable(f"image {image!r} cannot be pulled: this cannot be the name of an image") from error
+            if missing := _NO_HELPER.search(str(error)):
+                why = (
+                    f"the worker's Docker configuration names {missing[1]} for the registry's password, which is not installed"
+                )
+                raise ImageUnavailable(f"image {image!r} cannot be pulled: {why}") from error
             raise
 
 

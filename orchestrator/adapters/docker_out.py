@@ -1,12 +1,14 @@
 """The folder /out of a task: a volume of memory, and a pause container that keeps it until it has been read."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 
 from orchestrator.adapters import docker_programs
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_errors import SERVICE, translated
+from orchestrator.adapters.docker_files import folders
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_owned import make_beside
-from orchestrator.adapters.docker_plan import OUT, holder_config, out_name
+from orchestrator.adapters.docker_plan import OUT, holder_config, ids, out_name, own_folder
 from orchestrator.adapters.docker_programs import PAUSE
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
@@ -16,7 +18,7 @@ _CHUNK = 1 << 16
 _NEVER_RAN = "created"
 
 
-def hold(client: DockerClient, plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> None:
+def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
     """Have the volume and its pause container running, where the plan wants them, or go on with what was begun.
 
     Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses what the plan wants. That the pause
@@ -25,13 +27,16 @@ def hold(client: DockerClient, plan: ContainerPlan, image_volumes: Iterable[str]
     """
     if not plan.out:
         return
-    pause, volumes = out_name(plan.name), tuple(image_volumes)
-    make_beside(client, plan, pause, holder_config(plan, volumes))
+    pause = out_name(plan.name)
+    make_beside(client, plan, pause, holder_config(plan, image))
     if not _state(client, plan.name)["Running"]:
         docker_programs.put(client, pause, sleeper(docker_programs.architecture(client)))
-        with translated(wishes=bool(volumes)):
+        with translated(wishes=bool(image.volumes)):
             client.api.start(pause)
         _expect_running(_state(client, plan.name))
+    if folder := own_folder(plan, image):
+        with translated():
+            client.api.put_archive(pause, OUT, folders(folder, *ids(plan)))
 
 
 def read(client: DockerClient, name: str) -> Generator[bytes]:

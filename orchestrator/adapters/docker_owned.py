@@ -2,14 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
+from secrets import token_hex
 
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
-from orchestrator.adapters.docker_plan import Config, files_name, out_name, plan_name
+from orchestrator.adapters.docker_image import Image
+from orchestrator.adapters.docker_plan import Config, files_name, kept_name, out_name, plan_name, unstarted_config
 from orchestrator.adapters.docker_state import instant
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
@@ -30,6 +32,21 @@ def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Co
     except Conflict:
         expect_ours(plan, name, _container(client, name)[1])
     expect_ours(plan, name, _volume(client, name)[1])
+
+
+@contextmanager
+def unstarted(client: DockerClient, plan: ContainerPlan, image: Image, mounts: Sequence[Config] = ()) -> Iterator[str]:
+    """The name of a container of the plan's image that is never started, to reach what is in it; it is removed again.
+
+    It has the plan's labels, so that the sweep finds what a worker left that died. Raises as ``make_beside`` does.
+    """
+    name = f"{plan.name}-look-{token_hex(4)}"
+    try:
+        with translated(wishes=True):
+            client.api.create_container_from_config(unstarted_config(plan, image, mounts), name)  # type: ignore[no-untyped-call]
+        yield name
+    finally:
+        _delete(partial(client.api.remove_container, name, v=True, force=True))  # nobody else has a name with this token
 
 
 def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> None:
@@ -102,7 +119,31 @@ def remove(client: DockerClient, name: str, deployment: str, nonce: str | None =
             volume, labels = _volume(client, beside)
             if _is_of(labels, deployment, nonce):
                 _delete(partial(client.api.remove_volume, volume))
+    for volume in _kept(client, name, deployment, nonce):
+        _delete(partial(client.api.remove_volume, volume))
     return free
+
+
+def forget_kept(client: DockerClient, plan: ContainerPlan) -> None:
+    """Remove what a create that was cut has left of the image's volumes: the engine would not copy into it again.
+
+    Those of a container that is there stay. Raises InfrastructureError.
+    """
+    for volume in _kept(client, plan.name, plan.labels.get(DEPLOYMENT, ""), plan.labels.get(NONCE)):
+        with suppress(Conflict, ContainerMissing), translated():
+            client.api.remove_volume(volume)
+
+
+def _kept(client: DockerClient, name: str, deployment: str, nonce: str | None) -> list[str]:
+    """The deployment's volumes with what an image had in its own, of the container of this name."""
+    with suppress(ContainerMissing), translated():
+        listed = client.api.volumes(filters={"name": kept_name(name)})["Volumes"] or []
+        return [
+            each["Name"]
+            for each in listed
+            if plan_name(each["Name"]) == name and _is_of(each["Labels"] or {}, deployment, nonce)
+        ]
+    return []
 
 
 def remove_container(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:

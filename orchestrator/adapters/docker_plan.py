@@ -4,27 +4,30 @@ The default seccomp profile and the masked paths stay, because nothing here touc
 """
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
 from attrs import evolve
 
+from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
 
 Config = Mapping[str, object]
 FILES, OUT = "/task", "/out"
 PROGRAM = "/orchestrator-pause"
-_FILES_SUFFIX, _OUT_SUFFIX = "-files", "-out"
+_FILES_SUFFIX, _OUT_SUFFIX, _KEPT_SUFFIX = "-files", "-out", "-kept-"
 STARTABLE = 32 << 20
 """Memory with which every engine starts a container: runc takes up to 16 MiB of it before the program begins (seen: 1.1.15).
 
 A limit reserves nothing, so a container that needs a few pages may have as much.
 """
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108
-_SHM_SIZE = 64 << 20
-_OPEN_FILES = 4096
+HOST_NAME = "task"
+"""The host name of containers without a network, for which ``docker_names`` has the addresses."""
+NAME_FILES = ("hosts", "resolv.conf")
 _PAGE = 4096
 _FEWEST_INODES = 1024
 _LOG_FILES = 5
@@ -43,22 +46,31 @@ def out_name(name: str) -> str:
     return f"{name}{_OUT_SUFFIX}"
 
 
+def kept_name(name: str, number: int | str = "") -> str:
+    """The name of a volume with what the image of container ``name`` has in one of its own; how all begin without a number."""
+    return f"{name}{_KEPT_SUFFIX}{number}"
+
+
 def plan_name(name: str) -> str:
-    """The inverse of ``files_name`` and ``out_name``; other names stay as they are."""
-    return name.removesuffix(_FILES_SUFFIX).removesuffix(_OUT_SUFFIX)
+    """The inverse of ``files_name``, ``out_name`` and ``kept_name``; other names stay as they are."""
+    return re.sub(rf"{_KEPT_SUFFIX}\d+$", "", name.removesuffix(_FILES_SUFFIX).removesuffix(_OUT_SUFFIX))
 
 
-def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = (), group: str = "", network: str = "") -> Config:
-    """The body of the create call. ``image_volumes`` are the paths for which the image wants volumes; they become tmpfs.
+def container_config(
+    plan: ContainerPlan, image: Image = UNKNOWN, group: str = "", network: str = "", names: str = ""
+) -> Config:
+    """The body of the create call.
 
     ``group`` is the control group that the container's own is made in, ``network`` the one that a plan with a network gets;
-    empty: the engine's choice.
+    empty: the engine's choice. ``names`` is the folder of the engine's host with NAME_FILES for a container without a network.
     """
     stdin = plan.stdin is not None
     return {
         "Image": plan.image,
+        **_entrypoint(plan),
         "Cmd": None if plan.command is None else list(plan.command),
-        "Env": [f"{name}={value}" for name, value in plan.env.items()],
+        "Hostname": "" if plan.network else HOST_NAME,
+        "Env": [f"{name}={value}" for name, value in {**_home(plan, image), **plan.env}.items()],
         "WorkingDir": plan.working_dir or "",
         "User": _user(plan),
         "Labels": dict(plan.labels),
@@ -68,8 +80,29 @@ def container_config(plan: ContainerPlan, image_volumes: Iterable[str] = (), gro
         "StdinOnce": stdin,
         "StopSignal": "SIGTERM",  # also where the engine goes down, so that the exit code tells
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": {**_host_config(plan, image_volumes), **_choices(group, network, plan.runtime)},
+        "HostConfig": {**_host_config(plan, image, names), **_choices(group, network, plan.runtime)},
     }
+
+
+def _entrypoint(plan: ContainerPlan) -> Config:
+    """An empty one is none: the command is the whole program then. Without one the image's own stands."""
+    return {} if plan.entrypoint is None else {"Entrypoint": list(plan.entrypoint)}
+
+
+def _home(plan: ContainerPlan, image: Image) -> dict[str, str]:
+    """The user of a task is rarely the one for whom the image has a home, and programs want to write to theirs."""
+    return {} if image.is_home_of(_uid(plan)) else {"HOME": TMP}
+
+
+def working_folder(plan: ContainerPlan, image: Image) -> str:
+    """Where the program starts, without a dot or a double slash."""
+    return posixpath.normpath("/" + (plan.working_dir or image.working_dir).lstrip("/"))
+
+
+def own_folder(plan: ContainerPlan, image: Image) -> str | None:
+    """The working folder below /out as a relative path, which has to be made for the task; None when it is elsewhere."""
+    folder = working_folder(plan, image)
+    return folder.removeprefix(f"{OUT}/") if plan.out and folder.startswith(f"{OUT}/") else None
 
 
 def _choices(group: str, network: str, runtime: str | None) -> Config:
@@ -78,23 +111,27 @@ def _choices(group: str, network: str, runtime: str | None) -> Config:
     return {name: value for name, value in chosen.items() if value}
 
 
-def loader_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
+def loader_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
     """A container that is never started: archives can be put into a volume only through a container that mounts it."""
-    mounts = [_files_mount(plan, read_only=False)]
+    return unstarted_config(plan, image, [_files_mount(plan, read_only=False)])
+
+
+def unstarted_config(plan: ContainerPlan, image: Image, mounts: Sequence[Config] = ()) -> Config:
+    """A container through which archives go in and out. They do not see a tmpfs, but what the image has below it."""
     return {
         "Image": plan.image,
         "Cmd": ["-"],
         "Labels": dict(plan.labels),
         "NetworkDisabled": True,
         "HostConfig": {
-            "Tmpfs": _instead_of_volumes(image_volumes, mounts, _bounds(_PAGE)),
-            "Mounts": mounts,
+            "Tmpfs": _instead_of_volumes(image, mounts, _bounds(_PAGE)),
+            "Mounts": list(mounts),
             "LogConfig": {"Type": "none"},
         },
     }
 
 
-def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Config:
+def holder_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
     """The pause container of /out: a tmpfs is gone with the last running container that mounts it. It can do nothing else.
 
     KILL ends it: as the first process of its container it would not heed TERM.
@@ -117,7 +154,7 @@ def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Con
             "PidsLimit": 1,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
-            "Tmpfs": _instead_of_volumes(image_volumes, mounts, _bounds(_PAGE)),
+            "Tmpfs": _instead_of_volumes(image, mounts, _bounds(_PAGE)),
             "Mounts": mounts,
             "LogConfig": {"Type": "none"},
         },
@@ -126,7 +163,7 @@ def holder_config(plan: ContainerPlan, image_volumes: Iterable[str] = ()) -> Con
 
 def bare(plan: ContainerPlan) -> ContainerPlan:
     """The plan without what its owner can get wrong, and without what the engine would have to make for it."""
-    return evolve(plan, user="65534", env={}, working_dir="/", network=False, stdin=None, files={}, out=False)
+    return evolve(plan, user="65534", env={}, working_dir="/", network=False, stdin=None, files={}, out=False, entrypoint=None)
 
 
 def probe_config(made: Mapping[str, Any], memory: int) -> Config:
@@ -146,27 +183,28 @@ def probe_config(made: Mapping[str, Any], memory: int) -> Config:
     return {**made, **closed, "Entrypoint": [PROGRAM], "Cmd": [], "HostConfig": {**made["HostConfig"], **differs}}
 
 
-def _host_config(plan: ContainerPlan, image_volumes: Iterable[str]) -> Config:
+def _host_config(plan: ContainerPlan, image: Image, names: str) -> Config:
     limits = plan.limits
     mounts = [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out
+    kept = _kept(plan, image, mounts)
     return {
         "NanoCpus": round(limits.cpus * 1e9),
         "Memory": limits.memory,
         "MemorySwap": limits.memory,
-        "PidsLimit": limits.pids + 1,  # the init process is not the task's
+        "PidsLimit": limits.pids + plan.init,  # the init process is not the task's
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "IpcMode": "private",
-        "Init": True,
-        "Ulimits": [_ulimit("nofile", _OPEN_FILES), _ulimit("core", 0), _ulimit("fsize", _largest_file(limits))],
-        "Tmpfs": _tmpfs(plan, image_volumes, mounts),
-        "Mounts": mounts,
+        "Init": plan.init,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],  # the host's handler would store it on the host's disk
+        "Tmpfs": _tmpfs(plan, image, [*mounts, *kept]),
+        "Mounts": mounts + kept + _names(plan, names),
         "LogConfig": _log_config(limits),
     }
 
 
-def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str], mounts: Sequence[Config]) -> dict[str, str]:
+def _tmpfs(plan: ContainerPlan, image: Image, mounts: Sequence[Config]) -> dict[str, str]:
     """Programs in /tmp may be run, as compilers and installers want; it gives no rights that an interpreter would not.
 
     A volume that the image asks for is memory that counts as the task's. All belong to the task's user, because runc gives a
@@ -174,19 +212,55 @@ def _tmpfs(plan: ContainerPlan, image_volumes: Iterable[str], mounts: Sequence[C
     """
     limits = plan.limits
     scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={_uid(plan)},{_bounds(limits.tmp)}"
-    shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(_SHM_SIZE, limits.memory))}"
-    return _instead_of_volumes(image_volumes, mounts, scratch) | {TMP: scratch, SHM: shared}
+    shared = f"rw,noexec,nosuid,nodev,mode=1777,{_bounds(min(limits.shm, limits.memory))}"
+    folders = _instead_of_volumes(image, mounts, scratch) | {TMP: scratch, SHM: shared}
+    return _working_folder(plan, image, folders, scratch) | folders
 
 
-def _instead_of_volumes(image_volumes: Iterable[str], mounts: Sequence[Config], options: str) -> dict[str, str]:
-    """A tmpfs wherever the image wants a volume: the engine would make unlimited disk of the host, and copy the image to it.
+def _working_folder(plan: ContainerPlan, image: Image, folders: Mapping[str, str], scratch: str) -> dict[str, str]:
+    """A working folder below a tmpfs is a tmpfs, too: runc makes what lacks there, but as root's."""
+    folder = working_folder(plan, image)
+    return {folder: scratch} if any(folder.startswith(f"{above}/") for above in folders) else {}
 
-    The engine looks for a mount at the path as it cleans it, so here it is cleaned, too. A relative path is left as it is and
-    refused by the engine: a tmpfs could not stand for it. A path below a mount of ours needs its tmpfs as well.
+
+def _instead_of_volumes(image: Image, mounts: Sequence[Config], options: str) -> dict[str, str]:
+    """A tmpfs wherever the image wants a volume: the engine would make unlimited disk of the host.
+
+    A path below a mount of ours needs its tmpfs as well.
     """
-    ours = {mount["Target"] for mount in mounts}
-    paths = (posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else path for path in image_volumes)
-    return {path: options for path in paths if path not in ours}
+    taken = {mount["Target"] for mount in mounts}
+    return {path: options for path in map(mount_point, image.volumes) if path not in taken}
+
+
+def _kept(plan: ContainerPlan, image: Image, mounts: Sequence[Config]) -> list[Config]:
+    """Where the image has files in its volumes they are copied by the engine, as for anyone, but cannot be written to."""
+    taken = {mount["Target"] for mount in mounts} | {TMP, SHM}
+    paths = sorted(set(map(mount_point, image.filled)) - taken)
+    return [_kept_mount(plan, number, path) for number, path in enumerate(paths)]
+
+
+def _kept_mount(plan: ContainerPlan, number: int, path: str) -> Config:
+    return {
+        "Type": "volume",
+        "Source": kept_name(plan.name, number),
+        "Target": path,
+        "ReadOnly": True,
+        "VolumeOptions": {"Labels": dict(plan.labels)},
+    }
+
+
+def mount_point(path: str) -> str:
+    """The path of a volume as the engine cleans it when it looks for a mount there.
+
+    A relative path is left as it is and refused by the engine: a tmpfs could not stand for it.
+    """
+    return posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else path
+
+
+def _names(plan: ContainerPlan, folder: str) -> list[Config]:
+    """What the engine would make for a container with a network, or with ``none``, which takes twice as long to start."""
+    files = NAME_FILES if folder and not plan.network else ()
+    return [{"Type": "bind", "Source": f"{folder}/{name}", "Target": f"/etc/{name}", "ReadOnly": True} for name in files]
 
 
 def _user(plan: ContainerPlan) -> str:
@@ -194,8 +268,14 @@ def _user(plan: ContainerPlan) -> str:
     return plan.user if ":" in plan.user else f"{plan.user}:{plan.user}"
 
 
-def _uid(plan: ContainerPlan) -> str:
-    return plan.user.partition(":")[0]
+def ids(plan: ContainerPlan) -> tuple[int, int]:
+    """The user and the group that the program runs as."""
+    uid, _, gid = _user(plan).partition(":")
+    return int(uid), int(gid)
+
+
+def _uid(plan: ContainerPlan) -> int:
+    return ids(plan)[0]
 
 
 def _bounds(size: int) -> str:
@@ -226,15 +306,6 @@ def log_keeps(reading: Mapping[str, Any]) -> float:
     """How many bytes the engine's log of an inspected container holds at least, once it has dropped its beginning."""
     config = reading.get("HostConfig", {}).get("LogConfig", {}).get("Config") or {}
     return int(config["max-size"]) * (int(config["max-file"]) - 1) if str(config.get("max-size")).isdecimal() else inf
-
-
-def _largest_file(limits: Limits) -> int:
-    """Beyond what any folder holds, so that a full folder is told as such, and only a file with holes can be refused by it."""
-    return 2 * max(limits.tmp, limits.artifacts, _SHM_SIZE)
-
-
-def _ulimit(name: str, value: int) -> Config:
-    return {"Name": name, "Soft": value, "Hard": value}
 
 
 def _files_mount(plan: ContainerPlan, *, read_only: bool) -> Config:

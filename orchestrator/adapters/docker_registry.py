@@ -7,13 +7,13 @@ host reaches.
 import re
 import socket
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from orchestrator.errors import ImageUnavailable
+from orchestrator.images import matches
 
 HUB = "docker.io"
 _METADATA = frozenset(
@@ -46,7 +46,7 @@ def check(image: str, patterns: Iterable[str]) -> None:
     """Raise ImageUnavailable unless the image's registry may be asked."""
     host = registry(image)
     if allowed := [*patterns]:
-        if not any(fnmatchcase(host, pattern.lower()) for pattern in allowed):
+        if not any(matches(host, pattern.lower()) for pattern in allowed):
             raise ImageUnavailable(f"image {image!r} is not pulled: its registry {host} is not one of REGISTRIES_ALLOWED")
     elif host != HUB and (why := _forbidden(host)):
         raise ImageUnavailable(f"image {image!r} is not pulled: its registry {host} has {why}; REGISTRIES_ALLOWED may allow it")

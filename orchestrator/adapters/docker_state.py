@@ -1,6 +1,5 @@
 """Reads the engine's description of a container."""
 
-import signal
 from contextlib import closing
 from datetime import datetime
 from itertools import takewhile
@@ -8,6 +7,7 @@ from itertools import takewhile
 from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_events import END, events
 from orchestrator.ports import ContainerState, Counted, Noted, Phase
+from orchestrator.signal_names import signal_name
 
 _PATIENCE = 1.0
 
@@ -44,7 +44,12 @@ def noted(client: DockerClient, container: str, now: datetime) -> Noted:
     with closing(events(client.stream, client.timeout, filters, now.timestamp() + _PATIENCE)) as told:
         befell = [*takewhile(lambda event: event["Action"] != END, told)]
     sent = [event["Actor"]["Attributes"].get("signal", "") for event in befell if event["Action"] == "kill"]
-    return Noted([_NAMES.get(number, number) for number in sent], any(event["Action"] == "oom" for event in befell))
+    return Noted([_name(number) for number in sent], any(event["Action"] == "oom" for event in befell))
+
+
+def _name(told: str) -> str:
+    """An engine tells of a signal by its number; what is none stays as it is."""
+    return (told.isdecimal() and signal_name(int(told))) or told
 
 
 def instant(text: str) -> datetime | None:
@@ -61,4 +66,3 @@ _PHASES = {
     "restarting": Phase.RUNNING,
     "exited": Phase.EXITED,
 }
-_NAMES = {str(number.value): number.name for number in signal.Signals}

@@ -19,6 +19,8 @@ class Flags:
 
     image: str | None = None
     command: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    init: bool | None = None
     cpus: str | None = None
     memory: str | None = None
     pids_limit: str | None = None
@@ -28,6 +30,7 @@ class Flags:
     on_output_limit: str | None = None
     tmp_size: str | None = None
     artifacts_size: str | None = None
+    shm_size: str | None = None
     retries: str | None = None
     env: tuple[str, ...] = ()
     env_file: tuple[str, ...] = ()
@@ -57,10 +60,12 @@ class Flags:
             "output": self.output_limit,
             "tmp": self.tmp_size,
             "artifacts": self.artifacts_size,
+            "shm": self.shm_size,
         }
         request: dict[str, object] = {
             "image": self.image,
             "command": list(self.command),
+            "init": self.init,
             "env": self._env(),
             "user": self.user,
             "working_dir": self.workdir,
@@ -74,10 +79,12 @@ class Flags:
             "labels": dict(map(_label, self.label)),
             "stdin": content_of(sys.stdin.buffer.read()) if self.stdin else None,
         }
-        return self.task_id, {name: value for name, value in request.items() if value not in (None, {}, [])}
+        given = {name: value for name, value in request.items() if value not in (None, {}, [])}
+        return self.task_id, given if self.entrypoint is None else {**given, "entrypoint": self.entrypoint}
 
     def _whole(self, source: str) -> tuple[str | None, dict[str, object]]:
-        also = [name for name, value in self._given().items() if name not in {"source", "task_id"} and value]
+        defaults = {name: each.default for name, each in fields_dict(Flags).items()}
+        also = [name for name, value in self._given().items() if name not in {"source", "task_id"} and value != defaults[name]]
         if also:
             raise InvalidTask([f"{_flag(name)}: cannot be given beside --from, which brings the whole task" for name in also])
         task = read_task(source)
@@ -122,6 +129,9 @@ _PARAMETERS = (
         metavar="end|drop_middle",
         help="What happens then: it is ended, or it goes on and both ends of the stream are kept.",
     ),
+    click.option("--entrypoint", metavar="PROGRAM", help="In place of the image's entrypoint; '' for none."),
+    click.option("--init/--no-init", default=None, help="Whether PID 1 is an init, as by default, or the program itself."),
+    click.option("--shm-size", metavar="SIZE", help="Size of its /dev/shm; it counts into the memory."),
     click.option("--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
     click.option("--retries", metavar="N", help="Times it may be run again when it fails."),
     click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, that of this shell."),

@@ -31,6 +31,10 @@ class ContainerPlan:
     labels: Mapping[str, str]
     runtime: str | None = None
     out: bool = False
+    entrypoint: tuple[str, ...] | None = None
+    """In place of the image's own, which None leaves; empty: none."""
+    init: bool = True
+    """Whether the first process is an init of the engine's, and the program its child."""
 
 
 class Phase(StrEnum):

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 NAMES = [
     "image",
     "command",
+    "entrypoint",
     "env",
     "stdin",
     "working_dir",
     "user",
     "network",
+    "init",
     "files",
     "artifacts",
     "limits",
@@ -20,7 +22,7 @@ NAMES = [
     "retries",
     "labels",
 ]
-LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp", "cpu_time", "artifacts"]
+LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp", "cpu_time", "artifacts", "shm"]
 
 text = st.text(st.characters(), max_size=20)  # lone surrogates and NUL included
 near = st.sampled_from(
@@ -71,6 +73,8 @@ plausible = st.fixed_dictionaries(
         "working_dir": st.from_regex(r"\A/[^\n\0]{0,9}\Z"),
         "user": st.from_regex(r"\A[0-9]{1,5}(:[0-9]{1,5})?\Z", alphabet="0123456789:"),
         "network": st.booleans(),
+        "init": st.booleans(),
+        "entrypoint": st.one_of(st.none(), _words, st.lists(_words, max_size=3)),
         "files": st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "..e", "f\n"]), _content),
         "limits": st.fixed_dictionaries(
             {},

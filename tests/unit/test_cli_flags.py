@@ -48,10 +48,11 @@ def test_options_after_the_image_belong_to_the_command() -> None:
 
 def test_each_limit_has_the_flag_of_docker_run_where_there_is_one() -> None:
     """Sizes and times stay text: the check of the request reads them."""
-    flags = "--cpus=0.5 -m 64m --pids-limit 10 --timeout 5s --output-limit 1k --tmp-size 8m --retries 2"
+    flags = "--cpus=0.5 -m 64m --pids-limit 10 --timeout 5s --output-limit 1k --tmp-size 8m --shm-size 9m --retries 2"
     _, request = described(*flags.split(), "busybox")
     assert request["retries"] == 2
-    assert request["limits"] == {"cpus": 0.5, "memory": "64m", "pids": 10, "timeout": "5s", "output": "1k", "tmp": "8m"}
+    limits = {"cpus": 0.5, "memory": "64m", "pids": 10, "timeout": "5s", "output": "1k", "tmp": "8m", "shm": "9m"}
+    assert request["limits"] == limits
     parse_request("id", request, Rules())
 
 
@@ -63,6 +64,30 @@ def test_variables_come_from_flags_from_files_and_from_this_process(tmp_path: Pa
     file.write_text("# a comment\n\nA=1\n  B=two words # not a comment\nHERE\nNOWHERE\n")
     _, request = described("--env-file", str(file), "-e", "A=3", "-e", "EMPTY=", "-e", "E=a=b", "busybox")
     assert request["env"] == {"A": "3", "B": "two words # not a comment", "HERE": "of the shell", "EMPTY": "", "E": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        ([], {}),
+        (["--entrypoint", "sh"], {"entrypoint": "sh"}),
+        (["--entrypoint", ""], {"entrypoint": ""}),
+        (["--init"], {"init": True}),
+        (["--no-init"], {"init": False}),
+    ],
+)
+def test_entrypoint_and_init_are_left_to_the_image_and_the_worker_unless_given(flags: list[str], wanted: object) -> None:
+    """An empty entrypoint is one that was given, as for `docker run`."""
+    _, request = described(*flags, "busybox", "true")
+    assert {name: request[name] for name in ("entrypoint", "init") if name in request} == wanted
+    parse_request("id", request, Rules())
+
+
+@pytest.mark.parametrize("flag", [["--no-init"], ["--entrypoint", ""], ["--shm-size", "1g"]])
+def test_a_flag_beside_a_whole_task_is_refused_even_if_it_is_empty(flag: list[str]) -> None:
+    """It would be ignored."""
+    (problem,) = problems(*flag, "--from", "-")
+    assert problem.endswith("cannot be given beside --from, which brings the whole task")
 
 
 @pytest.mark.parametrize(("network", "wanted"), [("none", False), ("bridge", True), ("host", True)])

@@ -156,7 +156,7 @@ def test_the_volumes_of_an_image_are_asked_for_once(tmp_path: Path) -> None:
         client = DockerClient(stub.url, 5.0)
         images = Images(client, 5.0)
         images.ensure("app:1", PullPolicy.MISSING)
-        assert images.volumes("app:1") == ("/data",)
-        assert images.volumes("other:1") == ()
+        assert images.described("app:1").volumes == ("/data",)
+        assert images.described("other:1").volumes == ()
         client.close()
     assert stub.calls == [LOOK, "GET /images/other:1/json"]

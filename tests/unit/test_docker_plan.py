@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.docker_files import archive
-from orchestrator.adapters.docker_plan import container_config, holder_config, loader_config
+from orchestrator.adapters.docker_image import Account, Image, accounts
+from orchestrator.adapters.docker_plan import SHM, TMP, container_config, holder_config, loader_config
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
 
@@ -39,7 +40,7 @@ LOOSE = {"Privileged", "CapAdd", "Devices", "Binds", "PidMode", "UsernsMode", "M
 
 
 def _host(plan: ContainerPlan, *volumes: str) -> dict[str, Any]:
-    config: dict[str, Any] = dict(container_config(plan, volumes))
+    config: dict[str, Any] = dict(container_config(plan, Image(volumes=volumes)))
     return config["HostConfig"]
 
 
@@ -59,10 +60,58 @@ def test_limits_become_what_the_engine_understands() -> None:
 def test_the_program_gets_what_the_plan_says() -> None:
     """Command, environment, user, labels; no health check of the image."""
     config = container_config(PLAN)
-    assert (config["Cmd"], config["Env"], config["User"]) == (["echo", "hi"], ["A=1", "B=x=y"], "1000:1001")
+    assert (config["Cmd"], config["Env"], config["User"]) == (["echo", "hi"], ["HOME=/tmp", "A=1", "B=x=y"], "1000:1001")
     assert (config["Labels"], config["WorkingDir"], config["Healthcheck"]) == ({"task": "t1"}, "", {"Test": ["NONE"]})
     assert container_config(evolve(PLAN, command=None))["Cmd"] is None
     assert container_config(evolve(PLAN, working_dir="/srv"))["WorkingDir"] == "/srv"
+
+
+def test_an_entrypoint_replaces_the_images_and_an_empty_one_removes_it() -> None:
+    """The engine takes no entrypoint at all for the image's own."""
+    assert "Entrypoint" not in container_config(PLAN)
+    assert container_config(evolve(PLAN, entrypoint=("sh", "-c")))["Entrypoint"] == ["sh", "-c"]
+    assert container_config(evolve(PLAN, entrypoint=()))["Entrypoint"] == []
+
+
+def test_a_program_without_an_init_has_all_processes_of_its_limit() -> None:
+    """The one more is the init's."""
+    host = _host(evolve(PLAN, init=False))
+    assert (host["Init"], host["PidsLimit"]) == (False, 9)
+
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nbroken\nnode:x:1000:1000::/home/node:/bin/sh\nnobody:x:65534:65534::/nonexistent:/x\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "image", "home"),
+    [
+        ("65534", Image(), TMP),
+        ("1000", Image(), None),
+        ("0", Image(), None),
+        ("1001", Image(), TMP),
+        ("65534", Image(home="/root"), TMP),
+        ("1000", Image(home="/home/node"), None),
+        ("1000", Image(home="/srv", user="node"), None),
+        ("1000", Image(home="/srv", user="1000:5"), None),
+        ("1000", Image(home="/srv", user="root"), TMP),
+        ("0", Image(home="/srv"), None),
+    ],
+)  # fmt: skip
+def test_a_user_whose_home_the_image_does_not_have_is_at_home_in_tmp(user: str, image: Image, home: str | None) -> None:
+    """By the image's accounts, or by the user for whom the image sets HOME."""
+    known = evolve(image, accounts=tuple(accounts(PASSWD)))
+    config = container_config(evolve(PLAN, user=user, env={}), known)
+    assert config["Env"] == ([] if home is None else [f"HOME={home}"])
+
+
+def test_a_home_that_the_task_names_stands() -> None:
+    """Even when it cannot be written to."""
+    assert container_config(evolve(PLAN, env={"HOME": "/"}))["Env"] == ["HOME=/"]
+
+
+def test_lines_that_are_no_accounts_are_left_out() -> None:
+    """The image's author writes the file."""
+    assert list(accounts("a:x:1:1::/a:\n:::\n" + "b:x:" + "9" * 9000 + ":1::/b:\nc:x:-1:1::/c:\n")) == [Account("a", 1, "/a")]
 
 
 def test_there_is_no_network_unless_the_plan_has_one() -> None:
@@ -73,17 +122,15 @@ def test_there_is_no_network_unless_the_plan_has_one() -> None:
 
 def test_what_is_chosen_reaches_the_engine_and_nothing_else_does() -> None:
     """Group, network and runtime; without a choice the engine's own stand."""
-    chosen = container_config(evolve(PLAN, network=True, runtime="runsc"), (), "/group", "net")["HostConfig"]
+    chosen = container_config(evolve(PLAN, network=True, runtime="runsc"), Image(), "/group", "net")["HostConfig"]
     assert isinstance(chosen, Mapping)
     assert (chosen["CgroupParent"], chosen["NetworkMode"], chosen["Runtime"]) == ("/group", "net", "runsc")
     assert not {"CgroupParent", "NetworkMode", "Runtime"} & _host(PLAN).keys()
 
 
-def test_a_file_can_be_larger_than_any_folder_but_not_without_end() -> None:
-    """A full folder is told as full; only a file with holes meets this limit."""
-    for tmp, largest in [(8 << 20, 128 << 20), (1 << 30, 2 << 30)]:
-        limits = _host(evolve(PLAN, limits=Limits(tmp=tmp)))["Ulimits"]
-        assert {"Name": "fsize", "Soft": largest, "Hard": largest} in limits
+def test_only_core_files_are_limited_beside_what_the_engine_limits() -> None:
+    """A file with holes costs nothing, and the folders are bounded; open files cost the task memory."""
+    assert _host(PLAN)["Ulimits"] == [{"Name": "core", "Soft": 0, "Hard": 0}]
 
 
 def test_whatever_stops_the_program_sends_it_term_first() -> None:
@@ -104,6 +151,46 @@ def test_scratch_folders_are_bounded_and_belong_to_the_user() -> None:
     assert tmpfs.keys() == {"/tmp", "/dev/shm", "/data"}  # noqa: S108
     assert tmpfs["/data"] == "rw,exec,nosuid,nodev,mode=1777,uid=1000,size=8388608,nr_inodes=2048"
     assert tmpfs["/dev/shm"] == "rw,noexec,nosuid,nodev,mode=1777,size=67108864,nr_inodes=16384"  # noqa: S108
+
+
+def test_shared_memory_has_its_own_limit_and_never_more_than_the_memory() -> None:
+    """As --shm-size has it for the engine."""
+    for shm, size in ((8 << 20, 8 << 20), (1 << 30, 128 << 20)):
+        limits = evolve(PLAN.limits, shm=shm)
+        assert f"size={size}," in _host(evolve(PLAN, limits=limits))["Tmpfs"]["/dev/shm"]  # noqa: S108
+
+
+def test_what_the_image_has_in_a_volume_is_kept_read_only() -> None:
+    """The engine copies it; scratch folders and mounts of ours stay what they are."""
+    image = Image(volumes=("/app/", "/data", "/tmp", "/out"), filled=frozenset({"/app/", "/tmp", "/out"}))  # noqa: S108
+    host = dict(container_config(evolve(PLAN, out=True), image))["HostConfig"]
+    assert isinstance(host, Mapping)
+    mount = {"Type": "volume", "Source": "orchestrator-t1-1-kept-0", "Target": "/app", "ReadOnly": True}
+    assert host["Mounts"][1:] == [{**mount, "VolumeOptions": {"Labels": PLAN.labels}}]
+    assert host["Tmpfs"].keys() == {"/tmp", "/dev/shm", "/data"}  # noqa: S108
+
+
+@pytest.mark.parametrize(
+    ("given", "of_image", "added"),
+    [
+        (f"{TMP}/work", "", {f"{TMP}/work"}),
+        (f"/{TMP}/a/../b/", "", {f"{TMP}/b"}),
+        (None, f"{SHM}/x", {f"{SHM}/x"}),
+        ("/data/x", "", {"/data/x"}),
+        (TMP, f"{TMP}/work", set()),
+        (f"{TMP}x/y", "", set()),
+        ("/out/x", "", set()),
+        (None, "", set()),
+    ],
+)  # fmt: skip
+def test_a_working_folder_below_a_scratch_folder_is_one_itself(given: str | None, of_image: str, added: set[str]) -> None:
+    """What runc makes there is root's; the task's own folder comes before the image's."""
+    image = Image(volumes=("/data",), working_dir=of_image)
+    host = dict(container_config(evolve(PLAN, working_dir=given, out=True), image))["HostConfig"]
+    assert isinstance(host, Mapping)
+    tmpfs = host["Tmpfs"]
+    assert tmpfs.keys() - {"/tmp", "/dev/shm", "/data"} == added  # noqa: S108
+    assert all(tmpfs[folder] == tmpfs["/tmp"] for folder in added)  # noqa: S108
 
 
 def _covered(*volumes: str, plan: ContainerPlan = PLAN) -> set[str]:
@@ -128,7 +215,7 @@ def test_those_beside_the_program_get_no_volumes_of_the_image_either() -> None:
     """Hardly any memory instead, but for the mount that they are there for."""
     plan = evolve(PLAN, out=True, files={"a": b"b"})
     for make, other in ((loader_config, "/out"), (holder_config, "/task")):
-        config: dict[str, Any] = dict(make(plan, ["/data/", "/task", "/out/"]))
+        config: dict[str, Any] = dict(make(plan, Image(volumes=("/data/", "/task", "/out/"))))
         assert config["HostConfig"]["Tmpfs"] == dict.fromkeys(["/data", other], "size=4096,nr_inodes=1024")
 
 
@@ -156,6 +243,16 @@ def test_the_engines_log_is_bounded_and_holds_both_streams_at_their_limit(output
     assert config["Type"] == "local"
     assert files * (size + (16 << 10) + 64) <= max(4 * output, 16 << 20)
     assert (files - 1) * size >= (2 * 26 * output if output <= 240 << 10 else 2 * output * (44 + 26) / 44 - (1 << 18))
+
+
+def test_only_a_container_without_a_network_needs_files_of_names() -> None:
+    """For others the engine makes them; the host name is the one that they know."""
+    closed, joined = (dict(container_config(evolve(PLAN, network=network), Image(), names="/n")) for network in (False, True))
+    assert (closed["Hostname"], joined["Hostname"]) == ("task", "")
+    hosts, resolver = closed["HostConfig"]["Mounts"]  # type: ignore[index]
+    assert hosts == {"Type": "bind", "Source": "/n/hosts", "Target": "/etc/hosts", "ReadOnly": True}
+    assert (resolver["Source"], resolver["Target"], resolver["ReadOnly"]) == ("/n/resolv.conf", "/etc/resolv.conf", True)
+    assert joined["HostConfig"]["Mounts"] == []  # type: ignore[index]
 
 
 def test_files_come_through_a_volume_that_only_the_loader_may_write() -> None:

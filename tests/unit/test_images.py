@@ -29,6 +29,10 @@ PIN = "@sha256:" + "0" * 64
         (f"python{PIN}", f"python{PIN}"),
         (f"python{PIN}", f"python:3.12{PIN}"),
         ("*", "anything/at-all:1"),
+        ("[::1]:5000/*", "[::1]:5000/team/a:1"),
+        ("[2001:db8::*]:5000/*", f"[2001:db8::7]:5000/a{PIN}"),
+        ("*@sha512:*", "python@sha512:" + "0" * 128),
+        ("pytho[nm]", "python:3"),
     ],
 )
 def test_a_pattern_lets_through(pattern: str, image: str) -> None:
@@ -54,6 +58,8 @@ def test_a_pattern_lets_through(pattern: str, image: str) -> None:
         ("registry.example/team/*", "registry.example.evil/team/a"),
         ("registry.example/*", "registry.example:5000/a"),
         ("python", "PYTHON"),
+        ("[::1]:5000/*", ":5000/a"),
+        ("[::1]:5000/*", "1:5000/a"),
     ],
 )
 def test_a_pattern_holds_back(pattern: str, image: str) -> None:

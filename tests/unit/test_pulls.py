@@ -109,6 +109,26 @@ def test_registries_can_be_listed(tmp_path: Path, image: str) -> None:
         pull(tmp_path, "a.example/app", DONE, rules)
 
 
+def test_a_registry_with_an_address_of_version_6_can_be_listed(tmp_path: Path) -> None:
+    """Its brackets stand for themselves."""
+    rules = PullRules(registries=["[2001:DB8::1]:5000"])
+    assert PULL in pull(tmp_path, "[2001:db8::1]:5000/team/app:1", DONE, rules)
+    with pytest.raises(ImageUnavailable, match="is not one of REGISTRIES_ALLOWED"):
+        pull(tmp_path, "[2001:db8::2]:5000/app", DONE, rules)
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-absent")
+@pytest.mark.parametrize("config", [{"credsStore": "absent"}, {"credHelpers": {"registry.example": "absent"}}])
+def test_a_helper_for_passwords_that_is_not_there_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, object]
+) -> None:
+    """Asking again would not install it; the message says where it is named."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ImageUnavailable, match=r"configuration names docker-credential-absent .* not installed"):
+        pull(tmp_path, "registry.example/app", DONE)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

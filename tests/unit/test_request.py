@@ -102,7 +102,7 @@ def test_every_bad_field_is_named_at_once() -> None:
             "limits.timeout: 3600 is above the ceiling of 60",
             "limits.output: True is not a size of 0 bytes or more, such as 134217728 or '128m'",
             "limits.tmp: '1' is not a size of 4096 bytes or more, such as 134217728 or '128m'",
-            "limits: has unknown fields 'swap'; allowed are cpus, memory, pids, timeout, output, tmp, cpu_time, artifacts",
+            "limits: has unknown fields 'swap'; allowed are cpus, memory, pids, timeout, output, tmp, cpu_time, artifacts, shm",
             "retries: 11 is above the ceiling of 10",
             "labels: [] is not a map of strings to strings",
             f"task: has unknown fields 'priority'; allowed are {', '.join(junk.NAMES)}",

@@ -52,6 +52,9 @@ def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | Non
         ({"code": 143, "ended_for": Cause.TIMEOUT, "noted": Noted(["SIGTERM"]), "unsure": True}, Cause.TIMEOUT, "worker"),
         ({"code": 137, "ended_for": Cause.TIMEOUT, "unsure": True}, Cause.TIMEOUT, "unknown"),
         ({"code": 255}, Cause.EXIT, "program"),
+        ({"code": 193}, Cause.EXIT, "program"),
+        ({"code": 128}, Cause.EXIT, "program"),
+        ({"code": 168}, Cause.SIGNAL, "program"),
     ],
 )
 def test_cause_and_who_ended_it_follow_from_the_facts(given: dict[str, Any], cause: Cause | None, ended_by: str) -> None:
@@ -60,11 +63,24 @@ def test_cause_and_who_ended_it_follow_from_the_facts(given: dict[str, Any], cau
     assert (outcome.cause, outcome.evidence["ended_by"], outcome.exit_code) == (cause, ended_by, given["code"])
 
 
-@pytest.mark.parametrize(("code", "name"), [(137, "SIGKILL"), (143, "SIGTERM"), (139, "SIGSEGV"), (153, "SIGXFSZ")])
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (137, "SIGKILL"),
+        (143, "SIGTERM"),
+        (139, "SIGSEGV"),
+        (153, "SIGXFSZ"),
+        (160, "SIG32"),
+        (162, "SIGRTMIN"),
+        (168, "SIGRTMIN+6"),
+        (192, "SIGRTMIN+30"),
+    ],
+)
 def test_the_signal_is_named(code: int, name: str) -> None:
     """Also where the exit code says it only to those who can subtract."""
     assert judge(code).evidence["signal"] == name
-    assert name in judge(code).message
+    assert f"by {name} (" in judge(code).message
+    assert judge(code).cause is Cause.SIGNAL
     assert "signal" not in judge(3).evidence
 
 

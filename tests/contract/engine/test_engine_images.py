@@ -7,7 +7,7 @@ import pytest
 from docker import DockerClient
 
 from orchestrator.adapters import docker_owned
-from orchestrator.adapters.docker_plan import files_name, out_name
+from orchestrator.adapters.docker_plan import files_name, kept_name, out_name
 from orchestrator.errors import TaskFailure
 from tests.support.containers import IMAGE, Bench, library
 
@@ -33,10 +33,10 @@ def import_image(docker: Bench) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.parametrize("path", ["/bin/", "//bin", "/bin/.", "/etc/../bin"])
-def test_a_volume_takes_no_disk_however_its_path_is_written(
+def test_a_volume_takes_no_disk_beside_its_content_however_its_path_is_written(
     docker: Bench, import_image: Callable[..., str], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither for the program nor for what stands beside it: /bin is full there, and no copy of it is made."""
+    """Not for what stands beside the program, and for it one copy of the full /bin, which goes with it."""
     plan = docker.plan(("nothing",), image=import_image(f'VOLUME ["{path}"]'), files={"a": b"b"}, out=True)
     with monkeypatch.context() as patched:
         patched.setattr(docker_owned, "remove_container", lambda *_: None)
@@ -44,11 +44,11 @@ def test_a_volume_takes_no_disk_however_its_path_is_written(
     with library() as client:
         assert _mounted(client, files_name(plan.name)) == [files_name(plan.name)]
         assert _mounted(client, out_name(plan.name)) == [out_name(plan.name)]
-        assert _mounted(client, plan.name) == sorted([files_name(plan.name), out_name(plan.name)])
+        assert _mounted(client, plan.name) == sorted([files_name(plan.name), out_name(plan.name), kept_name(plan.name, 0)])
 
 
 def _mounted(client: DockerClient, name: str) -> list[str]:
-    return sorted(mount["Name"] for mount in client.containers.get(name).attrs["Mounts"])
+    return sorted(mount["Name"] for mount in client.containers.get(name).attrs["Mounts"] if mount["Type"] == "volume")
 
 
 @pytest.mark.parametrize("path", ["../../data", "data", "/", "/data/.."])

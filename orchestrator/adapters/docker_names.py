@@ -1,0 +1,76 @@
+"""The files by which a program finds localhost and its own name: for containers without a network the engine makes none.
+
+It makes them with the network ``none``, too, but then a start takes twice as long. So a volume of the engine holds them, once
+for all containers, and each gets them by a bind mount: no mount of a volume is as small as a file with every engine.
+"""
+
+import io
+import tarfile
+import threading
+
+from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_errors import translated
+from orchestrator.adapters.docker_files import archive
+from orchestrator.adapters.docker_image import Image
+from orchestrator.adapters.docker_owned import unstarted
+from orchestrator.adapters.docker_plan import FILES, HOST_NAME, NAME_FILES
+from orchestrator.labels import NAMES
+from orchestrator.ports import ContainerPlan
+
+VOLUME = "orchestrator-names"
+_HOSTS = f"""\
+127.0.0.1	localhost {HOST_NAME}
+::1	localhost ip6-localhost ip6-loopback
+fe00::0	ip6-localnet
+ff00::0	ip6-mcastprefix
+ff02::1	ip6-allnodes
+ff02::2	ip6-allrouters
+"""
+_RESOLVER = """\
+nameserver 127.0.0.1
+options timeout:1 attempts:1
+"""
+CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), _RESOLVER.encode()), strict=True))
+_MODE = 0o644
+_MOUNT = {
+    "Type": "volume",
+    "Source": VOLUME,
+    "Target": FILES,
+    "VolumeOptions": {"NoCopy": True, "Labels": {NAMES: VOLUME}},
+}
+
+
+class Names:
+    """The folder of one engine's host that has the files. It is made when it is first needed and kept, as the network is."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+        self._folder = ""
+        self._making = threading.Lock()
+
+    def folder(self, plan: ContainerPlan, image: Image) -> str:
+        """Its path there. The first time looks through a container of the plan's image, with its labels, that it is filled.
+
+        Empty when the image is not there. Raises as ``unstarted`` does.
+        """
+        with self._making:
+            if image.id and not self._folder:
+                self._folder = self._filled(plan, image)
+            return self._folder
+
+    def look_again(self) -> None:
+        """Somebody has removed it, so it is made again when it is needed next."""
+        self._folder = ""
+
+    def _filled(self, plan: ContainerPlan, image: Image) -> str:
+        """Writes only what is not there: others may be about to mount it."""
+        with unstarted(self._client, plan, image, [_MOUNT]) as container, translated():
+            if self._content(container) != CONTENT:
+                self._client.api.put_archive(container, FILES, archive(CONTENT, _MODE))
+            return str(self._client.api.inspect_volume(VOLUME)["Mountpoint"])
+
+    def _content(self, container: str) -> dict[str, bytes]:
+        packed = b"".join(self._client.api.get_archive(container, FILES)[0])
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            files = {member.name.rpartition("/")[2]: tar.extractfile(member) for member in tar if member.isreg()}
+            return {name: file.read() for name, file in files.items() if file}

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.cli import main, worker
 from orchestrator.connect import check, connect
-from orchestrator.errors import SettingsError
+from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.health import Health
 from orchestrator.settings import Settings, options, variable
 from tests.support import junk
@@ -107,6 +108,17 @@ def test_a_configuration_of_docker_that_is_sound_is_used(
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert complaints({}) == []
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"auths": {"r": {"auth": "a"}}}'])
+def test_a_configuration_that_goes_bad_later_is_an_error_of_the_service(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the worker waits for it as for an engine that is away."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InfrastructureError, match="docker: the configuration of Docker cannot be used"):
+        DockerEngine("unix:///nowhere").host()
 
 
 @pytest.mark.parametrize(

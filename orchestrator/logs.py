@@ -15,9 +15,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from typing import TYPE_CHECKING, TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from loguru import logger
+
+from orchestrator.setting_urls import secrets as passwords
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -103,10 +105,10 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
 def _words(secret: str) -> Iterator[str]:
     """What is secret in it. A word of three letters is not hidden: it would tear holes into every line."""
-    password = urlsplit(secret).password if "://" in secret else secret
-    if password and len(password) >= _SHORTEST_SECRET:
-        yield password
-        yield unquote(password)
+    for password in passwords(secret) if "://" in secret else [secret]:
+        if len(password) >= _SHORTEST_SECRET:
+            yield password
+            yield unquote(password)
 
 
 def _intercept() -> None:

@@ -1,9 +1,9 @@
 """Where a server is, without the secrets in its URL."""
 
-from urllib.parse import urlsplit
+from orchestrator.setting_urls import split
 
 
 def place(url: str) -> str:
-    """Host and port of a URL, or its path when it has no host."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] or parts.path
+    """Hosts and ports of a URL, or its path when it has no host."""
+    parts = split(url)
+    return (parts.hosts or parts.path) if parts else "?"

@@ -8,8 +8,12 @@ LONGEST = 32
 """Characters in a size or duration written as text."""
 SIZE = r"([0-9]+) ?[bB]?|([0-9]+(?:\.[0-9]+)?) ?([kmgtKMGT])[iI]?[bB]?"
 """Text that is a size, as a regular expression that Python and JSON Schema read alike."""
-DURATION = r"([0-9]+(?:\.[0-9]+)?)|(?=[0-9])(?:([0-9]+)[hH])?(?:([0-9]+)[mM])?(?:([0-9]+(?:\.[0-9]+)?)[sS])?"
-"""Text that is a duration, likewise."""
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+DURATION = (
+    rf"({_NUMBER})|(?=[0-9])(?:({_NUMBER})[dD])?(?:({_NUMBER})[hH])?(?:({_NUMBER})[mM](?![sS]))?(?:({_NUMBER})[sS])?"
+    rf"(?:({_NUMBER})[mM][sS])?"
+)
+"""Text that is a duration, likewise: days, hours, minutes, seconds and milliseconds follow each other."""
 
 
 def parse_size(value: object) -> int:
@@ -28,14 +32,23 @@ def parse_size(value: object) -> int:
 
 
 def parse_duration(value: object) -> float:
-    """Seconds from a finite number or from text such as ``1.5``, ``30s``, ``2m`` or ``1h30m``. Raises ValueError otherwise."""
+    """Seconds from a number or from text such as ``1.5``, ``500ms``, ``1.5m``, ``1h30m`` or ``1d``, below ``FOREVER``.
+
+    Raises ValueError otherwise.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FOREVER:
         return float(value)
     match = re.fullmatch(DURATION, value) if isinstance(value, str) and len(value) <= LONGEST else None
     if match is None:
         raise ValueError("a number of seconds, or text such as 30s")
-    plain, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return plain + hours * 3600 + minutes * 60 + seconds
+    parts = zip(match.groups(), _SECONDS, strict=True)
+    return _below_forever(float(sum(Decimal(part) * seconds for part, seconds in parts if part)))
+
+
+def _below_forever(seconds: float) -> float:
+    if seconds >= FOREVER:
+        raise ValueError("a number of seconds, or text such as 30s, below 30 years")
+    return seconds
 
 
 def format_size(size: float) -> str:
@@ -45,7 +58,8 @@ def format_size(size: float) -> str:
     return f"{scaled:.0f} {_UNITS[exponent]}" if scaled == math.floor(scaled) else f"{scaled:.1f} {_UNITS[exponent]}"
 
 
-FOREVER = 1e12
-"""Seconds that no number may reach."""
+FOREVER = 1e9
+"""Seconds that no duration may reach: threads wait no longer than some hundred years, and no date is after the year 9999."""
+_SECONDS = (Decimal(1), Decimal(86400), Decimal(3600), Decimal(60), Decimal(1), Decimal("0.001"))
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}

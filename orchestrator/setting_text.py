@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator import kinds
 from orchestrator.ports import PullPolicy
 from orchestrator.quantity import parse_duration, parse_size
 from orchestrator.records import LONGEST_LEASE
 from orchestrator.request import Limits, kinds_of
+from orchestrator.setting_urls import is_host
 
 T = TypeVar("T")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
@@ -60,16 +61,35 @@ def user(text: str) -> str:
 
 def port(text: str) -> int:
     """A TCP port, or 0."""
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 16:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) >= 1 << 16:
         raise ValueError("a port number, or 0")
     return int(text)
+
+
+def plain(text: str) -> str:
+    """Text that can be stored, sent and shown."""
+    if _UNFIT.search(text):
+        raise ValueError("text in UTF-8 without control characters")
+    return text
 
 
 def word(text: str) -> str:
     """Anything that is not blank."""
     if not text.strip():
         raise ValueError("a word")
+    return plain(text)
+
+
+def host(text: str) -> str:
+    """The name or address of a host."""
+    if not re.fullmatch(r"[^\s/@\[\]]+", word(text)) or not is_host(text):
+        raise ValueError("an address or a host name")
     return text
+
+
+def path(text: str) -> Path:
+    """A path in the file system."""
+    return Path(plain(text))
 
 
 def shaped(pattern: str, phrase: str) -> Callable[[str], str]:
@@ -79,14 +99,37 @@ def shaped(pattern: str, phrase: str) -> Callable[[str], str]:
     def checked(text: str) -> str:
         if not whole.fullmatch(text):
             raise ValueError(phrase)
-        return text
+        return plain(text)
 
     return checked
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words between commas or spaces, neither of which an image or runtime can have in its name."""
-    return tuple(text.replace(",", " ").split())
+    """Words between commas, spaces or line ends, none of which an image or runtime can have in its name."""
+    return tuple(map(plain, text.replace(",", " ").split()))
+
+
+def database(text: str) -> str:
+    """The name of a database of MongoDB, which counts bytes."""
+    if len(_DATABASE(text).encode()) > _LONGEST_DATABASE:
+        raise ValueError(_DATABASE_PHRASE)
+    return text
+
+
+def endpoint(text: str) -> str:
+    """Host and port of an S3 server."""
+    name, _, number = _ENDPOINT(text).rpartition(":") if re.search(":[0-9]+$", text) else (text, "", "")
+    if not (name.startswith("[") or is_host(name)) or int(number or 1) not in range(1, 1 << 16):
+        raise ValueError(_ENDPOINT_PHRASE)
+    return text
+
+
+def runtime(text: str) -> str:
+    """The name of a runtime of the engine."""
+    try:
+        return kinds.RUNTIME.parse(text)
+    except ValueError:
+        raise ValueError(kinds.RUNTIME.phrase) from None
 
 
 def policy(text: str) -> PullPolicy:
@@ -99,7 +142,7 @@ def policy(text: str) -> PullPolicy:
 
 def docker_host(text: str) -> str:
     """docker-py wants three slashes before an absolute socket path; two are what people write."""
-    if not text.startswith(("unix://", "tcp://", "http://")):
+    if not plain(text).startswith(("unix://", "tcp://", "http://")):
         raise ValueError("a URL that begins with unix:// or tcp://")
     return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
 
@@ -111,39 +154,22 @@ def lease(text: str) -> float:
     return seconds
 
 
-_WEAKER = {
-    "w": ("majority", "a failover may undo a write that no majority has"),
-    "journal": ("true", "a crash may undo a write that is in no journal"),
-    "j": ("true", "a crash may undo a write that is in no journal"),
-    "readconcernlevel": ("majority", "a failover may undo what is read and no majority has"),
-}
-"""Options of a MongoDB URI, the one value that each may have, and why no other."""
-
-
-def mongo(text: str) -> str:
-    """A MongoDB URI that asks for no less than a majority and the journal."""
-    uri = _MONGO(text)
-    for name, value in parse_qsl(urlsplit(uri).query, keep_blank_values=True):
-        allowed, why = _WEAKER.get(name.casefold(), (value, ""))
-        if value != allowed:
-            raise ValueError(f"safe with {name}={value}: {why}; leave {name} out, or write {name}={allowed}")
-    return uri
-
-
 COUNT = positive(int, "a whole number of 1 or more")
 SIZE = positive(parse_size, "a size such as 128m")
 FACTOR = positive(float, "a factor such as 4")
 BUDGET = positive(parse_size, "a size such as 16g, or 0", zero=True)
 SECONDS = positive(parse_duration, "a time such as 30s")
 SECONDS_OR_NONE = positive(parse_duration, "a time such as 30s, or 0", zero=True)
-_MONGO = shaped(r"mongodb(\+srv)?://[^/?].*", "a URI such as mongodb://host:27017")
-REDIS = shaped(r"(rediss?|unix)://.*", "a URL such as redis://host:6379/0")
-ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", "host:port, without a scheme or path")
+_ENDPOINT_PHRASE = "host:port, without a scheme or path"
+_ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", _ENDPOINT_PHRASE)
+KEY = shaped("[!-~]+", "a word of printable ASCII")
 REGION = shaped(r"(?![_-])[A-Za-z0-9_-]{1,63}(?<![_-])", "a region such as us-east-1")
 BUCKET = shaped(
     r"(?!.*(\.\.|\.-|-\.))(?!([0-9]+\.){3}[0-9]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
 )
-DATABASE = shaped(
-    r"[^/\\. \"$*<>:|?\x00-\x1f]{1,63}", 'a database name without / \\ . " $ * < > : | ? or spaces, of at most 63 characters'
-)
+_LONGEST_DATABASE = 63
+_DATABASE_PHRASE = 'a database name without / \\ . " $ * < > : | ? or spaces, of at most 63 characters'
+_DATABASE = shaped(r"[^/\\. \"$*<>:|?\x00-\x1f]{1,63}", _DATABASE_PHRASE)
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and the surrogates that stand for bytes of no UTF-8."""

@@ -12,7 +12,9 @@ from attrs import Attribute, Factory, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
 from orchestrator import setting_text as text
+from orchestrator import setting_urls as urls
 from orchestrator.errors import SettingsError
+from orchestrator.kind import shown
 from orchestrator.ports import PullPolicy
 from orchestrator.quantity import parse_duration, parse_size
 from orchestrator.request import Limits, Rules
@@ -40,18 +42,18 @@ def _spool() -> Path:
 class Settings:
     """All settings, from environment variables named as the fields are, in capitals."""
 
-    mongo_uri: str = _setting("mongodb://localhost:27017", text.mongo, "MongoDB server; may hold a password", secret=True)
-    mongo_db_name: str = _setting("taskrunner", text.DATABASE, "database of the collection `tasks`")
+    mongo_uri: str = _setting("mongodb://localhost:27017", urls.mongo, "MongoDB server; may hold a password", secret=True)
+    mongo_db_name: str = _setting("taskrunner", text.database, "database of the collection `tasks`")
     redis_url: str = _setting(
-        "redis://localhost:6379", text.REDIS, "Redis server for queue and events; may hold a password", secret=True
+        "redis://localhost:6379", urls.redis, "Redis server for queue and events; may hold a password", secret=True
     )
     docker_host: str = _setting(
         "unix://var/run/docker.sock",
         text.docker_host,
         "Docker engine, over unix:// or tcp://; unix://var/run/… and unix:///var/run/… are the same",
     )
-    minio_endpoint: str = _setting("localhost:9000", text.ENDPOINT, "S3 server, host:port")
-    minio_access_key: str = _setting("minioadmin", text.word, "S3 access key", secret=True)
+    minio_endpoint: str = _setting("localhost:9000", text.endpoint, "S3 server, host:port")
+    minio_access_key: str = _setting("minioadmin", text.KEY, "S3 access key", secret=True)
     minio_secret_key: str = _setting("minioadmin", text.word, "S3 secret key", secret=True)
     minio_bucket: str = _setting("task-logs", text.BUCKET, "bucket for logs; made when missing")
     minio_use_ssl: bool = _setting(False, text.flag, "whether the S3 server speaks TLS")
@@ -61,7 +63,7 @@ class Settings:
     adopted_max: int = _setting(
         32, text.COUNT, "tasks of dead workers that one worker goes on with at once, beside its own CONCURRENCY"
     )
-    worker_name: str = _setting("", str, "name of the worker in documents and labels; empty: host name and process id")
+    worker_name: str = _setting("", text.plain, "name of the worker in documents and labels; empty: host name and process id")
     cpu_overcommit: float = _setting(
         4.0, text.FACTOR, "CPUs that the tasks of a worker may be granted together, in units of the CPUs of the engine's host"
     )
@@ -70,7 +72,7 @@ class Settings:
     )
     spool_dir: Path = _setting(
         Factory(_spool),
-        Path,
+        text.path,
         "folder for output until it is uploaded, of the worker's user alone; unset: /var/lib/orchestrator/spool for root, "
         "orchestrator/spool in $XDG_STATE_HOME or ~/.local/state for others",
     )
@@ -86,7 +88,9 @@ class Settings:
     images_allowed: tuple[str, ...] = _setting(
         (), text.words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
     )
-    runtime: str = _setting("", str, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default")
+    runtime: str = _setting(
+        "", text.runtime, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default"
+    )
     runtimes_allowed: tuple[str, ...] = _setting((), text.words, "further runtimes that tasks may choose")
     network_allowed: bool = _setting(False, text.flag, "whether tasks may ask for a network")
     root_allowed: bool = _setting(False, text.flag, "whether tasks may ask to run as uid or gid 0")
@@ -111,7 +115,7 @@ class Settings:
         3600.0, text.SECONDS, "seconds that a worker told to stop waits for its tasks before handing over"
     )
     health_host: str = _setting(
-        "127.0.0.1", text.word, "address that /healthz and /readyz are answered on; 0.0.0.0: all, as for a probe from outside"
+        "127.0.0.1", text.host, "address that /healthz and /readyz are answered on; 0.0.0.0: all, as for a probe from outside"
     )
     health_port: int = _setting(0, text.port, "port for /healthz and /readyz; 0: none")
     retry_budget: float = _setting(
@@ -217,7 +221,8 @@ def _hook(option: "Attribute[Any]") -> Callable[[str, object], object]:
         try:
             return option.metadata["parse"](text)
         except ValueError as error:
-            given = "the given value" if option.metadata["secret"] else repr(text)
+            hidden = option.metadata["secret"] or "@" in text
+            given = "the given value" if hidden else shown(text)
             raise ValueError(f"{variable(option)}: {given} is not {error}") from None
 
     return parse

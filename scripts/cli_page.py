@@ -15,13 +15,14 @@ _PAGE = """# The command line
 | exit code | of | meaning |
 | --- | --- | --- |
 | 0 | all | it was done; `run`: the program exited with 0; `doctor`, `health`: all is well |
-| 1 | all but `run` and `submit` | it could not be done; the sentence on stderr says why |
+| 1 | all but `run` and `submit` | it could not be done, or its output not be written; the sentence on stderr says why |
 | 2 | all but `run` and `submit` | a flag or a setting has a bad value; each is named |
 | 3 | `worker` | it left while tasks still ran, for the next worker to go on with |
 | 124 | `run` | the program ran out of time |
 | 125 | `run`, `submit` | not the program's doing: a bad value, a server that is away, no such image, too much output |
+| 126, 127 | `exec` | the program cannot be run, or there is none of this name |
 | 130 | `run` | Ctrl-C; the task goes on |
-| others | `run` | the program's own, 128 + n when signal n ended it |
+| others | `run`, `exec` | the program's own; `run`: 128 + n when signal n ended it |
 """
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from attrs import Attribute, Factory
 
+from orchestrator import setting_urls
 from orchestrator.cause import EXPLANATIONS
 from orchestrator.schema import task_schema
+from orchestrator.setting_urls import Option
 from orchestrator.settings import options, variable
 from statemachine import TABLE
 from statemachine.diagrams import transition_table
@@ -17,7 +19,17 @@ NOTICE = "<!-- Made by `make diagrams` from the code; edits here are lost. -->\n
 def settings_page() -> str:
     """Every environment variable, its default and what it means."""
     rows = ((f"`{variable(option)}`", _code(_default(option)), _help(option)) for option in options())
-    return f"{NOTICE}{_SETTINGS}\n{_table('variable', 'default', 'meaning', rows=rows)}"
+    return f"{NOTICE}{_SETTINGS}\n{_table('variable', 'default', 'meaning', rows=rows)}{_OPTIONS}{_url_options()}"
+
+
+def _url_options() -> str:
+    tables = {"MONGO_URI": setting_urls.MONGO_OPTIONS, "REDIS_URL": setting_urls.REDIS_OPTIONS}
+    rows = (
+        (name, f"`{option}`", may.phrase if isinstance(may, Option) else f"`{may.value}` alone: otherwise {may.why}")
+        for name, table in tables.items()
+        for option, may in sorted(table.items())
+    )
+    return _table("variable", "option", "may be", rows=rows)
 
 
 def environment_example() -> str:
@@ -99,7 +111,19 @@ _SETTINGS = """\
 # Settings
 
 Read from the environment; a variable that is empty counts as unset. Bad values are all named at once, and the values of secrets
-are never printed. Sizes are bytes or text such as `128m`, times seconds or text such as `1m30s`, flags `true` or `false`.
+are in no message. Sizes are bytes or text such as `128m`. Times are seconds or text such as `500ms`, `1m30s` or `1.5h`; the
+units are d, h, m, s and ms. Flags are `true` or `false`. `orchestrator exec -- PROGRAM` runs a program with the settings of an
+`orchestrator up`.
+
+At start each library reads the settings that it will use, without a connection. What it refuses is named; the exit code is 2.
+This is so for the configuration of Docker, too: `config.json` in DOCKER_CONFIG or `~/.docker`.
+"""
+_OPTIONS = """
+## Options of the URLs
+
+A URL may have these options and no others. In a user name or password, write @ as `%40`, : as `%3A`, / as `%2F`, ? as `%3F`, #
+as `%23` and % as `%25`.
+
 """
 _CAUSES = """\
 # Causes

@@ -1,12 +1,15 @@
 """Clients of MongoDB, Redis and S3 with bounded waits. Knows how each library is told so; knows no port."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Generic, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import urllib3
+from bson.codec_options import TypeDecoder, TypeRegistry
+from bson.decimal128 import Decimal128
 from minio import Minio
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError
@@ -16,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from orchestrator.errors import InfrastructureError, SettingsError
+from orchestrator.setting_urls import split
 from orchestrator.settings import Settings
 
 T = TypeVar("T")
@@ -23,6 +27,20 @@ Mongo = MongoClient[Mapping[str, Any]]
 _MONGO_MS: Mapping[str, Any] = {"timeoutMS": 5000, "connectTimeoutMS": 3000}
 _LASTING: Mapping[str, Any] = {"w": "majority", "journal": True, "readConcernLevel": "majority"}
 """A failover undoes no write that was confirmed, and none that was read."""
+
+
+class _Decimals(TypeDecoder):
+    """Reads Decimal128, in which some drivers store every number, as the number that other drivers would have stored."""
+
+    bson_type = Decimal128
+
+    def transform_bson(self, value: Decimal128) -> int | float:
+        """An integer if it is whole and BSON has room for it, otherwise the nearest double."""
+        number = value.to_decimal()
+        if number.is_nan():
+            return float("nan")
+        whole = abs(number) < 1 << 63 and number == number.to_integral_value()
+        return int(number) if whole else float(number)
 
 
 class PerProcess(Generic[T]):
@@ -53,17 +71,34 @@ def mongo_client(settings: Settings) -> Mongo:
             tz_aware=True,
             datetime_conversion="DATETIME_CLAMP",
             unicode_decode_error_handler="replace",
+            type_registry=TypeRegistry([_Decimals()]),
             connect=False,
             **_LASTING,
             **{name: limit for name, limit in _MONGO_MS.items() if name.casefold() not in _named(settings.mongo_uri)},
         )
+    except OSError:
+        raise SettingsError("MONGO_URI: a file that the given value names cannot be read") from None
     except (ConfigurationError, ValueError):
         raise SettingsError("MONGO_URI: the given value is not a URI such as mongodb://host:27017") from None
 
 
+def check_mongo(settings: Settings) -> None:
+    """Have the library read the URI, without a connection. What it would only warn of is left out by it, hence an error here.
+
+    Raises SettingsError.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            mongo_client(settings).close()
+        except Warning:
+            raise SettingsError("MONGO_URI: the given value has an option with a value that cannot be used") from None
+
+
 def _named(uri: str) -> frozenset[str]:
     """The options in a URI, in lower case."""
-    return frozenset(name.casefold() for name, _ in parse_qsl(urlsplit(uri).query))
+    parts = split(uri)
+    return frozenset(name.casefold() for name, _ in parse_qsl(parts.query)) if parts else frozenset()
 
 
 def redis_client(settings: Settings) -> Redis:
@@ -78,6 +113,19 @@ def redis_client(settings: Settings) -> Redis:
         )
     except ValueError:
         raise SettingsError("REDIS_URL: the given value is not a URL such as redis://host:6379/0") from None
+
+
+def check_redis(settings: Settings) -> None:
+    """Have the library read the URL and make a connection that it does not open. Raises SettingsError."""
+    with closing(redis_client(settings)) as client:
+        try:
+            client.connection_pool.make_connection()
+        except (TypeError, ValueError, RedisError):
+            raise SettingsError("REDIS_URL: the given value has an option that cannot be used for this URL") from None
+        given = client.connection_pool.connection_kwargs
+    for option in ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"):
+        if option in given and not os.access(given[option], os.R_OK):
+            raise SettingsError(f"REDIS_URL: the file that {option} names in the given value cannot be read")
 
 
 def minio_client(settings: Settings) -> Minio:

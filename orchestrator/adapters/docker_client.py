@@ -1,22 +1,28 @@
 """The connection to the engine: opened when first used, shared by all threads. It knows HTTP and sockets, no containers."""
 
+import json
 import socket
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from docker import APIClient
-from docker.errors import create_api_error_from_http_exception
+from docker.errors import DockerException, create_api_error_from_http_exception
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
+from docker.utils import parse_host
+from docker.utils.config import find_config_file
 from requests import HTTPError, Response
 from requests.adapters import HTTPAdapter
 
 from orchestrator.adapters.docker_chunks import unchunked
 from orchestrator.adapters.docker_errors import SERVICE, answer, translated
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, SettingsError
+from orchestrator.kind import shown
+from orchestrator.setting_urls import is_host
 
 Reading = Mapping[str, Any]
 """What the engine says about something, as decoded JSON."""
@@ -135,7 +141,7 @@ class DockerClient:
 
     def _session(self, version: str) -> APIClient:
         """The library asks for the version before its transport can be replaced, hence in two steps."""
-        session = APIClient(self._url, version=version, timeout=self.timeout)  # type: ignore[arg-type]
+        session = _session(self._url, version, self.timeout)
         if self._url.startswith("unix:"):
             session.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
             session.mount(session.base_url, _SocketAdapter(urlsplit(self._url).path))
@@ -154,6 +160,47 @@ class DockerClient:
         connection = socket.create_connection((url.hostname, url.port or _PORT), self.timeout)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return connection
+
+
+def check(docker_host: str) -> None:
+    """Have the library read the URL, and the user's configuration of Docker, without a connection. Raises SettingsError."""
+    url = "unix:///socket" if docker_host.startswith("unix:") else docker_host
+    try:
+        sound = is_host(urlsplit(str(parse_host(url))).hostname or "localhost")
+    except (DockerException, ValueError):
+        sound = False
+    if not sound:
+        given = "the given value" if "@" in docker_host else shown(docker_host)
+        raise SettingsError(f"DOCKER_HOST: {given} is not a URL such as tcp://host:2376")
+    file = str(find_config_file() or "")
+    try:
+        _session(url, _ANY_VERSION, 1).close()
+        complaint = _complaint(file) if file else None
+    except DockerException:
+        complaint = "its `auths` are not a map of registries to `auth`, user:password in base64"
+    if complaint:
+        raise SettingsError(f"DOCKER_CONFIG: {file} cannot be used: {complaint}; mend or remove it, or name another folder")
+
+
+def _complaint(file: str) -> str | None:
+    """What is wrong with the stores of credentials, which the library asks for at a pull. What is no JSON holds none for it."""
+    try:
+        config = json.loads(Path(file).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    store, helpers = config.get("credsStore") or "", config.get("credHelpers") or {}
+    if not isinstance(store, str):
+        return "its `credsStore` is not a string"
+    sound = isinstance(helpers, dict) and all(isinstance(helper, str) for helper in helpers.values())
+    return None if sound else "its `credHelpers` are not a map of registries to strings"
+
+
+def _session(url: str, version: str, timeout: float) -> APIClient:
+    """The library's client, which reads the user's configuration, whatever that holds. Raises DockerException."""
+    try:
+        return APIClient(url, version=version, timeout=timeout)  # type: ignore[arg-type]
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise DockerException(f"the configuration of Docker cannot be used: {type(error).__name__}") from error
 
 
 def _dial_socket(path: str, timeout: float | None) -> socket.socket:

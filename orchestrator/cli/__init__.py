@@ -1,10 +1,12 @@
 """The command line. Each command is a module of its own, imported when it is used, so that ``--help`` answers at once."""
 
 from importlib import import_module
+from typing import Any
 
 import click
 
-from orchestrator.cli.ending import FAILED, MISUSED, end
+from orchestrator.cli.ending import FAILED, MISUSED, end, tell
+from orchestrator.cli.terminal import bear_any_text, flush
 from orchestrator.errors import OrchestratorError, SettingsError
 
 COMMANDS = {
@@ -16,6 +18,8 @@ COMMANDS = {
     "logs": ("show", "Print what the program of a finished task printed."),
     "artifacts": ("artifacts", "List, print or fetch the files that a task has left in /out."),
     "cancel": ("cancel", "Ask for a task to be cancelled."),
+    "env": ("variables", "Print the settings for a shell or another program."),
+    "exec": ("variables", "Run a program with the settings in its environment."),
     "worker": ("worker", "Work on tasks from the queue until told to stop."),
     "doctor": ("doctor", "Check settings, servers and engine; say what to do."),
     "sweep": ("sweep", "Mend what is lost or left behind."),
@@ -44,6 +48,18 @@ class Commands(click.Group):
         """Their part of the help page."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Read the command line and run it, and see to it that what it prints arrives."""
+        bear_any_text()
+        try:
+            try:
+                return super().main(*args, **more)
+            finally:
+                flush()
+        except OSError as error:
+            tell(error)
+            raise SystemExit(FAILED) from None
 
     def invoke(self, ctx: click.Context) -> object:
         """Run one of them."""

@@ -6,6 +6,7 @@ from functools import partial
 import click
 from attrs import asdict
 
+from orchestrator import connect
 from orchestrator.cli.checks import engine, host, mongo, redis, storage
 from orchestrator.cli.checks.finding import Finding
 from orchestrator.cli.environment import environment
@@ -43,6 +44,7 @@ def examine(image: str | None) -> Iterator[Finding]:
     variables = environment()
     try:
         settings = Settings.load(variables)
+        connect.check(settings)
     except SettingsError as error:
         yield from _complaints(error)
         return

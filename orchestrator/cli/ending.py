@@ -1,11 +1,12 @@
 """How a command ends when something is wrong: one sentence for each problem, an exit code, never a traceback."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
-from orchestrator.cli.terminal import say
+from orchestrator.cli.terminal import drop_output, say
 from orchestrator.errors import InvalidTask, OrchestratorError, SettingsError
 
 FAILED = 1
@@ -19,6 +20,14 @@ def end(error: OrchestratorError, code: int) -> NoReturn:
     for sentence in _sentences(error):
         say(f"Error: {sentence}", err=True)
     raise click.exceptions.Exit(code) from error
+
+
+def tell(error: OSError) -> None:
+    """Say what the system refuses: a file, or output, for which nothing is written any more. A closed pipe needs no words."""
+    drop_output()
+    if not isinstance(error, BrokenPipeError):
+        with suppress(OSError):
+            say(f"Error: {error.filename or 'the output cannot be written'}: {error.strerror or error}", err=True)
 
 
 def _sentences(error: OrchestratorError) -> Sequence[str]:
@@ -44,3 +53,6 @@ class TaskCommand(click.Command):
             return super().invoke(ctx)
         except OrchestratorError as error:
             end(error, OWN_ERROR)
+        except OSError as error:
+            tell(error)
+            raise click.exceptions.Exit(OWN_ERROR) from None

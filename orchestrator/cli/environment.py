@@ -5,22 +5,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.cli.env_file import entries
 from orchestrator.embedded.home import is_held
 from orchestrator.errors import SettingsError
 
 DATA = Path(".orchestrator")
 FILE = "env"
+_END = "\n"
 _SERVERS = frozenset({"MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT"})
 
 
-def environment(folder: Path | None = None, given: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+def environment(
+    folder: Path | None = None, given: Mapping[str, str] = os.environ, data: Path | None = None
+) -> Mapping[str, str]:
     """The given variables and, for those not set, what `up` wrote in ``folder`` (by default the current one) or one above it.
 
-    Raises SettingsError when that file is not to be trusted, or its servers do not run any more.
+    ``data`` is the folder of an `up` that has it elsewhere. Raises SettingsError when the file of that `up` is not to be
+    trusted, or its servers do not run any more.
     """
     explicit = {name: value for name, value in given.items() if value}
-    file = _find(Path.cwd() if folder is None else folder)
-    if file is None or explicit.keys() >= _SERVERS:
+    file = data / FILE if data else _find(_current() if folder is None else folder)
+    if file is None or (data is None and explicit.keys() >= _SERVERS):
         return explicit
     written = read(file)
     if "MINIO_ENDPOINT" in explicit:  # the keys belong to the server that they were made for
@@ -34,7 +39,8 @@ def published(file: Path, variables: Mapping[str, str]) -> Iterator[None]:
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    draft.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    # only a list of words may have a line feed in it, and takes a blank as well
+    draft.write_text("".join(f"{name}={value.replace(_END, ' ')}\n" for name, value in variables.items()))
     draft.replace(file)
     try:
         yield
@@ -44,15 +50,30 @@ def published(file: Path, variables: Mapping[str, str]) -> Iterator[None]:
 
 def read(file: Path) -> dict[str, str]:
     """The variables in the file. Raises SettingsError when it is not to be trusted or out of date."""
-    about = file.stat()
+    try:
+        about, data = file.stat(), file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}; does `orchestrator up` run there?") from None
     if about.st_uid not in {0, os.geteuid()} or about.st_mode & 0o022:
         raise SettingsError(f"{file} could have been written by another user: set the variables yourself, or remove the file")
     if not is_held(file.parent):
         raise SettingsError(f"`orchestrator up` does not run in {file.parent} any more: start it again, or remove {file}")
-    lines = (line.partition("=") for line in file.read_text().splitlines())
-    return {name: value for name, sep, value in lines if sep}
+    try:
+        return {name: value for name, value in entries(data) if value is not None}
+    except ValueError as error:
+        raise SettingsError(f"{file} is not what `orchestrator up` wrote: {error}") from None
 
 
-def _find(folder: Path) -> Path | None:
+def _current() -> Path | None:
+    """The current folder, or None when it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def _find(folder: Path | None) -> Path | None:
+    if folder is None:
+        return None
     files = (above / DATA / FILE for above in [folder, *folder.parents])
     return next((file for file in files if os.access(file, os.R_OK)), None)

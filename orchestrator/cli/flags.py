@@ -1,5 +1,6 @@
 """The flags of `run` and `submit`, named as `docker run` names them, and the request they describe, unchecked."""
 
+import csv
 import functools
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 from attrs import fields_dict, frozen
 
-from orchestrator.cli.given import content_of, content_of_file, read_task, read_text
+from orchestrator.cli.given import content_of, content_of_file, read_task, read_variables
 from orchestrator.errors import InvalidTask
 
 
@@ -97,9 +98,8 @@ class Flags:
         return {name: getattr(self, name) for name in fields_dict(Flags)}
 
     def _env(self) -> dict[str, str]:
-        lines = [line for file in self.env_file for line in read_text("env-file", file).splitlines()]
-        entries = [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        return dict(_variables([*entries, *self.env]))
+        written = [entry for file in self.env_file for entry in read_variables("env-file", file)]
+        return dict(_valued([*written, *map(_variable, self.env)]))
 
 
 def takes_a_task(function: Callable[..., None]) -> Callable[..., None]:
@@ -140,7 +140,9 @@ _PARAMETERS = (
     click.option("--workdir", "-w", metavar="PATH", help="Folder to start in."),
     click.option("--network", metavar="none|bridge", help="Anything but none asks for a network."),
     click.option("--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),
-    click.option("--mount-file", multiple=True, metavar="FILE[:NAME]", help="A file of yours to read at /task/NAME."),
+    click.option(
+        "--mount-file", multiple=True, metavar="FILE[:NAME]|src=FILE[,dst=NAME]", help="A file of yours, at /task/NAME."
+    ),
     click.option("--artifact", multiple=True, metavar="PATH", help="A file or folder below /out to keep; '.' for all of it."),
     click.option("--artifacts-size", metavar="SIZE", help="Size of /out; it counts into the memory."),
     click.option("--stdin", "-i", is_flag=True, help="Read stdin to its end and hand it to the program."),
@@ -162,19 +164,45 @@ def _number(kind: type[int] | type[float], text: str | None) -> object:
         return text
 
 
-def _variables(entries: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _variable(entry: str) -> tuple[str, str | None]:
+    name, sep, value = entry.partition("=")
+    return name, value if sep else None
+
+
+def _valued(variables: Iterable[tuple[str, str | None]]) -> Iterable[tuple[str, str]]:
     """Names without a value take this process's, or are left out where it has none, as `docker run` does."""
-    for entry in entries:
-        name, sep, value = entry.partition("=")
-        if sep:
+    for name, value in variables:
+        if value is not None:
             yield name, value
         elif name in os.environ:
             yield name, os.environ[name]
 
 
 def _mounted(spec: str) -> tuple[str, object]:
-    path, _, name = spec.partition(":")
-    return name or Path(path).name, content_of_file("mount-file", path)
+    if spec.lstrip('"').partition("=")[0] in _SIDES:
+        path, name = _sides(spec)
+        return name or Path(path).name, content_of_file("mount-file", path)
+    path, colon, name = spec.partition(":")
+    try:
+        return name or Path(path).name, content_of_file("mount-file", path)
+    except InvalidTask as error:
+        hint = "; if a name has a colon, write src=FILE,dst=NAME" if colon else ""
+        raise InvalidTask([f"{problem}{hint}" for problem in error.problems]) from None
+
+
+def _sides(spec: str) -> tuple[str, str]:
+    """File and name, as `docker run --mount` has them: fields of CSV, so a field with a comma is written in quotes."""
+    try:
+        fields = [field.partition("=") for field in next(csv.reader([spec], strict=True))]
+    except csv.Error as error:
+        raise InvalidTask([f"mount-file: {spec!r} is not src=FILE,dst=NAME: {error}"]) from None
+    sides = {_SIDES.get(name): value for name, _, value in fields}
+    if None in sides or not sides.get("src") or len(sides) < len(fields):
+        raise InvalidTask([f"mount-file: {spec!r} is not src=FILE,dst=NAME"])
+    return sides["src"], sides.get("dst", "")
+
+
+_SIDES = {"src": "src", "source": "src", "dst": "dst", "destination": "dst", "target": "dst"}
 
 
 def _label(spec: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from orchestrator.cli.env_file import entries
 from orchestrator.errors import InvalidTask
 
 
@@ -21,12 +22,13 @@ def content_of_file(flag: str, path: str) -> object:
     return content_of(_bytes(flag, path))
 
 
-def read_text(flag: str, path: str) -> str:
-    """The text in a file that a flag names. Raises InvalidTask."""
+def read_variables(flag: str, path: str) -> list[tuple[str, str | None]]:
+    """The variables in a file that a flag names, None where there is a name alone. Raises InvalidTask."""
+    data = _bytes(flag, path)
     try:
-        return _bytes(flag, path).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidTask([f"{flag}: {path!r} is not UTF-8 text"]) from error
+        return [*entries(data)]
+    except ValueError as error:
+        raise InvalidTask([f"{flag}: {path!r}: {error}"]) from None
 
 
 def read_task(source: str) -> dict[str, object]:

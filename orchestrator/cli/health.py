@@ -12,6 +12,7 @@ from orchestrator.cli.checks import mongo, redis
 from orchestrator.cli.checks.finding import reason
 from orchestrator.cli.environment import environment
 from orchestrator.cli.terminal import say
+from orchestrator.connect import check
 from orchestrator.settings import Settings
 
 _SECONDS = 2.0
@@ -26,6 +27,7 @@ def health_command() -> None:
     are well-formed, and MongoDB and Redis answer.
     """
     settings = Settings.load(environment())
+    check(settings)
     well = [_answers(name, ask) for name, ask in _questions(settings).items()]
     click.get_current_context().exit(0 if all(well) else 1)
 

@@ -5,7 +5,11 @@ The bytes of a program are its own, and are written by ``output``.
 
 import codecs
 import io
+import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -23,6 +27,30 @@ def say(text: object, *, err: bool = False) -> None:
 def say_json(text: str) -> None:
     """Print JSON of many lines: those between its values, for there is none inside of one."""
     click.echo(printable(text, keep="\n"))
+
+
+def hand_on(text: str) -> None:
+    """Print a line exactly, for a program to read: what the user has set, and nothing of tasks or servers."""
+    click.echo(text)
+
+
+def bear_any_text() -> None:
+    """From now on, what stdout and stderr cannot encode is written as an escape in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write what is left of stdout. Raises OSError here, where it can be told, not when the interpreter ends."""
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
+
+
+def drop_output() -> None:
+    """Send what is left of stdout to nowhere: it would fail again."""
+    with suppress(OSError, ValueError, AttributeError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def decoded(chunks: Iterable[bytes]) -> Iterator[str]:

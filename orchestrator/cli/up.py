@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
+from orchestrator.connect import check
 from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
@@ -47,7 +49,7 @@ def up_command(data: Path, concurrency: int | None) -> None:
     packages: on loopback, with passwords of their own, their data in one folder. Client commands in the current folder or
     below it find them.
     """
-    Settings.load()
+    check(Settings.load())
     _refuse_a_second(data)
     interrupt_on_stop()
     with Embedded(data, absent(os.environ)) as servers:
@@ -146,7 +148,8 @@ def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process]) 
         else f"Docker   does not answer, tasks will fail: {docker.found}. To do: {docker.advice}"
     )
     yield f"worker   {settings.concurrency} tasks at once, log in {data / 'worker.log'}"
-    yield f"submit   {'' if data == DATA else f'env $(cat {data / FILE}) '}orchestrator run IMAGE COMMAND…"
+    through = "" if data == DATA else f"orchestrator exec --data {shlex.quote(str(data))} -- "
+    yield f"submit   {through}orchestrator run IMAGE COMMAND…"
     yield "stop     Ctrl-C"
     yield READY
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import click
@@ -10,6 +11,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from orchestrator import health, logs, private, tasks
 from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.cli.environment import environment
+from orchestrator.connect import check
 from orchestrator.engine_watch import EngineWatch
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.health import Health
@@ -40,6 +42,7 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     # the function that the queue's entries name reads its settings from the environment
     os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
     settings = Settings.load()
+    check(settings)
     _refuse_a_shared_spool(settings)
     logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))
@@ -77,8 +80,6 @@ def _work(services: Services) -> bool:
         are_ours=services.are_ours,
     )
     keeper = Keeper(services, lambda: worker.stopping)
-    keeper.start()
-
     watch = EngineWatch(services.engine.host)
 
     def state() -> Health:
@@ -86,9 +87,19 @@ def _work(services: Services) -> bool:
         return Health(lives, worker.stopping, leases.count, watch.answers, not services.halted)
 
     if settings.health_port:
+        _answer_probes(settings, state)
         watch.start()
-        health.serve(settings.health_port, state, settings.health_host)
+    keeper.start()
     return worker.run()
+
+
+def _answer_probes(settings: Settings, state: Callable[[], Health]) -> None:
+    host, port = settings.health_host, settings.health_port
+    try:
+        health.serve(port, state, host)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingsError(f"HEALTH_HOST, HEALTH_PORT: no probe can be answered on {host}:{port}: {why}") from None
 
 
 def _places(settings: Settings) -> str:

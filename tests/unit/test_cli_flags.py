@@ -107,6 +107,37 @@ def test_a_mounted_file_keeps_its_name_unless_it_is_given_one(tmp_path: Path) ->
     assert parse_request("id", request, Rules()).files == {"data.txt": "grüße".encode(), "in/raw.bin": b"\xff\x00"}
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("src={0},dst=in/b:c", "in/b:c"),
+        ("source={0},target=x", "x"),
+        ("destination=x,src={0}", "x"),
+        ("src={0}", "a:b,c=d"),
+        ("src={0},dst=", "a:b,c=d"),
+    ],
+)
+def test_a_file_with_a_colon_in_its_name_is_mounted(form: str, name: str, tmp_path: Path) -> None:
+    """In the form of docker's --mount: fields of CSV, in quotes where there is a comma."""
+    (tmp_path / "a:b,c=d").write_text("content")
+    fields = form.split(",")
+    quoted = ",".join(f'"{field.format(tmp_path / "a:b,c=d")}"' for field in fields)
+    assert described("--mount-file", quoted, "busybox")[1]["files"] == {name: "content"}
+
+
+@pytest.mark.parametrize("spec", ["src=a,b=c", "dst=x", "src=a,src=b", "src=a,dst", '"src=a', "src=,dst=x", "src=a,ro"])
+def test_a_mount_that_cannot_be_understood_is_named(spec: str) -> None:
+    """Nothing is guessed."""
+    (problem,) = problems("--mount-file", spec, "busybox")
+    assert problem.startswith(("mount-file: ", "files: "))
+
+
+def test_a_colon_in_a_file_that_is_not_there_brings_the_other_form_to_mind(tmp_path: Path) -> None:
+    """For the colon may be the file's own."""
+    (problem,) = problems("--mount-file", f"{tmp_path}/a:b", "busybox")
+    assert problem.endswith("/a' cannot be read: No such file or directory; if a name has a colon, write src=FILE,dst=NAME")
+
+
 @pytest.mark.parametrize("data", [b"", b"text\n", bytes(range(256))])
 def test_stdin_is_handed_on_byte_for_byte(data: bytes) -> None:
     """Also when there is nothing in it: the program then reads an end, not a closed descriptor."""

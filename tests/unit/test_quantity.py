@@ -60,18 +60,26 @@ def test_what_is_no_size_is_refused(bad: object) -> None:
         ("2m", 120.0),
         ("1h30m", 5400.0),
         ("1h0m0.5s", 3600.5),
+        ("500ms", 0.5),
+        ("1MS", 0.001),
+        ("1m500ms", 60.5),
+        ("1.5m", 90.0),
+        ("1.5h", 5400.0),
+        ("1d", 86400.0),
+        ("1d12h", 129600.0),
+        ("0.1ms", 0.0001),
     ],
 )
 def test_duration_is_read(text: object, seconds: float) -> None:
-    """Plain numbers are seconds; hours, minutes and seconds follow each other."""
+    """Plain numbers are seconds; days, hours, minutes, seconds and milliseconds follow each other, each may be a fraction."""
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        None, False, float("nan"), float("inf"), 1e12, -(10**400), 10**400, "", " ", "s", "h", "1d", "1h30", "30m1h", "1.5h",
-        "-1s", "1 s", "1e3", "\u0663", "1s\n", "9" * 33, b"1", [], {},
+        None, False, float("nan"), float("inf"), 1e9, 1e12, "1000000000", "99999d", -(10**400), 10**400, "", " ", "s", "h",
+        "1h30", "30m1h", "1s1d", "1ms1s", "1w", "5M S", "1.m", "-1s", "1 s", "1e3", "\u0663", "1s\n", "9" * 33, b"1", [], {},
     ],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused(bad: object) -> None:

@@ -148,7 +148,7 @@ BAD = [
     {"limits": {"memory": 1e18}},
     {"limits": {"pids": 1.5}},
     {"limits": {"timeout": 0}},
-    {"limits": {"timeout": "1d"}},
+    {"limits": {"timeout": "1w"}},
     {"limits": {"output": -1}},
     {"limits": {"swap": 1}},
     {"priority": 1},

@@ -24,10 +24,10 @@ PATIENCE = 10.0
 class Laggard(MemoryEngine):
     """Says that a program runs until LAG after its end; what the kernel counts of it stands still by then."""
 
-    def wait(self, container: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
         """See ports.Engine."""
         before = self._now
-        state = super().wait(container, timeout)
+        state = super().wait(container, timeout, give_up)
         if state.phase is not Phase.EXITED or state.finished_at is None:
             return state
         left = timedelta(seconds=timeout) - (self._now - before)
@@ -47,9 +47,9 @@ class Enforced(Laggard):
         self._get(container).exited.wait(PATIENCE)
         yield Sample(0.0, 0)
 
-    def wait(self, container: str, timeout: float) -> ContainerState:
+    def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
         """See ports.Engine."""
-        state = MemoryEngine.wait(self, container, timeout)
+        state = MemoryEngine.wait(self, container, timeout, give_up)
         self.tried.wait(PATIENCE)
         return state
 

@@ -79,7 +79,7 @@ def test_cause_and_who_ended_it_follow_from_the_facts(given: dict[str, Any], cau
 def test_the_signal_is_named(code: int, name: str) -> None:
     """Also where the exit code says it only to those who can subtract."""
     assert judge(code).evidence["signal"] == name
-    assert f"by {name} (" in judge(code).message
+    assert f": by {name}, or by an exit" in judge(code).message
     assert judge(code).cause is Cause.SIGNAL
     assert "signal" not in judge(3).evidence
 

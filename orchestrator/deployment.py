@@ -1,6 +1,8 @@
 """Whether the database that answers is the one whose tasks this host has, or a copy, an empty one or another's."""
 
 import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -32,20 +34,22 @@ class Memory:
     def known(self) -> str:
         """The id; empty when there is none yet."""
         try:
-            with private.opened(self.folder, self._name, "rb") as file:
-                return file.read().decode(errors="replace").strip()
+            with private.held(self.folder) as folder:
+                return os.readlink(self._name, dir_fd=folder)
         except OSError:
             return ""
 
     def keep(self, deployment: str) -> None:
-        """From now on it is this one."""
+        """From now on it is this one: a link to its part of the spool, because a link is replaced as a whole."""
         if self.known == deployment:
             return
+        draft = f"{self._name}.new"
         try:
-            private.make(self.folder)
-            draft = f"{self._name}.new"
-            with private.opened(self.folder, draft, "wb") as file:
-                file.write(deployment.encode())
+            private.make(self.folder / deployment)
+            with private.held(self.folder) as folder:
+                with suppress(FileNotFoundError):
+                    os.unlink(draft, dir_fd=folder)
+                os.symlink(deployment, draft, dir_fd=folder)
             private.replaced(self.folder, self._name, draft)
         except OSError as error:
             logger.warning("after a restart this host will not know its deployment: {}", error)

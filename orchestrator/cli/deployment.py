@@ -8,6 +8,7 @@ import click
 from orchestrator.cli.connect import client
 from orchestrator.cli.terminal import say
 from orchestrator.errors import InfrastructureError
+from orchestrator.request import is_id
 from orchestrator.services import Services
 
 
@@ -45,6 +46,10 @@ def new_command() -> None:
 @click.argument("deployment")
 def take_command(deployment: str) -> None:
     """Go on as DEPLOYMENT, an earlier id of this database: tasks have its containers again. Stop all workers before."""
+    if not is_id(deployment):
+        raise click.UsageError(
+            f"{deployment!r} is no id of a deployment: letters, digits and hyphens, as `deployment` shows them"
+        )
     services = client().services
     services.store.settle_in(deployment, {services.store.deployment()} - {deployment})
     _show(services)

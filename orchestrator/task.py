@@ -87,6 +87,11 @@ class Task:
         return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
 
     @property
+    def holder(self) -> str | None:
+        """The token of the last worker that took the task; None if it has let go of it since."""
+        return (self.lease.token or None) if self.lease else None
+
+    @property
     def is_cut_off(self) -> bool:
         """Whether the worker of the present attempt had to leave before the program had all of its input."""
         own = self.container is not None and self.input is not None and self.input.container == self.container.id

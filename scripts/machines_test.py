@@ -37,7 +37,7 @@ TESTS = {
     SYSTEMD: "tests/hosts",
     WORKER: " ".join(f"tests/acceptance/test_{name}.py" for name in ("tasks", "programs", "artifacts", "image")),
     ABUSE: "tests/abuse",
-    FAULTS: "tests/faults",
+    FAULTS: "-m host tests/faults",
 }
 _REPORT = "/root/report.xml"
 _BROKEN = 70

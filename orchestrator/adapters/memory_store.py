@@ -113,13 +113,15 @@ class MemoryTaskStore:
                 self._save({**document, "input": noted})
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
-        """Free the lease."""
+        """Free the lease; of a bound task it ends now, with no token."""
         with self._lock:
             document = self._load(task_id)
             if document is not None and is_held(document, token):
                 untouched = document.get("starting") is None and has_moved(document, 0)
                 unbound = unbind and untouched and lease_of(document).get("binds") is True
-                self._save({**document, "lease": None, **({"engine": None} if unbound else {})})
+                over = {**lease_of(document), "token": "", "expires_at": self.now()}
+                bound = not unbound and _is_bound(document)
+                self._save({**document, "lease": over if bound else None, **({"engine": None} if unbound else {})})
 
     def advance(self, move: Move) -> Document:
         """Compare-and-set on ``_id``, status, seq and token."""

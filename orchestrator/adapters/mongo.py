@@ -141,13 +141,14 @@ class MongoTaskStore:
             self._tasks.update_one(held, setting({"input": {"$cond": [kept, "$input", {"$literal": noted}]}}))
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
-        """Free the lease; unbound first, for then the second write finds nothing."""
+        """Free the lease, or end it with no token; unbound first, for then the second write finds nothing."""
         held = {**by(task_id), "lease.token": token, "status": _ALIVE}
+        over = {"$mergeObjects": ["$lease", {"token": ""}, expiry("expires_at", 0)]}
         with translated():
             if unbind:
                 untouched = {**held, "lease.binds": True, "starting": None, **_NEVER_MOVED}
                 self._tasks.update_one(untouched, {"$set": {"lease": None, "engine": None}})
-            self._tasks.update_one(held, {"$set": {"lease": None}})
+            self._tasks.update_one(held, setting({"lease": {"$cond": [{"$eq": [_ENGINE, ""]}, None, over]}}))
 
     def advance(self, move: Move) -> Document:
         """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""

@@ -112,6 +112,8 @@ class TaskStore(Protocol):
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.
 
+        A task that is bound to an engine keeps when that was: other engines' workers wait from then on.
+
         With ``unbind`` a task that has not moved, and nothing of which was about to be started, is bound to no engine again, if
         it was to none before it was claimed.
         """

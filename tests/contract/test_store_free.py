@@ -61,6 +61,22 @@ def test_tasks_of_other_engines_come_last_and_once_they_have_waited_long(store: 
     assert found(look, store) == ["ours", "away"]
 
 
+@pytest.mark.parametrize("name", ["active", "bound"])
+def test_a_task_that_is_handed_over_has_not_waited_since_it_was_made(store: TaskStore, name: str) -> None:
+    """Its own engine's workers may claim it at once; those of others wait as they do for one whose worker has died."""
+    status, _, look = LOOKS[name]
+    made = store.now() - timedelta(hours=5)
+    for task_id, engine in (("ours", HERE), ("away", "there")):
+        store.insert(queued(task_id, status=status, engine=engine, created_at=made))
+        assert store.claim(task_id, "w", f"token of {task_id}", 60.0, engine)
+        store.let_go(task_id, f"token of {task_id}")
+        assert store.renew({task_id: f"token of {task_id}"}, 60.0) == frozenset()
+    assert found(look, store) == ["ours"]
+    later = Free(store.now() + timedelta(seconds=PATIENCE + 1), HERE, PATIENCE)
+    assert [document["_id"] for document in look(store, later)] == ["ours", "away"]
+    assert store.claim("ours", "x", "another token", 60.0, HERE)
+
+
 def test_ended_tasks_of_other_engines_are_settled_there(store: TaskStore) -> None:
     """Unless they have waited long; one that has no container is anybody's."""
     for task_id, engine, late in (("away", "there", 301), ("soon", "there", 290), ("ours", HERE, 1), ("none", None, 1)):

@@ -265,7 +265,7 @@ def test_a_task_that_was_bound_before_stays_bound(store: TaskStore) -> None:
     store.claim("t1", "dead", "one", EXPIRED, "engine a")
     store.claim("t1", "worker", "two", TTL, "engine a")
     store.let_go("t1", "two", unbind=True)
-    assert (stored(store).engine, stored(store).lease) == ("engine a", None)
+    assert (stored(store).engine, stored(store).holder) == ("engine a", None)
 
 
 def test_a_task_that_has_moved_stays_bound(store: TaskStore) -> None:
@@ -274,4 +274,4 @@ def test_a_task_that_has_moved_stays_bound(store: TaskStore) -> None:
     store.claim("t1", "worker", "one", TTL, "engine a")
     store.advance(move())
     store.let_go("t1", "one", unbind=True)
-    assert (stored(store).engine, stored(store).lease) == ("engine a", None)
+    assert (stored(store).engine, stored(store).holder) == ("engine a", None)

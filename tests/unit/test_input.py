@@ -108,7 +108,7 @@ def test_a_hand_over_that_cuts_off_input_ends_the_program_and_counts_as_no_attem
     for attempt in range(1, times + 1):
         handed_over(world)
         task = world.client.get("t")
-        assert (task.status, task.attempt, task.is_cut_off, task.lease) == (State.RUNNING, attempt, True, None)
+        assert (task.status, task.attempt, task.is_cut_off, task.holder) == (State.RUNNING, attempt, True, None)
         assert world.engine.inspect(f"orchestrator-t-{attempt}").exit_code == 137
     world.engine._programs[PROGRAM] = READS
     task = adopted(world)
@@ -135,7 +135,7 @@ def test_a_hand_over_waits_for_input_that_is_being_written(tmp_path: Path) -> No
     world.client.submit(REQUEST, "t")
     handed_over(world)
     task = world.client.get("t")
-    assert (task.input is not None and task.input.whole, task.lease) == (True, None)
+    assert (task.input is not None and task.input.whole, task.holder) == (True, None)
     assert (adopted(world).attempt, [*world.engine.starts.values()]) == (1, [1])
 
 
@@ -152,7 +152,7 @@ def test_a_cut_that_cannot_be_stored_ends_no_program(tmp_path: Path, monkeypatch
     monkeypatch.setattr(world.services.store, "let_go", away)
     handed_over(world)
     task = world.client.get("t")
-    assert (task.input, task.lease is None) == (None, False)
+    assert (task.input, task.holder is None) == (None, False)
     assert world.engine.inspect("orchestrator-t-1").phase is Phase.RUNNING
 
 

@@ -73,14 +73,16 @@ class Effects:
         expect_there(self.engine, self.deployment(), run)
         self._pull(run, request.image)
         run.assure_held()
+        engine_start = self.engine.start_id()
         created = self._create(run, request)
         run.assure_held()
+        tried_before = run.capture is not None and run.container == created.id
         run.container = created.id
-        if created.adopted:
-            expect_whole_input(self.engine, run, request)
-        else:
+        if not created.adopted:
             self._set_going(run, request)
-        container = ContainerRef(created.id, run.name, self.engine.identity(), self.engine.start_id())
+        elif not tried_before:  # else this process still writes its input
+            expect_whole_input(self.engine, run, request)
+        container = ContainerRef(created.id, run.name, self.engine.identity(), engine_start)
         return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None, "input": run.input}
 
     def _create(self, run: Run, request: Request) -> Created:
@@ -302,7 +304,8 @@ class Effects:
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
         taken_down = run.ended_for is None and self.engine.took_down(state, away=run.deadline is not None and run.doubtful)
-        if run.deadline is None and state.ran_for >= request.limits.timeout and not taken_down:
+        longest = request.limits.timeout if run.deadline is None else self._lifetime(run)
+        if state.ran_for >= longest and not taken_down:
             run.claim_end(Cause.TIMEOUT)
         self._settle(run)
         run.final = state

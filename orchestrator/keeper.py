@@ -50,7 +50,8 @@ class Keeper:
                 _guarded(self._sweep)
 
     def _end_overdue(self) -> None:
-        end_overdue(self._services.engine, self._services.settings.stop_grace)
+        services = self._services
+        end_overdue(services.engine, services.settings.stop_grace, services.runner.leases.holds)
 
     def _sweep(self) -> None:
         lock_for = self._services.settings.lease_ttl / 2  # a worker that dies in a sweep must not hold up who takes its tasks

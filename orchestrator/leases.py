@@ -52,6 +52,7 @@ class Leases:
         self._ttl = ttl
         self._patience = patience
         self._held: dict[str, Held] = {}
+        self._asked_for: set[str] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -164,6 +165,11 @@ class Leases:
         """How many tasks are held."""
         return len(self._held)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a task is held or asked for; the database may take its time to answer."""
+        return bool(self._held or self._asked_for)
+
     def _claim(self, task_id: str, engine: str | None) -> Held | None:
         """A claim that took long may be about to run out, so it is renewed before anything else."""
         if self.holds(task_id):
@@ -175,11 +181,15 @@ class Leases:
             began = time.monotonic()
             return self._store.claim(task_id, self._worker, token, self._ttl, engine)
 
-        document = self._patience.forever(claim)
-        if document is None:
-            return None
-        held = Held(token, document, began + self._ttl)
-        self._add(task_id, held)
+        self._asked_for.add(token)
+        try:
+            document = self._patience.forever(claim)
+            if document is None:
+                return None
+            held = Held(token, document, began + self._ttl)
+            self._add(task_id, held)
+        finally:
+            self._asked_for.discard(token)
         if time.monotonic() >= began + self._ttl / 3 and _hashable(task_id):
             self._patience.forever(self._renew, {task_id: held})
         return None if held.lost.is_set() else held

@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.artifact import Artifact
-from orchestrator.errors import STORAGE, BytesChanged, ContainerMissing, InfrastructureError, Interrupted
+from orchestrator.errors import STORAGE, BytesChanged, ContainerMissing, Elsewhere, InfrastructureError, Interrupted
 from orchestrator.gather import Bounds, File, Gathered, gather, nothing
 from orchestrator.ports import Chunk, ContainerState, Engine, LogStore, Stream
 from orchestrator.records import Fields, LogObject, Logs
@@ -79,7 +79,7 @@ class Output:
             return self.engine.inspect(self.container(run))
         except ContainerMissing:
             return None
-        except InfrastructureError:
+        except (InfrastructureError, Elsewhere):
             if run.sealed is None:
                 raise
             return None

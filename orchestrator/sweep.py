@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, OrchestratorError, Postponed, WrongDatabase
+from orchestrator.errors import ContainerMissing, InfrastructureError, OrchestratorError, Postponed, WrongDatabase
 from orchestrator.event import Event
 from orchestrator.glimpse import Glimpse
 from orchestrator.kind import shown
+from orchestrator.labels import TASK
 from orchestrator.logs import logger
 from orchestrator.ports import Engine, EventBus, Free, JobInfo, Mutex, Queue, TaskStore
 from orchestrator.records import Document
@@ -246,12 +248,16 @@ class Sweep:
         self.store.settle(task_id, task.seq if task else 0)
 
 
-def end_overdue(engine: Engine, grace: float) -> None:
+def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lambda _: False) -> None:
     """End programs that ran for longer than their label allows: those whose worker and database are lost, of any deployment.
 
-    Needs the engine alone. Who has the task later finds that its time was up. Raises InfrastructureError.
+    Needs the engine alone, and goes by its clock, which may jump. So those of tasks that this process ``holds`` are left to the
+    clock that it goes by itself. A later holder of the task finds that its time was up. Raises InfrastructureError.
     """
     for container in engine.overdue():
+        with suppress(ContainerMissing):
+            if holds(engine.inspect(container).labels.get(TASK, "")):
+                continue
         logger.warning("container {} is ended: its time limit is long over, and its worker has not ended it", container[:12])
         engine.stop(container, grace)
 

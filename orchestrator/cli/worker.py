@@ -73,7 +73,7 @@ def _work(services: Services) -> bool:
         hand_over=leases.hand_over,
         others=lambda: leases.count,
         drain=admission.close,
-        begun=lambda: leases.count > 0,
+        begun=lambda: leases.busy,
         places=lambda: 0 if services.halted else admission.places,
         drain_timeout=settings.drain_timeout,
         result_ttl=settings.result_ttl,

@@ -133,6 +133,13 @@ def test_a_container_of_an_earlier_id_of_the_deployment_is_left_alone(left: Worl
     assert (task.status, task.attempt) == (State.TIMED_OUT, 1)
 
 
+def test_a_jump_of_the_engines_clock_ends_no_program_that_this_process_watches(left: World) -> None:
+    """Its own clock goes on as before."""
+    left.engine._now += timedelta(days=1)
+    end_overdue(left.engine, 0, lambda task_id: task_id == "t")
+    assert left.engine.inspect("orchestrator-t-1").phase is Phase.RUNNING
+
+
 def test_a_program_is_ended_once_its_lifetime_is_over_and_not_before(left: World) -> None:
     """Whoever has the task afterwards finds that its time was up."""
     lifetime = int(left.engine.inspect("orchestrator-t-1").labels[LIFETIME])

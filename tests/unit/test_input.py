@@ -50,6 +50,17 @@ def test_a_program_that_has_all_of_its_input_is_adopted(tmp_path: Path, call: st
     assert (task.worker, task.finished_by) == ("heir" if call == "start" else "worker", "heir")
 
 
+@pytest.mark.parametrize("call", ["start", "start_id"])
+def test_trouble_with_the_engine_at_the_start_breaks_no_input_that_this_worker_still_writes(tmp_path: Path, call: str) -> None:
+    """The start is tried again and finds the program running; its writer lives."""
+    world = World(tmp_path, {PROGRAM: NEVER_READS})
+    world.client.submit(REQUEST, "t")
+    trouble = InfrastructureError("docker", "the reply was lost")
+    task = world.worker(Process([Fault(call, 1, When.AFTER, trouble)])).run("t")
+    assert task
+    assert (task.status, task.attempt, [*world.engine.starts.values()]) == (State.SUCCEEDED, 1, [1])
+
+
 def test_a_program_that_runs_and_may_not_get_all_is_begun_again(tmp_path: Path) -> None:
     """Its worker died while it wrote, so nobody can tell."""
     world = World(tmp_path, {PROGRAM: NEVER_READS})

@@ -272,3 +272,26 @@ def test_a_holder_asks_once_its_lease_may_have_run_out(tmp_path: Path) -> None:
                 leases.assure("a", held)
         assert process.renewals == 2
         assert leases.count == 0
+
+
+def test_a_task_that_is_asked_for_is_work_begun(tmp_path: Path) -> None:
+    """A slow database has a claim under way, which a worker that is told to leave does not leave behind."""
+    world = World(tmp_path)
+    world.client.submit(REQUEST, "t")
+    slow: Any = SlowStore(world.services.store, "claim")
+    leases = Paced(slow, "w", 60.0)
+    assert not leases.busy
+    held = []
+
+    def take() -> None:
+        with leases.hold("t", None) as found:
+            held.append(found)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert slow.asked.wait(pace.seconds(10))
+    assert (leases.busy, leases.count) == (True, 0)
+    slow.answers.set()
+    thread.join(pace.seconds(10))
+    assert held[0] is not None
+    assert not leases.busy

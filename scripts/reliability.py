@@ -70,7 +70,7 @@ one stores without its token, one publishes before it stores, one sweeps away co
 
 - A jump of the clock of the engine's host. It counts for a task that another worker took over, whose time limit runs by
   that clock: one that jumps ahead while the program runs may end it early as timed out, one that jumps back lets it run longer.
-  If it jumps ahead by more than the time limit, STOP_GRACE and a minute, another worker of the engine may end any task's program.
+  If it jumps ahead by more than the limit, STOP_GRACE and a minute, another worker of the engine may end any program.
 - Object storage that is away for longer than UPLOAD_BUDGET; unit tests see what becomes of the log.
 - The faults at random are those that their row names with how often each was drawn; clocks (16), registries (8)
   and kills at a chosen moment (1, 14) are not among them.

@@ -279,7 +279,7 @@ def test_a_task_that_is_asked_for_is_work_begun(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.client.submit(REQUEST, "t")
     slow: Any = SlowStore(world.services.store, "claim")
-    leases = Paced(slow, "w", 60.0)
+    leases = Paced(slow, "w", 60.0, world.services.patience)
     assert not leases.busy
     held = []
 

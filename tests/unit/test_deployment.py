@@ -31,6 +31,7 @@ REQUEST = {"image": "busybox", "command": [*PROGRAM]}
         (Origin("a", "2", ""), "a", "", ""),
         (Origin("a", "2", "1"), "a", "a", "is a copy"),
         (Origin("b", "1", "1"), "a", "", "this host works for a"),
+        (Origin("", "1"), "a", "", "the database is empty or new, and this host works for a"),
         (Origin("b", "1", "1", frozenset({"a"})), "a", "", ""),
         (Origin("b", "1", "1"), "b", "a", "this host works for a"),
         (Origin("b", "1", "1", frozenset({"a"})), "b", "a", "restart it"),

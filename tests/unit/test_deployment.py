@@ -86,6 +86,17 @@ def test_a_job_is_not_run_while_the_process_is_halted(tmp_path: Path, monkeypatc
     assert world.client.get("t").status is State.QUEUED
 
 
+def test_what_is_cancelled_in_a_copy_is_only_asked_for(left: World) -> None:
+    """The original's container has the nonce and the deployment of the copy's task, which waited when the copy was made."""
+    document = dict(left.services.store.find("t") or {})
+    queued = {**document, "status": "queued", "seq": 0, "history": [], "container": None}
+    left.services.store._save({name: value for name, value in queued.items() if value is not None})
+    left.services.store.database = "restored"
+    assert left.client.cancel("t").status is State.QUEUED
+    assert (left.services.store.find("t") or {})["cancel_requested_at"]
+    assert left.engine.inspect("orchestrator-t-1").phase is Phase.RUNNING
+
+
 @pytest.fixture
 def left(tmp_path: Path) -> World:
     """A world whose worker died while the program ran."""

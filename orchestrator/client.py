@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from orchestrator.artifact import Artifact
-from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.event import Event
 from orchestrator.logs import logger
 from orchestrator.ports import JobInfo, Stream
@@ -98,14 +98,23 @@ class Client:
         """Ask for the task to be cancelled; once or often makes no difference. Raises UnknownTask.
 
         A task that has not started never will; one that runs is ended and keeps its output. Once its outcome is stored, or it
-        has ended, the task stays as it is.
+        has ended, the task stays as it is. In a database that is not the deployment's own, as a copy, the request is stored and
+        nothing is ended: the container may be that of the original's task.
         """
         document = self.services.store.request_cancel(task_id)
         if document is None:
             raise UnknownTask(f"there is no task {task_id!r}")
         if document["status"] == State.QUEUED:
-            self.services.runner.cancel(task_id)
+            self._end_queued(task_id)
         return self.get(task_id)
+
+    def _end_queued(self, task_id: str) -> None:
+        try:
+            self.services.expect_own_database()
+        except WrongDatabase as error:
+            logger.warning("only the request is stored: {}", error)
+        else:
+            self.services.runner.cancel(task_id)
 
     def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:
         """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not.

@@ -73,8 +73,9 @@ def objection(origin: Origin, known: str, begun_as: str = "") -> str:
     if before in {"", origin.id}:
         return ""
     if before not in origin.former:
+        whose = f"that of deployment {origin.id}" if origin.id else "empty or new"
         return (
-            f"the database is that of deployment {origin.id}, and this host works for {before}. If this is the wrong database, "
+            f"the database is {whose}, and this host works for {before}. If this is the wrong database, "
             f"bring back the right one; else run `orchestrator deployment take {before}` to go on with what {before} left, or "
             f"`orchestrator deployment remove {before}` to remove it"
         )

@@ -1,8 +1,10 @@
 """The services of one process, whichever adapters they are, and the runner on top of them."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 from attrs import define, field
@@ -38,6 +40,8 @@ class Services:
     patience: Patience = field(factory=Patience)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""
+    _looked_at: float = field(default=-inf, init=False)
+    """By the monotonic clock."""
 
     def prepare(self) -> None:
         """Make the indexes and the bucket that are missing."""
@@ -112,12 +116,18 @@ class Services:
         """Judge whether the database is the one that this host knows, and remember it. Raises InfrastructureError."""
         self.store.deployment()
         before, self.halted = self.halted, self.objection()
+        self._looked_at = time.monotonic()
         if self.halted and self.halted != before:
             logger.error("takes no tasks and sweeps nothing: {}", self.halted)
         elif before and not self.halted:
             logger.info("takes tasks again: the database is the deployment's own")
         if not self.halted:
             Memory.of(self.settings).keep(self.store.origin().id)
+
+    def look_again(self) -> None:
+        """The same, when the last look is older than SWEEP_INTERVAL."""
+        if time.monotonic() - self._looked_at > self.settings.sweep_interval:
+            self.look()
 
     def expect_own_database(self) -> None:
         """Raise WrongDatabase when something stands against what this database says; InfrastructureError when it is away."""
@@ -137,5 +147,5 @@ class Services:
 
 def now() -> datetime:
     """The time as documents have it: UTC, cut to milliseconds as the database does."""
-    time = datetime.now(UTC)
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    present = datetime.now(UTC)
+    return present.replace(microsecond=present.microsecond // 1000 * 1000)

@@ -2,6 +2,7 @@
 
 import builtins
 import threading
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -188,7 +189,7 @@ class MemoryTaskStore:
 
     def deployment(self) -> str:
         """One for each store."""
-        self._origin = self._origin or Origin(f"memory-{id(self)}", self.database, self.database)
+        self._origin = self._origin or Origin(uuid.uuid4().hex, self.database, self.database)
         return self._origin.id
 
     def origin(self) -> Origin:
@@ -198,6 +199,12 @@ class MemoryTaskStore:
     def settle_in(self, deployment: str, former: Collection[str] = ()) -> None:
         """Note it."""
         self._origin = Origin(deployment, self.database, self.database, self.origin().former | {*former})
+
+    def go_on_as(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note it beside the database that is noted."""
+        self.deployment()
+        home = self._origin.home if self._origin else ""
+        self._origin = Origin(deployment, self.database, home, self.origin().former | {*former})
 
     def _some(self, wanted: Callable[[Document], bool]) -> builtins.list[Changed]:
         """Oldest first, without what is bulky."""

@@ -255,8 +255,17 @@ class MongoTaskStore:
         """In one write; the collection is there before its UUID is asked for."""
         self.deployment()
         with translated():
-            noted = {"$set": {"id": deployment, "home": self._uuid()}, "$addToSet": {"former": {"$each": [*former]}}}
-            self._collection("meta").update_one(_DEPLOYMENT, noted)
+            home = self._uuid()
+        self._note({"id": deployment, "home": home}, former)
+
+    def go_on_as(self, deployment: str, former: Group[str] = ()) -> None:
+        """In one write."""
+        self.deployment()
+        self._note({"id": deployment}, former)
+
+    def _note(self, fields: Document, former: Group[str]) -> None:
+        with translated():
+            self._collection("meta").update_one(_DEPLOYMENT, {"$set": fields, "$addToSet": {"former": {"$each": [*former]}}})
 
     def _uuid(self) -> str:
         """That of the collection ``meta``; empty where there is none, or the server does not tell."""

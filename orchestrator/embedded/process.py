@@ -53,8 +53,9 @@ class Process:
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C in a terminal does not reach it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.chmod(0o700)
         for name, text in self._server.files.items():
-            (self._folder / name).write_text(text)
+            _write(self._folder / name, text)
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self._server.argv],
@@ -108,6 +109,13 @@ class Process:
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-_TAIL:]
         return "\n".join([f"the end of {self._log}:", *lines]) if lines else f"its log {self._log} is empty"
+
+
+def _write(path: Path, text: str) -> None:
+    """For this user alone, also if the file was there: keys are among them."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)
 
 
 _TAIL = 20

@@ -173,3 +173,6 @@ class TaskStore(Protocol):
 
     def settle_in(self, deployment: str, former: Collection[str] = ()) -> None:
         """Note that this database is the deployment's own, and that it goes on for the ``former`` ones."""
+
+    def go_on_as(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note the id and the ``former`` ones; a copy stays a copy."""

@@ -103,6 +103,28 @@ def test_a_copy_of_the_database_touches_nothing_until_it_is_told_to_be_a_new_dep
     assert {site.client.get(each).attempt for each in ended} == {1}
 
 
+def test_a_task_that_is_cancelled_in_a_copy_runs_on_in_the_original(site: Site, copy: dict[str, str]) -> None:
+    """The copy notes the request, and ends its own task once it is a deployment of its own."""
+    task_id = uuid.uuid4().hex
+    site.orphans.append(task_id)
+    site.client.submit(GATED, task_id)
+    restore(site, copy["MONGO_DB_NAME"])
+    site.worker("live")
+    site.reaches(task_id, "running")
+    name = f"orchestrator-{task_id}-1"
+    until(lambda: runs_on(site, name))
+    tasks = site.mongo[copy["MONGO_DB_NAME"]]["tasks"]
+    assert "is queued" in command(site, "cancel", task_id, **copy)
+    assert "cancel_requested_at" in dict(tasks.find_one({"_id": task_id}) or {})
+    assert runs_on(site, name)
+    command(site, "deployment", "new", **copy)
+    assert "is failed" in command(site, "cancel", task_id, **copy)
+    assert runs_on(site, name)
+    site.docker.containers.get(name).exec_run("touch /tmp/go", user="65534")
+    site.ended([task_id])
+    assert site.client.get(task_id).status is State.SUCCEEDED
+
+
 def test_a_copy_that_replaces_the_original_goes_on_with_its_programs(site: Site, copy: dict[str, str]) -> None:
     """The operator says that the original is gone; the program, which ran on, is adopted."""
     live = site.worker("live")

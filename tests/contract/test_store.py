@@ -158,8 +158,10 @@ def test_what_an_operator_says_of_a_database_is_kept(store: TaskStore) -> None:
     first = store.deployment()
     store.settle_in("second", [first])
     store.settle_in("third", [first, "second"])
+    store.go_on_as("fourth", ["third"])
+    store.go_on_as("third", ["fourth"])
     origin = store.origin()
-    assert (origin.id, origin.former) == ("third", {first, "second"})
+    assert (origin.id, origin.former) == ("third", {first, "second", "third", "fourth"})
     assert store.deployment() == "third"
     assert not origin.is_copy
 
@@ -172,6 +174,8 @@ def test_a_copy_of_the_collections_is_told_from_the_original(servers: Embedded) 
     own = original.deployment()
     copy._collection("meta").insert_many(original._collection("meta").find())
     assert (copy.deployment(), copy.origin().is_copy, original.origin().is_copy) == (own, True, False)
+    copy.go_on_as(own, ["lost"])
+    assert (copy.origin().former, copy.origin().is_copy) == ({"lost"}, True)
     copy.settle_in(own)
     assert (copy.origin().id, copy.origin().is_copy) == (own, False)
     for store, corner in ((original, one), (copy, other)):

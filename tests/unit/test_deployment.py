@@ -31,6 +31,7 @@ REQUEST = {"image": "busybox", "command": [*PROGRAM]}
         (Origin("a", "2", ""), "a", "", ""),
         (Origin("a", "2", "1"), "a", "a", "is a copy"),
         (Origin("b", "1", "1"), "a", "", "this host works for a"),
+        (Origin("", "1"), "a", "", "the database is empty or new, and this host works for a"),
         (Origin("b", "1", "1", frozenset({"a"})), "a", "", ""),
         (Origin("b", "1", "1"), "b", "a", "this host works for a"),
         (Origin("b", "1", "1", frozenset({"a"})), "b", "a", "restart it"),
@@ -83,6 +84,41 @@ def test_a_job_is_not_run_while_the_process_is_halted(tmp_path: Path, monkeypatc
     with pytest.raises(WrongDatabase, match="is a copy"):
         tasks.run_task("t")
     assert world.client.get("t").status is State.QUEUED
+
+
+def test_a_job_is_judged_by_a_look_that_is_no_older_than_the_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ's own worker has no sweep that looks, and its process may see the database become a copy and the own one again."""
+    world = World(tmp_path, settings=Settings(sweep_interval=1e-9))
+    monkeypatch.setattr(tasks, "services", lambda: world.services)
+    world.client.submit(REQUEST, "t")
+    world.services.look()
+    original = world.services.store.database
+    world.services.store.database = "restored"
+    with pytest.raises(WrongDatabase, match="is a copy"):
+        tasks.run_task("t")
+    world.services.store.database = original
+    assert tasks.run_task("t")
+
+
+def test_a_look_that_is_young_is_not_repeated_for_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep of this package's worker looks often enough."""
+    world = World(tmp_path)
+    monkeypatch.setattr(tasks, "services", lambda: world.services)
+    world.client.submit(REQUEST, "t")
+    world.services.look()
+    world.services.store.database = "restored"
+    assert tasks.run_task("t")
+
+
+def test_what_is_cancelled_in_a_copy_is_only_asked_for(left: World) -> None:
+    """The original's container has the nonce and the deployment of the copy's task, which waited when the copy was made."""
+    document = dict(left.services.store.find("t") or {})
+    queued = {**document, "status": "queued", "seq": 0, "history": [], "container": None}
+    left.services.store._save({name: value for name, value in queued.items() if value is not None})
+    left.services.store.database = "restored"
+    assert left.client.cancel("t").status is State.QUEUED
+    assert (left.services.store.find("t") or {})["cancel_requested_at"]
+    assert left.engine.inspect("orchestrator-t-1").phase is Phase.RUNNING
 
 
 @pytest.fixture

@@ -94,6 +94,20 @@ def test_a_server_sees_little_of_its_parent(tmp_path: Path, lock: int, monkeypat
     assert stdin == "secret"
 
 
+def test_what_a_server_is_given_in_files_is_for_its_user_alone(tmp_path: Path, lock: int) -> None:
+    """Keys are among them; a folder and a file that an earlier start left open are closed."""
+    folder = tmp_path / "python"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "old.pem").write_text("a longer key of before")
+    (folder / "old.pem").chmod(0o644)
+    with started(python("", files={"old.pem": "key", "new.pem": "key"}), tmp_path, lock):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        for name in ("old.pem", "new.pem"):
+            assert (folder / name).stat().st_mode & 0o777 == 0o600
+            assert (folder / name).read_text() == "key"
+
+
 def test_the_leash_does_not_run_for_a_parent_that_is_gone() -> None:
     """The parent may die before the kernel was told to watch it."""
     leash = Path(home.__file__).with_name("leash.py")

@@ -1,15 +1,19 @@
 """What an image says of volumes and users, and what the engine is told instead, on Docker."""
 
+import io
+import tarfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from docker import DockerClient
 
-from orchestrator.adapters import docker_owned
+from orchestrator.adapters import docker_inside, docker_owned
+from orchestrator.adapters.docker_files import archive
 from orchestrator.adapters.docker_plan import files_name, kept_name, out_name
+from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
-from tests.support.containers import IMAGE, Bench, library
+from tests.support.containers import IMAGE, LABEL, Bench, leftovers, library
 
 
 @pytest.fixture
@@ -18,18 +22,27 @@ def import_image(docker: Bench) -> Iterator[Callable[..., str]]:
     made: list[str] = []
     with library() as client:
         source = client.containers.create(IMAGE)
-        files = b"".join(source.export())
+        base = b"".join(source.export())
         source.remove()
 
-        def make(*changes: str) -> str:
+        def make(*changes: str, files: Mapping[str, bytes] | None = None) -> str:
             made.append(f"orchestrator-test-import:{uuid.uuid4().hex[:8]}")
-            client.api.import_image_from_data(files, *made[-1].split(":"), changes=list(changes))
+            client.api.import_image_from_data(_with(base, files or {}), *made[-1].split(":"), changes=list(changes))
             return made[-1]
 
         yield make
         docker.clear()
         for tag in made:
             client.images.remove(tag)
+
+
+def _with(base: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The tar with these files added at its end, in folders of theirs."""
+    buffer = io.BytesIO(base)
+    with tarfile.open(fileobj=buffer, mode="a:") as tar, tarfile.open(fileobj=io.BytesIO(archive(files))) as added:
+        for member in added:
+            tar.addfile(member, added.extractfile(member))
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("path", ["/bin/", "//bin", "/bin/.", "/etc/../bin"])
@@ -49,6 +62,27 @@ def test_a_volume_takes_no_disk_beside_its_content_however_its_path_is_written(
 
 def _mounted(client: DockerClient, name: str) -> list[str]:
     return sorted(mount["Name"] for mount in client.containers.get(name).attrs["Mounts"] if mount["Type"] == "volume")
+
+
+def test_a_volume_with_one_large_file_is_kept(docker: Bench, import_image: Callable[..., str]) -> None:
+    """A file that is larger than what is looked into."""
+    image = import_image("VOLUME /data", files={"data/large": b"x" * (3 << 20)})
+    assert docker.run("wc -c </data/large", image=image).stdout.strip() == b"3145728"
+
+
+def test_volumes_with_more_in_them_than_the_bound_are_refused(
+    docker: Bench, import_image: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together, and before anything is made of them; what a mount of ours hides is not copied and does not count."""
+    monkeypatch.setattr(docker_inside, "VOLUMES_MOST", 1 << 20)
+    halves = {"data/a": b"x" * (600 << 10), "out/b": b"x" * (600 << 10)}
+    image = import_image("VOLUME /data /out", files=halves)
+    plan = docker.plan("wc -c </data/a", image=image)
+    with pytest.raises(TaskFailure, match=r"has more than 1048576 bytes in its volumes \(/data, /out\)") as refused:
+        docker.engine.create(plan)
+    assert refused.value.cause is Cause.INVALID
+    assert leftovers(plan.labels[LABEL]) == []
+    assert docker.run("wc -c </data/a", image=image, out=True).stdout.strip() == b"614400"
 
 
 @pytest.mark.parametrize("path", ["../../data", "data", "/", "/data/.."])

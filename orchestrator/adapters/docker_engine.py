@@ -241,9 +241,7 @@ class DockerEngine:
             if parent.name and _PARENT in str(error):
                 self._groups.look_again()
                 raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
-            if names and names in str(error):
-                self._names.look_again()
-                raise InfrastructureError(SERVICE, f"the volume of host names was removed: {error}") from error
+            self._names.expect_there(error)
             raise
         return Created(answer["Id"], adopted=False)
 
@@ -277,6 +275,7 @@ class DockerEngine:
             with translated(wishes=True):
                 self._client.api.start(container)
         except (InfrastructureError, TaskFailure) as error:
+            self._names.expect_there(error)
             told = isinstance(error, TaskFailure)
             if not told and self.inspect(container).phase is not Phase.CREATED:
                 return

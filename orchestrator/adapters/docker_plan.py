@@ -19,7 +19,7 @@ Config = Mapping[str, object]
 FILES, OUT = "/task", "/out"
 PROGRAM = "/orchestrator-pause"
 _FILES_SUFFIX, _OUT_SUFFIX, _KEPT_SUFFIX = "-files", "-out", "-kept"
-"""A container's name ends in a dash and its attempt, so no task has an id with which it ends like one of these with a number."""
+"""What stands beside a container has one of these after its name. No container's name ends so: the attempt follows a dash."""
 STARTABLE = 32 << 20
 """Memory with which every engine starts a container: runc takes up to 16 MiB of it before the program begins (seen: 1.1.15).
 

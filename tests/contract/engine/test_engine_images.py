@@ -26,9 +26,10 @@ def import_image(docker: Bench) -> Iterator[Callable[..., str]]:
         source.remove()
 
         def make(*changes: str, files: Mapping[str, bytes] | None = None) -> str:
-            made.append(f"orchestrator-test-import:{uuid.uuid4().hex[:8]}")
-            client.api.import_image_from_data(_with(base, files or {}), *made[-1].split(":"), changes=list(changes))
-            return made[-1]
+            tag = f"orchestrator-test-import:{uuid.uuid4().hex[:8]}"
+            client.api.import_image_from_data(_with(base, files or {}), *tag.split(":"), changes=list(changes))
+            made.append(tag)
+            return tag
 
         yield make
         docker.clear()
@@ -37,11 +38,18 @@ def import_image(docker: Bench) -> Iterator[Callable[..., str]]:
 
 
 def _with(base: bytes, files: Mapping[str, bytes]) -> bytes:
-    """The tar with these files added at its end, in folders of theirs."""
-    buffer = io.BytesIO(base)
-    with tarfile.open(fileobj=buffer, mode="a:") as tar, tarfile.open(fileobj=io.BytesIO(archive(files))) as added:
-        for member in added:
-            tar.addfile(member, added.extractfile(member))
+    """The tar with these files and the folders above them, in place of what has their paths."""
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(base)) as old,
+        tarfile.open(fileobj=io.BytesIO(archive(files))) as added,
+        tarfile.open(fileobj=buffer, mode="w") as tar,
+    ):
+        new = {member.name for member in added}
+        for source in (old, added):
+            for member in source:
+                if source is added or member.name not in new:
+                    tar.addfile(member, source.extractfile(member) if member.isreg() else None)
     return buffer.getvalue()
 
 
@@ -92,6 +100,22 @@ def test_a_volume_that_nothing_can_stand_for_is_refused(docker: Bench, import_im
     for fields in ({}, {"files": {"a": b"b"}}, {"out": True}):
         with pytest.raises(TaskFailure, match="invalid"):
             docker.engine.create(docker.plan("true", image=image, **fields))
+
+
+def test_an_image_with_a_volume_for_etc_has_the_names(docker: Bench, import_image: Callable[..., str]) -> None:
+    """They are mounted in the read-only copy of it."""
+    image = import_image("VOLUME /etc", files={"etc/mark": b"own"})
+    ran = docker.run("grep -c localhost /etc/hosts; cat /etc/mark", image=image)
+    assert ran.stdout == b"2\nown"
+
+
+def test_an_image_with_a_folder_in_place_of_its_hosts_is_refused(docker: Bench, import_image: Callable[..., str]) -> None:
+    """As invalid, with the path: no attempt could mount a file over it."""
+    plan = docker.plan("true", image=import_image(files={"etc/hosts/a": b""}))
+    container = docker.engine.create(plan).id
+    with pytest.raises(TaskFailure, match="/etc/hosts") as refused:
+        docker.engine.start(container)
+    assert refused.value.cause is Cause.INVALID
 
 
 def test_labels_of_an_image_are_blank(docker: Bench, import_image: Callable[..., str]) -> None:

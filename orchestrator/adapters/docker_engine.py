@@ -29,7 +29,7 @@ from orchestrator.adapters.docker_floor import MemoryFloor
 from orchestrator.adapters.docker_groups import Groups
 from orchestrator.adapters.docker_image import UNKNOWN, Image
 from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_inside import Insides
+from orchestrator.adapters.docker_inside import Insides, expect_bounded
 from orchestrator.adapters.docker_names import Names
 from orchestrator.adapters.docker_plan import container_config, files_name, log_keeps
 from orchestrator.adapters.docker_registry import PullRules
@@ -215,6 +215,7 @@ class DockerEngine:
         plan = evolve(plan, labels={**dict.fromkeys(image.labels, ""), **plan.labels})
         self._floor.check(plan, image)
         image = self._insides.of(plan, image)
+        expect_bounded(plan, image)
         if image.filled:
             docker_owned.forget_kept(self._client, plan)
         docker_files.fill(self._client, plan, image)
@@ -240,9 +241,7 @@ class DockerEngine:
             if parent.name and _PARENT in str(error):
                 self._groups.look_again()
                 raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
-            if names and names in str(error):
-                self._names.look_again()
-                raise InfrastructureError(SERVICE, f"the volume of host names was removed: {error}") from error
+            self._names.expect_there(error)
             raise
         return Created(answer["Id"], adopted=False)
 
@@ -276,6 +275,7 @@ class DockerEngine:
             with translated(wishes=True):
                 self._client.api.start(container)
         except (InfrastructureError, TaskFailure) as error:
+            self._names.expect_there(error)
             told = isinstance(error, TaskFailure)
             if not told and self.inspect(container).phase is not Phase.CREATED:
                 return

@@ -33,8 +33,8 @@ class Image:
     """Whom it runs as unless told otherwise: a name or a number, with or without a group."""
     home: str = ""
     """HOME among its variables."""
-    filled: frozenset[str] = frozenset()
-    """Those of its volumes that have something in them."""
+    filled: Mapping[str, int] = field(factory=dict)
+    """Those of its volumes that have something in them, with its bytes."""
     accounts: tuple[Account, ...] = field(default=(), repr=False)
 
     @classmethod

@@ -7,13 +7,16 @@ for all containers, and each gets them by a bind mount: no mount of a volume is 
 import io
 import tarfile
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_errors import translated
+from orchestrator.adapters.docker_errors import SERVICE, translated
 from orchestrator.adapters.docker_files import archive
 from orchestrator.adapters.docker_image import Image
 from orchestrator.adapters.docker_owned import unstarted
 from orchestrator.adapters.docker_plan import FILES, HOST_NAME, NAME_FILES
+from orchestrator.errors import InfrastructureError, OrchestratorError
 from orchestrator.labels import NAMES
 from orchestrator.ports import ContainerPlan
 
@@ -32,6 +35,9 @@ options timeout:1 attempts:1
 """
 CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), _RESOLVER.encode()), strict=True))
 _MODE = 0o644
+_DRIVER = "local"
+_REMOVED = ("does not exist", "no such file or directory")
+"""What the engine, and runc under it, say of a mount whose source is not there."""
 _MOUNT = {
     "Type": "volume",
     "Source": VOLUME,
@@ -46,31 +52,47 @@ class Names:
     def __init__(self, client: DockerClient) -> None:
         self._client = client
         self._folder = ""
+        self._there = False
         self._making = threading.Lock()
 
     def folder(self, plan: ContainerPlan, image: Image) -> str:
         """Its path there. The first time looks through a container of the plan's image, with its labels, that it is filled.
 
-        Empty when the image is not there. Raises as ``unstarted`` does.
+        Empty when the image is not there. Raises as ``unstarted`` does, and InfrastructureError when the volume is another's.
         """
         with self._making:
-            if image.id and not self._folder:
+            if image.id and not self._there:
                 self._folder = self._filled(plan, image)
-            return self._folder
+                self._there = True
+            return self._folder if image.id else ""
 
-    def look_again(self) -> None:
-        """Somebody has removed it, so it is made again when it is needed next."""
-        self._folder = ""
+    def expect_there(self, error: OrchestratorError) -> None:
+        """Raise InfrastructureError where a refusal of the engine says that somebody has removed it; it is made again then."""
+        text = str(error)
+        if self._folder and self._folder in text and any(phrase in text for phrase in _REMOVED):
+            self._there = False
+            raise InfrastructureError(SERVICE, f"the volume of host names was removed: {error}") from error
 
     def _filled(self, plan: ContainerPlan, image: Image) -> str:
         """Writes only what is not there: others may be about to mount it."""
         with unstarted(self._client, plan, image, [_MOUNT]) as container, translated():
+            reading = self._client.api.inspect_volume(VOLUME)
+            _expect_own(reading)  # before the engine mounts it
             if self._content(container) != CONTENT:
                 self._client.api.put_archive(container, FILES, archive(CONTENT, _MODE))
-            return str(self._client.api.inspect_volume(VOLUME)["Mountpoint"])
+            return str(reading["Mountpoint"])
 
     def _content(self, container: str) -> dict[str, bytes]:
         packed = b"".join(self._client.api.get_archive(container, FILES)[0])
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             files = {member.name.rpartition("/")[2]: tar.extractfile(member) for member in tar if member.isreg()}
             return {name: file.read() for name, file in files.items() if file}
+
+
+def _expect_own(reading: Mapping[str, Any]) -> None:
+    """Raise InfrastructureError unless the volume is as this module makes it: with another all tasks would see its files."""
+    label, driver, options = (reading["Labels"] or {}).get(NAMES), reading["Driver"], reading["Options"] or {}
+    if (label, driver, options) != (VOLUME, _DRIVER, {}):
+        given = f"label {NAMES}={label}, driver {driver} and options {', '.join(sorted(options)) or 'none'}"
+        made = f"label {NAMES}={VOLUME}, driver {_DRIVER} and no options"
+        raise InfrastructureError(SERVICE, f"the volume {VOLUME} has {given} instead of {made}: remove it")

@@ -18,7 +18,8 @@ from orchestrator.request import Limits
 Config = Mapping[str, object]
 FILES, OUT = "/task", "/out"
 PROGRAM = "/orchestrator-pause"
-_FILES_SUFFIX, _OUT_SUFFIX, _KEPT_SUFFIX = "-files", "-out", "-kept-"
+_FILES_SUFFIX, _OUT_SUFFIX, _KEPT_SUFFIX = "-files", "-out", "-kept"
+"""What stands beside a container has one of these after its name. No container's name ends so: the attempt follows a dash."""
 STARTABLE = 32 << 20
 """Memory with which every engine starts a container: runc takes up to 16 MiB of it before the program begins (seen: 1.1.15).
 
@@ -185,8 +186,8 @@ def probe_config(made: Mapping[str, Any], memory: int) -> Config:
 
 def _host_config(plan: ContainerPlan, image: Image, names: str) -> Config:
     limits = plan.limits
-    mounts = [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out
-    kept = _kept(plan, image, mounts)
+    mounts = _own_mounts(plan)
+    kept = [_kept_mount(plan, number, path) for number, path in enumerate(kept_sizes(plan, image))]
     return {
         "NanoCpus": round(limits.cpus * 1e9),
         "Memory": limits.memory,
@@ -232,11 +233,15 @@ def _instead_of_volumes(image: Image, mounts: Sequence[Config], options: str) ->
     return {path: options for path in map(mount_point, image.volumes) if path not in taken}
 
 
-def _kept(plan: ContainerPlan, image: Image, mounts: Sequence[Config]) -> list[Config]:
-    """Where the image has files in its volumes they are copied by the engine, as for anyone, but cannot be written to."""
-    taken = {mount["Target"] for mount in mounts} | {TMP, SHM}
-    paths = sorted(set(map(mount_point, image.filled)) - taken)
-    return [_kept_mount(plan, number, path) for number, path in enumerate(paths)]
+def kept_sizes(plan: ContainerPlan, image: Image) -> Mapping[str, int]:
+    """Where the image has how many bytes in volumes: the engine copies them, as for anyone, but they cannot be written to."""
+    taken = {mount["Target"] for mount in _own_mounts(plan)} | {TMP, SHM}
+    sizes = {mount_point(path): size for path, size in image.filled.items()}
+    return {path: size for path, size in sorted(sizes.items()) if path not in taken}
+
+
+def _own_mounts(plan: ContainerPlan) -> list[Config]:
+    return [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out
 
 
 def _kept_mount(plan: ContainerPlan, number: int, path: str) -> Config:

@@ -6,7 +6,7 @@ from orchestrator.adapters import docker_owned
 from orchestrator.adapters.docker_files import archive
 from orchestrator.adapters.docker_names import CONTENT, VOLUME
 from orchestrator.errors import InfrastructureError
-from orchestrator.labels import DEPLOYMENT
+from orchestrator.labels import DEPLOYMENT, NAMES
 from orchestrator.ports import Created
 from tests.support.containers import IMAGE, Bench
 from tests.support.engine_stub import Answer, Handler, Script, Stage, container, refuses, says
@@ -14,6 +14,7 @@ from tests.support.engine_stub import Answer, Handler, Script, Stage, container,
 LOOK = "/containers/c2-look-x"
 CREATE, READ, WRITE = "POST /containers/create", f"GET {LOOK}/archive", f"PUT {LOOK}/archive"
 FOLDER = "/engine/volumes/names"
+VOLUME_MADE = {"Name": VOLUME, "Mountpoint": FOLDER, "Labels": {NAMES: VOLUME}, "Driver": "local", "Options": None}
 MADE = says(201, {"Id": "c1"})
 GONE = refuses(400, f'invalid mount config for type "bind": bind source path does not exist: {FOLDER}/hosts')
 
@@ -35,7 +36,7 @@ FILLED = archive({f"task/{name}": content for name, content in CONTENT.items()})
 def _engine(created: Answer | list[Answer], read: Answer | list[Answer]) -> Script:
     return {
         f"GET /images/{IMAGE}/json": says(200, {"Id": "sha256:1", "Config": {}}),
-        f"GET /volumes/{VOLUME}": says(200, {"Name": VOLUME, "Mountpoint": FOLDER}),
+        f"GET /volumes/{VOLUME}": says(200, VOLUME_MADE),
         f"GET {LOOK}/json": container("created"),
         "DELETE /containers/c1": says(204),
         CREATE: created,
@@ -73,6 +74,23 @@ def test_files_that_somebody_removed_are_made_again(stage: Stage) -> None:
         _create(engine)
     assert _create(engine) == Created("c1", adopted=False)
     assert stub.calls.count(WRITE) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"Labels": None}, "label orchestrator.names=None, driver local and options none"),
+        ({"Driver": "nfs"}, "driver nfs"),
+        ({"Options": {"type": "none", "o": "bind", "device": "/etc"}}, "options device, o, type"),
+    ],
+)
+def test_a_volume_that_somebody_else_made_is_not_believed(stage: Stage, changed: dict[str, object], told: str) -> None:
+    """All tasks of the engine would see its files. Nothing is read from it or written to it."""
+    stub, engine = stage(_engine(MADE, [NO_PASSWD]) | {f"GET /volumes/{VOLUME}": says(200, VOLUME_MADE | changed)})
+    with pytest.raises(InfrastructureError, match=told):
+        _create(engine)
+    assert stub.calls.count(READ) == 1
+    assert WRITE not in stub.calls
 
 
 def test_nothing_is_looked_for_without_an_image(stage: Stage) -> None:

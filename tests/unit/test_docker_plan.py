@@ -12,9 +12,20 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.docker_files import archive
 from orchestrator.adapters.docker_image import Account, Image, accounts
-from orchestrator.adapters.docker_plan import SHM, TMP, container_config, holder_config, loader_config
+from orchestrator.adapters.docker_plan import (
+    SHM,
+    TMP,
+    container_config,
+    files_name,
+    holder_config,
+    kept_name,
+    loader_config,
+    out_name,
+    plan_name,
+)
 from orchestrator.ports import ContainerPlan
 from orchestrator.request import Limits
+from orchestrator.run import container_name
 
 PLAN = ContainerPlan(
     name="orchestrator-t1-1",
@@ -160,12 +171,20 @@ def test_shared_memory_has_its_own_limit_and_never_more_than_the_memory() -> Non
         assert f"size={size}," in _host(evolve(PLAN, limits=limits))["Tmpfs"]["/dev/shm"]  # noqa: S108
 
 
+@pytest.mark.parametrize("task_id", ["a", "a-files", "a-out", "a-kept", "a-1-kept", "a-1-kept0", "a-1-look-0"])
+def test_no_name_of_a_container_is_that_of_something_beside_one(task_id: str) -> None:
+    """Whatever the id of the task ends with; and each name beside it leads back."""
+    name = container_name(task_id, 1)
+    beside = [files_name(name), out_name(name), kept_name(name, 10)]
+    assert [plan_name(each) for each in (name, *beside)] == [name] * 4
+
+
 def test_what_the_image_has_in_a_volume_is_kept_read_only() -> None:
     """The engine copies it; scratch folders and mounts of ours stay what they are."""
-    image = Image(volumes=("/app/", "/data", "/tmp", "/out"), filled=frozenset({"/app/", "/tmp", "/out"}))  # noqa: S108
+    image = Image(volumes=("/app/", "/data", "/tmp", "/out"), filled={"/app/": 1, "/tmp": 1, "/out": 1})  # noqa: S108
     host = dict(container_config(evolve(PLAN, out=True), image))["HostConfig"]
     assert isinstance(host, Mapping)
-    mount = {"Type": "volume", "Source": "orchestrator-t1-1-kept-0", "Target": "/app", "ReadOnly": True}
+    mount = {"Type": "volume", "Source": "orchestrator-t1-1-kept0", "Target": "/app", "ReadOnly": True}
     assert host["Mounts"][1:] == [{**mount, "VolumeOptions": {"Labels": PLAN.labels}}]
     assert host["Tmpfs"].keys() == {"/tmp", "/dev/shm", "/data"}  # noqa: S108
 

@@ -1,6 +1,7 @@
 """What an engine tells without the database: whose containers it has, and which programs run for too long."""
 
 from orchestrator.labels import ATTEMPT, DEPLOYMENT, LIFETIME, TASK, WORKER
+from orchestrator.run import container_name
 from tests.contract.engine.shell import NAP, SLEEP
 from tests.support.containers import Bench
 from tests.support.worker_process import until
@@ -42,6 +43,18 @@ def test_the_pause_container_of_an_overdue_program_is_not_ended(docker: Bench) -
     until(lambda: program in docker.engine.overdue())
     holder = docker.engine.inspect(f"{plan.name}-out").id
     assert holder not in docker.engine.overdue()
+
+
+def test_a_task_whose_id_ends_like_the_name_of_a_volume_is_a_task_like_any_other(docker: Bench) -> None:
+    """Its program is overdue, it is found by its own name, and its container stays where that of another id is removed."""
+    plans = [docker.plan(SLEEP, name=container_name(task_id, 1), labels=labels("1")) for task_id in ("test-y-1-kept", "test-y")]
+    programs = [docker.engine.create(plan).id for plan in plans]
+    for program in programs:
+        docker.engine.start(program)
+    until(lambda: {*programs} <= {*docker.engine.overdue()})
+    assert {plan.name for plan in plans} <= {each.name for each in docker.engine.owned("test-lost")}
+    docker.remove(plans[1])
+    assert docker.engine.inspect(plans[0].name).id == programs[0]
 
 
 def test_an_engine_names_its_start(bench: Bench) -> None:

@@ -1,15 +1,19 @@
 """What an image says of volumes and users, and what the engine is told instead, on Docker."""
 
+import io
+import tarfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from docker import DockerClient
 
-from orchestrator.adapters import docker_owned
+from orchestrator.adapters import docker_inside, docker_owned
+from orchestrator.adapters.docker_files import archive
 from orchestrator.adapters.docker_plan import files_name, kept_name, out_name
+from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
-from tests.support.containers import IMAGE, Bench, library
+from tests.support.containers import IMAGE, LABEL, Bench, leftovers, library
 
 
 @pytest.fixture
@@ -18,18 +22,35 @@ def import_image(docker: Bench) -> Iterator[Callable[..., str]]:
     made: list[str] = []
     with library() as client:
         source = client.containers.create(IMAGE)
-        files = b"".join(source.export())
+        base = b"".join(source.export())
         source.remove()
 
-        def make(*changes: str) -> str:
-            made.append(f"orchestrator-test-import:{uuid.uuid4().hex[:8]}")
-            client.api.import_image_from_data(files, *made[-1].split(":"), changes=list(changes))
-            return made[-1]
+        def make(*changes: str, files: Mapping[str, bytes] | None = None) -> str:
+            tag = f"orchestrator-test-import:{uuid.uuid4().hex[:8]}"
+            client.api.import_image_from_data(_with(base, files or {}), *tag.split(":"), changes=list(changes))
+            made.append(tag)
+            return tag
 
         yield make
         docker.clear()
         for tag in made:
             client.images.remove(tag)
+
+
+def _with(base: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The tar with these files and the folders above them, in place of what has their paths."""
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(base)) as old,
+        tarfile.open(fileobj=io.BytesIO(archive(files))) as added,
+        tarfile.open(fileobj=buffer, mode="w") as tar,
+    ):
+        new = {member.name for member in added}
+        for source in (old, added):
+            for member in source:
+                if source is added or member.name not in new:
+                    tar.addfile(member, source.extractfile(member) if member.isreg() else None)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("path", ["/bin/", "//bin", "/bin/.", "/etc/../bin"])
@@ -51,6 +72,27 @@ def _mounted(client: DockerClient, name: str) -> list[str]:
     return sorted(mount["Name"] for mount in client.containers.get(name).attrs["Mounts"] if mount["Type"] == "volume")
 
 
+def test_a_volume_with_one_large_file_is_kept(docker: Bench, import_image: Callable[..., str]) -> None:
+    """A file that is larger than what is looked into."""
+    image = import_image("VOLUME /data", files={"data/large": b"x" * (3 << 20)})
+    assert docker.run("wc -c </data/large", image=image).stdout.strip() == b"3145728"
+
+
+def test_volumes_with_more_in_them_than_the_bound_are_refused(
+    docker: Bench, import_image: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together, and before anything is made of them; what a mount of ours hides is not copied and does not count."""
+    monkeypatch.setattr(docker_inside, "VOLUMES_MOST", 1 << 20)
+    halves = {"data/a": b"x" * (600 << 10), "out/b": b"x" * (600 << 10)}
+    image = import_image("VOLUME /data /out", files=halves)
+    plan = docker.plan("wc -c </data/a", image=image)
+    with pytest.raises(TaskFailure, match=r"has more than 1048576 bytes in its volumes \(/data, /out\)") as refused:
+        docker.engine.create(plan)
+    assert refused.value.cause is Cause.INVALID
+    assert leftovers(plan.labels[LABEL]) == []
+    assert docker.run("wc -c </data/a", image=image, out=True).stdout.strip() == b"614400"
+
+
 @pytest.mark.parametrize("path", ["../../data", "data", "/", "/data/.."])
 def test_a_volume_that_nothing_can_stand_for_is_refused(docker: Bench, import_image: Callable[..., str], path: str) -> None:
     """The engine would mount it over whatever is put in its place."""
@@ -58,6 +100,22 @@ def test_a_volume_that_nothing_can_stand_for_is_refused(docker: Bench, import_im
     for fields in ({}, {"files": {"a": b"b"}}, {"out": True}):
         with pytest.raises(TaskFailure, match="invalid"):
             docker.engine.create(docker.plan("true", image=image, **fields))
+
+
+def test_an_image_with_a_volume_for_etc_has_the_names(docker: Bench, import_image: Callable[..., str]) -> None:
+    """They are mounted in the read-only copy of it."""
+    image = import_image("VOLUME /etc", files={"etc/mark": b"own"})
+    ran = docker.run("grep -c localhost /etc/hosts; cat /etc/mark", image=image)
+    assert ran.stdout == b"2\nown"
+
+
+def test_an_image_with_a_folder_in_place_of_its_hosts_is_refused(docker: Bench, import_image: Callable[..., str]) -> None:
+    """As invalid, with the path: no attempt could mount a file over it."""
+    plan = docker.plan("true", image=import_image(files={"etc/hosts/a": b""}))
+    container = docker.engine.create(plan).id
+    with pytest.raises(TaskFailure, match="/etc/hosts") as refused:
+        docker.engine.start(container)
+    assert refused.value.cause is Cause.INVALID
 
 
 def test_labels_of_an_image_are_blank(docker: Bench, import_image: Callable[..., str]) -> None:

@@ -1,11 +1,20 @@
 """What a program finds around it, beside what `docker run` gives it without a network and with a read-only root."""
 
 from collections.abc import Iterator
+from contextlib import closing, suppress
 
 import pytest
+from docker.errors import NotFound
 
+from orchestrator.adapters import docker_names
+from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker_plan import FILES
+from orchestrator.errors import InfrastructureError
+from orchestrator.labels import NAMES
 from tests.support.containers import IMAGE, LABEL, Bench, library
+from tests.support.pace import WHERE
 
+VOLUME = "orchestrator-test-names"
 LOOK = r"""
 ls -la /etc /dev | while read -r mode links user group rest; do echo "$mode $user $group ${rest##* }"; done |
   sed -n 's/^\([^ ]* [^ ]* [^ ]* [^ ]*\)$/file \1/p' | grep -v ' \.*$'
@@ -113,3 +122,36 @@ def test_the_files_of_names_cannot_be_written(docker: Bench) -> None:
     ran = docker.run("echo mine >> /etc/hosts; echo mine >> /etc/resolv.conf; cat /etc/hosts /etc/resolv.conf", user="0:0")
     assert ran.stderr.count(b"Read-only file system") == 2
     assert b"mine" not in ran.stdout
+
+
+@pytest.fixture
+def other_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The volume of names has another name, so that no other worker of this engine needs it."""
+    monkeypatch.setattr(docker_names, "VOLUME", VOLUME)
+    mount = {"Type": "volume", "Source": VOLUME, "Target": FILES, "VolumeOptions": {"NoCopy": True, "Labels": {NAMES: VOLUME}}}
+    monkeypatch.setattr(docker_names, "_MOUNT", mount)
+    yield
+    with library() as client, suppress(NotFound):
+        client.volumes.get(VOLUME).remove()
+
+
+@pytest.mark.usefixtures("other_volume")
+def test_a_volume_of_names_that_is_removed_before_a_start_is_no_fault_of_the_task(docker: Bench) -> None:
+    """Somebody prunes: the next attempt has it again."""
+    with closing(DockerEngine(WHERE)) as engine:
+        container = engine.create(docker.plan("true")).id
+        with library() as client:
+            client.volumes.get(VOLUME).remove()
+        with pytest.raises(InfrastructureError, match="volume of host names was removed"):
+            engine.start(container)
+        engine.start(engine.create(docker.plan("true")).id)
+
+
+@pytest.mark.usefixtures("other_volume")
+def test_a_volume_of_names_that_somebody_else_made_is_refused(docker: Bench) -> None:
+    """It may be any folder of the host; the sentence says what to do."""
+    with library() as client, closing(DockerEngine(WHERE)) as engine:
+        client.volumes.create(VOLUME, driver_opts={"type": "none", "o": "bind", "device": "/etc"})
+        told = f"volume {VOLUME} has .* options device, o, type instead of .*: remove it"
+        with pytest.raises(InfrastructureError, match=told):
+            engine.create(docker.plan("true"))

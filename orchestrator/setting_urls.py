@@ -167,8 +167,11 @@ MONGO_OPTIONS: Mapping[str, Option | Only] = {
         ),
         _COUNT,
     ),
-    **dict.fromkeys(("authmechanism", "authsource", "compressors", "replicaset", "srvservicename"), _WORD),
+    **dict.fromkeys(("authmechanism", "authsource", "replicaset", "srvservicename"), _WORD),
     **dict.fromkeys(("appname", "tlscafile", "tlscertificatekeyfile", "tlscertificatekeyfilepassword", "tlscrlfile"), _TEXT),
+    "compressors": Option(
+        "snappy, zlib or zstd, or several with commas", _matches(r"(snappy|zlib|zstd)(,(snappy|zlib|zstd))*")
+    ),
     "heartbeatfrequencyms": Option("a whole number of milliseconds from 500 to 3600000", _between(500, 3_600_000)),
     "maxpoolsize": Option("a whole number of 10 or more", _between(10, 1e9)),
     "servermonitoringmode": Option("auto, poll or stream", _matches("auto|poll|stream")),

@@ -1,11 +1,13 @@
 """Which URLs of MongoDB and Redis are taken, by their options, and what is said of the others."""
 
+import warnings
 from contextlib import closing, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.adapters import clients
 from orchestrator.adapters.clients import check_mongo, check_redis, mongo_client, redis_client
 from orchestrator.errors import SettingsError
 from orchestrator.setting_urls import mongo, redis
@@ -117,12 +119,54 @@ def test_the_sentence_names_the_option_and_what_is_allowed(name: str, option: st
     [
         "w=1", "W=0", "journal=false", "readConcernLevel=local", "readPreference=secondaryPreferred", "tls=maybe", "tls=",
         "timeoutMS=1", "connectTimeoutMS=0", "maxPoolSize=1", "unicode_decode_error_handler=strict", "uuidRepresentation=junk",
-        "datetime_conversion=datetime", "appName=a;w=0", "fsync=true", "connect=true", "x", "tls=true&tls=false", "=",
+        "datetime_conversion=datetime", "appName=a;w=0", "fsync=true", "connect=true", "compressors=lz4", "compressors=zlib,",
+        "x", "tls=true&tls=false", "=",
     ],
 )  # fmt: skip
 def test_an_option_of_mongodb_that_would_break_the_worker_is_refused(option: str) -> None:
     """The library would pass over some of them with a warning, and connect without TLS."""
     assert complaint("MONGO_URI", f"mongodb://u:hunter2@h/?{option}").startswith("MONGO_URI: the given value is not ")
+
+
+@pytest.mark.filterwarnings("ignore:You appear to be connected", "ignore:Wire protocol compression")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://u:p@tasks.cluster-x.eu-west-1.docdb.amazonaws.com:27017/?tls=true&retryWrites=false",
+        "mongodb://u:p@tasks.mongo.cosmos.azure.com:10255/?ssl=true",
+        "mongodb://h/?compressors=snappy,zstd,zlib",
+    ],
+)
+def test_a_notice_of_the_library_is_no_fault_of_the_uri(uri: str) -> None:
+    """It says with which server it seems to speak, or that it cannot compress in one of the ways."""
+    assert complaint("MONGO_URI", uri) == ""
+    check_mongo(Settings(mongo_uri=uri))
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("authMechanism=junk", "authMechanism"), ("zlibCompressionLevel=10", "zlibCompressionLevel"), ("%74ls=true", "%74ls")],
+)
+def test_an_option_that_the_library_would_leave_out_is_named(option: str, name: str) -> None:
+    """A warning would be the last that is heard of it."""
+    assert complaint("MONGO_URI", f"mongodb://h/?w=majority&{option}") == ""
+    sentence = f"^MONGO_URI: the given value has the option {name} with a value that cannot be used$"
+    with pytest.raises(SettingsError, match=sentence):
+        check_mongo(Settings(mongo_uri=f"mongodb://h/?w=majority&{option}"))
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_check_leaves_the_warnings_of_the_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other threads would be raised in the middle of their work."""
+    seen: list[object] = []
+
+    def make(settings: Settings) -> clients.Mongo:
+        seen.extend(warnings.filters)
+        return mongo_client(settings)
+
+    monkeypatch.setattr(clients, "mongo_client", make)
+    check_mongo(Settings())
+    assert seen == list(warnings.filters)
 
 
 @pytest.mark.parametrize("sign", ["@", ":", "/", "?", "#"])

@@ -71,6 +71,7 @@ def mongo_client(settings: Settings) -> Mongo:
             tz_aware=True,
             datetime_conversion="DATETIME_CLAMP",
             unicode_decode_error_handler="replace",
+            uuidRepresentation="unspecified",
             type_registry=TypeRegistry([_Decimals()]),
             connect=False,
             **_LASTING,

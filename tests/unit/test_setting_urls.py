@@ -4,13 +4,15 @@ import warnings
 from contextlib import closing, suppress
 
 import pytest
+from bson import decode, encode
+from bson.binary import UUID_SUBTYPE, Binary
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters import clients
 from orchestrator.adapters.clients import check_mongo, check_redis, mongo_client, redis_client
 from orchestrator.errors import SettingsError
-from orchestrator.setting_urls import mongo, redis
+from orchestrator.setting_urls import mongo, redis, secrets
 from orchestrator.settings import Settings
 
 ESCAPE = "in a user name or password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
@@ -34,6 +36,10 @@ def complaint(name: str, value: str) -> str:
         "mongodb+srv://u:p@h.example/?retryWrites=true&w=majority&appName=Cluster0",
         "mongodb://u:p@h/?appName=a@b",
         "mongodb://%2Frun%2Fmongodb.sock",
+        "mongodb://u:p@h/?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:mongodb,CANONICALIZE_HOST_NAME:forward",
+        "mongodb://h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:a%2Fb%3D",
+        "mongodb+srv://h.example/?srvAllowedHostsSuffix=.example",
+        "mongodb://h/?uuidRepresentation=standard&maxStalenessSeconds=-1",
         "mongodb://h/?timeoutMS=60000&CONNECTTIMEOUTMS=45000&readPreference=primary",
     ],
 )
@@ -106,7 +112,21 @@ def test_an_option_of_redis_that_would_break_the_worker_is_refused(option: str) 
             "safe with w=0: a failover may undo a write that no majority has; leave w out, or write w=majority",
         ),
         ("MONGO_URI", "timeoutMS=0", "its option timeoutMS has to be a whole number of milliseconds from 100 to 3600000"),
-        ("MONGO_URI", "tz_aware=false", "not free of the option tz_aware; allowed are appname, "),
+        (
+            "MONGO_URI",
+            "tz_aware=false",
+            "not free of the option tz_aware; allowed are those on the page docs/reference/settings.md",
+        ),
+        ("MONGO_URI", "j=true", "not free of the option j; near it is journal; allowed are those on the page docs/"),
+        ("MONGO_URI", "j=false", "not free of the option j; near it is journal; allowed are those on the page docs/"),
+        ("MONGO_URI", "timeout=500", "not free of the option timeout; near it is timeoutms; allowed are those on the page"),
+        (
+            "MONGO_URI",
+            "maxStalenessSeconds=90",
+            "safe with maxStalenessSeconds=90: it is about secondaries, and none is read; leave maxStalenessSeconds out, or ",
+        ),
+        ("MONGO_URI", "uuidRepresentation=junk", "its option uuidRepresentation has to be standard, unspecified, pythonLegacy"),
+        ("MONGO_URI", "authMechanismProperties=A", "its option authMechanismProperties has to be NAME:VALUE, or several"),
     ],
 )
 def test_the_sentence_names_the_option_and_what_is_allowed(name: str, option: str, sentence: str) -> None:
@@ -167,6 +187,24 @@ def test_a_check_leaves_the_warnings_of_the_process_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(clients, "mongo_client", make)
     check_mongo(Settings())
     assert seen == list(warnings.filters)
+
+
+@pytest.mark.parametrize("colon", [":", "%3A"])
+def test_the_token_of_a_session_is_a_secret(colon: str) -> None:
+    """As it is written and as it is sent; neither the log nor a message shows it."""
+    uri = f"mongodb://h/?authMechanismProperties=ENVIRONMENT:test,AWS_SESSION_TOKEN{colon}hunter2%2F,SERVICE_NAME:a&tls=true"
+    assert {"hunter2%2F", "hunter2/"} <= set(secrets(uri))
+    assert "hunter2" not in complaint("MONGO_URI", f"{uri}&authMechanismProperties=AWS_SESSION_TOKEN:hunter2")
+    with pytest.raises(SettingsError) as error:
+        check_mongo(Settings(mongo_uri=f"mongodb://h/?authMechanismProperties=hunter2{colon}AWS_SESSION_TOKEN"))
+    assert str(error.value).endswith("has the option authMechanismProperties with a value that cannot be used")
+
+
+def test_what_the_uri_says_of_uuids_hides_no_document() -> None:
+    """One that is too short could not be read as an UUID, and with it all documents of its batch."""
+    with mongo_client(Settings(mongo_uri="mongodb://h/?uuidRepresentation=standard")) as client:
+        short = encode({"a": Binary(b"short", UUID_SUBTYPE)})
+        assert decode(short, client.codec_options) == {"a": Binary(b"short", UUID_SUBTYPE)}
 
 
 @pytest.mark.parametrize("sign", ["@", ":", "/", "?", "#"])

@@ -13,9 +13,9 @@ from orchestrator.services import Services
 from orchestrator.settings import Settings
 
 
-def connect(settings: Settings) -> Services:
+def connect(settings: Settings, *, engine: bool = True) -> Services:
     """The real services. Nothing is connected before it is used. Raises SettingsError as ``check`` does."""
-    check(settings)
+    check(settings, engine=engine)
     return Services(
         settings,
         store=MongoTaskStore(settings),
@@ -27,10 +27,14 @@ def connect(settings: Settings) -> Services:
     )
 
 
-def check(settings: Settings) -> None:
-    """Have each library read its settings, without a connection. Raises SettingsError that names every one it refuses."""
+def check(settings: Settings, *, engine: bool = True) -> None:
+    """Have each library read its settings, without a connection; that of Docker only if ``engine``, because it will be used.
+
+    Raises SettingsError that names every one that is refused.
+    """
     complaints = []
-    for read in (clients.check_mongo, clients.check_redis, clients.minio_client, _check_docker):
+    servers = (clients.check_mongo, clients.check_redis, clients.minio_client)
+    for read in (*servers, _check_docker) if engine else servers:
         try:
             read(settings)
         except SettingsError as error:

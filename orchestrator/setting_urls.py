@@ -4,9 +4,10 @@ A message repeats names of options alone, and values of those that have one valu
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from attrs import frozen
 
@@ -14,6 +15,8 @@ _Check = Callable[[str], bool]
 _URL = re.compile(r"(?P<scheme>[a-z+]+)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?")
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)?(?::(?P<port>[0-9]{1,5}))?")
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
+_TOKEN = re.compile(r"AWS_SESSION_TOKEN(?::|%3[Aa])([^,&]+)")
+_PAGE = "docs/reference/settings.md"
 _ESCAPE = "in a user name or password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
 
 
@@ -38,10 +41,11 @@ def split(text: str) -> Url | None:
 
 
 def secrets(text: str) -> Iterator[str]:
-    """The passwords in a URL, as they are written."""
+    """The passwords in a URL, and what proves a session on AWS, as they are written."""
     if url := split(text):
         yield url.user.partition(":")[2]
         yield from (value for name, value in parse_qsl(url.query) if name.casefold().endswith("password"))
+        yield from (found for text in (url.query, unquote(url.query)) for found in _TOKEN.findall(text))
 
 
 @frozen
@@ -94,7 +98,7 @@ class Form:
             name = given.casefold() if self.folds else given
             if name not in self.options:
                 shown = f"the option {given}" if _NAME.fullmatch(given) else "an option of another name"
-                yield f"free of {shown}; allowed are {', '.join(sorted(self.options))}"
+                yield f"free of {shown}; {_near(name, self.options)}allowed are {_allowed(self.options)}"
             elif name in seen:
                 yield f"clear: it has the option {given} twice"
             elif problem := _problem(given, value, self.options[name]):
@@ -109,6 +113,16 @@ def _problem(name: str, value: str, option: Option | Only) -> str | None:
         allowed = f"leave {name} out, or write {name}={option.value}"
         return None if value == option.value else f"safe with {name}={value[:_SHOWN]}: {option.why}; {allowed}"
     return None if option.check(value) else f"well-formed: its option {name} has to be {option.phrase}"
+
+
+def _near(name: str, options: Iterable[str]) -> str:
+    """What may have been meant: an option of which this is the beginning, or one that is spelled alike."""
+    found = [option for option in options if name and option.startswith(name)] or get_close_matches(name, options)
+    return f"near it is {' or '.join(sorted(found))}; " if found else ""
+
+
+def _allowed(options: Mapping[str, Option | Only]) -> str:
+    return ", ".join(sorted(options)) if len(options) <= _NAMED else f"those on the page {_PAGE}"
 
 
 def is_host(name: str) -> bool:
@@ -142,13 +156,13 @@ def _between(low: float, high: float, pattern: str = r"[0-9]{1,9}") -> _Check:
 
 
 _SHOWN = 40
+_NAMED = 20
 _FLAG = Option("true or false", _matches("true|false"))
 _WORD = Option("a word", _matches(r"\S+"))
 _TEXT = Option("a text", _matches(r".+"))
 _COUNT = Option("a whole number", _between(0, 1e9))
 _MS = Option("a whole number of milliseconds from 100 to 3600000", _between(100, 3_600_000))
 _PROVEN = "a failover may undo a write that no majority has"
-_WRITTEN = "a crash may undo a write that is in no journal"
 MONGO_OPTIONS: Mapping[str, Option | Only] = {
     **dict.fromkeys(
         (
@@ -167,14 +181,24 @@ MONGO_OPTIONS: Mapping[str, Option | Only] = {
         ),
         _COUNT,
     ),
-    **dict.fromkeys(("authmechanism", "authsource", "compressors", "replicaset", "srvservicename"), _WORD),
+    **dict.fromkeys(("authmechanism", "authsource", "replicaset", "srvallowedhostssuffix", "srvservicename"), _WORD),
     **dict.fromkeys(("appname", "tlscafile", "tlscertificatekeyfile", "tlscertificatekeyfilepassword", "tlscrlfile"), _TEXT),
+    "authmechanismproperties": Option(
+        "NAME:VALUE, or several with commas", _matches(r"[A-Z_]+:[^\s,]+(,[A-Z_]+:[^\s,]+)*")
+    ),
+    "compressors": Option(
+        "snappy, zlib or zstd, or several with commas", _matches(r"(snappy|zlib|zstd)(,(snappy|zlib|zstd))*")
+    ),
     "heartbeatfrequencyms": Option("a whole number of milliseconds from 500 to 3600000", _between(500, 3_600_000)),
     "maxpoolsize": Option("a whole number of 10 or more", _between(10, 1e9)),
     "servermonitoringmode": Option("auto, poll or stream", _matches("auto|poll|stream")),
+    "uuidrepresentation": Option(
+        "standard, unspecified, pythonLegacy, javaLegacy or csharpLegacy",
+        _matches("standard|unspecified|(python|java|csharp)Legacy"),
+    ),
     "w": Only("majority", _PROVEN),
-    "j": Only("true", _WRITTEN),
-    "journal": Only("true", _WRITTEN),
+    "journal": Only("true", "a crash may undo a write that is in no journal"),
+    "maxstalenessseconds": Only("-1", "it is about secondaries, and none is read"),
     "readconcernlevel": Only("majority", "a failover may undo what is read and no majority has"),
     "readpreference": Only("primary", "a secondary may not have yet what was stored"),
 }  # fmt: skip

@@ -116,7 +116,8 @@ units are d, h, m, s and ms. Flags are `true` or `false`. `orchestrator exec -- 
 `orchestrator up`.
 
 At start each library reads the settings that it will use, without a connection. What it refuses is named; the exit code is 2.
-This is so for the configuration of Docker, too: `config.json` in DOCKER_CONFIG or `~/.docker`.
+This is so for the configuration of Docker, too: `config.json` in DOCKER_CONFIG or `~/.docker`. Commands that use no
+engine, such as `list`, do not read it.
 """
 _OPTIONS = """
 ## Options of the URLs

@@ -1,7 +1,6 @@
 """Clients of MongoDB, Redis and S3 with bounded waits. Knows how each library is told so; knows no port."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, Generic, TypeVar
@@ -13,6 +12,7 @@ from bson.decimal128 import Decimal128
 from minio import Minio
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError
+from pymongo.uri_parser import split_options
 from redis import Redis, RedisError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -71,6 +71,7 @@ def mongo_client(settings: Settings) -> Mongo:
             tz_aware=True,
             datetime_conversion="DATETIME_CLAMP",
             unicode_decode_error_handler="replace",
+            uuidRepresentation="unspecified",
             type_registry=TypeRegistry([_Decimals()]),
             connect=False,
             **_LASTING,
@@ -83,16 +84,27 @@ def mongo_client(settings: Settings) -> Mongo:
 
 
 def check_mongo(settings: Settings) -> None:
-    """Have the library read the URI, without a connection. What it would only warn of is left out by it, hence an error here.
+    """Have the library read the URI, without a connection. An option that it would leave out with a warning is an error here.
 
-    Raises SettingsError.
+    What it warns of besides is no fault of the URI. Raises SettingsError.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            mongo_client(settings).close()
-        except Warning:
-            raise SettingsError("MONGO_URI: the given value has an option with a value that cannot be used") from None
+    url = split(settings.mongo_uri)
+    for option in url.query.split("&") if url else ():
+        if "=" in option and not _is_usable(option):
+            name = option.partition("=")[0]
+            raise SettingsError(f"MONGO_URI: the given value has the option {name} with a value that cannot be used")
+    mongo_client(settings).close()
+
+
+def _is_usable(option: str) -> bool:
+    """Whether the library takes an option, as it is written. A file that it cannot read is told of when it makes a client."""
+    try:
+        split_options(option, warn=False)
+    except OSError:
+        return True
+    except (ConfigurationError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _named(uri: str) -> frozenset[str]:

@@ -11,15 +11,16 @@ from orchestrator.connect import connect
 from orchestrator.settings import Settings
 
 
-def client() -> Client:
+def client(*, engine: bool = True) -> Client:
     """The client that the caller of ``main`` handed in as ``obj``, or one for the servers that the environment names.
 
+    A command that never uses the engine says so, and is not stopped by a setting of it.
     Of what goes on underneath, stderr gets no more than warnings. Raises SettingsError.
     """
     given = click.get_current_context().find_object(Client)
-    return given or _connected(Settings.load(environment()))
+    return given or _connected(Settings.load(environment()), engine=engine)
 
 
-def _connected(settings: Settings) -> Client:
+def _connected(settings: Settings, *, engine: bool) -> Client:
     logs.configure(sys.stderr, json=False, level="WARNING", secrets=settings.secrets)
-    return Client(connect(settings))
+    return Client(connect(settings, engine=engine))

@@ -17,7 +17,7 @@ from statemachine import State
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 def show_command(task_id: str, *, json: bool) -> None:
     """Show a task: its status and why, its use of the machine, where its log is, its history."""
-    task = client().get(task_id)
+    task = client(engine=False).get(task_id)
     if json:
         say_json(as_json(document(task)))
     else:
@@ -30,7 +30,7 @@ def show_command(task_id: str, *, json: bool) -> None:
 @click.option("--json", is_flag=True, help="Print a JSON array of task documents, without their files and stdin.")
 def list_command(status: str | None, limit: int, *, json: bool) -> None:
     """List the newest tasks, newest first."""
-    tasks = client().list(State(status) if status else None, limit)
+    tasks = client(engine=False).list(State(status) if status else None, limit)
     if json:
         say_json(as_json([document(task) for task in tasks]))
     else:
@@ -48,4 +48,4 @@ def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None
     Byte for byte, but what a terminal would obey is replaced in a terminal.
     """
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
-    print_streams(client(), task_id, [stream for stream in Stream if chosen[stream] or stdout == stderr], raw=raw)
+    print_streams(client(engine=False), task_id, [stream for stream in Stream if chosen[stream] or stdout == stderr], raw=raw)

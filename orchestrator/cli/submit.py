@@ -19,7 +19,7 @@ def submit_command(flags: Flags, *, json: bool) -> None:
 
     The flags are those of `docker run`; options after IMAGE belong to the COMMAND.
     """
-    task = submit(client(), flags)
+    task = submit(client(engine=False), flags)
     if json:
         say_json(as_json(document(task)))
     else:

@@ -1,14 +1,18 @@
 """Which URLs of MongoDB and Redis are taken, by their options, and what is said of the others."""
 
+import warnings
 from contextlib import closing, suppress
 
 import pytest
+from bson import decode, encode
+from bson.binary import UUID_SUBTYPE, Binary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.adapters import clients
 from orchestrator.adapters.clients import check_mongo, check_redis, mongo_client, redis_client
 from orchestrator.errors import SettingsError
-from orchestrator.setting_urls import mongo, redis
+from orchestrator.setting_urls import mongo, redis, secrets
 from orchestrator.settings import Settings
 
 ESCAPE = "in a user name or password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
@@ -32,6 +36,10 @@ def complaint(name: str, value: str) -> str:
         "mongodb+srv://u:p@h.example/?retryWrites=true&w=majority&appName=Cluster0",
         "mongodb://u:p@h/?appName=a@b",
         "mongodb://%2Frun%2Fmongodb.sock",
+        "mongodb://u:p@h/?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:mongodb,CANONICALIZE_HOST_NAME:forward",
+        "mongodb://h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:a%2Fb%3D",
+        "mongodb+srv://h.example/?srvAllowedHostsSuffix=.example",
+        "mongodb://h/?uuidRepresentation=standard&maxStalenessSeconds=-1",
         "mongodb://h/?timeoutMS=60000&CONNECTTIMEOUTMS=45000&readPreference=primary",
     ],
 )
@@ -104,7 +112,21 @@ def test_an_option_of_redis_that_would_break_the_worker_is_refused(option: str) 
             "safe with w=0: a failover may undo a write that no majority has; leave w out, or write w=majority",
         ),
         ("MONGO_URI", "timeoutMS=0", "its option timeoutMS has to be a whole number of milliseconds from 100 to 3600000"),
-        ("MONGO_URI", "tz_aware=false", "not free of the option tz_aware; allowed are appname, "),
+        (
+            "MONGO_URI",
+            "tz_aware=false",
+            "not free of the option tz_aware; allowed are those on the page docs/reference/settings.md",
+        ),
+        ("MONGO_URI", "j=true", "not free of the option j; near it is journal; allowed are those on the page docs/"),
+        ("MONGO_URI", "j=false", "not free of the option j; near it is journal; allowed are those on the page docs/"),
+        ("MONGO_URI", "timeout=500", "not free of the option timeout; near it is timeoutms; allowed are those on the page"),
+        (
+            "MONGO_URI",
+            "maxStalenessSeconds=90",
+            "safe with maxStalenessSeconds=90: it is about secondaries, and none is read; leave maxStalenessSeconds out, or ",
+        ),
+        ("MONGO_URI", "uuidRepresentation=junk", "its option uuidRepresentation has to be standard, unspecified, pythonLegacy"),
+        ("MONGO_URI", "authMechanismProperties=A", "its option authMechanismProperties has to be NAME:VALUE, or several"),
     ],
 )
 def test_the_sentence_names_the_option_and_what_is_allowed(name: str, option: str, sentence: str) -> None:
@@ -117,12 +139,72 @@ def test_the_sentence_names_the_option_and_what_is_allowed(name: str, option: st
     [
         "w=1", "W=0", "journal=false", "readConcernLevel=local", "readPreference=secondaryPreferred", "tls=maybe", "tls=",
         "timeoutMS=1", "connectTimeoutMS=0", "maxPoolSize=1", "unicode_decode_error_handler=strict", "uuidRepresentation=junk",
-        "datetime_conversion=datetime", "appName=a;w=0", "fsync=true", "connect=true", "x", "tls=true&tls=false", "=",
+        "datetime_conversion=datetime", "appName=a;w=0", "fsync=true", "connect=true", "compressors=lz4", "compressors=zlib,",
+        "x", "tls=true&tls=false", "=",
     ],
 )  # fmt: skip
 def test_an_option_of_mongodb_that_would_break_the_worker_is_refused(option: str) -> None:
     """The library would pass over some of them with a warning, and connect without TLS."""
     assert complaint("MONGO_URI", f"mongodb://u:hunter2@h/?{option}").startswith("MONGO_URI: the given value is not ")
+
+
+@pytest.mark.filterwarnings("ignore:You appear to be connected", "ignore:Wire protocol compression")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://u:p@tasks.cluster-x.eu-west-1.docdb.amazonaws.com:27017/?tls=true&retryWrites=false",
+        "mongodb://u:p@tasks.mongo.cosmos.azure.com:10255/?ssl=true",
+        "mongodb://h/?compressors=snappy,zstd,zlib",
+    ],
+)
+def test_a_notice_of_the_library_is_no_fault_of_the_uri(uri: str) -> None:
+    """It says with which server it seems to speak, or that it cannot compress in one of the ways."""
+    assert complaint("MONGO_URI", uri) == ""
+    check_mongo(Settings(mongo_uri=uri))
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("authMechanism=junk", "authMechanism"), ("zlibCompressionLevel=10", "zlibCompressionLevel"), ("%74ls=true", "%74ls")],
+)
+def test_an_option_that_the_library_would_leave_out_is_named(option: str, name: str) -> None:
+    """A warning would be the last that is heard of it."""
+    assert complaint("MONGO_URI", f"mongodb://h/?w=majority&{option}") == ""
+    sentence = f"^MONGO_URI: the given value has the option {name} with a value that cannot be used$"
+    with pytest.raises(SettingsError, match=sentence):
+        check_mongo(Settings(mongo_uri=f"mongodb://h/?w=majority&{option}"))
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_check_leaves_the_warnings_of_the_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other threads would be raised in the middle of their work."""
+    seen: list[object] = []
+
+    def make(settings: Settings) -> clients.Mongo:
+        seen.extend(warnings.filters)
+        return mongo_client(settings)
+
+    monkeypatch.setattr(clients, "mongo_client", make)
+    check_mongo(Settings())
+    assert seen == list(warnings.filters)
+
+
+@pytest.mark.parametrize("colon", [":", "%3A"])
+def test_the_token_of_a_session_is_a_secret(colon: str) -> None:
+    """As it is written and as it is sent; neither the log nor a message shows it."""
+    uri = f"mongodb://h/?authMechanismProperties=ENVIRONMENT:test,AWS_SESSION_TOKEN{colon}hunter2%2F,SERVICE_NAME:a&tls=true"
+    assert {"hunter2%2F", "hunter2/"} <= set(secrets(uri))
+    assert "hunter2" not in complaint("MONGO_URI", f"{uri}&authMechanismProperties=AWS_SESSION_TOKEN:hunter2")
+    with pytest.raises(SettingsError) as error:
+        check_mongo(Settings(mongo_uri=f"mongodb://h/?authMechanismProperties=hunter2{colon}AWS_SESSION_TOKEN"))
+    assert str(error.value).endswith("has the option authMechanismProperties with a value that cannot be used")
+
+
+def test_what_the_uri_says_of_uuids_hides_no_document() -> None:
+    """One that is too short could not be read as an UUID, and with it all documents of its batch."""
+    with mongo_client(Settings(mongo_uri="mongodb://h/?uuidRepresentation=standard")) as client:
+        short = encode({"a": Binary(b"short", UUID_SUBTYPE)})
+        assert decode(short, client.codec_options) == {"a": Binary(b"short", UUID_SUBTYPE)}
 
 
 @pytest.mark.parametrize("sign", ["@", ":", "/", "?", "#"])

@@ -182,6 +182,31 @@ def test_a_command_ends_with_2_and_one_sentence(command: str) -> None:
     assert (sorted(names), MARK in ended.stderr) == (["MINIO_ACCESS_KEY", "REDIS_URL"], False)
 
 
+NO_ENGINE = {"DOCKER_HOST": "tcp://h:abc", "MONGO_URI": "mongodb://127.0.0.1:1/?timeoutMS=100"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list"], ["show", "x"], ["logs", "x"], ["artifacts", "x"], ["submit", "busybox"], ["health"]],
+    ids=lambda words: words[0],
+)
+def test_a_command_that_uses_no_engine_asks_nothing_of_its_settings(arguments: list[str]) -> None:
+    """It runs where people work, whose configuration of Docker may be odd; here it ends at the database, which is away."""
+    ended = run(*arguments, **NO_ENGINE)
+    assert (ended.returncode != 2, "DOCKER" in ended.stderr) == (True, False), ended.stderr
+    assert "127.0.0.1:1" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("cancel x", 2), ("sweep", 2), ("run busybox", 125), ("deployment", 2)], ids=str
+)
+def test_a_command_that_may_use_the_engine_names_a_bad_setting_of_it(arguments: str, code: int) -> None:
+    """Before it begins: a cancel removes the container, also one that ends a run."""
+    ended = run(*arguments.split(), **NO_ENGINE)
+    assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr
+    assert ended.stderr.startswith("Error: DOCKER_HOST: 'tcp://h:abc' is not a URL such as tcp://host:2376")
+
+
 def test_a_worker_with_a_bad_configuration_of_docker_does_not_start(tmp_path: Path) -> None:
     """It would run nothing and complain of its own faults for ever."""
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"r": {"auth": "a"}}}))

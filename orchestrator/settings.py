@@ -125,7 +125,9 @@ class Settings:
         900.0, text.SECONDS, "seconds of retrying an object store that is away before the log is given up"
     )
     spool_grace: float = _setting(
-        86400.0, text.SECONDS, "seconds that a log which could not be stored is left in the spool, from when that was made"
+        86400.0,
+        text.SECONDS_OR_NONE,
+        "seconds that a log which could not be stored is left in the spool, from when that was made; 0: no longer than others",
     )
     default_cpus: float = _setting(1.0, text.limit("cpus", float), "CPUs of a task that names none")
     default_memory: int = _setting(256 << 20, text.limit("memory", parse_size), "memory of a task that names none")

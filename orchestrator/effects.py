@@ -87,11 +87,21 @@ class Effects:
     def _create(self, run: Run, request: Request) -> Created:
         """What stands in the way is removed before this is tried again, if it is nobody's any more."""
         try:
-            return self.engine.create(self._plan(run, request))
+            return self._create_of_image(run, request)
         except InfrastructureError:
             run.check_wanted()
             clear_namesake(self.engine, self.deployment(), run)
             raise
+
+    def _create_of_image(self, run: Run, request: Request) -> Created:
+        """An image that was removed since it was looked for, as by a sweep, is pulled once more."""
+        plan = self._plan(run, request)
+        try:
+            return self.engine.create(plan)
+        except ImageUnavailable as error:
+            logger.info("looks for the image once more: {}", error)
+            self._pull(run, request.image)
+            return self.engine.create(plan)
 
     def _pull(self, run: Run, image: str) -> None:
         """Pull within a time of its own, all tries of this worker together: a task that pulls holds a slot."""
@@ -171,7 +181,9 @@ class Effects:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
-            if outcome.cause is Cause.SIGNAL and outcome.exit_code in KILLED:  # perhaps the first sign of its container's removal
+            if (
+                outcome.cause is Cause.SIGNAL and outcome.exit_code in KILLED
+            ):  # perhaps the first sign of its container's removal
                 look_again(self.engine, run)
         except ContainerMissing:
             self._settle(run)

@@ -22,7 +22,6 @@ from orchestrator.usage import Meter, Tally
 from orchestrator.verdict import Facts
 from statemachine import INITIAL, State
 
-
 KILLED = frozenset({137, 143})
 """Exit codes of a program that got KILL or TERM."""
 
@@ -34,8 +33,9 @@ class Run:
     ``container`` is its id, ``footprint`` what can be seen of it while it runs. ``deadline`` is by the monotonic clock; None
     when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
     output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
-    ``signalled`` that the program was sent a signal, as far as this process knows; ``noted_ending`` that this process was about to send one; ``broken`` how the infrastructure broke the
-    attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
+    ``signalled`` that the program was sent a signal, as far as this process knows; ``noted_ending`` that this process was
+    about to send one; ``broken`` how the infrastructure broke the attempt; ``pulled`` seconds that pulls took which failed;
+    ``gathered`` what it left in /out, once that is in the spool.
     ``sealed`` are the sums of the spool where they were not noted in it, for want of room; ``cut`` says why the log cannot be
     had whole. ``fed`` is set once the engine has all of a long input. ``unsure_of_input`` says that an earlier worker
     may have left while it was writing that.

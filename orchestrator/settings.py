@@ -79,6 +79,11 @@ class Settings:
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, text.policy, "when to pull images: missing, always or never")
     pull_timeout: float = _setting(300.0, text.SECONDS, "seconds that a task may pull its image, however often it is tried")
     pull_max: int = _setting(10 << 30, text.SIZE, "most bytes of layers that the pull of an image may transfer")
+    image_ttl: float = _setting(
+        0.0,
+        text.SECONDS_OR_NONE,
+        "seconds after which an image that a worker has pulled is removed if no task uses it; 0: never",
+    )
     registries_allowed: tuple[str, ...] = _setting(
         (),
         text.words,

@@ -78,7 +78,7 @@ def test_values_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["RESULT_TTL", "SPOOL_GRACE"])
+@pytest.mark.parametrize("name", ["IMAGE_TTL", "RESULT_TTL", "SPOOL_GRACE"])
 def test_a_time_for_which_something_is_kept_may_be_none(name: str) -> None:
     """Then it is not kept."""
     assert getattr(Settings.load({name: "0"}), name.lower()) == 0

@@ -67,7 +67,7 @@ def place(docker: Bench) -> Iterator[Place]:  # noqa: ARG001
         place = Place(registry, client, Images(own, 60.0, PullRules(image_ttl=TTL), lambda: place.time))
         yield place
         for image in client.images.list():
-            if any(registry.host in name for name in [*image.tags, *image.attrs["RepoDigests"]]):
+            if any(registry.host in name or OWN_TAG in name for name in [*image.tags, *image.attrs["RepoDigests"]]):
                 for volume in place.notes(image.id):
                     client.volumes.get(volume).remove()
                 client.images.remove(image.id, force=True)

@@ -48,4 +48,4 @@ def _check_docker(settings: Settings) -> None:
 
 
 def _pull_rules(settings: Settings) -> PullRules:
-    return PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed)
+    return PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)

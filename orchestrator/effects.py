@@ -18,17 +18,15 @@ from orchestrator.labels import ENGINE, LIFETIME, WORKER
 from orchestrator.logs import logger
 from orchestrator.own import SURE_STDIN, adopt, clear_namesake, expect_there, expect_whole_input, labels, look_again, own
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Created, Engine, Phase, PullPolicy
-from orchestrator.records import ContainerRef, Fields, Outcome
+from orchestrator.records import ContainerRef, Ending, Fields, Outcome
 from orchestrator.request import Limits, Request, Rules, is_id
-from orchestrator.run import Run, container_name, spool_folder
+from orchestrator.run import KILLED, Run, container_name, spool_folder
 from orchestrator.spool import SPOOL, discard, spooling
 from orchestrator.verdict import lost, verdict
 from statemachine import INITIAL, State
 
 _SETTLE = 5.0
 _LOOK = 0.1
-_KILLED = frozenset({137, 143})
-"""Exit codes of a program that got KILL or TERM, which may be the first sign of its container's removal."""
 _BEGUN = frozenset({INITIAL, State.RUNNING})
 _OVERDUE = 60.0
 """Seconds that a program's own worker may be late in ending it."""
@@ -41,7 +39,8 @@ class Effects:
     """What becomes of the container. ``spool_dir`` and ``deployment`` are asked for when they are needed first.
 
     ``begin`` stores which container is about to be started; Superseded unless the lease with this token still holds the task.
-    ``note_input`` stores that the engine has all of this container's input.
+    ``note_input`` stores that the engine has all of this container's input, ``note_ending`` that its program is about to get a
+    signal.
     """
 
     engine: Engine
@@ -54,6 +53,7 @@ class Effects:
     deployment: Callable[[], str]
     begin: Callable[[str, str, str], None]
     note_input: Callable[[str, str, str], None]
+    note_ending: Callable[[str, str, Ending], None]
     runtime: str = ""
     pull_timeout: float = 300.0
 
@@ -83,16 +83,27 @@ class Effects:
         elif not tried_before:  # else this process still writes its input
             expect_whole_input(self.engine, run, request)
         container = ContainerRef(created.id, run.name, self.engine.identity(), engine_start)
-        return {"worker": self.worker, "attempt": run.attempt, "container": container, "starting": None, "input": run.input}
+        noted = {"starting": None, "input": run.input, "ending": run.ending_of(created.id)}
+        return {"worker": self.worker, "attempt": run.attempt, "container": container, **noted}
 
     def _create(self, run: Run, request: Request) -> Created:
         """What stands in the way is removed before this is tried again, if it is nobody's any more."""
         try:
-            return self.engine.create(self._plan(run, request))
+            return self._create_of_image(run, request)
         except InfrastructureError:
             run.check_wanted()
             clear_namesake(self.engine, self.deployment(), run)
             raise
+
+    def _create_of_image(self, run: Run, request: Request) -> Created:
+        """An image that was removed since it was looked for, as by a sweep, is pulled once more."""
+        plan = self._plan(run, request)
+        try:
+            return self.engine.create(plan)
+        except ImageUnavailable as error:
+            logger.info("looks for the image once more: {}", error)
+            self._pull(run, request.image)
+            return self.engine.create(plan)
 
     def _pull(self, run: Run, image: str) -> None:
         """Pull within a time of its own, all tries of this worker together: a task that pulls holds a slot."""
@@ -139,7 +150,9 @@ class Effects:
             self.note_input(run.task.id, run.token, container)
 
     def _note_late(self, run: Run, request: Request) -> None:
-        """Store it once more if the record of the start has missed it."""
+        """Store once more what the record of the start has missed."""
+        if run.noted_ending and run.task.ending != run.noted_ending:
+            self._store_ending(run, run.noted_ending)
         if run.fed.is_set() and run.task.input != run.input:
             self._note_fed(run, request, run.container, run.fed)
 
@@ -170,7 +183,9 @@ class Effects:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
-            if outcome.cause is Cause.SIGNAL and outcome.exit_code in _KILLED:
+            if (
+                outcome.cause is Cause.SIGNAL and outcome.exit_code in KILLED
+            ):  # perhaps the first sign of its container's removal
                 look_again(self.engine, run)
         except ContainerMissing:
             self._settle(run)
@@ -223,8 +238,23 @@ class Effects:
             run.check_held()
         run.claim_end(cause)
         with suppress(ContainerMissing):
-            if self.engine.stop(self.container(run), 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace):
+            container = self.container(run)
+            self._note_ending(run, container, run.ended_for or cause)
+            if self.engine.stop(container, 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace):
                 run.signalled = True
+
+    def _note_ending(self, run: Run, container: str, cause: Cause) -> None:
+        """Store that the program is about to get a signal: the next holder may not learn it from the engine any more.
+
+        A store that is away is not waited for, because time limits hold all the same.
+        """
+        if run.noted_ending is None and self.engine.inspect(container).phase is Phase.RUNNING:
+            run.noted_ending = Ending(container, cause, run.out_of_cpu and cause is Cause.TIMEOUT)
+            self._store_ending(run, run.noted_ending)
+
+    def _store_ending(self, run: Run, ending: Ending) -> None:
+        with suppress(InfrastructureError):
+            self.note_ending(run.task.id, run.token, ending)
 
     def container(self, run: Run) -> str:
         """The id of the run's own container. Raises ContainerMissing, and InfrastructureError."""
@@ -303,6 +333,8 @@ class Effects:
         run.assure_held()
         if state.phase is not Phase.EXITED:
             raise InfrastructureError("docker", f"container {run.name} does not end")
+        if (ending := run.ending_of(state.id)) and run.claim_end(ending.cause):
+            run.out_of_cpu = ending.out_of_cpu
         taken_down = run.ended_for is None and self.engine.took_down(state, away=run.deadline is not None and run.doubtful)
         longest = request.limits.timeout if run.deadline is None else self._lifetime(run)
         if state.ran_for >= longest and not taken_down:

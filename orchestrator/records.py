@@ -54,6 +54,15 @@ class Input:
 
 
 @frozen
+class Ending:
+    """That a worker has sent a signal to a container's program, or was about to, and why; ``out_of_cpu``: for its CPU time."""
+
+    container: str
+    cause: Cause
+    out_of_cpu: bool = False
+
+
+@frozen
 class LogObject:
     """One stream in object storage: ``bytes`` and ``sha256`` of the object.
 

@@ -12,14 +12,18 @@ from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, Interrupted, Superseded
 from orchestrator.gather import Gathered
 from orchestrator.kinds import DROP_MIDDLE
+from orchestrator.labels import LIFETIME
 from orchestrator.ports import ContainerState, Counted, Footprint, Stream
-from orchestrator.records import Entry, Input
+from orchestrator.records import Ending, Entry, Input
 from orchestrator.request import Limits, Request, Rules, parse_request
 from orchestrator.spool import Sealed, Spool
 from orchestrator.task import Task
 from orchestrator.usage import Meter, Tally
 from orchestrator.verdict import Facts
 from statemachine import INITIAL, State
+
+KILLED = frozenset({137, 143})
+"""Exit codes of a program that got KILL or TERM."""
 
 
 @define(eq=False)
@@ -29,8 +33,9 @@ class Run:
     ``container`` is its id, ``footprint`` what can be seen of it while it runs. ``deadline`` is by the monotonic clock; None
     when this process did not start the program. ``doubtful`` says that the engine was away while the program ran, so that its
     output may have a hole; ``complete`` that all of it was read; ``out_of_cpu`` that the time that ran out was CPU time;
-    ``signalled`` that the program was sent a signal, as far as this process knows; ``broken`` how the infrastructure broke the
-    attempt; ``pulled`` seconds that pulls took which failed; ``gathered`` what it left in /out, once that is in the spool.
+    ``signalled`` that the program was sent a signal, as far as this process knows; ``noted_ending`` that this process was
+    about to send one; ``broken`` how the infrastructure broke the attempt; ``pulled`` seconds that pulls took which failed;
+    ``gathered`` what it left in /out, once that is in the spool.
     ``sealed`` are the sums of the spool where they were not noted in it, for want of room; ``cut`` says why the log cannot be
     had whole. ``fed`` is set once the engine has all of a long input. ``unsure_of_input`` says that an earlier worker
     may have left while it was writing that.
@@ -57,6 +62,7 @@ class Run:
     cancelled: bool = False
     out_of_cpu: bool = False
     signalled: bool = False
+    noted_ending: Ending | None = None
     broken: str = ""
     pulled: float = 0.0
     gathered: Gathered | None = None
@@ -95,6 +101,11 @@ class Run:
             return Input(self.container, whole=True)
         stored = self.task.input
         return stored if stored and stored.container == self.container else None
+
+    def ending_of(self, container: str) -> Ending | None:
+        """That a worker was about to end the program of this container: this process, or what is stored."""
+        noted = (self.noted_ending, self.task.ending)
+        return next((ending for ending in noted if ending and ending.container == container), None)
 
     def granted(self, rules: Rules) -> Request:
         """What the task asks for, checked by ``rules`` unless it was started before. Raises InvalidTask."""
@@ -137,6 +148,7 @@ class Run:
         self.deadline, self.final, self.container, self.gathered, self.sealed, self.cut = None, None, "", None, None, ""
         self.fed, self.unsure_of_input = threading.Event(), False
         self.doubtful, self.complete, self.out_of_cpu, self.signalled, self._ended_for = False, False, False, False, None
+        self.noted_ending = None
 
     def look(self) -> Counted | None:
         """What was counted for the program up to now."""
@@ -173,8 +185,10 @@ class Run:
 
     def facts(self, state: ContainerState, limits: Limits) -> Facts:
         """What this process knows of its program, which has exited. Waits for a thread that is about to end it."""
+        unsure = self.deadline is None or self.doubtful
         with self.ending:
-            signalled = self.signalled
+            ended = self.ending_of(state.id) is not None or _is_overdue(state)
+            signalled = self.signalled or (unsure and ended)
         return Facts(
             state,
             limits,
@@ -183,9 +197,15 @@ class Run:
             tally=self.tally.with_(self.meter.tally),
             signalled=signalled,
             full=self.footprint.close() if self.footprint else (),
-            unsure=self.deadline is None or self.doubtful,
+            unsure=unsure,
             unsure_of_input=self.unsure_of_input,
         )
+
+
+def _is_overdue(state: ContainerState) -> bool:
+    """Whether the program was killed after the time at which any worker ends it, with or without the database."""
+    allowed = state.labels.get(LIFETIME, "")
+    return allowed.isdecimal() and state.ran_for > int(allowed) and state.exit_code in KILLED
 
 
 def container_name(task_id: str, attempt: int) -> str:

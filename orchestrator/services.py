@@ -64,6 +64,7 @@ class Services:
             deployment=lambda: self.deployment,
             begin=leases.begin,
             note_input=leases.note_input,
+            note_ending=self.store.note_ending,
             runtime=settings.runtime,
             pull_timeout=settings.pull_timeout,
         )

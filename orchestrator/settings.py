@@ -79,6 +79,11 @@ class Settings:
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, text.policy, "when to pull images: missing, always or never")
     pull_timeout: float = _setting(300.0, text.SECONDS, "seconds that a task may pull its image, however often it is tried")
     pull_max: int = _setting(10 << 30, text.SIZE, "most bytes of layers that the pull of an image may transfer")
+    image_ttl: float = _setting(
+        0.0,
+        text.SECONDS_OR_NONE,
+        "seconds after which an image that a worker has pulled is removed if no task uses it; 0: never",
+    )
     registries_allowed: tuple[str, ...] = _setting(
         (),
         text.words,
@@ -125,7 +130,9 @@ class Settings:
         900.0, text.SECONDS, "seconds of retrying an object store that is away before the log is given up"
     )
     spool_grace: float = _setting(
-        86400.0, text.SECONDS, "seconds that a log which could not be stored is left in the spool, from when that was made"
+        86400.0,
+        text.SECONDS_OR_NONE,
+        "seconds that a log which could not be stored is left in the spool, from when that was made; 0: no longer than others",
     )
     default_cpus: float = _setting(1.0, text.limit("cpus", float), "CPUs of a task that names none")
     default_memory: int = _setting(256 << 20, text.limit("memory", parse_size), "memory of a task that names none")

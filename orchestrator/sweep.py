@@ -39,11 +39,12 @@ class Kind(StrEnum):
     SETTLE = "settle"
     REMOVE = "remove"
     DISCARD = "discard"
+    REMOVE_IMAGE = "remove image"
 
 
 @frozen
 class Action:
-    """One thing to be done, to a task or to the container or spool of that name, and why.
+    """One thing to be done, to a task, to the container or spool of that name, or to the image of that id, and why.
 
     ``nonce`` is that of the container; None: whichever it has. ``begun`` says that a task to be adopted was begun for certain.
     """
@@ -116,8 +117,15 @@ class Sweep:
 
     @property
     def _looks(self) -> Sequence[Callable[[], Iterator[Action]]]:
-        """First what brings tasks on; last, in any order, so that neither is always behind, what may wait for the engine."""
-        return self._tasks, self._bound, self._waiting, self._spools, *random.sample([self._ended, self._containers], 2)
+        """First what brings tasks on; then, in any order, so that neither is always behind, what may wait for the engine."""
+        return (
+            self._tasks,
+            self._bound,
+            self._waiting,
+            self._spools,
+            *random.sample([self._ended, self._containers], 2),
+            self._images,
+        )
 
     def _tasks(self) -> Iterator[Action]:
         """Tasks that were begun and that nobody holds."""
@@ -179,6 +187,10 @@ class Sweep:
             if why := _orphaned(standing.get(owned.task_id), owned.attempt, owned.nonce):
                 yield Action(Kind.REMOVE, owned.name, why, owned.nonce)
 
+    def _images(self) -> Iterator[Action]:
+        for image in self.engine.unwanted_images():
+            yield Action(Kind.REMOVE_IMAGE, image, "pulled for tasks, and none has used it for IMAGE_TTL")
+
     def _spools(self) -> Iterator[Action]:
         """Folders are named as their containers are, those in them by the nonces of the tasks that had the name."""
         old = [spooled for spooled in _spooled(self.spool_dir) if _age(spooled[0]) > self.graces.orphan]
@@ -222,6 +234,8 @@ class Sweep:
                     self._settle(action.subject)
                 case Kind.REMOVE:
                     self.engine.remove(action.subject, self.deployment, action.nonce)
+                case Kind.REMOVE_IMAGE:
+                    self.engine.remove_image(action.subject)
                 case Kind.DISCARD:
                     discard(self.spool_dir / action.subject)
 
@@ -317,4 +331,4 @@ def _age(folder: Path) -> float:
         return 0.0
 
 
-_CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD})
+_CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD, Kind.REMOVE_IMAGE})

@@ -11,7 +11,7 @@ from orchestrator.cause import Cause
 from orchestrator.codec import fits, structured
 from orchestrator.errors import InvalidTask
 from orchestrator.logs import logger
-from orchestrator.records import Attempt, ContainerRef, Document, Entry, Fields, Input, Lease, Logs, Metrics, Outcome
+from orchestrator.records import Attempt, ContainerRef, Document, Ending, Entry, Fields, Input, Lease, Logs, Metrics, Outcome
 from statemachine import INITIAL, State
 
 
@@ -48,6 +48,7 @@ class Task:
     cancel_requested_at: datetime | None = None
     settled: bool = True
     starting: str | None = None
+    ending: Ending | None = None
     input: Input | None = None
     lease: Lease | None = None
     nonce: str | None = None
@@ -59,7 +60,7 @@ class Task:
         Before the first transition most of them mean nothing, whatever a foreign hand wrote there.
         """
         fresh = document.get("status") == INITIAL and not document.get("history")
-        owned = _BEFORE_FIRST | {"starting", "input"} if fresh else _OWN
+        owned = _BEFORE_FIRST | {"starting", "input", "ending"} if fresh else _OWN
         own = {name: value for name, value in document.items() if name in owned and value is not None}
         own |= {name: _date(own.get(name)) for name in ("created_at", "cancel_requested_at")}
         if fresh:

@@ -25,9 +25,10 @@ class Facts:
     """All that is known of an exited container.
 
     ``ended_for`` says why the worker ended it or was about to; ``out_of_cpu`` that its time was CPU time; ``noted`` what the
-    engine remembers of it; ``signalled`` that the worker sent it a signal; ``unsure`` that this may be so although it does not
-    know of it, for it took the program over or the engine was away; ``full`` names its folders without room at its end;
-    ``unsure_of_input`` that a worker left while it may have been writing the program's input.
+    engine remembers of it; ``signalled`` that a worker sent it a signal, or was about to and nobody knows whether it did;
+    ``unsure`` that this may be so although the worker does not know of it, because it took the program over or the engine was
+    away; ``full`` names its folders without room at its end; ``unsure_of_input`` that a worker left while it may have been
+    writing the program's input.
     """
 
     state: ContainerState

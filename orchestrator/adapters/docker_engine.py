@@ -72,7 +72,7 @@ class DockerEngine:
     ) -> None:
         self._clock = EngineClock(lambda: datetime.fromisoformat(self._info()["SystemTime"]))
         self._client = DockerClient(base_url, timeout, self._clock.heard)
-        self._images = Images(self._client, pull_stall, pull_rules)
+        self._images = Images(self._client, pull_stall, pull_rules, lambda: self._clock.now().timestamp())
         self._groups = Groups(self._client, Cgroups())
         self._floor = MemoryFloor(self._client)
         self._insides = Insides(self._client)
@@ -101,6 +101,14 @@ class DockerEngine:
     def pull(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """See ports.Engine."""
         self._images.ensure(image, policy, go_on)
+
+    def unwanted_images(self) -> Sequence[str]:
+        """See ports.Engine."""
+        return self._images.unwanted()
+
+    def remove_image(self, image: str) -> None:
+        """See ports.Engine."""
+        self._images.remove(image)
 
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""

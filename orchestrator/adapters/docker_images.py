@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -14,6 +15,7 @@ from orchestrator.adapters import docker_registry
 from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import SERVICE, translated
 from orchestrator.adapters.docker_image import UNKNOWN, Image
+from orchestrator.adapters.docker_pulled import PulledImages
 from orchestrator.adapters.docker_registry import PullRules
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.logs import logger
@@ -27,11 +29,14 @@ _NO_HELPER = re.compile(r"(docker-credential-[\w.-]+) not installed")
 class Images:
     """The images of one engine. ``stall`` in seconds is the longest silence during a pull before it is cut."""
 
-    def __init__(self, client: DockerClient, stall: float, rules: PullRules = _RULES) -> None:
+    def __init__(
+        self, client: DockerClient, stall: float, rules: PullRules = _RULES, now: Callable[[], float] = time.time
+    ) -> None:
         self._client = client
         self._stall = stall
         self._rules = rules
         self._known: dict[str, Image] = {}
+        self._pulled = PulledImages(client, rules.image_ttl, now)
 
     def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
         """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help.
@@ -42,7 +47,20 @@ class Images:
             if policy is PullPolicy.NEVER:
                 raise ImageUnavailable(f"image {image!r} is not there, and the pull policy is never")
             self._known.pop(image, None)
+            before = self._pulled.there()
             self._pull(image, go_on)
+            if self._rules.image_ttl:
+                self._pulled.note(self.described(image).id, before)
+        else:
+            self._pulled.use(self._known[image].id)
+
+    def unwanted(self) -> Sequence[str]:
+        """See PulledImages."""
+        return self._pulled.unwanted()
+
+    def remove(self, image: str) -> None:
+        """See PulledImages."""
+        self._pulled.remove(image)
 
     def described(self, image: str) -> Image:
         """What the image says of itself; UNKNOWN when it is not there."""

@@ -28,11 +28,13 @@ class PullRules:
 
     ``timeout``: seconds; silence for so long ends it in any case. ``most``: bytes of layers, as they are sent. ``registries``:
     patterns of hosts with their ports; empty: any host that has no address of the engine's own machine or of a cloud's.
+    ``image_ttl``: seconds after which what was pulled and is not used may be removed; 0: never.
     """
 
     timeout: float = 300.0
     most: int = 10 << 30
     registries: Sequence[str] = ("*",)
+    image_ttl: float = 0.0
 
 
 def registry(image: str) -> str:

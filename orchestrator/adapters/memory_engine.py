@@ -59,6 +59,7 @@ class MemoryEngine:
     ) -> None:
         self.starts: dict[str, int] = {}
         self.age_of_owned = inf
+        self.unwanted: set[str] = set()
         self.machine = Host(64, 1 << 40)
         self.started_as = name
         self._name = name
@@ -87,6 +88,14 @@ class MemoryEngine:
         go_on()
         if self._images is not None and image not in self._images:
             raise ImageUnavailable(f"image {image!r} is not there (pull policy {policy})")
+
+    def unwanted_images(self) -> Sequence[str]:
+        """See ports.Engine: those that a test says."""
+        return sorted(self.unwanted)
+
+    def remove_image(self, image: str) -> None:
+        """See ports.Engine."""
+        self.unwanted.discard(image)
 
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""

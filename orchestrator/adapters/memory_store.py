@@ -33,9 +33,10 @@ from orchestrator.adapters.documents import (
     row,
     too_large,
 )
+from orchestrator.codec import to_document
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
 from orchestrator.ports import Free, Move, Origin
-from orchestrator.records import LONGEST_LEASE, Document
+from orchestrator.records import LONGEST_LEASE, Document, Ending
 from statemachine import INITIAL, TERMINAL
 
 Changed = dict[str, Any]
@@ -112,6 +113,10 @@ class MemoryTaskStore:
             noted = {"container": container, "whole": whole}
             if document is not None and is_held(document, token) and document.get("input") != {**noted, "whole": True}:
                 self._save({**document, "input": noted})
+
+    def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
+        """In one write."""
+        self._change(task_id, to_document({"ending": ending}), lambda document: is_held(document, token))
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease; of a bound task it ends now, with no token."""

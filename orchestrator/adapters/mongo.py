@@ -36,9 +36,10 @@ from orchestrator.adapters.documents import (
 )
 from orchestrator.adapters.mongo_errors import translated
 from orchestrator.adapters.mongo_stages import EXPIRED, UNBOUND, Stage, by, elsewhere, elsewhere_not, expiry, setting, unheld
+from orchestrator.codec import to_document
 from orchestrator.errors import CancelRequested, Superseded
 from orchestrator.ports import Free, Move, Origin
-from orchestrator.records import Document
+from orchestrator.records import Document, Ending
 from orchestrator.settings import Settings
 from statemachine import INITIAL, TERMINAL
 
@@ -139,6 +140,12 @@ class MongoTaskStore:
         held = {**by(task_id), "lease.token": token, "status": _ALIVE}
         with translated():
             self._tasks.update_one(held, setting({"input": {"$cond": [kept, "$input", {"$literal": noted}]}}))
+
+    def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
+        """In one write."""
+        held = {**by(task_id), "lease.token": token, "status": _ALIVE}
+        with translated():
+            self._tasks.update_one(held, {"$set": to_document({"ending": ending})})
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease, or end it with no token; unbound first, for then the second write finds nothing."""

@@ -40,6 +40,15 @@ class Engine(Protocol):
         ``go_on`` is called as the pull makes progress; what it raises ends it.
         """
 
+    def unwanted_images(self) -> Sequence[str]:
+        """The ids of images that a worker has pulled and no task has used for IMAGE_TTL; none unless that is set.
+
+        None that a container has, and none to which somebody else has given a tag.
+        """
+
+    def remove_image(self, image: str) -> None:
+        """Remove the image of this id if a worker has pulled it; nothing when it is in use by now, or gone."""
+
     def create(self, plan: ContainerPlan) -> Created:
         """Make the container with its files, not started.
 

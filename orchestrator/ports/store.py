@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from orchestrator.records import LONGEST_LEASE, Document, Entry, Fields
+from orchestrator.records import LONGEST_LEASE, Document, Ending, Entry, Fields
 
 
 @frozen
@@ -108,6 +108,9 @@ class TaskStore(Protocol):
 
         That it is whole is never taken back.
         """
+
+    def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
+        """Store that a container's program is about to get a signal; nothing when the task is not held with this token."""
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.

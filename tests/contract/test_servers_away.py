@@ -16,10 +16,11 @@ from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.adapters.redis_events import RedisEventBus
 from orchestrator.adapters.redis_mutex import RedisMutex
 from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
 from orchestrator.event import Event
 from orchestrator.ports import Move
-from orchestrator.records import Entry
+from orchestrator.records import Ending, Entry
 from orchestrator.settings import Settings
 from statemachine import State, Trigger
 from tests.support import pace
@@ -54,6 +55,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.renew({"t1": "token"}, 1)),
         ("mongodb", lambda: store.begin("t1", "token", "c1", 1)),
         ("mongodb", lambda: store.note_input("t1", "token", "c1", whole=True)),
+        ("mongodb", lambda: store.note_ending("t1", "token", Ending("c1", Cause.TIMEOUT))),
         ("mongodb", lambda: store.let_go("t1", "token")),
         ("mongodb", lambda: store.advance(MOVE)),
         ("mongodb", lambda: store.settle("t1", 1)),

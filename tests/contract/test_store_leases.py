@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.cause import Cause
 from orchestrator.errors import Superseded
 from orchestrator.ports import TaskStore
-from orchestrator.records import LONGEST_LEASE, Input
+from orchestrator.records import LONGEST_LEASE, Ending, Input
 from orchestrator.task import Task
 from statemachine import TERMINAL, State
 from tests.support import pace
@@ -211,6 +212,21 @@ def test_who_holds_a_task_notes_what_became_of_its_input(store: TaskStore) -> No
     store.note_input("t1", "one", "c1", whole=False)
     assert stored(store).input == Input("c1", whole=False)
     store.note_input("nobody", "one", "c1", whole=True)
+    assert store.find("nobody") is None
+
+
+def test_who_holds_a_task_notes_that_its_program_is_about_to_get_a_signal(store: TaskStore) -> None:
+    """Nobody else does, and with the first transition it is gone, whoever wrote it."""
+    store.insert(queued() | {"ending": 5})
+    store.claim("t1", "worker", "one", TTL)
+    store.note_ending("t1", "two", Ending("c1", Cause.TIMEOUT))
+    assert stored(store).ending is None
+    store.advance(move(**Task.blank()))
+    assert stored(store).ending is None
+    ending = Ending("$status", Cause.TIMEOUT, out_of_cpu=True)
+    store.note_ending("t1", "one", ending)
+    assert stored(store).ending == ending
+    store.note_ending("nobody", "one", ending)
     assert store.find("nobody") is None
 
 

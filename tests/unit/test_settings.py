@@ -78,6 +78,12 @@ def test_values_are_read() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["IMAGE_TTL", "RESULT_TTL", "SPOOL_GRACE"])
+def test_a_time_for_which_something_is_kept_may_be_none(name: str) -> None:
+    """Then it is not kept."""
+    assert getattr(Settings.load({name: "0"}), name.lower()) == 0
+
+
 @pytest.mark.parametrize("text", ["unix://var/run/docker.sock", "unix:///var/run/docker.sock"])
 def test_both_forms_of_a_socket_are_accepted(text: str) -> None:
     """With two slashes and with three."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
@@ -26,6 +27,8 @@ from orchestrator.task import Task
 from statemachine import State
 from tests.support import pace
 from tests.support.containers import IMAGE, PATIENCE, Bench, library
+from tests.support.faults import Fault, Guarded, Killed, Process, When
+from tests.support.noise import Noise
 from tests.support.tasks import entries
 from tests.support.worker_process import until
 
@@ -251,3 +254,42 @@ def test_a_group_that_a_dead_worker_left_is_found_and_removed(docker: Bench) -> 
     assert docker.engine.owned("another") == []
     docker.remove(plan)
     assert docker.engine.owned("elsewhere") == []
+
+
+FORGOTTEN = 512
+"""More events than an engine remembers."""
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "about"),
+    [
+        ("exec sleep 600", {"timeout": 1}, "after its time limit of 1 s"),
+        ("trap '' TERM; while :; do :; done", {"cpu_time": 0.5, "timeout": 60}, "after it had used its CPU time of 0.5 s"),
+        ("while echo; do :; done", {"output": "1k"}, "because a stream passed its limit of 1 KiB"),
+    ],
+)
+def test_who_takes_over_an_ended_program_knows_so_from_an_engine_that_has_forgotten_it(
+    place: Place, script: str, limits: dict[str, Any], about: str
+) -> None:
+    """Its worker died as soon as the program was dead, and hundreds of events later another asks."""
+    services = place.services
+    process = Process([Fault("stop", 1, When.AFTER, Killed())])
+    ports = {name: Guarded(process, getattr(services, name)) for name in ("store", "engine")}
+    dying = Services(**{**_adapters(services), **ports})
+    task = place.client.submit({"image": IMAGE, "command": script, "limits": limits})
+    with suppress(Killed):
+        dying.runner.run(task.id)
+    until(lambda: place.client.get(task.id).ending is not None, pace.seconds(10))
+    with Noise(0) as noise:
+        noise.burst(FORGOTTEN)
+    lease = place.client.get(task.id).lease
+    assert lease
+    services.store.let_go(task.id, lease.token)
+    ended = services.runner.run(task.id)
+    assert ended
+    assert (ended.message, ended.evidence["ended_by"]) == (f"the program was ended {about}", "worker")
+
+
+def _adapters(services: Services) -> dict[str, Any]:
+    names = ("settings", "store", "events", "queue", "logs", "engine", "mutex")
+    return {name: getattr(services, name) for name in names}

@@ -21,7 +21,7 @@ abuse: ready # every hostile program; makes docs/isolation.md
 	.venv/bin/python -m scripts.image python
 	ABUSE_PAGE=$(CURDIR)/docs/isolation.md .venv/bin/python -m pytest tests/abuse $(ARGS)
 
-programs: ready # real programs in many languages, as tasks and with docker run; some GB of disk; makes docs/programs.md; ARGS="perl go" only prints these
+programs: ready # programs in many languages, with docker run and as tasks; makes docs/programs.md; ARGS="perl go" only prints these
 	@.venv/bin/python -m scripts.image python
 	.venv/bin/python -m scripts.programs $(ARGS)
 

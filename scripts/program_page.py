@@ -17,13 +17,19 @@ Small programs in many languages, each in an image made of Debian's packages. Ma
 {engine}, {cpus} CPUs.
 
 Each program ran once as `docker run --network none --read-only --tmpfs /tmp IMAGE …`, and then once as a task through a worker
-with the limits that a task has by default: {defaults}. A run *passed* when the program exited with 0 and its last line was the
-right one. Seconds count from the call to the end, on a machine that others may have used at the same time. Each run had a new
-container; what it read of the image may have been in memory already.
+with the limits that a task has by default: {defaults}.
+A run *passed* when the program exited with 0 and its last line was the right one. Seconds count from the call to the end, on a
+machine that others may have used at the same time. Each run had a new container; what it read of the image may have been in
+memory already.
 
 Then each limit was lowered on its own while the others were roomy, until the program failed. The least values that passed are
-below, from these steps: {steps}. At last the program ran with all of the least values at once. Memory holds what is in `/tmp`,
-too. One run per step tells little about a program that only sometimes needs more, so grant more than that.
+below, from these steps:
+
+{steps}
+
+Lower values were not tried. A program that took longer than five times what it takes with ample limits, and 10 s more, counts
+as failed: some hang when they lack a thread or memory. At last it ran with all of the least values at once. Memory holds what
+is in `/tmp`, too. One run per step tells little about a program that only sometimes needs more, so grant more than that.
 
 What differs for every program: a task runs as user 65534 and not as root, without capabilities, with `HOME=/tmp` where the
 image has no home for that user, with limits, and under an init. Its `/tmp` may hold programs; that of `--tmpfs /tmp` may not,
@@ -71,7 +77,7 @@ class Row:
         return self.docker_passed and not self.task_passed
 
 
-def page(rows: Sequence[Row], engine: str, cpus: int, defaults: Mapping[str, int]) -> str:
+def page(rows: Sequence[Row], engine: str, cpus: int, defaults: Mapping[str, float]) -> str:
     """The text of the page."""
     ran = [row for row in rows if not row.missing]
     verdict = (
@@ -80,7 +86,7 @@ def page(rows: Sequence[Row], engine: str, cpus: int, defaults: Mapping[str, int
         f"{sum(row.task_passed for row in ran)} as a task with the default or roomy limits. "
         f"Faults: {sum(row.is_fault for row in ran)}."
     )
-    steps = "; ".join(f"{name} {', '.join(_value(name, step) for step in ladder)}" for name, ladder in LADDERS.items())
+    steps = "\n".join(f"- {name}: {', '.join(_value(name, step) for step in ladder)}" for name, ladder in LADDERS.items())
     head = HEAD.format(engine=engine, cpus=cpus, defaults=shown(defaults), steps=steps, verdict=verdict)
     return head + "".join(map(line, ran)) + _missing({row.program.name: row.missing for row in rows if row.missing} | NOT_RUN)
 
@@ -117,13 +123,15 @@ def differs(row: Row) -> str:
     return "; ".join(words) or "nothing"
 
 
-def shown(limits: Mapping[str, int | str]) -> str:
+def shown(limits: Mapping[str, float | str]) -> str:
     """Limits in words."""
     return ", ".join(f"{name} {_value(name, value)}" for name, value in limits.items())
 
 
 def _value(name: str, value: float | str) -> str:
-    return format_size(value) if isinstance(value, int) and name not in {"pids", "cpus"} else str(value)
+    if isinstance(value, str) or name == "pids":
+        return str(value)
+    return f"{value:g}" if name == "cpus" else f"{value:g} s" if name == "timeout" else format_size(int(value))
 
 
 def _both(first: Result | None, name: str, second: Result | None) -> str:

@@ -100,7 +100,7 @@ def line(row: Row) -> str:
         f"{packages}, {row.size // 10**6} MB",
         _both(row.docker, "`exec`", row.executable),
         _both(row.task, "roomy", row.roomy),
-        shown(row.least) if row.least else "-",
+        shown(row.least) if row.least else "not searched" if row.task_passed else "-",
         str(row.together or "-"),
         differs(row),
     ]

@@ -207,15 +207,6 @@ PROGRAMS = (
     _script("python", "HTTP server and client on localhost", "/usr/bin/python3", _PYTHON, "status 200", "python3"),
     _script("sqlite", "database in /tmp with a write-ahead log", "/usr/bin/python3", _SQLITE, "4999950000", "python3"),
     _script("pool", "multiprocessing pool of 4", "/usr/bin/python3", _POOL, "332833500", "python3"),
-    _built(
-        "pip",
-        "makes a venv, installs a local wheel",
-        _PIP,
-        {"wheel.py": _WHEEL},
-        "greetings",
-        "python3",
-        "python3-venv",
-    ),
     Program(
         "pytest",
         "50 tests with temporary folders",
@@ -253,6 +244,15 @@ PROGRAMS = (
         {"Main.java": _JAVA},
         "sum 499500",
         "default-jdk-headless",
+    ),
+    _built(
+        "pip",
+        "makes a venv, installs a local wheel",
+        _PIP,
+        {"wheel.py": _WHEEL},
+        "greetings",
+        "python3",
+        "python3-venv",
     ),
     _script("matplotlib", "draws a PNG", "/usr/bin/python3", _PLOT, "PNG", "python3-matplotlib"),
     _script(

@@ -19,48 +19,52 @@ from scripts.program_images import make
 from scripts.program_limits import ROOMY, Limits, tight
 from scripts.program_page import Row, line, page
 from scripts.program_runs import as_task, with_docker
-from scripts.program_table import PROGRAMS, Program
+from scripts.program_table import PROGRAMS
 
 PAGE = Path("docs/programs.md")
 SHOWN = ("cpus", "memory", "pids", "timeout", "tmp")
 
 
 def main(names: list[str]) -> int:
-    """Run the programs; 1 where one is a fault."""
+    """Run the programs both ways, then look for the limits of each; 1 where one is a fault.
+
+    The page is written after each step, so that a run that is cut short leaves one that says what ran and what did not.
+    """
     chosen = [program for program in PROGRAMS if not names or program.name in names]
+    rows = {program.name: Row(program, missing="the run was ended before its turn") for program in PROGRAMS}
     engine = docker.DockerClient(base_url=address(), timeout=900)
     with told("programs"), servers(console(sys.stdout), Path(".orchestrator/programs")) as client:
-        rows: list[Row] = []
-        for program in chosen:
-            rows.append(_tried(engine, client, program))
-            if not names:
-                _write(engine, rows)
-    return 1 if any(row.is_fault for row in rows) else 0
+        for step in (both_ways, with_tight_limits):
+            for program in chosen:
+                rows[program.name] = step(engine, client, rows[program.name])
+                print(rows[program.name].missing or line(rows[program.name]).rstrip(), flush=True)
+                if not names:
+                    _write(engine, list(rows.values()))
+    return 1 if any(row.is_fault for row in rows.values()) else 0
 
 
 def _write(engine: docker.DockerClient, rows: list[Row]) -> None:
-    """Also when a run is cut short the page says what ran and what did not."""
-    rest = [Row(program, missing="the run was ended before its turn") for program in PROGRAMS[len(rows) :]]
-    PAGE.write_text(page([*rows, *rest], _engine(engine), engine.info()["NCPU"], _defaults()), encoding="utf-8")
+    about = engine.info()
+    version = f"Docker {about['ServerVersion']}, cgroup v{about.get('CgroupVersion', '1')}, driver {about['CgroupDriver']}"
+    defaults = {name: value for name, value in asdict(request.Limits()).items() if name in SHOWN}
+    PAGE.write_text(page(rows, version, about["NCPU"], defaults), encoding="utf-8")
 
 
-def _tried(engine: docker.DockerClient, client: Client, program: Program) -> Row:
+def both_ways(engine: docker.DockerClient, client: Client, row: Row) -> Row:
+    """With docker run and as a task; each once more with more granted where it failed."""
     try:
-        row = _run(client, engine, Row(program, size=make(engine, program)))
+        row = Row(row.program, size=make(engine, row.program))
     except NotReady as reason:
-        row = Row(program, missing=str(reason))
-    print(row.missing or line(row).rstrip(), flush=True)
-    return row
-
-
-def _run(client: Client, engine: docker.DockerClient, row: Row) -> Row:
-    """Both ways, then with tight limits."""
+        return Row(row.program, missing=str(reason))
     row = evolve(row, docker=with_docker(engine, row.program))
     if row.docker and not row.docker.passed:
         row = evolve(row, executable=with_docker(engine, row.program, "exec"))
     row = evolve(row, task=as_task(client, row.program))
-    if row.task and not row.task.passed:
-        row = evolve(row, roomy=as_task(client, row.program, ROOMY))
+    return row if row.task_passed else evolve(row, roomy=as_task(client, row.program, ROOMY))
+
+
+def with_tight_limits(_: docker.DockerClient, client: Client, row: Row) -> Row:
+    """The least limits of a program that passes as a task, and what becomes of it with all of them."""
     if not row.task_passed:
         return row
     patient: Limits = {**ROOMY, "timeout": patience(row)}
@@ -72,15 +76,6 @@ def patience(row: Row) -> str:
     """The time limit of the search: some programs that lack memory or a thread hang, and need not do so for minutes."""
     passed = [result.seconds for result in (row.task, row.roomy) if result is not None and result.passed]
     return f"{5 * max(passed) + 10:.0f}s"
-
-
-def _engine(engine: docker.DockerClient) -> str:
-    about = engine.info()
-    return f"Docker {about['ServerVersion']}, cgroup v{about.get('CgroupVersion', '1')}, driver {about['CgroupDriver']}"
-
-
-def _defaults() -> dict[str, float]:
-    return {name: value for name, value in asdict(request.Limits()).items() if name in SHOWN}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from scripts.program_images import dockerfile
+from scripts.program_images import dockerfile, said_last
 from scripts.program_limits import LADDERS, ROOMY, Limits, least, tight
 from scripts.program_page import FAULT, HEAD, Row, differs, line, page, shown
 from scripts.program_runs import Result, judged
@@ -108,6 +108,12 @@ def test_an_image_has_its_packages_before_its_files() -> None:
     assert "--no-install-recommends a b &&" in lines[1]
     assert lines[2] == "COPY program /program"
     assert dockerfile(evolve(PROGRAM, packages=())).splitlines() == [lines[0], lines[2]]
+
+
+def test_a_build_that_fails_says_why() -> None:
+    """By what its step wrote last, in no colour."""
+    log = [{"stream": "fetching\n"}, {"stream": "\x1b[91mE: Unable to locate package b\n\x1b[0m"}, {"error": "code 100"}]
+    assert said_last(log) == "E: Unable to locate package b"
 
 
 def test_a_search_waits_as_long_as_the_program_may_need() -> None:

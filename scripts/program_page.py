@@ -20,7 +20,7 @@ Each program ran once as `docker run --network none --read-only --tmpfs /tmp IMA
 with the limits that a task has by default: {defaults}.
 A run *passed* when the program exited with 0 and its last line was the right one. Seconds count from the call to the end, on a
 machine that others may have used at the same time. Each run had a new container; what it read of the image may have been in
-memory already.
+memory already, and does not count as its own then.
 
 Then each limit was lowered on its own while the others were roomy, until the program failed. The least values that passed are
 below, from these steps:

@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: demo test faults abuse bench machines machine test-on short-on fresh-on machines-test machines-down \
+.PHONY: demo test faults abuse programs bench machines machine test-on short-on fresh-on machines-test machines-down \
 	check format diagrams setup ready lock clean
 
 MACHINE = trixie
@@ -20,6 +20,10 @@ test: ready # run the tests, but for the long form of the fault suite, which is 
 abuse: ready # every hostile program; makes docs/isolation.md
 	.venv/bin/python -m scripts.image python
 	ABUSE_PAGE=$(CURDIR)/docs/isolation.md .venv/bin/python -m pytest tests/abuse $(ARGS)
+
+programs: ready # programs in many languages, with docker run and as tasks; makes docs/programs.md; ARGS="perl go" only prints these
+	@.venv/bin/python -m scripts.image python
+	.venv/bin/python -m scripts.programs $(ARGS)
 
 faults: ready # the fault suite in full, DURATION seconds for each random loop; makes docs/reliability.md
 	@mkdir -p .orchestrator && rm -f .orchestrator/faults.jsonl

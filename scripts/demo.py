@@ -89,9 +89,9 @@ def main() -> int:
 
 
 @contextmanager
-def servers(console: Console) -> Iterator[Client]:
+def servers(console: Console, data: Path = DATA) -> Iterator[Client]:
     """A client for the servers and the worker of an `orchestrator up` of our own, stopped at the end of the block."""
-    up = [sys.executable, "-m", "orchestrator", "up", "--data", str(DATA), "--concurrency", str(AT_ONCE)]
+    up = [sys.executable, "-m", "orchestrator", "up", "--data", str(data), "--concurrency", str(AT_ONCE)]
     tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *up]  # it dies with us, however we die
     # no registry is asked for the image that is not there, so the demo takes as long without a network
     environment = {**os.environ, "PULL_POLICY": "never", "PYTHONUNBUFFERED": "1"}
@@ -101,7 +101,7 @@ def servers(console: Console) -> Iterator[Client]:
             with progress(console, "Starting Valkey, SecantusDB, SeaweedFS and a worker"):
                 lines = _until_ready(process)
             console.print(Text("".join(lines), "dim"))
-            yield Client(connect(Settings.load(read(DATA / FILE))))
+            yield Client(connect(Settings.load(read(data / FILE))))
         finally:
             with progress(console, "Stopping the worker and the servers") if process.poll() is None else nullcontext():
                 process.terminate()

@@ -102,7 +102,7 @@ def test_without_an_engine_it_is_not_ready_and_leaves_when_told(installation: In
     nowhere = f"unix://{installation.folder}/none.sock"
     worker = installation.start(*WORKER, HEALTH_PORT=str(port), DOCKER_HOST=nowhere)
     until(lambda: asked(f"{address}/healthz"))
-    facts = {"alive": True, "draining": False, "tasks": 0, "engine": False}
+    facts = {"alive": True, "draining": False, "tasks": 0, "engine": False, "database": True}
     assert asked(f"{address}/readyz") == (503, facts)
     task_id = installation.submit("echo ran")
     until(lambda: b"try 2 failed" in (installation.folder / "worker-0.log").read_bytes())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from docker.errors import NotFound
@@ -148,10 +149,10 @@ def test_a_volume_of_names_that_is_removed_before_a_start_is_no_fault_of_the_tas
 
 
 @pytest.mark.usefixtures("other_volume")
-def test_a_volume_of_names_that_somebody_else_made_is_refused(docker: Bench) -> None:
+def test_a_volume_of_names_that_somebody_else_made_is_refused(docker: Bench, tmp_path: Path) -> None:
     """It may be any folder of the host; the sentence says what to do."""
     with library() as client, closing(DockerEngine(WHERE)) as engine:
-        client.volumes.create(VOLUME, driver_opts={"type": "none", "o": "bind", "device": "/etc"})
+        client.volumes.create(VOLUME, driver_opts={"type": "none", "o": "bind", "device": str(tmp_path)})
         told = f"volume {VOLUME} has .* options device, o, type instead of .*: remove it"
         with pytest.raises(InfrastructureError, match=told):
             engine.create(docker.plan("true"))

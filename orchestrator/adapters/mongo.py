@@ -242,13 +242,15 @@ class MongoTaskStore:
             return {document["_id"]: document for document in found}
 
     def deployment(self) -> str:
-        """Kept in the collection ``meta``."""
+        """Kept in the collection ``meta``; written only where it is not there yet."""
         with translated():
             meta = self._collection("meta")
-            meta.update_one(_DEPLOYMENT, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
-            meta.update_one({**_DEPLOYMENT, "home": None}, {"$set": {"home": self._uuid()}})
-            found = meta.find_one(_DEPLOYMENT)
-        return str(found["id"]) if found else ""
+            found = meta.find_one(_DEPLOYMENT) or {}
+            if found.get("home") is None:
+                meta.update_one(_DEPLOYMENT, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
+                meta.update_one({**_DEPLOYMENT, "home": None}, {"$set": {"home": self._uuid()}})
+                found = meta.find_one(_DEPLOYMENT) or {}
+        return str(found.get("id") or "")
 
     def origin(self) -> Origin:
         """The server gives a collection a new UUID when it is made, so also when a dump is restored."""

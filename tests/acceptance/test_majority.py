@@ -16,8 +16,8 @@ from tests.support.pace import IMAGE, WHERE
 
 WRITES = {"insert", "update", "delete", "findAndModify", "createIndexes"}
 READS = {"find", "aggregate", "count", "distinct"}
-NEITHER = {"hello", "ping", "saslStart", "saslContinue", "getMore", "killCursors", "endSessions"}
-"""They sign in, tell the time or the state of the server, or go on with a read that has said what it wants."""
+NEITHER = {"hello", "ping", "saslStart", "saslContinue", "getMore", "killCursors", "endSessions", "listCollections"}
+"""They sign in, tell the time or the state of the server or what it calls a collection, or go on with a read."""
 MAJORITY = {"w": "majority", "j": True}
 
 

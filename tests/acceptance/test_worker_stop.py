@@ -80,13 +80,13 @@ def test_probes_tell_an_idle_worker_from_one_that_drains(installation: Installat
     address = f"http://127.0.0.1:{port}"
     worker = installation.start(*WORKER, HEALTH_PORT=str(port))
     until(lambda: (asked(f"{address}/readyz") or [0])[0] == 200)
-    idle = {"alive": True, "draining": False, "tasks": 0, "engine": True}
+    idle = {"alive": True, "draining": False, "tasks": 0, "engine": True, "database": True}
     assert asked(f"{address}/healthz") == asked(f"{address}/readyz") == (200, idle)
     task_id = installation.submit(f"sleep {pace.seconds(60)}")
     running(installation, task_id)
     worker.send_signal(signal.SIGTERM)
     until(lambda: asked(f"{address}/readyz")[0] == 503)
-    drains = {"alive": True, "draining": True, "tasks": 1, "engine": True}
+    drains = {"alive": True, "draining": True, "tasks": 1, "engine": True, "database": True}
     assert asked(f"{address}/healthz") == (200, drains)
     assert asked(f"{address}/readyz") == (503, drains)
     client.cancel(task_id)

@@ -203,6 +203,6 @@ def test_health_asks_the_worker_where_it_can_be_asked(up: Up) -> None:
         dead = up("health", **port)
         server.shutdown()
     assert dead.returncode == 1
-    said = b'{"alive": false, "draining": false, "tasks": 0, "engine": true}'
+    said = b'{"alive": false, "draining": false, "tasks": 0, "engine": true, "database": true}'
     assert dead.stderr.splitlines() == [b"the worker does not live: " + said]
     assert up("health", **port).stderr.startswith(b"the worker does not answer: ")

@@ -108,11 +108,9 @@ class MemoryTaskStore:
 
     def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
         """In one write."""
-        with self._lock:
-            document = self._load(task_id)
-            noted = {"container": container, "whole": whole}
-            if document is not None and is_held(document, token) and document.get("input") != {**noted, "whole": True}:
-                self._save({**document, "input": noted})
+        noted = {"container": container, "whole": whole}
+        kept = {**noted, "whole": True}
+        self._change(task_id, {"input": noted}, lambda document: is_held(document, token) and document.get("input") != kept)
 
     def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
         """In one write."""
@@ -194,8 +192,9 @@ class MemoryTaskStore:
 
     def deployment(self) -> str:
         """One for each store."""
-        self._origin = self._origin or Origin(uuid.uuid4().hex, self.database, self.database)
-        return self._origin.id
+        with self._lock:
+            self._origin = self._origin or Origin(uuid.uuid4().hex, self.database, self.database)
+            return self._origin.id
 
     def origin(self) -> Origin:
         """As noted, with the present ``database``, which a test may change."""

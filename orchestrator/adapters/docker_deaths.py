@@ -6,7 +6,7 @@ Its memory of events has no say: it is short, and a busy engine has forgotten an
 from contextlib import suppress
 from datetime import datetime
 
-from orchestrator.adapters.docker_client import DockerClient, Reading
+from orchestrator.adapters.docker_client import DockerClient
 from orchestrator.adapters.docker_errors import translated
 from orchestrator.adapters.docker_process import engine_started, machine_started
 from orchestrator.adapters.docker_state import instant
@@ -52,25 +52,20 @@ def _bridge_made(client: DockerClient) -> datetime | None:
 
     An engine that keeps programs alive keeps the bridge, too, unless none of them is left.
     """
-    bridge = _bridge(client)
-    return instant(bridge["Created"]) if bridge else None
-
-
-def bridge_id(client: DockerClient) -> str:
-    """The id of that bridge; empty when there is none. Raises InfrastructureError."""
-    bridge = _bridge(client)
-    return str(bridge["Id"]) if bridge else ""
-
-
-def _bridge(client: DockerClient) -> Reading | None:
     with (
         suppress(ContainerMissing),
         client.stream_anew("GET", "/networks/bridge", silence=client.timeout) as response,
         translated(),
     ):
-        bridge: Reading = response.json()
-        return bridge
+        return instant(response.json()["Created"])
     return None
+
+
+def bridge_id(client: DockerClient) -> str:
+    """The id of that bridge; empty when there is none. Raises InfrastructureError."""
+    with suppress(ContainerMissing), translated():
+        return str(client.api.inspect_network("bridge")["Id"])
+    return ""
 
 
 def _process_started(client: DockerClient) -> datetime | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from secrets import token_hex
 
-from orchestrator.adapters.docker_client import DockerClient
+from orchestrator.adapters.docker_client import DockerClient, Reading
 from orchestrator.adapters.docker_errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker_image import Image
 from orchestrator.adapters.docker_plan import Config, files_name, kept_name, out_name, plan_name, unstarted_config
@@ -30,7 +30,7 @@ def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Co
         with translated(wishes=True):
             client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
     except Conflict:
-        expect_ours(plan, name, _container(client, name)[1])
+        expect_ours(plan, name, _container(client, name)["Config"]["Labels"] or {})
     expect_ours(plan, name, _volume(client, name)[1])
 
 
@@ -112,15 +112,16 @@ def remove(client: DockerClient, name: str, deployment: str, nonce: str | None =
 
     False when the name is left to another's. With ``nonce`` only what has that is removed. Raises InfrastructureError.
     """
-    free = remove_container(client, name, deployment, nonce)
+    free, container = _removed(client, name, deployment, nonce)
     for beside in (files_name(name), out_name(name)):
         remove_container(client, beside, deployment, nonce)
         with suppress(ContainerMissing):
             volume, labels = _volume(client, beside)
             if _is_of(labels, deployment, nonce):
                 _delete(partial(client.api.remove_volume, volume))
-    for volume in _kept(client, name, deployment, nonce):
-        _delete(partial(client.api.remove_volume, volume))
+    if not container or _mounts_kept(container, name):
+        for volume in _kept(client, name, deployment, nonce):
+            _delete(partial(client.api.remove_volume, volume))
     return free
 
 
@@ -135,7 +136,10 @@ def forget_kept(client: DockerClient, plan: ContainerPlan) -> None:
 
 
 def _kept(client: DockerClient, name: str, deployment: str, nonce: str | None) -> list[str]:
-    """The deployment's volumes with what an image had in its own, of the container of this name."""
+    """The deployment's volumes with what an image had in its own, of the container of this name.
+
+    The engine looks through all volumes of the host for them.
+    """
     with suppress(ContainerMissing), translated():
         listed = client.api.volumes(filters={"name": kept_name(name)})["Volumes"] or []
         return [
@@ -151,22 +155,33 @@ def remove_container(client: DockerClient, name: str, deployment: str, nonce: st
 
     False when it is left to another.
     """
+    return _removed(client, name, deployment, nonce)[0]
+
+
+def _removed(client: DockerClient, name: str, deployment: str, nonce: str | None) -> tuple[bool, Reading]:
+    """The same, and what the engine said of the container; nothing when it was gone."""
     with suppress(ContainerMissing):
-        container, labels = _container(client, name)
-        if not _is_of(labels, deployment, nonce):
-            return False
-        _delete(partial(client.api.remove_container, container, v=True, force=True))
-    return True
+        reading = _container(client, name)
+        free = _is_of(reading["Config"]["Labels"] or {}, deployment, nonce)
+        if free:
+            _delete(partial(client.api.remove_container, reading["Id"], v=True, force=True))
+        return free, reading
+    return True, {}
+
+
+def _mounts_kept(container: Reading, name: str) -> bool:
+    """Whether it has volumes with what its image had in its own."""
+    return any(mount.get("Name", "").startswith(kept_name(name)) for mount in container.get("Mounts") or ())
 
 
 def _is_of(labels: Mapping[str, str], deployment: str, nonce: str | None) -> bool:
     return labels.get(DEPLOYMENT) == deployment and nonce in {None, labels.get(NONCE, "")}
 
 
-def _container(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
+def _container(client: DockerClient, name: str) -> Reading:
     with translated():
-        reading = client.api.inspect_container(name)
-    return reading["Id"], reading["Config"]["Labels"] or {}
+        reading: Reading = client.api.inspect_container(name)
+    return reading
 
 
 def _volume(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:

@@ -18,7 +18,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.logs import logger
 from orchestrator.output import Output
 from orchestrator.patience import Patience
-from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Queue, TaskStore
+from orchestrator.ports import Engine, EventBus, LogStore, Mutex, Origin, Queue, TaskStore
 from orchestrator.request import is_id
 from orchestrator.rq_job import Call
 from orchestrator.runner import Budgets, Runner, bind
@@ -116,14 +116,15 @@ class Services:
     def look(self) -> None:
         """Judge whether the database is the one that this host knows, and remember it. Raises InfrastructureError."""
         self.store.deployment()
-        before, self.halted = self.halted, self.objection()
+        origin = self.store.origin()
+        before, self.halted = self.halted, self._objection_to(origin)
         self._looked_at = time.monotonic()
         if self.halted and self.halted != before:
             logger.error("takes no tasks and sweeps nothing: {}", self.halted)
         elif before and not self.halted:
             logger.info("takes tasks again: the database is the deployment's own")
         if not self.halted:
-            Memory.of(self.settings).keep(self.store.origin().id)
+            Memory.of(self.settings).keep(origin.id)
 
     def look_again(self) -> None:
         """The same, when the last look is older than SWEEP_INTERVAL."""
@@ -137,8 +138,11 @@ class Services:
 
     def objection(self) -> str:
         """Why nothing may be run or swept with this database, in a sentence; else empty. Raises InfrastructureError."""
+        return self._objection_to(self.store.origin())
+
+    def _objection_to(self, origin: Origin) -> str:
         begun_as = str(self.__dict__.get("deployment", ""))
-        return objection(self.store.origin(), Memory.of(self.settings).known, begun_as)
+        return objection(origin, Memory.of(self.settings).known, begun_as)
 
     @cached_property
     def deployment(self) -> str:

@@ -183,9 +183,8 @@ class Effects:
         """Wait for exit or for the deadline; at the deadline TERM, grace, KILL. The outcome says what became of the program."""
         try:
             outcome = self._await_end(run)
-            if (
-                outcome.cause is Cause.SIGNAL and outcome.exit_code in KILLED
-            ):  # perhaps the first sign of its container's removal
+            # a kill may be the first sign of its container's removal
+            if outcome.cause is Cause.SIGNAL and outcome.exit_code in KILLED:
                 look_again(self.engine, run)
         except ContainerMissing:
             self._settle(run)

@@ -60,15 +60,19 @@ def _content(value: object) -> bytes:
 def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return ("sh", "-c", _passable("a string", text(value)))
-    if not isinstance(value, list | tuple) or not value:
+    if not value:
         raise ValueError
-    return tuple(_passable("a string", text(each)) for each in value)
+    return _strings(value)
 
 
 def _entrypoint(value: object) -> tuple[str, ...]:
     """A string is one program without arguments, as for ``docker run``; an empty one, or list, is none."""
     if isinstance(value, str):
-        return _entrypoint([value] if value else [])
+        return _strings([value] if value else [])
+    return _strings(value)
+
+
+def _strings(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError
     return tuple(_passable("a string", text(each)) for each in value)

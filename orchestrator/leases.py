@@ -121,8 +121,8 @@ class Leases:
         for task_id, held in self._all().items():
             container = held.cut_off(max(leaves - time.monotonic(), 0))
             noted = container is not None and self._note_cut(task_id, held.token, container)
+            self._drop(task_id, held)  # first, or the heartbeat would call a lease lost that is given back
             self.let_go(task_id, held.token)
-            self._drop(task_id, held)
             if noted:
                 held.end()
 

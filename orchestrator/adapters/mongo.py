@@ -137,19 +137,17 @@ class MongoTaskStore:
         """In one write."""
         noted = {"container": container, "whole": whole}
         kept = {"$eq": ["$input", {"$literal": {**noted, "whole": True}}]}
-        held = {**by(task_id), "lease.token": token, "status": _ALIVE}
         with translated():
-            self._tasks.update_one(held, setting({"input": {"$cond": [kept, "$input", {"$literal": noted}]}}))
+            self._tasks.update_one(_held(task_id, token), setting({"input": {"$cond": [kept, "$input", {"$literal": noted}]}}))
 
     def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
         """In one write."""
-        held = {**by(task_id), "lease.token": token, "status": _ALIVE}
         with translated():
-            self._tasks.update_one(held, {"$set": to_document({"ending": ending})})
+            self._tasks.update_one(_held(task_id, token), {"$set": to_document({"ending": ending})})
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease, or end it with no token; unbound first, for then the second write finds nothing."""
-        held = {**by(task_id), "lease.token": token, "status": _ALIVE}
+        held = _held(task_id, token)
         over = {"$mergeObjects": ["$lease", {"token": ""}, expiry("expires_at", 0)]}
         with translated():
             if unbind:
@@ -303,3 +301,8 @@ class MongoTaskStore:
     def _collection(self, name: str) -> Collection[Mapping[str, Any]]:
         """What is judged after a write must be what was written, whatever MONGO_URI says of secondaries."""
         return self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)[name]
+
+
+def _held(task_id: str, token: str) -> Stage:
+    """The task, if it is held with this token."""
+    return {**by(task_id), "lease.token": token, "status": _ALIVE}

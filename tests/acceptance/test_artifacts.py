@@ -14,7 +14,7 @@ from orchestrator.adapters.clients import minio_client
 from orchestrator.embedded import Embedded
 from tests.support import pace
 from tests.support.containers import library
-from tests.support.installation import Installation
+from tests.support.installation import Installation, one_worker
 from tests.support.servers import corners
 from tests.support.worker_process import until
 
@@ -24,15 +24,8 @@ LEAVE = "mkdir /out/d; echo one >/out/a; head -c 300000 /dev/urandom >/out/d/b; 
 @pytest.fixture(scope="module")
 def installation(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One worker for all tests of this file."""
-    folder = tmp_path_factory.mktemp("artifacts")
-    corner = next(corners(servers.environment))
-    environment = {**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}
-    installation = Installation(environment, folder)
-    installation.start()
-    yield installation
-    installation.stop()
-    assert not [path for path in (folder / "spool").rglob("*") if path.is_file()]
-    corner.wipe()
+    with one_worker(servers, tmp_path_factory.mktemp("artifacts")) as installation:
+        yield installation
 
 
 def content(installation: Installation, document: Mapping[str, Any], path: str) -> bytes:

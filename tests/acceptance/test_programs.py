@@ -17,8 +17,7 @@ from attrs import frozen
 
 from orchestrator.embedded import Embedded
 from tests.support import pace
-from tests.support.installation import Installation
-from tests.support.servers import corners
+from tests.support.installation import Installation, one_worker
 
 EXACT = ("cpu_time_s", "memory_peak_bytes", "pids_peak")
 Shown = Mapping[str, Any]
@@ -103,13 +102,8 @@ PROGRAMS = (
 @pytest.fixture(scope="module")
 def installation(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One worker for all tests of this file."""
-    folder = tmp_path_factory.mktemp("programs")
-    corner = next(corners(servers.environment))
-    installation = Installation({**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}, folder)
-    installation.start()
-    yield installation
-    installation.stop()
-    corner.wipe()
+    with one_worker(servers, tmp_path_factory.mktemp("programs")) as installation:
+        yield installation
 
 
 def _shown(installation: Installation, task_id: str) -> Shown:

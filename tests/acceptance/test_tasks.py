@@ -18,7 +18,7 @@ from orchestrator.connect import connect
 from orchestrator.embedded import Embedded
 from tests.support import pace
 from tests.support.containers import IMAGE
-from tests.support.installation import Installation
+from tests.support.installation import Installation, one_worker
 from tests.support.servers import corners
 from tests.support.worker_process import until
 
@@ -28,15 +28,8 @@ BYTES = bytes(range(256)) * 64
 @pytest.fixture(scope="module")
 def installation(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One worker for all tests of this file."""
-    folder = tmp_path_factory.mktemp("installation")
-    corner = next(corners(servers.environment))
-    environment = {**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}
-    installation = Installation(environment, folder)
-    installation.start()
-    yield installation
-    installation.stop()
-    assert not [path for path in (folder / "spool").rglob("*") if path.is_file()]
-    corner.wipe()
+    with one_worker(servers, tmp_path_factory.mktemp("installation")) as installation:
+        yield installation
 
 
 ENDINGS = [

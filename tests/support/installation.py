@@ -17,10 +17,12 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.embedded import Embedded
 from orchestrator.settings import Settings
 from statemachine import TERMINAL
 from tests.support import pace
 from tests.support.containers import IMAGE, library
+from tests.support.servers import corners
 from tests.support.worker_process import until
 
 PATIENCE = 60.0
@@ -103,6 +105,18 @@ class Installation:
         with library() as client:
             wanted = {"label": f"orchestrator.task={task_id}"}
             return [container.name for container in client.containers.list(all=True, ignore_removed=True, filters=wanted)]
+
+
+@contextmanager
+def one_worker(servers: Embedded, folder: Path) -> Iterator[Installation]:
+    """An installation with one worker on the servers; at the end the worker leaves, and no file is left in its spool."""
+    corner = next(corners(servers.environment))
+    installation = Installation({**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}, folder)
+    installation.start()
+    yield installation
+    installation.stop()
+    assert not [path for path in (folder / "spool").rglob("*") if path.is_file()]
+    corner.wipe()
 
 
 class Listening(list[dict[str, Any]]):

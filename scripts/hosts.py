@@ -39,7 +39,6 @@ _FACTS = {
     "cgroup": "control groups",
     "driver": "cgroup driver",
     "python": "Python",
-    "commit": "commit tested",
 }
 
 
@@ -108,6 +107,7 @@ class Part:
     name: str
     status: int
     cases: Sequence[Case] = ()
+    commit: str = ""
     facts: Mapping[str, str] = field(factory=dict)
     figures: Mapping[str, str] = field(factory=dict)
     programs: Mapping[str, str] = field(factory=dict)
@@ -121,9 +121,20 @@ class Part:
 
 def main(folder: Path, page: Path) -> int:
     """Write the page; the exit code is 0 where every promise is held on every host."""
-    parts = [_read(json.loads(line), folder) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    parts = [_read(line, folder) for line in _lines(folder)]
     page.write_text(made(parts), encoding="utf-8")
     return 0 if all_held(parts) else 1
+
+
+def passed(folder: Path) -> set[tuple[str, str]]:
+    """Host and name of each part that ended well the last time it ran."""
+    return {(line["host"], line["part"]) for line in _lines(folder) if line["status"] == 0}
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    """The last line of each part on each host."""
+    lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    return list({(line["host"], line["part"]): line for line in lines}.values())
 
 
 def made(parts: Sequence[Part]) -> str:
@@ -197,7 +208,8 @@ def _read(line: Mapping[str, Any], folder: Path) -> Part:
     text = report.read_text(encoding="utf-8") if report.exists() else "<none/>"
     commands = [_command(name, command, status) for command, status in line.get("commands", {}).items()]
     cases, facts = cases_of(text, name) + commands, line.get("facts", {})
-    return Part(host, name, int(line["status"]), cases, facts, noted_in(text, FIGURE), noted_in(text, PROGRAM))
+    commit = str(line.get("commit", ""))
+    return Part(host, name, int(line["status"]), cases, commit, facts, noted_in(text, FIGURE), noted_in(text, PROGRAM))
 
 
 def _command(part: str, command: str, status: int) -> Case:
@@ -235,8 +247,20 @@ def _facts(parts: Sequence[Part]) -> Iterator[str]:
     yield _row(*["---"] * (len(PLAN) + 1))
     for key, title in _FACTS.items():
         yield _row(title, *(facts[host].get(key, "**unknown**") for host in PLAN))
+    yield _row("commit tested", *(_commits(parts, host) or "**unknown**" for host in PLAN))
     for key in dict.fromkeys(key for host in PLAN for key in figures[host]):
         yield _row(key, *(figures[host].get(key, "-") for host in PLAN))
+
+
+def _commits(parts: Sequence[Part], host: str) -> str:
+    """Those of its parts, oldest first; more than one where a run went on after a change."""
+    commits: dict[str, list[str]] = {}
+    for part in parts:
+        if part.host == host and part.commit and not part.facts:
+            commits.setdefault(part.commit, []).append(part.name)
+    if len(commits) < 2:  # noqa: PLR2004
+        return "".join(commits)
+    return ", ".join(f"{commit} ({', '.join(names)})" for commit, names in commits.items())
 
 
 def _promises(parts: Sequence[Part]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 On Debian 12, 13 and testing: the engine's contract, its slices of systemd, tasks through a worker, the hostile programs, the
 faults in their short form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup
 driver. Without PARTs all of them; parts that are left out stand on the page as such. Logs and reports are in
-``.orchestrator/hosts``.
+``.orchestrator/hosts``. With RESUME=1 a run that was cut short goes on: what passed is not run again, and the page names the
+commit of each part.
 """
 
 import json
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -51,11 +52,13 @@ class Run:
     folder: Path
     parts: Sequence[str]
     targets: Sequence[str] = TARGETS
+    passed: Collection[tuple[str, str]] = ()
+    """Host and part of what passed before the run was cut short."""
     _lock: Lock = field(factory=Lock)
 
     def host(self, name: str) -> None:
         """All parts that are planned for a host; the machine goes afterwards."""
-        planned = [part for part in PLAN[name] if part in self.parts]
+        planned = [part for part in PLAN[name] if part in self.parts and (name, part) not in self.passed]
         one = machine(name)
         try:
             if set(planned) - {FRESH}:
@@ -72,7 +75,7 @@ class Run:
         except NotReady as reason:
             self._say(one.name, f"no machine: {reason}")
             return
-        self._note(one.name, "facts", 0, facts=facts | {"commit": _commit()})
+        self._note(one.name, "facts", 0, facts=facts)
         for part in parts:
             began = time.monotonic()
             status = self._part(one, part)
@@ -109,7 +112,7 @@ class Run:
     def _note(self, host: str, part: str, status: int, **more: object) -> None:
         self._say(host, f"{part} ended with {status}")
         with self._lock, (self.folder / "runs.jsonl").open("a") as file:
-            file.write(json.dumps({"host": host, "part": part, "status": status, **more}) + "\n")
+            file.write(json.dumps({"host": host, "part": part, "status": status, "commit": _commit(), **more}) + "\n")
 
     def _say(self, host: str, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {host}: {what}", flush=True)
@@ -133,10 +136,11 @@ def main(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> i
     if unknown:
         print(f"no part of the long form is named {', '.join(sorted(unknown))}; take {', '.join(hosts.ALL)}", file=sys.stderr)
         return 2
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    if not environment.get("RESUME"):
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "runs.jsonl").touch()
-    run = Run(FOLDER, parts or hosts.ALL, environment.get("TARGETS", "").split() or TARGETS)
+    run = Run(FOLDER, parts or hosts.ALL, environment.get("TARGETS", "").split() or TARGETS, hosts.passed(FOLDER))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(run.host, PLAN))
     return hosts.main(FOLDER, PAGE)

@@ -33,7 +33,7 @@ _RESOLVER = """\
 nameserver 127.0.0.1
 options timeout:1 attempts:1
 """
-CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), _RESOLVER.encode()), strict=True))
+CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), f"{HOST_NAME}\n".encode(), _RESOLVER.encode()), strict=True))
 _MODE = 0o644
 _DRIVER = "local"
 _REMOVED = ("does not exist", "no such file or directory")

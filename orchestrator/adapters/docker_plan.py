@@ -28,7 +28,7 @@ A limit reserves nothing, so a container that needs a few pages may have as much
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108
 HOST_NAME = "task"
 """The host name of containers without a network, for which ``docker_names`` has the addresses."""
-NAME_FILES = ("hosts", "resolv.conf")
+NAME_FILES = ("hosts", "hostname", "resolv.conf")
 _PAGE = 4096
 _FEWEST_INODES = 1024
 _LOG_FILES = 5

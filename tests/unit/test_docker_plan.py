@@ -268,9 +268,10 @@ def test_only_a_container_without_a_network_needs_files_of_names() -> None:
     """For others the engine makes them; the host name is the one that they know."""
     closed, joined = (dict(container_config(evolve(PLAN, network=network), Image(), names="/n")) for network in (False, True))
     assert (closed["Hostname"], joined["Hostname"]) == ("task", "")
-    hosts, resolver = closed["HostConfig"]["Mounts"]  # type: ignore[index]
-    assert hosts == {"Type": "bind", "Source": "/n/hosts", "Target": "/etc/hosts", "ReadOnly": True}
-    assert (resolver["Source"], resolver["Target"], resolver["ReadOnly"]) == ("/n/resolv.conf", "/etc/resolv.conf", True)
+    assert closed["HostConfig"]["Mounts"] == [  # type: ignore[index]
+        {"Type": "bind", "Source": f"/n/{name}", "Target": f"/etc/{name}", "ReadOnly": True}
+        for name in ("hosts", "hostname", "resolv.conf")
+    ]
     assert joined["HostConfig"]["Mounts"] == []  # type: ignore[index]
 
 

@@ -143,3 +143,21 @@ def test_a_run_is_read_from_what_it_left(tmp_path: Path) -> None:
     assert "- failed: `test_engine_out::test_b`: assert 1 == 2" in text
     assert "- failed: `make test`: its exit status is 2" in text
     assert "\nmore" not in text
+
+
+def test_a_run_that_went_on_tells_what_each_part_tested(tmp_path: Path) -> None:
+    """The last run of a part counts; what passed does not run again."""
+    lines: list[dict[str, object]] = [
+        {"host": "trixie", "part": "facts", "status": 0, "facts": {"kernel": "6.12.1"}, "commit": "old"},
+        {"host": "trixie", "part": CONTRACT, "status": 0, "commit": "old"},
+        {"host": "trixie", "part": FRESH, "status": 1, "commit": "old", "commands": {"make demo": 2}},
+        {"host": "forky", "part": CONTRACT, "status": 1, "commit": "old"},
+        {"host": "trixie", "part": FRESH, "status": 0, "commit": "new", "commands": {"make demo": 0}},
+    ]
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert hosts.passed(tmp_path) >= {("trixie", CONTRACT), ("trixie", FRESH)}
+    assert ("forky", CONTRACT) not in hosts.passed(tmp_path)
+    hosts.main(tmp_path, tmp_path / "hosts.md")
+    text = (tmp_path / "hosts.md").read_text()
+    assert "| commit tested | **unknown** | old (contract), new (fresh) | old | **unknown** |" in text
+    assert "its exit status is 2" not in text

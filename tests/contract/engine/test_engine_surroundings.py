@@ -81,7 +81,8 @@ def beside(docker: Bench) -> Iterator[set[str]]:
 
 
 def _lines(output: bytes) -> set[str]:
-    return {" ".join(line.split()) for line in output.decode().splitlines()}
+    """Without the engine's way to write an address: since Docker 28 it is fe00:: for fe00::0."""
+    return {" ".join(line.split()).replace("::0 ", ":: ") for line in output.decode().splitlines()}
 
 
 def test_a_task_differs_from_docker_run_only_as_the_table_says(docker: Bench, beside: set[str]) -> None:
@@ -95,9 +96,10 @@ def test_a_task_differs_from_docker_run_only_as_the_table_says(docker: Bench, be
 def test_localhost_and_the_own_name_are_found(docker: Bench) -> None:
     """Test servers, Java and MPI look for both."""
     ran = docker.run(
-        "ping -c 1 -W 1 localhost >/dev/null; grep -c localhost /etc/hosts; hostname; grep -w $(hostname) /etc/hosts"
+        "ping -c 1 -W 1 localhost >/dev/null; grep -c localhost /etc/hosts; hostname; grep -w $(hostname) /etc/hosts;"
+        "cat /etc/hostname"
     )
-    assert ran.stdout == b"2\ntask\n127.0.0.1\tlocalhost task\n"
+    assert ran.stdout == b"2\ntask\n127.0.0.1\tlocalhost task\ntask\n"
 
 
 def test_python_resolves_both_and_a_server_is_reached_by_name(docker: Bench) -> None:

@@ -63,7 +63,8 @@ anywhere.
 
 The rows can fail: workers that lack one guard (`tests/support/fault_mutants.py`) were run through tests of rows, and each
 failed its row by what was compared. One runs again what another worker started, one takes each exit for the engine's shutdown,
-one stores without its token, one publishes before it stores, one sweeps away containers that it does not know.
+one stores without its token, one publishes before it stores, one sweeps away containers that it does not know, one
+takes a copy of the database for the original.
 `tests/faults/test_fault_mutants.py` names the rows. The page is written only where all of these failed.
 
 ## What is not in it

@@ -16,6 +16,7 @@ from statemachine import State
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until
 from tests.support.pace import IMAGE
+from tests.support.restored import copy_of, restore
 from tests.support.servers import Corner
 
 LONG = {"image": IMAGE, "command": "echo begun; sleep 600", "limits": {"timeout": 900}}
@@ -32,10 +33,9 @@ def site(corner: Corner, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def copy(site: Site) -> Iterator[dict[str, str]]:
-    """The settings of a copy's workers, on a host of their own; the copy is made by ``restore``."""
-    name = f"{site.settings.mongo_db_name}-copy"
-    yield {"MONGO_DB_NAME": name, "QUEUE": f"{site.settings.queue}-copy", "SPOOL_DIR": str(site.folder / "spool-of-copy")}
-    site.mongo.drop_database(name)
+    """The settings of a copy's workers."""
+    with copy_of(site) as settings:
+        yield settings
 
 
 def running(site: Site, task_id: str, request: dict[str, object]) -> str:
@@ -46,13 +46,6 @@ def running(site: Site, task_id: str, request: dict[str, object]) -> str:
     name = f"orchestrator-{task_id}-1"
     until(lambda: site.services.engine.inspect(name).phase is Phase.RUNNING)
     return name
-
-
-def restore(site: Site, name: str) -> None:
-    """Make the copy as the restoration of a dump does: with the same documents, in collections of their own."""
-    source, target = site.mongo[site.settings.mongo_db_name], site.mongo[name]
-    for collection in ("meta", "tasks"):
-        target[collection].insert_many(source[collection].find())
 
 
 def command(site: Site, *arguments: str, exit_code: int = 0, **environment: str) -> str:

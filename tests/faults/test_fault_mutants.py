@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from attrs import frozen
 
+from tests.faults import test_fault_copy as copy
 from tests.faults import test_fault_crowd as crowd
 from tests.faults import test_fault_stop as stop
 from tests.faults import test_fault_worker as frozen_worker
@@ -44,6 +45,9 @@ OF_ONE_SITE: Mapping[str, Caught] = {
         Row.FROZEN_TWICE,
         "a subscriber was told what is not stored",
         frozen_worker.test_a_worker_that_thaws_before_its_heir_records_nothing,
+    ),
+    "copies are told": Caught(
+        Row.COPIED_DATABASE, "lost to a copy", copy.test_a_copy_of_the_database_takes_no_program_from_the_original
     ),
 }
 OF_TWO_SITES = {"sweep of its own": Row.NEIGHBOURS}

@@ -10,6 +10,8 @@ from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
+from tests.support.fault_report import note
+from tests.support.fault_rows import Row
 from tests.support.servers import Corner
 
 DELAY = 4.0
@@ -41,4 +43,4 @@ def test_tasks_do_not_change_hands_because_the_database_is_slow(detour: Detour) 
     assert "adopt" not in heir.said()
     assert "lease lost" not in worker.said()
     detour.mongo.rules.clear()
-    prove(site, *tasks, slots=2)
+    note(Row.SLOW_DATABASE, prove(site, *tasks, slots=2), runs=len(tasks))

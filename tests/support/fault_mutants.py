@@ -13,7 +13,7 @@ from orchestrator.adapters.docker_engine import DockerEngine
 from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.errors import Interrupted
 from orchestrator.ledger import Ledger
-from orchestrator.ports import ContainerState, Engine, Move
+from orchestrator.ports import ContainerState, Engine, Move, Origin
 from orchestrator.records import Document, Fields
 from orchestrator.run import Run
 from orchestrator.sweep import Action, Sweep
@@ -79,11 +79,17 @@ def _finished_is_final() -> None:
     DockerEngine.took_down = took_down
 
 
+def _copies_are_told() -> None:
+    """A copy of the database is taken for the original."""
+    Origin.is_copy = property(lambda self: False)  # noqa: ARG005
+
+
 MUTANTS: Mapping[str, Callable[[], None]] = {
     "adoption": _adoption,
     "fencing token": _fencing_token,
     "store before publish": _store_before_publish,
     "sweep of its own": _sweep_of_its_own,
     "finished is final": _finished_is_final,
+    "copies are told": _copies_are_told,
 }
 """By the guard that is missing: what patches this process."""

@@ -172,4 +172,9 @@ class Row(Enum):
         "running, collecting, uploading",
         "descriptors to end",
     )
-    # the copied database is 23, the slow one 24
+    COPIED_DATABASE = (
+        23,
+        "the database is copied, and the copy's worker sweeps the same engine",
+        "running; one of the original's workers is killed",
+    )
+    SLOW_DATABASE = 24, "MongoDB takes 4 s for each answer", "running; another worker looks for lost tasks"

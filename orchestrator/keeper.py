@@ -43,8 +43,8 @@ class Keeper:
     def _run(self) -> None:
         pause, leases = threading.Event(), self._services.runner.leases
         while not pause.wait(self._services.settings.sweep_interval) and not (self._stopping() and leases.count == 0):
+            _guarded(self._end_overdue)  # first: it needs the engine alone, and what follows may wait for a server
             _guarded(leases.catch_up)
-            _guarded(self._end_overdue)
             _guarded(self._services.look)
             if not self._stopping() and not self._services.halted:
                 _guarded(self._sweep)

@@ -6,14 +6,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from orchestrator.artifact import Artifact
+from orchestrator.app import Services, now
 from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
-from orchestrator.event import Event
-from orchestrator.logs import logger
+from orchestrator.log import logger
 from orchestrator.ports import JobInfo, Stream
-from orchestrator.request import parse_request
-from orchestrator.services import Services, now
-from orchestrator.task import Task, readable
+from orchestrator.task.artifact import Artifact
+from orchestrator.task.document import Task, readable
+from orchestrator.task.event import Event
+from orchestrator.task.request import parse_request
 from statemachine import State
 
 _AGAIN = 0.5

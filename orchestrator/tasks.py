@@ -5,11 +5,11 @@ import sys
 import threading
 from functools import cache
 
-from orchestrator import logs
-from orchestrator.connect import connect
+from orchestrator import log as logs
+from orchestrator.app import Services
 from orchestrator.errors import WrongDatabase
-from orchestrator.services import Services
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 
 
 def run_task(task_id: str) -> dict[str, object] | None:

@@ -19,9 +19,9 @@ import docker
 from loguru import logger
 
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.embedded import Embedded
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 from statemachine import State
 
 IMAGE = "orchestrator-busybox:1"

@@ -10,10 +10,10 @@ import time
 import uuid
 from contextlib import closing
 
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.labels import DEPLOYMENT
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.ports import ContainerPlan
-from orchestrator.request import Limits
+from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.request import Limits
 from scripts.engine import address
 
 IMAGE = "orchestrator-busybox:1"

@@ -28,12 +28,12 @@ from orchestrator.cli.render import coloured, memory, seconds
 from orchestrator.cli.render import console as console_on
 from orchestrator.cli.up import READY
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.embedded import leash
 from orchestrator.errors import OrchestratorError
-from orchestrator.event import Event
-from orchestrator.settings import Settings
-from orchestrator.task import Task
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+from orchestrator.wiring import connect
 from scripts.demo_programs import IMAGE, PROGRAMS, Program, first_line
 from statemachine import TERMINAL, State
 

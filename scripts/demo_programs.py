@@ -7,7 +7,7 @@ from orchestrator.cli.terminal import printable
 from orchestrator.client import Client
 from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream
-from orchestrator.task import Task
+from orchestrator.task.document import Task
 from statemachine import State
 
 IMAGE = "orchestrator-busybox:1"

@@ -16,7 +16,7 @@ import docker
 import requests
 from attrs import frozen
 
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from scripts.packages import NotReady, can_install, install, told
 
 _ANY_VERSION = "1.41"  # named so that docker-py asks for none; what is called here is the same in all

@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 from attrs import frozen
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import ImageUnavailable, InfrastructureError
 from orchestrator.ports import PullPolicy
 from scripts.engine import address, answers

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from attrs import Attribute, Factory
 
-from orchestrator import setting_urls
+from orchestrator import urls as setting_urls
 from orchestrator.cause import EXPLANATIONS
-from orchestrator.schema import task_schema
-from orchestrator.setting_urls import Option
-from orchestrator.settings import options, variable
+from orchestrator.settings.settings import options, variable
+from orchestrator.task.schema import task_schema
+from orchestrator.urls import Option
 from statemachine import TABLE
 from statemachine.diagrams import transition_table
 

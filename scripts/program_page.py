@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from orchestrator.quantity import format_size
+from orchestrator.task.units import format_size
 from scripts.program_limits import LADDERS, Limits
 from scripts.program_runs import Result
 from scripts.program_table import NOT_RUN, Program

@@ -9,9 +9,9 @@ from pathlib import Path
 import docker
 from attrs import asdict, evolve
 
-from orchestrator import request
 from orchestrator.cli.render import console
 from orchestrator.client import Client
+from orchestrator.task import request
 from scripts.demo import servers
 from scripts.engine import address
 from scripts.packages import NotReady, told

@@ -21,11 +21,11 @@ from tempfile import TemporaryDirectory
 import docker
 from attrs import frozen
 
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_logs import replay
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.logs import replay
+from orchestrator.output.spool import Spool
 from orchestrator.ports import Chunk, ContainerState, Phase
-from orchestrator.spool import Spool
 
 IMAGE = "orchestrator-busybox:1"
 WHERE = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"

@@ -9,19 +9,19 @@ from typing import Any
 
 from attrs import evolve
 
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_events import MemoryEventBus
-from orchestrator.adapters.memory_logs import MemoryLogStore
-from orchestrator.adapters.memory_mutex import MemoryMutex
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.adapters.memory_queue import MemoryQueue
-from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.app import Services
 from orchestrator.client import Client
-from orchestrator.event import Event
+from orchestrator.execution.runner import Runner
 from orchestrator.ports import Move
-from orchestrator.runner import Runner
-from orchestrator.services import Services
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.task.event import Event
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.event_bus import MemoryEventBus
+from orchestrator.testing.lock import MemoryLock
+from orchestrator.testing.object_store import MemoryObjectStore
+from orchestrator.testing.programs import Program
+from orchestrator.testing.queue import MemoryQueue
+from orchestrator.testing.task_store import MemoryTaskStore
 from scripts.pages import NOTICE
 from statemachine import Lifecycle
 
@@ -39,7 +39,7 @@ PARTICIPANTS = {
     "store": "TaskStore: MongoDB",
     "events": "EventBus: Redis",
     "engine": "Engine: Docker",
-    "logs": "LogStore: MinIO",
+    "logs": "ObjectStore: MinIO",
 }
 
 
@@ -57,9 +57,9 @@ def _recorded() -> list[str]:
         "store": MemoryTaskStore(),
         "events": MemoryEventBus(),
         "queue": MemoryQueue(),
-        "logs": MemoryLogStore(),
+        "logs": MemoryObjectStore(),
         "engine": MemoryEngine({("echo", "hello"): program}),
-        "mutex": MemoryMutex(),
+        "lock": MemoryLock(),
     }
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(spool_dir=Path(folder), worker_name="worker")

@@ -1,6 +1,6 @@
 """The life of a task as a pure state machine: states, triggers, the table, the lifecycle that runs it."""
 
-from statemachine.lifecycle import Bindings, Lifecycle, NotAllowed, Step, Subject
+from statemachine.machine import Bindings, Lifecycle, NotAllowed, Step, Subject
 from statemachine.states import INITIAL, TERMINAL, State
 from statemachine.table import TABLE, Guard, Row, Slot, Trigger, next_trigger, rows_from
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.embedded import Embedded
-from orchestrator.logs import logger
-from orchestrator.settings import Settings
+from orchestrator.log import logger
+from orchestrator.settings.settings import Settings
 from tests.support import pace
 from tests.support.faults import Killed
 from tests.support.servers import Corner, corners, need

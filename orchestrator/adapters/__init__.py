@@ -1,1 +1,1 @@
-"""The outside world: one module for each library, and in-memory twins that ship and that every test can run on."""
+"""The outside world, a package for each library. They know the ports, and no task."""

@@ -19,8 +19,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from orchestrator.errors import InfrastructureError, SettingsError
-from orchestrator.setting_urls import split
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.urls import split
 
 T = TypeVar("T")
 Mongo = MongoClient[Mapping[str, Any]]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from orchestrator import kinds
 from orchestrator.cli.connect import client
 from orchestrator.cli.output import print_bytes, raw_option
 from orchestrator.cli.render import artifacts_table, console
 from orchestrator.cli.terminal import printable
 from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream
+from orchestrator.task import fields as kinds
 
 
 @click.command("artifacts")

@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from orchestrator import logs
+from orchestrator import log as logs
 from orchestrator.cli.environment import environment
 from orchestrator.client import Client
-from orchestrator.connect import connect
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 
 
 def client(*, engine: bool = True) -> Client:

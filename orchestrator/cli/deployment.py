@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
+from orchestrator.app import Services
 from orchestrator.cli.connect import client
 from orchestrator.cli.terminal import say
-from orchestrator.deployment import Memory
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import Owned, Phase
-from orchestrator.services import Services
+from orchestrator.reconcile.deployment import Memory
 
 
 def _id(_context: click.Context, _parameter: click.Parameter, given: str) -> str:

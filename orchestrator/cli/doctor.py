@@ -6,14 +6,14 @@ from functools import partial
 import click
 from attrs import asdict
 
-from orchestrator import connect
-from orchestrator.cli.checks import engine, host, mongo, redis, storage
-from orchestrator.cli.checks.finding import Finding
+from orchestrator import wiring as connect
 from orchestrator.cli.environment import environment
 from orchestrator.cli.render import as_json
 from orchestrator.cli.terminal import printable, say_json
+from orchestrator.doctor import engine, host, mongo, redis, storage
+from orchestrator.doctor.finding import Finding
 from orchestrator.errors import SettingsError
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 
 
 @click.command("doctor")

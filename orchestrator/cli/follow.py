@@ -17,8 +17,8 @@ from orchestrator.cli.submit import submit
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
 from statemachine import State
 
 TIMED_OUT = 124

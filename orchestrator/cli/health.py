@@ -8,12 +8,12 @@ import click
 from pymongo.errors import PyMongoError
 from redis import RedisError
 
-from orchestrator.cli.checks import mongo, redis
-from orchestrator.cli.checks.finding import reason
 from orchestrator.cli.environment import environment
 from orchestrator.cli.terminal import say
-from orchestrator.connect import check
-from orchestrator.settings import Settings
+from orchestrator.doctor import mongo, redis
+from orchestrator.doctor.finding import reason
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import check
 
 _SECONDS = 2.0
 _AWAY = (PyMongoError, RedisError, ValueError, OSError)

@@ -8,7 +8,7 @@ import click
 from orchestrator.cli.terminal import decoded
 from orchestrator.client import Client
 from orchestrator.ports import Stream
-from orchestrator.task import Task
+from orchestrator.task.document import Task
 
 raw_option = click.option("--raw", is_flag=True, help="In a terminal, too, print the program's bytes as they are.")
 

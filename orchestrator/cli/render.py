@@ -13,10 +13,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.cli.terminal import printable
-from orchestrator.codec import to_document
-from orchestrator.quantity import format_size
-from orchestrator.records import LogObject
-from orchestrator.task import Task
+from orchestrator.task.codec import to_document
+from orchestrator.task.document import Task
+from orchestrator.task.units import format_size
+from orchestrator.task.values import LogObject
 from statemachine import State
 
 _STYLES = {State.SUCCEEDED: "green", State.FAILED: "red", State.TIMED_OUT: "yellow"}

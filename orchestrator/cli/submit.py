@@ -8,7 +8,7 @@ from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.render import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
-from orchestrator.task import Task
+from orchestrator.task.document import Task
 
 
 @click.command("submit", cls=TaskCommand, context_settings={"allow_interspersed_args": False})

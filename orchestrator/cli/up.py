@@ -13,19 +13,19 @@ import click
 from redis import RedisError
 from rq import Worker
 
-from orchestrator import private
+from orchestrator import private_files as private
 from orchestrator.adapters.clients import redis_client
-from orchestrator.cli.checks import engine
 from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
-from orchestrator.connect import check
+from orchestrator.doctor import engine
 from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
-from orchestrator.place import place
-from orchestrator.settings import Settings, options, variable
+from orchestrator.settings.place import place
+from orchestrator.settings.settings import Settings, options, variable
+from orchestrator.wiring import check
 
 READY = "ready"
 """The last line before it waits."""

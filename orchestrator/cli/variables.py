@@ -11,7 +11,7 @@ import click
 from orchestrator.cli.environment import environment
 from orchestrator.cli.terminal import hand_on, say
 from orchestrator.errors import SettingsError
-from orchestrator.settings import options, variable
+from orchestrator.settings.settings import options, variable
 
 SH, FISH = "sh", "fish"
 _NO_PROGRAM, _NOT_RUN = 127, 126

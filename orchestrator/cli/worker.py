@@ -8,21 +8,24 @@ from contextlib import suppress
 import click
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from orchestrator import health, logs, private, tasks
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator import log as logs
+from orchestrator import private_files as private
+from orchestrator import tasks
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.app import Services
 from orchestrator.cli.environment import environment
-from orchestrator.connect import check
-from orchestrator.engine_watch import EngineWatch
 from orchestrator.errors import InfrastructureError, SettingsError
-from orchestrator.health import Health
-from orchestrator.keeper import Keeper
-from orchestrator.logs import logger
-from orchestrator.place import place
-from orchestrator.services import Services
-from orchestrator.settings import Settings
-from orchestrator.sweep import end_overdue
-from orchestrator.worker import ThreadWorker
-from orchestrator.worker_link import connect
+from orchestrator.log import logger
+from orchestrator.reconcile.reconciler import end_overdue
+from orchestrator.settings.place import place
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import check
+from orchestrator.worker import health
+from orchestrator.worker.engine_watch import EngineWatch
+from orchestrator.worker.health import Health
+from orchestrator.worker.reconcile_loop import Keeper
+from orchestrator.worker.redis_retry import connect
+from orchestrator.worker.worker import ThreadWorker
 
 HANDED_OVER = 3
 """The exit code when tasks were left running for another worker to take up."""

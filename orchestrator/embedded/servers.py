@@ -25,7 +25,7 @@ from orchestrator.embedded.interpreter import interpreter
 from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.embedded.process import Server
 from orchestrator.errors import InfrastructureError
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 
 HOST = "127.0.0.1"
 USER = "orchestrator"

@@ -7,46 +7,48 @@ service is away or does not do its part. Times are seconds.
 from orchestrator.ports.container import (
     Chunk,
     ContainerPlan,
+    ContainerProbe,
     ContainerState,
-    Counted,
+    Counters,
     Created,
+    EngineEvents,
     Figure,
-    Footprint,
-    Noted,
     Owned,
     Phase,
     Sample,
     Stream,
 )
 from orchestrator.ports.engine import Engine, Host, PullPolicy
-from orchestrator.ports.logs import LogStore
-from orchestrator.ports.messages import EventBus, Head, JobInfo, Mutex, Queue
-from orchestrator.ports.store import Free, Move, Origin, TaskStore
+from orchestrator.ports.event_bus import EventBus
+from orchestrator.ports.lock import SharedLock
+from orchestrator.ports.object_store import ObjectStore
+from orchestrator.ports.queue import JobInfo, Queue, QueueHead
+from orchestrator.ports.task_store import Free, Move, Origin, TaskStore
 
 __all__ = [
     "Chunk",
     "ContainerPlan",
+    "ContainerProbe",
     "ContainerState",
-    "Counted",
+    "Counters",
     "Created",
     "Engine",
+    "EngineEvents",
     "EventBus",
     "Figure",
-    "Footprint",
     "Free",
-    "Head",
     "Host",
     "JobInfo",
-    "LogStore",
     "Move",
-    "Mutex",
-    "Noted",
+    "ObjectStore",
     "Origin",
     "Owned",
     "Phase",
     "PullPolicy",
     "Queue",
+    "QueueHead",
     "Sample",
+    "SharedLock",
     "Stream",
     "TaskStore",
 ]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from orchestrator.request import Limits
+from orchestrator.task.request import Limits
 
 
 @frozen
@@ -61,7 +61,7 @@ class Figure(StrEnum):
 
 
 @frozen
-class Counted:
+class Counters:
     """Figures from one source. None of them ever falls; those that the source does not have are left out.
 
     ``missing`` says why, where it is known.
@@ -90,7 +90,7 @@ class ContainerState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     labels: Mapping[str, str] = field(factory=dict)
-    counted: Counted | None = None
+    counted: Counters | None = None
     uncounted: str = ""
     removing: bool = False
 
@@ -124,13 +124,13 @@ class Sample:
 
     cpu_percent: float
     memory_bytes: int
-    counted: Counted | None = None
+    counted: Counters | None = None
 
 
-class Footprint(Protocol):
+class ContainerProbe(Protocol):
     """What a program leaves on the host of this process while it runs. Where nothing can be seen of it, nothing is said."""
 
-    def counted(self) -> Counted | None:
+    def counted(self) -> Counters | None:
         """What the kernel has counted up to now; cheap enough to be asked often."""
 
     def close(self) -> Sequence[str]:
@@ -146,7 +146,7 @@ class Created:
 
 
 @frozen
-class Noted:
+class EngineEvents:
     """The names of the signals that the engine's clients, this one included, had sent to it; whether memory ran out in it."""
 
     signals: Sequence[str] = ()

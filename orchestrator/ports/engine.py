@@ -6,7 +6,16 @@ from typing import Protocol
 
 from attrs import frozen
 
-from orchestrator.ports.container import Chunk, ContainerPlan, ContainerState, Created, Footprint, Noted, Owned, Sample
+from orchestrator.ports.container import (
+    Chunk,
+    ContainerPlan,
+    ContainerProbe,
+    ContainerState,
+    Created,
+    EngineEvents,
+    Owned,
+    Sample,
+)
 
 
 class PullPolicy(StrEnum):
@@ -76,13 +85,13 @@ class Engine(Protocol):
         only so much, and waits only so long for the end. Nobody blocks when this is read slowly. Raises ContainerMissing.
         """
 
-    def start(self, container: str) -> Footprint:
+    def start(self, container: str) -> ContainerProbe:
         """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing.
 
         Raises TaskFailure (invalid) when the engine refuses it, or fails because the memory was too little for a start.
         """
 
-    def footprint(self, container: str) -> Footprint:
+    def probe(self, container: str) -> ContainerProbe:
         """That of one that was started by another. Raises ContainerMissing."""
 
     def inspect(self, container: str) -> ContainerState:
@@ -100,7 +109,7 @@ class Engine(Protocol):
         Whether a signal reached the program, or may have: False when it had ended before.
         """
 
-    def noted(self, container: str) -> Noted:
+    def noted(self, container: str) -> EngineEvents:
         """What befell it, as far as the engine remembers."""
 
     def took_down(self, state: ContainerState, *, away: bool) -> bool:

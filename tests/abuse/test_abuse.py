@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.embedded import Embedded
 from orchestrator.errors import InvalidTask
+from orchestrator.wiring import connect
 from tests.support import abuse_page
 from tests.support.abuse_artifacts import ARTIFACTS
 from tests.support.abuse_bench import AT_ONCE, Bench, wait_for

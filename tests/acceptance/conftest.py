@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client import Client
-from orchestrator.connect import connect
+from orchestrator.wiring import connect
 from tests.support.installation import Installation
 from tests.support.servers import Corner
 from tests.support.worker_process import Notes, Start, Valkey

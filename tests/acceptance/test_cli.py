@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.health import Health, serve
+from orchestrator.worker.health import Health, serve
 from tests.support import pace
 from tests.support.containers import library
 from tests.support.up import IMAGE, ORCHESTRATOR, Up, call, clean_environment

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.client import Client
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.run import container_name
+from orchestrator.execution.run import container_name
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from tests.support import pace
 from tests.support.containers import IMAGE, library
 from tests.support.installation import Installation

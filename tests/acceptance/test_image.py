@@ -9,11 +9,11 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.ports import Stream
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 from statemachine import TERMINAL, State
 from tests.support import pace
 from tests.support.servers import Corner

@@ -9,8 +9,8 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from orchestrator.adapters import clients
 from orchestrator.client import Client
-from orchestrator.connect import connect
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 from statemachine import State
 from tests.support.pace import IMAGE, WHERE
 

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from orchestrator.adapters.clients import mongo_client, redis_client
 from orchestrator.client import Client
-from orchestrator.connect import connect
+from orchestrator.wiring import connect
 from tests.support.containers import IMAGE
 from tests.support.installation import Installation
 from tests.support.servers import Corner

@@ -14,8 +14,8 @@ from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.embedded import Embedded
+from orchestrator.wiring import connect
 from tests.support import pace
 from tests.support.containers import IMAGE
 from tests.support.installation import Installation, one_worker

@@ -8,8 +8,8 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 
-from orchestrator.rq_job import FAILURE_TTL
-from orchestrator.worker_upkeep import clean
+from orchestrator.adapters.redis.job import FAILURE_TTL
+from orchestrator.worker.rq_maintenance import clean
 from tests.support.planted import plant
 from tests.support.worker_process import FUNCTIONS, JOBS, Notes, Start, Valkey, until
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rq.job import Job, JobStatus
 
-from orchestrator.rq_job import FAILURE_TTL
-from orchestrator.worker_books import JOB_TTL, Bookkeeper
-from orchestrator.worker_link import Link, connect
-from orchestrator.worker_upkeep import Rescue, clean
+from orchestrator.adapters.redis.job import FAILURE_TTL
+from orchestrator.worker.redis_retry import RedisRetry, connect
+from orchestrator.worker.rq_maintenance import Rescue, clean
+from orchestrator.worker.rq_records import JOB_TTL, Bookkeeper
 from tests.support import pace
 from tests.support.worker_process import FUNCTIONS, Notes, Start, Valkey, until
 
@@ -18,7 +18,7 @@ from tests.support.worker_process import FUNCTIONS, Notes, Start, Valkey, until
 @pytest.fixture
 def books(server: Valkey) -> Bookkeeper:
     """A worker without its loop."""
-    return Bookkeeper(connect(server.url), "default", "w", Link(lambda: True))
+    return Bookkeeper(connect(server.url), "default", "w", RedisRetry(lambda: True))
 
 
 def take(server: Valkey) -> bytes:
@@ -67,7 +67,7 @@ def test_beginning_moves_a_job_from_its_way_to_the_started_ones_in_one_step(serv
 
 def test_beginning_waits_for_a_redis_that_is_away(server: Valkey) -> None:
     """Otherwise the job would be put back in line while it runs."""
-    books = Bookkeeper(connect(server.url), "default", "w", Link(lambda: False))
+    books = Bookkeeper(connect(server.url), "default", "w", RedisRetry(lambda: False))
     job = Job.fetch(server.put("nothing", "t0"), server.client)
     entry = take(server)
     server.kill()

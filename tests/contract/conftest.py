@@ -8,18 +8,18 @@ from rq import Queue as Rq
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.adapters.memory_events import MemoryEventBus
-from orchestrator.adapters.memory_logs import MemoryLogStore
-from orchestrator.adapters.memory_mutex import MemoryMutex
-from orchestrator.adapters.memory_queue import MemoryQueue
-from orchestrator.adapters.memory_store import MemoryTaskStore
-from orchestrator.adapters.minio_logs import MinioLogStore
-from orchestrator.adapters.mongo import MongoTaskStore
-from orchestrator.adapters.redis_events import RedisEventBus
-from orchestrator.adapters.redis_mutex import RedisMutex
-from orchestrator.adapters.rq_queue import RqQueue
-from orchestrator.ports import EventBus, LogStore, Mutex, Queue, TaskStore
-from orchestrator.settings import Settings
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.redis.lock import RedisLock
+from orchestrator.adapters.redis.queue import RqQueue
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.ports import EventBus, ObjectStore, Queue, SharedLock, TaskStore
+from orchestrator.settings.settings import Settings
+from orchestrator.testing.event_bus import MemoryEventBus
+from orchestrator.testing.lock import MemoryLock
+from orchestrator.testing.object_store import MemoryObjectStore
+from orchestrator.testing.queue import MemoryQueue
+from orchestrator.testing.task_store import MemoryTaskStore
 
 IDLE = 0.1
 
@@ -84,14 +84,14 @@ def _taken(settings: Settings) -> list[str]:
 
 
 @pytest.fixture
-def mutex(kind: str, request: pytest.FixtureRequest) -> Mutex:
+def lock(kind: str, request: pytest.FixtureRequest) -> SharedLock:
     """A lock that nobody has."""
-    return MemoryMutex() if kind == "memory" else RedisMutex(request.getfixturevalue("settings"))
+    return MemoryLock() if kind == "memory" else RedisLock(request.getfixturevalue("settings"))
 
 
 @pytest.fixture
-def logs(kind: str, request: pytest.FixtureRequest) -> LogStore:
+def logs(kind: str, request: pytest.FixtureRequest) -> ObjectStore:
     """A log store whose bucket is made."""
-    logs = MemoryLogStore() if kind == "memory" else MinioLogStore(request.getfixturevalue("settings"))
+    logs = MemoryObjectStore() if kind == "memory" else MinioObjectStore(request.getfixturevalue("settings"))
     logs.prepare()
     return logs

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.adapters.redis_events import RedisEventBus
+from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.cause import Cause
-from orchestrator.event import Event
 from orchestrator.ports import EventBus
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.task.event import Event
 from statemachine import TERMINAL, State, Trigger
 from tests.support import pace
 

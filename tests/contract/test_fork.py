@@ -11,7 +11,7 @@ CODE = """
 import hashlib, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from orchestrator.adapters.minio_logs import MinioLogStore
+from orchestrator.adapters.minio_logs import MinioObjectStore
 from orchestrator.adapters.mongo import MongoTaskStore
 from orchestrator.adapters.redis_events import RedisEventBus
 from orchestrator.adapters.rq_queue import RqQueue
@@ -19,7 +19,7 @@ from orchestrator.event import Event
 from orchestrator.settings import Settings
 
 settings = Settings.load()
-store, events, queue, logs = (adapter(settings) for adapter in (MongoTaskStore, RedisEventBus, RqQueue, MinioLogStore))
+store, events, queue, logs = (adapter(settings) for adapter in (MongoTaskStore, RedisEventBus, RqQueue, MinioObjectStore))
 logs.prepare()
 
 def use(name):

@@ -1,4 +1,4 @@
-"""The LogStore's contract, on the store in memory and on the one for S3."""
+"""The ObjectStore's contract, on the store in memory and on the one for S3."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +9,19 @@ from threading import Barrier
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters import minio_logs
 from orchestrator.adapters.clients import minio_client
-from orchestrator.adapters.minio_logs import MinioLogStore
+from orchestrator.adapters.s3 import object_store as minio_logs
+from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.errors import BytesChanged, InfrastructureError, UnknownTask
-from orchestrator.ports import LogStore
-from orchestrator.settings import Settings
+from orchestrator.ports import ObjectStore
+from orchestrator.settings.settings import Settings
 
 KEY = "t1/1/stdout.log"
 EVERY_BYTE = bytes(range(256))
 CONTENTS = {"empty": b"", "one byte": b"\n", "every byte": EVERY_BYTE, "several parts": EVERY_BYTE * (11 << 12)}
 
 
-def put(logs: LogStore, folder: Path, content: bytes, key: str = KEY) -> str:
+def put(logs: ObjectStore, folder: Path, content: bytes, key: str = KEY) -> str:
     """Store the content by way of a file; its SHA-256."""
     path = folder / hashlib.sha256(key.encode()).hexdigest()
     path.write_bytes(content)
@@ -31,7 +31,7 @@ def put(logs: LogStore, folder: Path, content: bytes, key: str = KEY) -> str:
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
-def test_a_log_comes_back_byte_for_byte(logs: LogStore, tmp_path: Path, content: bytes) -> None:
+def test_a_log_comes_back_byte_for_byte(logs: ObjectStore, tmp_path: Path, content: bytes) -> None:
     """Whatever is in it, and however large it is."""
     sha256 = put(logs, tmp_path, content)
     assert logs.stat(KEY) == (len(content), sha256)
@@ -41,11 +41,11 @@ def test_a_log_comes_back_byte_for_byte(logs: LogStore, tmp_path: Path, content:
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_other_bytes_of_the_same_size_are_noticed(settings: Settings, tmp_path: Path, content: bytes) -> None:
     """Whatever their metadata says; and what is as it was put is not read back to know it."""
-    logs = MinioLogStore(settings)
+    logs = MinioObjectStore(settings)
     logs.prepare()
     sha256 = put(logs, tmp_path, content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(MinioLogStore, "get")
+        patch.delattr(MinioObjectStore, "get")
         assert logs.stat(KEY) == (len(content), sha256)
     client = minio_client(settings)
     found = client.stat_object(logs.bucket, KEY)
@@ -56,7 +56,7 @@ def test_other_bytes_of_the_same_size_are_noticed(settings: Settings, tmp_path: 
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
-def test_what_is_not_what_was_hashed_is_not_stored(logs: LogStore, tmp_path: Path, content: bytes) -> None:
+def test_what_is_not_what_was_hashed_is_not_stored(logs: ObjectStore, tmp_path: Path, content: bytes) -> None:
     """One byte has changed on the disk since: there is an error, and nothing that could pass as the log."""
     path = tmp_path / "stdout"
     path.write_bytes(b"?" + content[1:])
@@ -69,7 +69,7 @@ def test_what_changes_while_it_is_sent_is_not_left_there(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes that are sent are hashed, not those that were read before."""
-    logs = MinioLogStore(settings)
+    logs = MinioObjectStore(settings)
     logs.prepare()
     path, content = tmp_path / "stdout", CONTENTS["several parts"]
     path.write_bytes(content)
@@ -87,7 +87,7 @@ def test_what_changes_while_it_is_sent_is_not_left_there(
     assert logs.stat(KEY) is None
 
 
-def test_a_log_is_replaced(logs: LogStore, tmp_path: Path) -> None:
+def test_a_log_is_replaced(logs: ObjectStore, tmp_path: Path) -> None:
     """An upload that is done again changes nothing, and one with other bytes wins."""
     put(logs, tmp_path, EVERY_BYTE)
     put(logs, tmp_path, EVERY_BYTE)
@@ -96,7 +96,7 @@ def test_a_log_is_replaced(logs: LogStore, tmp_path: Path) -> None:
     assert b"".join(logs.get(KEY)) == b"shorter"
 
 
-def test_a_log_that_is_not_there_is_told_from_an_empty_one(logs: LogStore, tmp_path: Path) -> None:
+def test_a_log_that_is_not_there_is_told_from_an_empty_one(logs: ObjectStore, tmp_path: Path) -> None:
     """Nothing to see is no error, nothing to read is one."""
     assert logs.stat(KEY) is None
     with pytest.raises(UnknownTask):
@@ -106,7 +106,7 @@ def test_a_log_that_is_not_there_is_told_from_an_empty_one(logs: LogStore, tmp_p
     assert b"".join(logs.get(KEY)) == b""
 
 
-def test_keys_are_told_apart(logs: LogStore, tmp_path: Path) -> None:
+def test_keys_are_told_apart(logs: ObjectStore, tmp_path: Path) -> None:
     """Tasks with names like each other's share nothing."""
     keys = ["t1/1/stdout.log", "t1/1/stderr.log", "t1/2/stdout.log", "t11/1/stdout.log", "t.1/1/stdout.log", "T1/1/stdout.log"]
     for key in keys:
@@ -114,7 +114,7 @@ def test_keys_are_told_apart(logs: LogStore, tmp_path: Path) -> None:
     assert [b"".join(logs.get(key)).decode() for key in keys] == keys
 
 
-def test_many_threads_store_at_once(logs: LogStore, tmp_path: Path) -> None:
+def test_many_threads_store_at_once(logs: ObjectStore, tmp_path: Path) -> None:
     """The threads of a worker share one store."""
     keys = [f"t{number}/1/stdout.log" for number in range(32)]
     with ThreadPoolExecutor(16) as pool:
@@ -122,7 +122,7 @@ def test_many_threads_store_at_once(logs: LogStore, tmp_path: Path) -> None:
     assert [logs.stat(key)[0] for key in keys] == [len(key) * 1000 for key in keys]
 
 
-def test_a_reader_may_stop_early(logs: LogStore, tmp_path: Path) -> None:
+def test_a_reader_may_stop_early(logs: ObjectStore, tmp_path: Path) -> None:
     """And others are not disturbed."""
     put(logs, tmp_path, CONTENTS["several parts"])
     for _ in range(20):
@@ -132,7 +132,7 @@ def test_a_reader_may_stop_early(logs: LogStore, tmp_path: Path) -> None:
     assert sum(map(len, logs.get(KEY))) == len(CONTENTS["several parts"])
 
 
-def test_preparing_again_changes_nothing(logs: LogStore, tmp_path: Path) -> None:
+def test_preparing_again_changes_nothing(logs: ObjectStore, tmp_path: Path) -> None:
     """Every worker prepares the store when it starts."""
     put(logs, tmp_path, b"kept")
     logs.prepare()
@@ -145,7 +145,7 @@ def test_workers_may_make_the_bucket_at_once(settings: Settings) -> None:
     barrier = Barrier(8)
 
     def prepare(_: int) -> None:
-        logs = MinioLogStore(settings)
+        logs = MinioObjectStore(settings)
         barrier.wait()
         logs.prepare()
 
@@ -156,7 +156,7 @@ def test_workers_may_make_the_bucket_at_once(settings: Settings) -> None:
 
 def test_uploads_cut_short_are_dropped_by_the_bucket(settings: Settings) -> None:
     """A worker that dies in the middle of a large upload leaves parts that nobody sees."""
-    MinioLogStore(settings).prepare()
+    MinioObjectStore(settings).prepare()
     lifecycle = minio_client(settings).get_bucket_lifecycle(settings.minio_bucket)
     (rule,) = lifecycle.rules
     assert rule.abort_incomplete_multipart_upload.days_after_initiation == 1
@@ -165,12 +165,12 @@ def test_uploads_cut_short_are_dropped_by_the_bucket(settings: Settings) -> None
 def test_a_bucket_that_is_there_keeps_its_own_rules(settings: Settings) -> None:
     """It may belong to somebody who has thought about it."""
     minio_client(settings).make_bucket(settings.minio_bucket)
-    MinioLogStore(settings).prepare()
+    MinioObjectStore(settings).prepare()
     assert minio_client(settings).get_bucket_lifecycle(settings.minio_bucket) is None
 
 
 def test_wrong_keys_are_infrastructure(settings: Settings) -> None:
     """Of the worker, not of the task."""
-    refused = MinioLogStore(evolve(settings, minio_secret_key="wrong-secret"))
+    refused = MinioObjectStore(evolve(settings, minio_secret_key="wrong-secret"))
     with pytest.raises(InfrastructureError, match="s3"):
         refused.stat(KEY)

@@ -16,11 +16,11 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.adapters.memory_queue import MemoryQueue
-from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Head, JobInfo
-from orchestrator.settings import Settings
+from orchestrator.ports import JobInfo, QueueHead
+from orchestrator.settings.settings import Settings
+from orchestrator.testing.queue import MemoryQueue
 from tests.contract.conftest import Line
 from tests.support.planted import plant
 
@@ -73,8 +73,8 @@ def test_the_head_of_the_line_can_be_seen(line: Line) -> None:
     """A sweep looks there before it enqueues again; looking takes nothing out."""
     for name in ("t1", "t2", "t3", "t1"):
         line.queue.enqueue(name)
-    assert line.queue.first(2) == Head(frozenset({"t1", "t2"}), whole=False)
-    assert line.queue.first(4) == Head(frozenset({"t1", "t2", "t3"}), whole=True)
+    assert line.queue.first(2) == QueueHead(frozenset({"t1", "t2"}), whole=False)
+    assert line.queue.first(4) == QueueHead(frozenset({"t1", "t2", "t3"}), whole=True)
     assert line.waiting() == ["t1", "t2", "t3", "t1"]
     assert line.queue.first(1000).task_ids == frozenset()
 
@@ -133,8 +133,8 @@ def test_a_task_of_another_deployment_is_not_in_line_for_this_one(line: Line) ->
     line.queue.enqueue("t1", JobInfo("another"))
     line.queue.enqueue("t2", JobInfo("this"))
     line.queue.enqueue("t3")
-    assert line.queue.first(10, "this") == Head(frozenset({"t2", "t3"}), whole=True)
-    assert line.queue.first(10) == Head(frozenset({"t1", "t2", "t3"}), whole=True)
+    assert line.queue.first(10, "this") == QueueHead(frozenset({"t2", "t3"}), whole=True)
+    assert line.queue.first(10) == QueueHead(frozenset({"t1", "t2", "t3"}), whole=True)
 
 
 def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.minio_logs import MinioLogStore
-from orchestrator.adapters.mongo import MongoTaskStore
-from orchestrator.adapters.redis_events import RedisEventBus
-from orchestrator.adapters.redis_mutex import RedisMutex
-from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.redis.lock import RedisLock
+from orchestrator.adapters.redis.queue import RqQueue
+from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
 from orchestrator.ports import Move
-from orchestrator.records import Ending, Entry
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.task.event import Event
+from orchestrator.task.values import Ending, Entry
 from statemachine import State, Trigger
 from tests.support import pace
 
@@ -42,7 +42,7 @@ def away(request: pytest.FixtureRequest) -> Iterator[Settings]:
 
 def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple[str, Callable[[], object]]]:
     """Every call of every port, with the name of the service that is to blame."""
-    events, logs = RedisEventBus(settings), MinioLogStore(settings)
+    events, logs = RedisEventBus(settings), MinioObjectStore(settings)
     small, large = folder / "small", folder / "large"
     small.write_bytes(b"x")
     large.write_bytes(bytes(11 << 20))
@@ -71,7 +71,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("redis", lambda: events.subscribe("t1").__enter__()),
         ("redis", lambda: RqQueue(settings).enqueue("t1")),
         ("redis", lambda: RqQueue(settings).first(1)),
-        ("redis", lambda: RedisMutex(settings).hold("sweep", 1).__enter__()),
+        ("redis", lambda: RedisLock(settings).hold("sweep", 1).__enter__()),
         ("s3", logs.prepare),
         ("s3", lambda: logs.put("key", small, _sum(small))),
         ("s3", lambda: logs.put("key", large, _sum(large))),

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.adapters.memory_store import MemoryTaskStore
-from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.embedded import Embedded
 from orchestrator.errors import DuplicateTask, InvalidTask
 from orchestrator.ports import TaskStore
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support.servers import corners
 from tests.support.stored import NOON, THREADS, TTL, queued, race
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.ports import Free, TaskStore
-from orchestrator.records import Document
+from orchestrator.task.values import Document
 from statemachine import State
 from tests.support.stored import queued
 

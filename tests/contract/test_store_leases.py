@@ -8,8 +8,8 @@ import pytest
 from orchestrator.cause import Cause
 from orchestrator.errors import Superseded
 from orchestrator.ports import TaskStore
-from orchestrator.records import LONGEST_LEASE, Ending, Input
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.values import LONGEST_LEASE, Ending, Input
 from statemachine import TERMINAL, State
 from tests.support import pace
 from tests.support.stored import EXPIRED, TTL, finished, move, queued, race, stored

@@ -9,8 +9,8 @@ from attrs import evolve
 from orchestrator.cause import Cause
 from orchestrator.errors import Superseded
 from orchestrator.ports import Move, TaskStore
-from orchestrator.records import ContainerRef, LogObject, Logs, Metrics, Usage
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.values import ContainerRef, LogObject, Logs, Metrics, Usage
 from statemachine import State
 from tests.support.stored import EXPIRED, NOON, THREADS, TTL, finished, move, queued, race, stored
 

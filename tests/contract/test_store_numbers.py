@@ -7,10 +7,10 @@ import pytest
 from bson import Decimal128, Int64
 
 from orchestrator.adapters.clients import mongo_client
-from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.errors import InvalidTask
-from orchestrator.request import Rules, parse_request
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.task.request import Rules, parse_request
 from tests.support.stored import queued
 
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.memory_store import MemoryTaskStore
-from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.errors import CancelRequested, Superseded
 from orchestrator.ports import TaskStore
+from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support.stored import EXPIRED, TTL, move, queued
 
 ENGINES = st.sampled_from(["engine a", "engine b"])

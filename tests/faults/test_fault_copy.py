@@ -15,7 +15,7 @@ EAGER = {"ORPHAN_GRACE": "0.1", "SWEEP_INTERVAL": "0.2", "LEASE_TTL": "2"}
 
 
 def test_a_copy_of_the_database_takes_no_program_from_the_original(site: Site) -> None:
-    """Neither one that the copy knows, nor one that began later, nor one whose worker died: that is for the original's worker."""
+    """Neither one that the copy knows, nor one that began later, nor one whose worker died."""
     with copy_of(site) as settings:
         queue = f"{site.environment['QUEUE']}-victim"
         victim, live = site.worker("victim", QUEUE=queue), site.worker("live")

@@ -152,7 +152,7 @@ def _recorded_sweep(site: Site) -> list[str]:
     worker.signal(9)
     worker.dead()
     points = [point for _, point in worker.points()]
-    second = points.index("sweep/mutex.hold#2") if "sweep/mutex.hold#2" in points else len(points)
+    second = points.index("sweep/lock.hold#2") if "sweep/lock.hold#2" in points else len(points)
     firsts = [point for number, point in enumerate(points) if _is_swept(point, first=number < second)]
     return [point for point in firsts if point.endswith("#1") and _call(point) not in NOT_STRUCK]
 

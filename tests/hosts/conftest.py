@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from tests.support import pace
 from tests.support.containers import WHERE, Bench
 from tests.support.worker_process import until

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.cgroup_parents import Slices, SlotSlices
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.systemd_units import Units, folder
+from orchestrator.adapters.docker.cgroup_parents import Slices, SlotSlices
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.systemd_units import Units, folder
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
+from orchestrator.outcome.usage import PeakCounters
+from orchestrator.outcome.verdict import Facts, verdict
 from orchestrator.ports import ContainerPlan, Figure, Phase
-from orchestrator.request import Limits
-from orchestrator.usage import Tally
-from orchestrator.verdict import Facts, verdict
+from orchestrator.task.request import Limits
 from tests.hosts.conftest import TOP, in_container
 from tests.support.containers import OURS, PATIENCE, WHERE, Bench
 
@@ -145,7 +145,7 @@ def test_a_kill_at_the_limit_of_all_tasks_is_not_the_tasks_own(docker: Bench, sy
         counted = state.counted
         assert counted
         assert (counted.figures[Figure.OOM_KILLS], counted.figures[Figure.MEMORY_REFUSED]) == (1, 0)
-        tally = Tally()
+        tally = PeakCounters()
         tally.add(counted)
         outcome = verdict(Facts(state, limits, tally=tally))
         assert (outcome.cause, outcome.evidence["ended_by"]) == (Cause.SIGNAL, "kernel")

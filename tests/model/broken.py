@@ -2,14 +2,14 @@
 
 from attrs import evolve, frozen
 
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_store import MemoryTaskStore
-from orchestrator.labels import DEPLOYMENT
-from orchestrator.ledger import Ledger
+from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.run import Run
 from orchestrator.ports import ContainerPlan, Created, Move
-from orchestrator.records import Document
-from orchestrator.run import Run
-from orchestrator.sweep import Action, Kind, Sweep
+from orchestrator.reconcile.reconciler import Action, Kind, Sweep
+from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.values import Document
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.task_store import MemoryTaskStore
 from tests.model.parts import PacedLeases, Parts
 from tests.support.baton import How
 

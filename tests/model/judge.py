@@ -6,13 +6,13 @@ from itertools import chain, repeat
 
 from attrs import evolve
 
+from orchestrator.app import Services
 from orchestrator.cause import Cause
 from orchestrator.client import Client
-from orchestrator.event import Event
+from orchestrator.execution.run import named
 from orchestrator.ports import Phase, Stream
-from orchestrator.run import named
-from orchestrator.services import Services
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
 from statemachine import TERMINAL, State
 from tests.model.parts import OWN_END, PROGRAMS
 from tests.model.site import Site
@@ -115,4 +115,4 @@ class _Replay:
 
 
 def _with(services: Services, bus: _Replay) -> Services:
-    return Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.mutex)
+    return Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.lock)

@@ -7,16 +7,16 @@ from unittest.mock import patch
 
 from attrs import define, evolve, field, frozen
 
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import FOREVER, Program
-from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.app import Services
 from orchestrator.cause import Cause
-from orchestrator.leases import Leases
-from orchestrator.ledger import Ledger
+from orchestrator.execution.leases import Leases
+from orchestrator.execution.ledger import Ledger
 from orchestrator.ports import Move
-from orchestrator.services import Services
-from orchestrator.sweep import Sweep
-from orchestrator.task import Task
+from orchestrator.reconcile.reconciler import Sweep
+from orchestrator.task.document import Task
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import FOREVER, Program
+from orchestrator.testing.task_store import MemoryTaskStore
 from statemachine import State
 from tests.support.baton import ActingThread, How, Puppet
 from tests.support.world import Clock
@@ -106,12 +106,12 @@ def still(parts: Parts) -> Iterator[None]:
     acting = SimpleNamespace(Thread=ActingThread)
     stopped = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 0.0)
     with (
-        patch("orchestrator.services.Leases", parts.leases),
-        patch("orchestrator.services.Ledger", parts.ledger),
-        patch("orchestrator.services.Sweep", parts.sweep),
-        patch("orchestrator.runner.threading", acting),
-        patch("orchestrator.effects.time", stopped),
-        patch("orchestrator.capture._SETTLE", _NEVER),
-        patch("orchestrator.capture._LOOKS", (_NEVER,)),
+        patch("orchestrator.app.Leases", parts.leases),
+        patch("orchestrator.app.Ledger", parts.ledger),
+        patch("orchestrator.app.Sweep", parts.sweep),
+        patch("orchestrator.execution.runner.threading", acting),
+        patch("orchestrator.execution.effects.time", stopped),
+        patch("orchestrator.output.capture._SETTLE", _NEVER),
+        patch("orchestrator.output.capture._LOOKS", (_NEVER,)),
     ):
         yield

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.client import Client
+from orchestrator.execution.run import container_name, named
 from orchestrator.ports import Move
-from orchestrator.run import container_name, named
-from orchestrator.settings import Settings
-from orchestrator.task import Task
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
 from statemachine import State
 from tests.model.parts import HOSTS, PROGRAMS, SLOTS, Parts, Seen, Worker
 from tests.support.baton import Actor, How, Puppet

@@ -14,7 +14,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.run import container_name
+from orchestrator.execution.run import container_name
 from statemachine import TERMINAL
 from tests.support import pace
 from tests.support.abuse_program import Program, Ran, Seen

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
+from orchestrator.outcome.usage import UsageMeter
+from orchestrator.output.capture import Capture, Watched
+from orchestrator.output.spool import Spool
 from orchestrator.ports import Chunk, ContainerState, Phase, Sample, Stream
-from orchestrator.spool import Spool
-from orchestrator.usage import Meter
 from tests.support import pace
 from tests.support.world import Clock
 
@@ -56,7 +56,7 @@ def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int =
     """A capture that has begun."""
     spool = Spool(folder, cap, tail)
     spool.open()
-    watched = Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False, lambda: None)
+    watched = Watched(engine, "c", spool, UsageMeter(), engine.stopped.append, lambda _: False, lambda: None)
     begun = Capture(watched, chunks)
     begun.begin()
     return begun, spool

@@ -6,11 +6,11 @@ from pathlib import Path
 from attrs import evolve
 from click.testing import CliRunner, Result
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cli import main
 from orchestrator.client import Client
+from orchestrator.execution.runner import Runner
 from orchestrator.ports import JobInfo
-from orchestrator.runner import Runner
+from orchestrator.testing.programs import Program
 from tests.support.world import World
 
 

@@ -7,11 +7,11 @@ from contextlib import closing
 import docker
 from attrs import field, frozen
 
-from orchestrator.labels import DEPLOYMENT, WORKER
+from orchestrator.outcome.usage import PeakCounters
+from orchestrator.outcome.verdict import Facts
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
-from orchestrator.request import Limits
-from orchestrator.usage import Tally
-from orchestrator.verdict import Facts
+from orchestrator.task.labels import DEPLOYMENT, WORKER
+from orchestrator.task.request import Limits
 from tests.support import pace
 from tests.support.pace import IMAGE, WHERE
 
@@ -94,7 +94,7 @@ class Bench:
 
 def out_of_memory(state: ContainerState, limits: Limits) -> bool:
     """Whether the kernel killed one of its processes at the limit, as a verdict tells it; the engine alone may be wrong."""
-    tally = Tally()
+    tally = PeakCounters()
     tally.add(state.counted)
     return Facts(state, limits, tally=tally).out_of_memory
 

@@ -11,10 +11,10 @@ from socketserver import ThreadingUnixStreamServer
 from typing import Self
 from urllib.parse import urlsplit
 
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_frames import Messages
-from orchestrator.labels import DEPLOYMENT
+from orchestrator.adapters.docker.demux import Messages
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.ports import Chunk, ContainerState, Phase, Stream
+from orchestrator.task.labels import DEPLOYMENT
 
 NOW = "2030-05-17T12:00:00.123456789Z"
 NEVER = "0001-01-01T00:00:00Z"

@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from docker.errors import APIError
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.labels import DEPLOYMENT, TASK
+from orchestrator.task.labels import DEPLOYMENT, TASK
 from tests.support import pace
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_disk import small_disk

@@ -4,7 +4,7 @@ import time
 import uuid
 from pathlib import Path
 
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK, WORKER
 from tests.support import pace
 from tests.support.containers import IMAGE
 from tests.support.fault_nursery import Child

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 
 from attrs import evolve
 
-from orchestrator import effects
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.mongo import MongoTaskStore
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.errors import Interrupted
-from orchestrator.ledger import Ledger
+from orchestrator.execution import effects
+from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.run import Run
 from orchestrator.ports import ContainerState, Engine, Move, Origin
-from orchestrator.records import Document, Fields
-from orchestrator.run import Run
-from orchestrator.sweep import Action, Sweep
+from orchestrator.reconcile.reconciler import Action, Sweep
+from orchestrator.task.values import Document, Fields
 from statemachine import Step
 
 

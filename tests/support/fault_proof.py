@@ -9,7 +9,7 @@ from attrs import frozen
 
 from orchestrator.adapters.clients import minio_client
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
+from orchestrator.task.event import Event
 from tests.support import pace
 from tests.support.fault_programs import ENDED, Program, sleeper
 from tests.support.fault_rows import ONCE, Again

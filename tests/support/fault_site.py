@@ -11,11 +11,11 @@ import docker
 from attrs import evolve
 
 from orchestrator.adapters.clients import mongo_client
-from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.adapters.redis.queue import RqQueue
+from orchestrator.app import Services
 from orchestrator.client import Client
-from orchestrator.connect import connect
-from orchestrator.services import Services
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 from tests.support import pace
 from tests.support.containers import IMAGE, WHERE
 from tests.support.fault_form import long

@@ -12,8 +12,8 @@ import requests
 from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.run import named
+from orchestrator.execution.run import named
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from scripts.engine import answers
 
 _PAUSE = 0.2

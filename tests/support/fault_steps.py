@@ -4,13 +4,13 @@ import inspect
 
 from attrs import fields
 
-from orchestrator import worker_upkeep
-from orchestrator.services import Services
-from orchestrator.spool import Spool
-from orchestrator.tail import Tail
-from orchestrator.worker import ThreadWorker
-from orchestrator.worker_books import Bookkeeper
-from orchestrator.worker_upkeep import Rescue
+from orchestrator.app import Services
+from orchestrator.output.ring_file import Tail
+from orchestrator.output.spool import Spool
+from orchestrator.worker import rq_maintenance as worker_upkeep
+from orchestrator.worker.rq_maintenance import Rescue
+from orchestrator.worker.rq_records import Bookkeeper
+from orchestrator.worker.worker import ThreadWorker
 
 LOOP = {
     "run": "the loop itself",

@@ -9,8 +9,8 @@ from redis.retry import Retry
 
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.task.event import Event
 from tests.support import pace
 
 _CHANNEL = "tasks"

@@ -15,11 +15,15 @@ from pathlib import Path
 
 from attrs import evolve
 
-from orchestrator import connect, gather, spool, tasks, worker
+from orchestrator import tasks
+from orchestrator import wiring as connect
+from orchestrator.app import Services
 from orchestrator.cli.worker import worker_command
 from orchestrator.errors import OrchestratorError
-from orchestrator.services import Services
-from orchestrator.settings import Settings
+from orchestrator.output import artifacts as gather
+from orchestrator.output import spool
+from orchestrator.settings.settings import Settings
+from orchestrator.worker import worker
 from tests.support.fault_mutants import MUTANTS
 from tests.support.fault_points import Guarded, Points
 from tests.support.fault_steps import ports, steps

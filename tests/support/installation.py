@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
 from orchestrator.embedded import Embedded
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from statemachine import TERMINAL
 from tests.support import pace
 from tests.support.containers import IMAGE, library

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from orchestrator.rq_job import RUN_TASK
+from orchestrator.adapters.redis.job import RUN_TASK
 
 FIELDS = ("data", "meta", "result", "exc_info")
 """The fields of a job's hash in which RQ looks for what was serialized."""

@@ -11,7 +11,7 @@ from minio.deleteobjects import DeleteObject
 from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
 from orchestrator.embedded.interpreter import interpreter
 from orchestrator.errors import InfrastructureError
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from tests.support import pace
 
 REDIS_DATABASES = 16

@@ -7,8 +7,8 @@ from threading import Barrier
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ports import Move, TaskStore
-from orchestrator.records import Entry
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.values import Entry
 from statemachine import State, Trigger
 
 NOON = datetime(2030, 5, 17, 12, 0, 0, 123000, tzinfo=UTC)

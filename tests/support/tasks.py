@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.cause import Cause
-from orchestrator.records import Attempt, ContainerRef, Entry, Lease, LogObject, Logs, Metrics, Usage
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.values import Attempt, ContainerRef, Entry, Lease, LogObject, Logs, Metrics, Usage
 from statemachine import State, Trigger
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)

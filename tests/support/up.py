@@ -13,9 +13,9 @@ from typing import Self
 from orchestrator.cli.environment import DATA, FILE, read
 from orchestrator.cli.up import READY
 from orchestrator.client import Client
-from orchestrator.connect import connect
 from orchestrator.embedded import leash
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 from tests.support import pace
 
 IMAGE = "orchestrator-busybox:1"

@@ -10,9 +10,9 @@ import sys
 
 from rq.job import Job
 
-from orchestrator import logs
-from orchestrator.worker import ThreadWorker
-from orchestrator.worker_link import connect
+from orchestrator import log as logs
+from orchestrator.worker.redis_retry import connect
+from orchestrator.worker.worker import ThreadWorker
 from tests.support import pace
 from tests.support.worker_process import FUNCTIONS
 

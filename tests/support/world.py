@@ -6,22 +6,22 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_events import MemoryEventBus
-from orchestrator.adapters.memory_logs import MemoryLogStore
-from orchestrator.adapters.memory_mutex import MemoryMutex
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.adapters.memory_queue import MemoryQueue
-from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.app import Services
 from orchestrator.client import Client
-from orchestrator.event import Event
-from orchestrator.patience import Patience
+from orchestrator.execution.retrying import Patience
+from orchestrator.execution.runner import Runner
 from orchestrator.ports import Stream
-from orchestrator.runner import Runner
-from orchestrator.services import Services
-from orchestrator.settings import Settings
-from orchestrator.sweep import Sweep
-from orchestrator.task import Task
+from orchestrator.reconcile.reconciler import Sweep
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.event_bus import MemoryEventBus
+from orchestrator.testing.lock import MemoryLock
+from orchestrator.testing.object_store import MemoryObjectStore
+from orchestrator.testing.programs import Program
+from orchestrator.testing.queue import MemoryQueue
+from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support.faults import Guarded, Process
 
 Programs = dict[tuple[str, ...], Program]
@@ -67,14 +67,14 @@ class World:
         self.settings = evolve(settings, spool_dir=folder)
         events = _Recorded(MemoryEventBus(), self.published)
         self.services = Services(
-            self.settings, store(self.clock), events, self.queue, MemoryLogStore(), self.engine, MemoryMutex()
+            self.settings, store(self.clock), events, self.queue, MemoryObjectStore(), self.engine, MemoryLock()
         )
         self.client = Client(self.services)
 
     def process(self, process: Process | None = None, name: str = "worker", host: str | None = None) -> Services:
         """The services as seen by a new process on ``host``, subject to the faults of ``process``."""
         host = next(iter(self.engines)) if host is None else host
-        ports = {port: getattr(self.services, port) for port in ("store", "events", "queue", "logs", "mutex")}
+        ports = {port: getattr(self.services, port) for port in ("store", "events", "queue", "logs", "lock")}
         ports["engine"] = self.engines[host]
         guarded = {port: Guarded(process or Process(), adapter) for port, adapter in ports.items()}
         settings = evolve(self.settings, worker_name=name, spool_dir=self.settings.spool_dir / host)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from tests.support.engine_stub import NOW, Script, Stage, StubEngine, says
 
 INFO = {"GET /info": says(200, {"ID": "engine", "SystemTime": NOW})}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orchestrator.admission import OVERTAKEN, Admission, Capacity, Line, Share
 from orchestrator.errors import InvalidTask
+from orchestrator.execution.admission import OVERTAKEN, Admission, Capacity, Line, Share
 from tests.support import pace
 
 HOST = Share(2.0, 1000)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError, InvalidTask, UnknownTask
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.tars import entry, out, packed

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, Superseded
-from orchestrator.run import Run
-from orchestrator.settings import Settings
-from orchestrator.task import Task
+from orchestrator.execution.run import Run
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.baton import How, Puppet
 from tests.support.faults import Fault, Killed, Process, When

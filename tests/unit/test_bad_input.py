@@ -9,14 +9,14 @@ from attrs import fields
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.memory_store import MemoryTaskStore
-from orchestrator.adapters.redis_events import _channel
+from orchestrator.adapters.redis.event_bus import _channel
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
-from orchestrator.event import Event
-from orchestrator.request import is_id
-from orchestrator.run import container_name, named
-from orchestrator.task import Task
+from orchestrator.execution.run import container_name, named
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+from orchestrator.task.request import is_id
+from orchestrator.testing.task_store import MemoryTaskStore
 from statemachine import TERMINAL, State
 from tests.support import junk
 from tests.support.bad_input import CORPUS, FOREIGN, IDS, STRANGE_IDS, Bad

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.ports import Stream
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import TERMINAL, State
 from tests.support.baton import How, Puppet
 from tests.support.faults import Fault, Killed, Process, When

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import capture
-from orchestrator.capture import Capture, Watched
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
+from orchestrator.outcome.usage import UsageMeter
+from orchestrator.output import capture
+from orchestrator.output.capture import Capture, Watched
+from orchestrator.output.ring_file import marker
+from orchestrator.output.spool import Spool, sealed
 from orchestrator.ports import Chunk, Sample, Stream
-from orchestrator.spool import Spool, sealed
-from orchestrator.tail import marker
-from orchestrator.usage import Meter
 from tests.support.captures import LONG, WHOLE, Scripted, kept, watching
 from tests.support.full_file import FullFile
 from tests.support.worker_process import until
@@ -125,7 +125,7 @@ def test_a_disk_that_is_full_does_not_block_the_program(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 100)
     spool.open()
     spool.write = _full
-    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False, lambda: None), chunks())
+    begun = Capture(Watched(engine, "c", spool, UsageMeter(), engine.stopped.append, lambda _: False, lambda: None), chunks())
     begun.begin()
     assert not begun.finish(LONG)
     assert taken == WHOLE
@@ -150,7 +150,9 @@ def test_what_a_full_disk_has_cost_is_read_from_the_log(tmp_path: Path) -> None:
         rewind()
 
     spool.rewind = rewind_later
-    begun = Capture(Watched(engine, "c", spool, Meter(), engine.stopped.append, lambda _: False, lambda: None), iter(WHOLE))
+    begun = Capture(
+        Watched(engine, "c", spool, UsageMeter(), engine.stopped.append, lambda _: False, lambda: None), iter(WHOLE)
+    )
     begun.begin()
     until(lambda: kept(spool) == (b"one two", b"err"))
     engine.exited.set()
@@ -166,7 +168,7 @@ def test_samples_are_taken_and_the_deadline_is_enforced(tmp_path: Path) -> None:
     engine.samples = [Sample(50.0, 1000)]
     spool = Spool(tmp_path, 100)
     spool.open()
-    meter = Meter()
+    meter = UsageMeter()
     begun = Capture(Watched(engine, "c", spool, meter, engine.stopped.append, lambda _: True, lambda: None), iter([]))
     begun.begin()
     until(lambda: engine.stopped)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import capture
 from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.output import capture
+from orchestrator.output.spool import sealed
 from orchestrator.ports import Chunk, Stream
-from orchestrator.spool import sealed
 from tests.support.captures import LONG, WHOLE, Scripted, kept, watching
 from tests.support.worker_process import until
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.cgroup import Cgroups
-from orchestrator.ports import Counted, Figure
+from orchestrator.adapters.docker.cgroup import Cgroups
+from orchestrator.ports import Counters, Figure
 
 GROUP = "orchestrator-t1-1"
 V1 = {
@@ -60,7 +60,7 @@ def test_figures_are_read_in_our_units(
     tmp_path: Path, files: list[Mapping[str, str]], source: str, figures: Mapping[Figure, float]
 ) -> None:
     """Of what only the container's own group knows, nothing is said once that is gone: a zero would be invented."""
-    assert _tree(tmp_path, *files).count(GROUP) == Counted(source, pytest.approx(figures))
+    assert _tree(tmp_path, *files).count(GROUP) == Counters(source, pytest.approx(figures))
 
 
 @pytest.mark.parametrize("files", [V1, V2], ids=["v1", "v2"])
@@ -85,9 +85,9 @@ def test_a_group_that_counts_those_below_it_knows_at_the_end_that_nothing_happen
     newer = _tree(tmp_path, {f"{GROUP}/pids.events.local": "max 0\n"}).count(GROUP)
     running = _tree(tmp_path, V2_INSIDE).count(GROUP)
     none = {Figure.MEMORY_REFUSED: 0.0, Figure.OOM_KILLS: 0.0}
-    assert older == Counted("cgroup v2", pytest.approx(LASTING | none))
-    assert newer == Counted("cgroup v2", pytest.approx(LASTING | none | {Figure.PIDS_REFUSED: 0.0}))
-    assert running == Counted("cgroup v2", pytest.approx(LASTING | {Figure.THROTTLED: 0.25}))
+    assert older == Counters("cgroup v2", pytest.approx(LASTING | none))
+    assert newer == Counters("cgroup v2", pytest.approx(LASTING | none | {Figure.PIDS_REFUSED: 0.0}))
+    assert running == Counters("cgroup v2", pytest.approx(LASTING | {Figure.THROTTLED: 0.25}))
 
 
 def test_what_a_group_had_counted_for_others_is_taken_off(tmp_path: Path) -> None:

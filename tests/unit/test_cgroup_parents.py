@@ -10,10 +10,10 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters import cgroup_parents, systemd_units
-from orchestrator.adapters.cgroup import Cgroups, digest
-from orchestrator.adapters.cgroup_parents import BEFORE, Folders, Parents, Slices, SlotSlices, top_slice
-from orchestrator.adapters.docker_client import Reading
+from orchestrator.adapters.docker import cgroup_parents, systemd_units
+from orchestrator.adapters.docker.cgroup import Cgroups, digest
+from orchestrator.adapters.docker.cgroup_parents import BEFORE, Folders, Parents, Slices, SlotSlices, top_slice
+from orchestrator.adapters.docker.client import Reading
 from orchestrator.ports import Figure
 
 IDS = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,30}", fullmatch=True)

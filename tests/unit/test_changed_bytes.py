@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.output import Output
+from orchestrator.execution.output import Output
+from orchestrator.execution.run import Run
 from orchestrator.ports import Stream
-from orchestrator.records import Fields
-from orchestrator.run import Run
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.values import Fields
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.tars import out
 from tests.support.world import World

@@ -7,10 +7,10 @@ import pytest
 from attrs import evolve
 from click.testing import _NamedTextIOWrapper
 
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.artifact import Artifact, Refusal
 from orchestrator.cli.artifacts import _save
 from orchestrator.cli.render import artifacts_table
+from orchestrator.task.artifact import Artifact, Refusal
+from orchestrator.testing.programs import Program
 from tests.support.command_line import CommandLine
 from tests.support.tars import out
 from tests.support.tasks import finished

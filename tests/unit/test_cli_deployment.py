@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestrator.adapters.memory_programs import FOREVER
 from orchestrator.cli import main
-from orchestrator.deployment import Memory
+from orchestrator.reconcile.deployment import Memory
+from orchestrator.testing.programs import FOREVER
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
 

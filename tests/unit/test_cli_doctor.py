@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.cli.checks.finding import Unfit, at_least, clock, look, reason
-from orchestrator.place import place
+from orchestrator.doctor.finding import Unfit, at_least, clock, look, reason
+from orchestrator.settings.place import place
 
 
 @pytest.mark.parametrize(

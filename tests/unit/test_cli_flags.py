@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.errors import InvalidTask
-from orchestrator.request import Rules, parse_request
+from orchestrator.task.request import Rules, parse_request
 
 
 def described(*arguments: str, stdin: bytes = b"") -> tuple[str | None, dict[str, Any]]:

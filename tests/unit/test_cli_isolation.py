@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import FOREVER, Program
-from orchestrator.cli.checks import isolation
-from orchestrator.cli.checks.finding import Unfit
-from orchestrator.cli.checks.report import PROPERTIES, SCRIPT, bounded, read_report
-from orchestrator.request import Limits
-from orchestrator.settings import Settings
+from orchestrator.doctor import isolation
+from orchestrator.doctor.finding import Unfit
+from orchestrator.doctor.report import PROPERTIES, SCRIPT, bounded, read_report
+from orchestrator.settings.settings import Settings
+from orchestrator.task.request import Limits
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import FOREVER, Program
 
 
 def test_lines_are_read_by_kind_and_name() -> None:

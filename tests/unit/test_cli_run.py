@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import FOREVER, Program
 from tests.support.command_line import CommandLine
 
 EVERY_BYTE = bytes(range(256))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cli.render import card, console, memory
-from orchestrator.records import Metrics, Usage
+from orchestrator.task.values import Metrics, Usage
+from orchestrator.testing.programs import Program
 from tests.support.command_line import CommandLine
 from tests.support.tasks import finished
 

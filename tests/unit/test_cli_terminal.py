@@ -10,10 +10,10 @@ from click.testing import _NamedTextIOWrapper
 from loguru import logger
 
 import orchestrator.cli
-from orchestrator import logs
-from orchestrator.adapters.memory_programs import Program
+from orchestrator import log as logs
 from orchestrator.cli.terminal import decoded, printable, say, say_json
 from orchestrator.errors import UnknownTask
+from orchestrator.testing.programs import Program
 from tests.support.command_line import CommandLine
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\r"

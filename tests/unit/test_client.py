@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import client as client_module
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.app import Services
 from orchestrator.client import Client
-from orchestrator.codec import to_document
 from orchestrator.errors import InfrastructureError, UnknownTask
-from orchestrator.event import Event
 from orchestrator.ports import Stream
-from orchestrator.services import Services
-from orchestrator.settings import Settings
-from orchestrator.task import Task
+from orchestrator.settings.settings import Settings
+from orchestrator.task.codec import to_document
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import Program
+from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support.faults import Fault, Guarded, Process, When
 from tests.support.tars import out
 from tests.support.tasks import BEGAN, finished
@@ -66,7 +66,7 @@ def client(folder: Path, script: list[tuple[int | None, int]]) -> Client:
     services = World(folder).services
     services.store.insert({"_id": "t1", "image": "busybox", "status": "queued", "seq": 0, "created_at": BEGAN})
     bus = Lossy(services.store, script)
-    own = Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.mutex)
+    own = Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.lock)
     own.deployment = HERE
     return Client(own)
 

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from orchestrator.adapters.clients import mongo_client, redis_client
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.world import World
 

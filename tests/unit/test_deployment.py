@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator import tasks
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
-from orchestrator.deployment import Memory, objection
 from orchestrator.errors import WrongDatabase
-from orchestrator.labels import LIFETIME
 from orchestrator.ports import Origin, Phase
-from orchestrator.settings import Settings
-from orchestrator.sweep import Kind, end_overdue
+from orchestrator.reconcile.deployment import Memory, objection
+from orchestrator.reconcile.reconciler import Kind, end_overdue
+from orchestrator.settings.settings import Settings
+from orchestrator.task.labels import LIFETIME
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World

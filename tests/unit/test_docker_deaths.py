@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import field, frozen
 
-from orchestrator.adapters import docker_deaths
+from orchestrator.adapters.docker import engine_restart as docker_deaths
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import ContainerState, Phase
 from tests.support.engine_stub import NEVER, NOW, Script, Stage, container, refuses, says

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import InfrastructureError, TaskFailure
-from orchestrator.ports import Created, Engine, Noted, Phase, PullPolicy
+from orchestrator.ports import Created, Engine, EngineEvents, Phase, PullPolicy
 from tests.support import pace
 from tests.support.containers import Bench
 from tests.support.engine_stub import (
@@ -192,7 +192,7 @@ def test_what_befell_a_container_is_read_up_to_its_end(stage: Stage, told: Answe
         told(handler)
 
     _, engine = stage({"GET /events": events})
-    assert engine.noted("c1") == Noted(["SIGKILL"])
+    assert engine.noted("c1") == EngineEvents(["SIGKILL"])
     assert float(asked[0]) == pytest.approx(datetime.fromisoformat(NOW).timestamp() + 1, abs=0.9)
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import docker_floor
+from orchestrator.adapters.docker import memory_floor as docker_floor
 from orchestrator.errors import InfrastructureError, TaskFailure
-from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import Created
-from orchestrator.request import Limits
+from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.request import Limits
 from tests.support.containers import Bench
 from tests.support.engine_stub import NOW, Answer, Script, Stage, StubEngine, container, hangs_up, refuses, says
 

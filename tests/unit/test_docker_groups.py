@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import docker_groups
-from orchestrator.adapters.cgroup import Cgroups, group_name
-from orchestrator.adapters.cgroup_parents import Slices, SlotSlices
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_groups import Groups
+from orchestrator.adapters.docker import cgroup_choice as docker_groups
+from orchestrator.adapters.docker.cgroup import Cgroups, group_name
+from orchestrator.adapters.docker.cgroup_choice import CgroupChoice
+from orchestrator.adapters.docker.cgroup_parents import Slices, SlotSlices
+from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.errors import InfrastructureError
 from tests.support.engine_stub import StubEngine, says
 
@@ -35,7 +35,7 @@ def _root(folder: Path) -> Path:
 def test_groups_are_used_where_they_can_be_removed(tmp_path: Path, info: dict[str, str], *, used: bool) -> None:
     """Elsewhere the samples have to do."""
     with StubEngine(tmp_path, {"GET /info": says(200, info)}) as stub:
-        assert Groups(DockerClient(stub.url, 1.0), Cgroups(_root(tmp_path))).used is used
+        assert CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(_root(tmp_path))).used is used
 
 
 def test_a_group_that_stays_in_use_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_group_that_stays_in_use_is_not_forgotten(tmp_path: Path, monkeypatch:
     group.mkdir()
     (group / "held").touch()
     with StubEngine(tmp_path, {"GET /info": says(200, HERE)}) as stub:
-        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path))
+        groups = CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path))
         with pytest.raises(InfrastructureError, match="still in use"):
             groups.remove(NAME, "ours")
         assert [owned.name for owned in groups.owned("ours")] == [NAME]
@@ -61,7 +61,7 @@ def test_the_group_of_another_deployments_container_of_the_same_name_stays(tmp_p
     ours.mkdir()
     theirs.mkdir()
     with StubEngine(tmp_path, {"GET /info": says(200, HERE)}) as stub:
-        Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).remove(NAME, "ours")
+        CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).remove(NAME, "ours")
     assert (ours.exists(), theirs.exists()) == (False, True)
 
 
@@ -97,7 +97,7 @@ def test_with_systemd_it_depends_on_who_may_stop_slices(
     monkeypatch.setattr(docker_groups, "parent_of_container", lambda: "")
     (tmp_path / "cgroup.controllers").touch()
     with StubEngine(tmp_path, {"GET /info": says(200, {**HERE, "CgroupDriver": "systemd"}), **OWN}) as stub:
-        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(refusal))  # type: ignore[arg-type]
+        groups = CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(refusal))  # type: ignore[arg-type]
         assert isinstance(groups.parents, way)
         assert groups.reason.startswith(reason)
         assert bool(groups.reason) == bool(reason)
@@ -118,10 +118,12 @@ def test_where_there_is_none_the_reason_is_said(tmp_path: Path, info: Mapping[st
     else:
         _root(tmp_path)
     with StubEngine(tmp_path, {"GET /info": says(200, info)}) as stub:
-        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path))
+        groups = CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path))
         assert not groups.used
         assert groups.reason.startswith(reason)
-    assert Groups(DockerClient("tcp://127.0.0.1:1", 1.0), Cgroups(tmp_path)).reason.startswith("the engine is reached over")
+    assert CgroupChoice(DockerClient("tcp://127.0.0.1:1", 1.0), Cgroups(tmp_path)).reason.startswith(
+        "the engine is reached over"
+    )
 
 
 def test_a_worker_in_a_container_of_the_engine_is_on_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +133,7 @@ def test_a_worker_in_a_container_of_the_engine_is_on_its_host(tmp_path: Path, mo
     monkeypatch.setattr(docker_groups, "parent_of_container", lambda: "tenant.slice")
     info = {"Name": "elsewhere", "CgroupDriver": "systemd"}
     with StubEngine(tmp_path, {"GET /info": says(200, info), **OWN}) as stub:
-        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(""))  # type: ignore[arg-type]
+        groups = CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path), _Refusing(""))  # type: ignore[arg-type]
         assert isinstance(groups.parents, Slices)
         assert groups.parents.base == "tenant.slice"
 
@@ -143,7 +145,7 @@ def test_while_the_bus_is_away_it_is_asked_again(tmp_path: Path, monkeypatch: py
     (tmp_path / "cgroup.controllers").touch()
     with StubEngine(tmp_path, {"GET /info": says(200, {**HERE, "CgroupDriver": "systemd"})}) as stub:
         units = _Refusing(None)
-        groups = Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path), units)  # type: ignore[arg-type]
+        groups = CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path), units)  # type: ignore[arg-type]
         assert (groups.parents, groups.reason.startswith("the system bus does not answer")) == (None, True)
         assert units.asked == 1
         groups._away_until -= docker_groups._ASK_AGAIN
@@ -160,7 +162,7 @@ def test_a_rootless_engine_has_groups_of_its_users_own(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").touch()
     info = {**HERE, "CgroupDriver": "systemd", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}
     with StubEngine(tmp_path, {"GET /info": says(200, info)}) as stub:
-        assert "rootless" in Groups(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).reason
+        assert "rootless" in CgroupChoice(DockerClient(stub.url, 1.0), Cgroups(tmp_path)).reason
 
 
 @pytest.mark.parametrize(

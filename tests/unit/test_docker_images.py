@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_images import Images
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.images import Images
 from orchestrator.errors import CancelRequested, ImageUnavailable, InfrastructureError
 from orchestrator.ports import PullPolicy
 from tests.support import pace

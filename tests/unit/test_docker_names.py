@@ -2,12 +2,12 @@
 
 import pytest
 
-from orchestrator.adapters import docker_owned
-from orchestrator.adapters.docker_files import archive
-from orchestrator.adapters.docker_names import CONTENT, VOLUME
+from orchestrator.adapters.docker import cleanup as docker_owned
+from orchestrator.adapters.docker.input_volume import archive
+from orchestrator.adapters.docker.name_files import CONTENT, VOLUME
 from orchestrator.errors import InfrastructureError
-from orchestrator.labels import DEPLOYMENT, NAMES
 from orchestrator.ports import Created
+from orchestrator.task.labels import DEPLOYMENT, NAMES
 from tests.support.containers import IMAGE, Bench
 from tests.support.engine_stub import Answer, Handler, Script, Stage, container, refuses, says
 

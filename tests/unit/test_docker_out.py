@@ -3,8 +3,8 @@
 import pytest
 
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
-from orchestrator.labels import DEPLOYMENT
 from orchestrator.ports import Created
+from orchestrator.task.labels import DEPLOYMENT
 from tests.support.containers import Bench
 from tests.support.engine_stub import NOW, Answer, Script, Stage, container, refuses, says
 

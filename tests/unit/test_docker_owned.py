@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.labels import DEPLOYMENT
+from orchestrator.task.labels import DEPLOYMENT
 from tests.support.containers import Bench
 from tests.support.engine_stub import NOW, Answer, Script, Stage, container, refuses, says
 

@@ -10,9 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.docker_files import archive
-from orchestrator.adapters.docker_image import Account, Image, accounts
-from orchestrator.adapters.docker_plan import (
+from orchestrator.adapters.docker.container_config import (
     SHM,
     TMP,
     container_config,
@@ -23,9 +21,11 @@ from orchestrator.adapters.docker_plan import (
     out_name,
     plan_name,
 )
+from orchestrator.adapters.docker.image import Account, Image, accounts
+from orchestrator.adapters.docker.input_volume import archive
+from orchestrator.execution.run import container_name
 from orchestrator.ports import ContainerPlan
-from orchestrator.request import Limits
-from orchestrator.run import container_name
+from orchestrator.task.request import Limits
 
 PLAN = ContainerPlan(
     name="orchestrator-t1-1",

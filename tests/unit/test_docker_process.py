@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_process import engine_started, machine_started
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.engine_process import engine_started, machine_started
 from tests.support.engine_stub import Stage, says
 
 ENGINE, OTHER, SYSTEMD = 40, 41, 1

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.docker_logs import replay
-from orchestrator.adapters.docker_plan import container_config, log_keeps
-from orchestrator.adapters.docker_rotation import GrowingLog
-from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.docker.container_config import container_config, log_keeps
+from orchestrator.adapters.docker.log_dedup import GrowingLog
+from orchestrator.adapters.docker.logs import replay
+from orchestrator.output.ring_file import marker
+from orchestrator.output.spool import Spool
 from orchestrator.ports import Chunk, Phase, Stream
-from orchestrator.request import Limits
-from orchestrator.spool import Spool
-from orchestrator.tail import marker
+from orchestrator.task.request import Limits
+from orchestrator.testing.engine import MemoryEngine
 from tests.support.containers import Bench
 from tests.support.engine_stub import Answer, Stage, apart, frame, seen, streams, together
 

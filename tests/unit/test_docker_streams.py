@@ -15,16 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters import docker_attach, docker_logs
-from orchestrator.adapters.docker_attach import attach
-from orchestrator.adapters.docker_chunks import unchunked
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_frames import Demux, split_messages
-from orchestrator.adapters.docker_logs import replay
-from orchestrator.adapters.docker_stats import sample_of, samples
+from orchestrator.adapters.docker import attach as docker_attach
+from orchestrator.adapters.docker import logs as docker_logs
+from orchestrator.adapters.docker.attach import attach
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.demux import Demux, split_messages
+from orchestrator.adapters.docker.http_chunks import unchunked
+from orchestrator.adapters.docker.logs import replay
+from orchestrator.adapters.docker.stats import sample_of, samples
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.ports import Chunk, Phase, Stream
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from tests.support import pace
 from tests.support.engine_stub import (
     Answer,

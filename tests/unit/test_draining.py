@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.admission import Admission, Capacity, Share
 from orchestrator.errors import Postponed
+from orchestrator.execution.admission import Admission, Capacity, Share
 from statemachine import State
 from tests.support import pace
 from tests.support.worker_process import until

@@ -15,13 +15,13 @@ from pymongo.errors import OperationFailure
 from redis import AuthenticationError
 
 from orchestrator.adapters.clients import mongo_client, redis_client
-from orchestrator.adapters.minio_logs import MinioLogStore
-from orchestrator.adapters.mongo import MongoTaskStore
-from orchestrator.adapters.rq_queue import RqQueue
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.queue import RqQueue
+from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.embedded import NAMES, Embedded, absent, home, running
 from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.errors import InfrastructureError
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from tests.support import pace
 from tests.support.listening import listening
 from tests.support.worker_process import until
@@ -40,7 +40,7 @@ with Embedded(Path(sys.argv[1])) as embedded:
 
 def put_something(settings: Settings, folder: Path) -> None:
     """Leave a task, its queue entry and its log on the servers."""
-    store, logs = MongoTaskStore(settings), MinioLogStore(settings)
+    store, logs = MongoTaskStore(settings), MinioObjectStore(settings)
     store.insert(TASK)
     store.close()
     RqQueue(settings).enqueue("t1")
@@ -57,7 +57,7 @@ def assert_all_there(settings: Settings) -> None:
     store.close()
     with redis_client(settings) as redis:
         assert redis.llen(f"rq:queue:{settings.queue}") == 1
-    assert b"".join(MinioLogStore(settings).get("t1/1/stdout.log")) == b"hello" * 1000
+    assert b"".join(MinioObjectStore(settings).get("t1/1/stdout.log")) == b"hello" * 1000
 
 
 def settings_of(embedded: Embedded) -> Settings:
@@ -141,7 +141,7 @@ def test_nobody_gets_in_without_the_password(servers: Embedded) -> None:
     with mongo_client(bare) as mongo, pytest.raises(OperationFailure, match="requires authentication"):
         mongo.admin.command("listDatabases")
     with pytest.raises(InfrastructureError, match="AccessDenied"):
-        MinioLogStore(bare).stat("key")
+        MinioObjectStore(bare).stat("key")
 
 
 def test_passwords_are_in_one_file_for_its_owner_only(servers: Embedded) -> None:

@@ -18,7 +18,7 @@ from orchestrator.embedded import Embedded
 from orchestrator.embedded import interpreter as module
 from orchestrator.embedded.interpreter import OLDER, interpreter, older
 from orchestrator.errors import InfrastructureError
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from tests.support.servers import need
 
 SENTENCE = (

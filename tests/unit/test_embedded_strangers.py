@@ -18,7 +18,7 @@ from orchestrator.embedded import Embedded, home
 from orchestrator.embedded.ports import GRPC_OFFSET, choose_ports
 from orchestrator.embedded.process import Process
 from orchestrator.embedded.servers import HOST, secantusdb
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from tests.support import pace
 from tests.support.listening import listening
 

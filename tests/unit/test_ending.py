@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
-from orchestrator.labels import LIFETIME
-from orchestrator.records import Ending
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.labels import LIFETIME
+from orchestrator.task.values import Ending
+from orchestrator.testing.programs import FOREVER, Program
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cause import Cause
-from orchestrator.event import Event
+from orchestrator.task.event import Event
 from statemachine import TERMINAL, State, Trigger
 from tests.support import junk
 from tests.support.tasks import BEGAN, finished

@@ -7,14 +7,16 @@ from typing import IO
 
 import pytest
 
-from orchestrator import gather, spool, tail
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
 from orchestrator.errors import STORAGE, InfrastructureError
+from orchestrator.output import artifacts as gather
+from orchestrator.output import ring_file as tail
+from orchestrator.output import spool
+from orchestrator.output.spool import Spool
 from orchestrator.ports import Stream
-from orchestrator.settings import Settings
-from orchestrator.spool import Spool
-from orchestrator.task import Task
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.tars import out

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.cgroup import Cgroups
-from orchestrator.adapters.docker_footprint import HostFootprint
-from orchestrator.ports import Counted, Figure
+from orchestrator.adapters.docker.cgroup import Cgroups
+from orchestrator.adapters.docker.host_probe import HostProbe
+from orchestrator.ports import Counters, Figure
 from tests.support.worker_process import until
 
 TMPFS = dict.fromkeys(["/tmp", "/dev/shm", "/data", "/far/away"], "rw,size=8192,nr_inodes=16")  # noqa: S108
@@ -31,17 +31,17 @@ def _group(root: Path, group: str, process: object, files: dict[str, str] = OWN)
 @pytest.mark.parametrize("group", [SCOPE, "docker/c1"], ids=["systemd", "cgroupfs"])
 def test_the_group_that_the_engine_chose_is_found(tmp_path: Path, group: str) -> None:
     """By the container's id; it is said that the figures are those of a program that still ran."""
-    footprint = HostFootprint(_group(tmp_path, group, 1), READING, "")
+    probe = HostProbe(_group(tmp_path, group, 1), READING, "")
     figures = {Figure.CPU_TIME: 1.5, Figure.MEMORY_PEAK: 4096, Figure.PIDS_PEAK: 2}
-    assert footprint.counted() == Counted("cgroup v2, while it ran", figures)
+    assert probe.counted() == Counters("cgroup v2, while it ran", figures)
     (tmp_path / group / "cgroup.procs").unlink()
-    assert footprint.counted() is None
+    assert probe.counted() is None
 
 
 def test_of_a_group_of_ours_the_whole_is_counted(tmp_path: Path) -> None:
     """The container's own group is inside, and may be gone."""
     cgroups = _group(tmp_path, "orchestrator-t-1.x", "")
-    counted = HostFootprint(cgroups, READING, "orchestrator-t-1.x", lambda: cgroups.count("orchestrator-t-1.x")).counted()
+    counted = HostProbe(cgroups, READING, "orchestrator-t-1.x", lambda: cgroups.count("orchestrator-t-1.x")).counted()
     assert counted
     assert (counted.source, counted.figures[Figure.MEMORY_PEAK]) == ("cgroup v2", 4096)
 
@@ -49,20 +49,20 @@ def test_of_a_group_of_ours_the_whole_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("process", [0, "", "no number", 1 << 30])
 def test_where_no_process_is_seen_nothing_is_said(tmp_path: Path, process: object) -> None:
     """As from another container, which sees ids of 0, or after the end."""
-    footprint = HostFootprint(_group(tmp_path, SCOPE, process, {}), READING, "")
-    assert (footprint.look(), footprint.counted(), footprint.close()) == (False, None, [])
+    probe = HostProbe(_group(tmp_path, SCOPE, process, {}), READING, "")
+    assert (probe.look(), probe.counted(), probe.close()) == (False, None, [])
 
 
 def test_a_remote_container_is_not_seen(tmp_path: Path) -> None:
     """Whatever else this host has."""
-    footprint = HostFootprint(_group(tmp_path, "docker/another", os.getpid()), READING, "")
-    assert (footprint.look(), footprint.counted(), footprint.close()) == (False, None, [])
+    probe = HostProbe(_group(tmp_path, "docker/another", os.getpid()), READING, "")
+    assert (probe.look(), probe.counted(), probe.close()) == (False, None, [])
 
 
 def test_a_process_in_our_own_root_is_not_in_its_container_yet(tmp_path: Path) -> None:
     """The engine makes it in its own root first; folders there are not of the size that the task asked for."""
-    footprint = HostFootprint(_group(tmp_path, SCOPE, os.getpid()), READING, "")
-    assert (footprint.look(), footprint._held, footprint.close()) == (False, {}, [])
+    probe = HostProbe(_group(tmp_path, SCOPE, os.getpid()), READING, "")
+    assert (probe.look(), probe._held, probe.close()) == (False, {}, [])
 
 
 def _fails() -> None:
@@ -75,22 +75,22 @@ def test_whatever_becomes_of_the_start_the_looking_ends(
 ) -> None:
     """And what was held is let go of when there is nobody to ask for it."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr("orchestrator.adapters.docker_footprint._opened", lambda *_: {"/tmp": os.dup(0)})  # noqa: S108
-    footprint = HostFootprint(_group(tmp_path, SCOPE, os.getpid()), READING, "")
+    monkeypatch.setattr("orchestrator.adapters.docker.host_probe._opened", lambda *_: {"/tmp": os.dup(0)})  # noqa: S108
+    probe = HostProbe(_group(tmp_path, SCOPE, os.getpid()), READING, "")
     seen = []
 
     def starting() -> None:
-        until(lambda: footprint._held)
-        seen.extend(footprint._held.values())
+        until(lambda: probe._held)
+        seen.extend(probe._held.values())
         start()
 
     if start is _fails:
         with pytest.raises(OSError):  # noqa: PT011
-            footprint.look_during(starting)
+            probe.look_during(starting)
     else:
-        footprint.look_during(starting)
-    assert len(footprint._held) == (start is not _fails)
-    footprint.close()
+        probe.look_during(starting)
+    assert len(probe._held) == (start is not _fails)
+    probe.close()
     for descriptor in seen:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
@@ -101,7 +101,7 @@ def test_only_some_folders_of_known_size_are_looked_for(tmp_path: Path) -> None:
     out = {"Target": "/out", "VolumeOptions": {"DriverConfig": {"Options": {"o": "mode=1777,size=4096"}}}}
     many = {f"/v{number}": "size=8192" for number in range(2000)} | {"/odd": "size=8k"}
     reading = {"Id": "c1", "HostConfig": {"Tmpfs": TMPFS | many, "Mounts": [out, {"Target": "/task"}]}}
-    folders = HostFootprint(_group(tmp_path, SCOPE, 1), reading, "")._folders
+    folders = HostProbe(_group(tmp_path, SCOPE, 1), reading, "")._folders
     if os.geteuid() == 0:
         assert {path: folders[path] for path in ("/tmp", "/dev/shm", "/data", "/out")} == {  # noqa: S108
             "/tmp": 8192, "/dev/shm": 8192, "/data": 8192, "/out": 4096,  # noqa: S108

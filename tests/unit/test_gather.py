@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.artifact import Refusal
-from orchestrator.gather import Bounds, Gathered, gather
+from orchestrator.output.artifacts import Bounds, Gathered, gather
+from orchestrator.task.artifact import Refusal
 from tests.support.tars import END, entry, out, packed
 
 BOUNDS = Bounds(bytes=1 << 20, files=100, seconds=60)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
 from scripts import generate
 from scripts.layers import Layers, flowchart, layers_page
 from scripts.pages import environment_example, settings_page

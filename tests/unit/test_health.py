@@ -8,11 +8,11 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from orchestrator import engine_watch, health
-from orchestrator.engine_watch import EngineWatch
 from orchestrator.errors import InfrastructureError
-from orchestrator.health import Health, serve
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.worker import engine_watch, health
+from orchestrator.worker.engine_watch import EngineWatch
+from orchestrator.worker.health import Health, serve
 from tests.support import pace
 from tests.support.probes import asked
 from tests.support.worker_process import until

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InvalidTask
-from orchestrator.images import allowed
-from orchestrator.request import Rules, parse_request
+from orchestrator.task.image_policy import allowed
+from orchestrator.task.request import Rules, parse_request
 
 PIN = "@sha256:" + "0" * 64
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator import leases
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
+from orchestrator.execution import leases
 from orchestrator.ports import Phase, Stream
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.baton import Puppet
 from tests.support.faults import Fault, Killed, Process, When

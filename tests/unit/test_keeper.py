@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
-from orchestrator.keeper import Keeper
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import FOREVER, Program
+from orchestrator.worker.reconcile_loop import Keeper
 from statemachine import State
 from tests.support import pace
 from tests.support.baton import How, Puppet

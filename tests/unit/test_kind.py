@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given
 
-from orchestrator import kinds
-from orchestrator.kind import Kind, shown
+from orchestrator.task import fields as kinds
+from orchestrator.task.validation import Kind, shown
 from tests.support import junk
 
 EVERY = {name: kind for name, kind in vars(kinds).items() if isinstance(kind, Kind)} | {"size": kinds.size(4096)}

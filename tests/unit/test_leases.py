@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import InfrastructureError, Superseded
-from orchestrator.leases import Leases
+from orchestrator.execution.leases import Leases
 from orchestrator.ports import TaskStore
-from orchestrator.task import Task
+from orchestrator.task.document import Task
 from tests.support import pace
 from tests.support.faults import Fault, Process, When
 from tests.support.world import World

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 from attrs import define, field
 
-from orchestrator.adapters.memory_store import MemoryTaskStore
-from orchestrator.event import Event
-from orchestrator.ledger import Ledger
-from orchestrator.patience import Patience
-from orchestrator.run import Run
+from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.retrying import Patience
+from orchestrator.execution.run import Run
+from orchestrator.task.event import Event
+from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support import pace
 from tests.support.tasks import finished
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from orchestrator import logs
+from orchestrator import log as logs
 
 
 class Terminal(io.StringIO):

@@ -7,11 +7,11 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.errors import InfrastructureError
-from orchestrator.event import Event
 from orchestrator.ports import Stream
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import TERMINAL, State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.tars import out

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli.checks.mongo import topology
+from orchestrator.doctor.mongo import topology
 
 
 @pytest.mark.parametrize(

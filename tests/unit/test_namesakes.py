@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.labels import NONCE
 from orchestrator.ports import Phase, Stream
-from orchestrator.settings import Settings
-from orchestrator.sweep import Kind
+from orchestrator.reconcile.reconciler import Kind
+from orchestrator.settings.settings import Settings
+from orchestrator.task.labels import NONCE
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.baton import Puppet
 from tests.support.faults import Fault, Killed, Process, When

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
-from orchestrator.codec import to_document
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, ContainerState, Phase, Stream
-from orchestrator.records import Document
-from orchestrator.request import Limits
+from orchestrator.task.codec import to_document
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.task.request import Limits
+from orchestrator.task.values import Document
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.tasks import entries

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import private
-from orchestrator.cli.checks import host
+from orchestrator import private_files as private
+from orchestrator.doctor import host
 from orchestrator.errors import InfrastructureError
-from orchestrator.gather import Bounds, gather
+from orchestrator.output.artifacts import Bounds, gather
+from orchestrator.output.spool import Spool, discard, folders, salvage, sealed
 from orchestrator.ports import Stream
-from orchestrator.settings import Settings
-from orchestrator.spool import Spool, discard, folders, salvage, sealed
+from orchestrator.settings.settings import Settings
 from tests.support.command_line import CommandLine
 from tests.support.tars import entry, packed
 

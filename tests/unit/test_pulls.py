@@ -10,17 +10,17 @@ from types import SimpleNamespace
 import pytest
 from attrs import evolve
 
-from orchestrator import effects
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_registry import PullRules, registry, told
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import Program
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.images import Images
+from orchestrator.adapters.docker.registry import PullRules, registry, told
 from orchestrator.cause import Cause
-from orchestrator.connect import connect
 from orchestrator.errors import ImageUnavailable, InfrastructureError
+from orchestrator.execution import effects
 from orchestrator.ports import PullPolicy
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import Program
+from orchestrator.wiring import connect
 from statemachine import State
 from tests.support.engine_stub import Answer, StubEngine, hangs_up, refuses, says, streams
 from tests.support.world import World

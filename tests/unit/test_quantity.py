@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.quantity import format_size, parse_duration, parse_size
+from orchestrator.task.units import format_size, parse_duration, parse_size
 
 MIB = 1 << 20
 

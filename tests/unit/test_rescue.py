@@ -5,10 +5,10 @@ from pathlib import Path
 
 from attrs import evolve
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
 from orchestrator.errors import STORAGE, InfrastructureError
-from orchestrator.sweep import Kind
+from orchestrator.reconcile.reconciler import Kind
+from orchestrator.testing.programs import Program
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
-from orchestrator.admission import Share
 from orchestrator.cause import Cause
+from orchestrator.execution.admission import Share
 from orchestrator.ports import Host
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support import pace
 from tests.support.baton import Puppet

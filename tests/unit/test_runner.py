@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import FOREVER, Program
 from orchestrator.cause import Cause
 from orchestrator.errors import STORAGE, InfrastructureError, InvalidTask
-from orchestrator.event import Event
 from orchestrator.ports import ContainerState, Stream
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World

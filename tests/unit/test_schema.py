@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from orchestrator.errors import InvalidTask
-from orchestrator.request import Limits, Rules, parse_request
-from orchestrator.schema import task_schema
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.task.request import Limits, Rules, parse_request
+from orchestrator.task.schema import task_schema
 from tests.support import junk
 from tests.support.tasks import finished
 from tests.unit.test_task import stored

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
-from orchestrator.run import container_name
-from orchestrator.task import Task
+from orchestrator.execution.run import container_name
+from orchestrator.task.document import Task
+from orchestrator.testing.programs import Program
 from tests.support.world import World
 
 Meanwhile = Callable[[World, Task], None]

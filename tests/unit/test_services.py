@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.adapters.redis.job import RUN_TASK, Call
+from orchestrator.app import Services
 from orchestrator.errors import InfrastructureError
-from orchestrator.rq_job import RUN_TASK, Call
-from orchestrator.services import Services
 from tests.support.world import World
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from orchestrator.adapters import clients
 from orchestrator.adapters.clients import check_mongo, check_redis, mongo_client, redis_client
 from orchestrator.errors import SettingsError
-from orchestrator.setting_urls import mongo, redis, secrets
-from orchestrator.settings import Settings
+from orchestrator.settings.settings import Settings
+from orchestrator.urls import mongo, redis, secrets
 
 ESCAPE = "in a user name or password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
 URLS = {"MONGO_URI": "mongodb://h/", "REDIS_URL": "redis://h/0"}

@@ -10,8 +10,8 @@ from minio.helpers import check_bucket_name
 
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
-from orchestrator.request import Limits, parse_request
-from orchestrator.settings import Settings, options, variable
+from orchestrator.settings.settings import Settings, options, variable
+from orchestrator.task.request import Limits, parse_request
 from tests.support import junk
 
 AGREED = {

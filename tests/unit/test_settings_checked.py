@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.cli import main, worker
-from orchestrator.connect import check, connect
 from orchestrator.errors import InfrastructureError, SettingsError
-from orchestrator.health import Health
-from orchestrator.settings import Settings, options, variable
+from orchestrator.settings.settings import Settings, options, variable
+from orchestrator.wiring import check, connect
+from orchestrator.worker.health import Health
 from tests.support import junk
 
 NAMES = [variable(option) for option in options()]

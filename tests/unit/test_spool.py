@@ -9,9 +9,9 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orchestrator.output.ring_file import marker
+from orchestrator.output.spool import Spool, salvage, sealed
 from orchestrator.ports import Stream
-from orchestrator.spool import Spool, salvage, sealed
-from orchestrator.tail import marker
 from tests.support.full_file import FullFile
 
 TEXT = st.binary(max_size=60)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.errors import InvalidTask
+from orchestrator.output.ring_file import marker
+from orchestrator.output.spool import Spool, sealed
 from orchestrator.ports import Stream
-from orchestrator.request import Rules, parse_request
-from orchestrator.spool import Spool, sealed
-from orchestrator.tail import marker
+from orchestrator.task.request import Rules, parse_request
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.world import World
 

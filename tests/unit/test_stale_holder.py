@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.event import Event
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.baton import How, Puppet
 from tests.support.world import World

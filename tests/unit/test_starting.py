@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.baton import Puppet
 from tests.support.faults import Fault, Killed, Process, When

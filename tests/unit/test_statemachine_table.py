@@ -95,7 +95,7 @@ def _mutants() -> Iterator[tuple[Row, ...]]:
 @pytest.mark.parametrize("mutant", [*_mutants()])
 def test_a_change_of_one_row_is_noticed(mutant: tuple[Row, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each change shows both in what the table says and in what a machine made from it does."""
-    monkeypatch.setattr("statemachine.lifecycle.TABLE", mutant)
+    monkeypatch.setattr("statemachine.machine.TABLE", mutant)
     machine = lifecycle()
     assert written(mutant) != EXPECTED
     assert any(observed(machine, *pair, holds) != expected(*pair, holds) for pair, holds in product(PAIRS, OUTCOMES))
@@ -105,7 +105,7 @@ def test_a_change_of_one_row_is_noticed(mutant: tuple[Row, ...], monkeypatch: py
 def test_a_row_too_many_is_noticed(state: State, trigger: Trigger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for a pair that should have none shows in what the machine does."""
     mutant = (*TABLE, Row(trigger, state, State.RUNNING, "nothing"))
-    monkeypatch.setattr("statemachine.lifecycle.TABLE", mutant)
+    monkeypatch.setattr("statemachine.machine.TABLE", mutant)
     assert written(mutant) != EXPECTED
     assert observed(lifecycle(), state, trigger, None) != expected(state, trigger, None)
 

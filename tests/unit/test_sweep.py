@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import sweep as sweep_module
-from orchestrator.adapters.memory_programs import FOREVER, Program
-from orchestrator.adapters.memory_store import _key
 from orchestrator.errors import InfrastructureError, Postponed
-from orchestrator.event import Event
-from orchestrator.sweep import Kind
+from orchestrator.reconcile import reconciler as sweep_module
+from orchestrator.reconcile.reconciler import Kind
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import FOREVER, Program
+from orchestrator.testing.task_store import _key
 from statemachine import State
 from tests.support.baton import Puppet
 from tests.support.faults import Fault, Killed, Process, When
@@ -122,7 +122,7 @@ def test_one_worker_sweeps_at_a_time(tmp_path: Path) -> None:
     world = died(tmp_path, "wait", 1)
     sweep = world.sweep()
     name = f"sweep:{world.services.deployment}:{world.engine.identity()}"
-    with world.services.mutex.hold(name, 30):
+    with world.services.lock.hold(name, 30):
         assert sweep.once(30) == []
     assert sweep.once(30) != []
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator import sweep as sweep_module
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import Program
-from orchestrator.adapters.memory_store import _key
 from orchestrator.ports import Owned
-from orchestrator.sweep import Kind
+from orchestrator.reconcile import reconciler as sweep_module
+from orchestrator.reconcile.reconciler import Kind
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import Program
+from orchestrator.testing.task_store import _key
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World

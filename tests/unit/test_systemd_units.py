@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters import systemd_units
-from orchestrator.adapters.systemd_units import Units, escape, folder, unescape
+from orchestrator.adapters.docker import systemd_units
+from orchestrator.adapters.docker.systemd_units import Units, escape, folder, unescape
 from orchestrator.errors import InfrastructureError
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.tar import FILE, BadArchive, Tar
+from orchestrator.output.tar import FILE, BadArchive, Tar
 from tests.support.tars import END, entry, packed
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=300)

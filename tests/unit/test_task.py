@@ -7,10 +7,10 @@ from attrs import fields
 from hypothesis import given
 
 from orchestrator.cause import Cause
-from orchestrator.codec import to_document
 from orchestrator.errors import InvalidTask
-from orchestrator.records import Outcome
-from orchestrator.task import Task
+from orchestrator.task.codec import to_document
+from orchestrator.task.document import Task
+from orchestrator.task.values import Outcome
 from statemachine import State
 from tests.support import junk
 from tests.support.tasks import BEGAN, entries, finished

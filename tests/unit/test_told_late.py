@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orchestrator import capture
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import Program
 from orchestrator.cause import Cause
+from orchestrator.output import capture
 from orchestrator.ports import ContainerState, Phase, Sample
-from orchestrator.task import Task
+from orchestrator.task.document import Task
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.world import World
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.docker_pulled import Pulled, noted
-from orchestrator.adapters.memory_engine import MemoryEngine
+from orchestrator.adapters.docker.pulled_images import Pulled, noted
 from orchestrator.cause import Cause
 from orchestrator.errors import ImageUnavailable
-from orchestrator.labels import IMAGE, IMAGE_TAGS, IMAGE_USED
 from orchestrator.ports import ContainerPlan, Created
-from orchestrator.sweep import Kind
+from orchestrator.reconcile.reconciler import Kind
+from orchestrator.task.labels import IMAGE, IMAGE_TAGS, IMAGE_USED
+from orchestrator.testing.engine import MemoryEngine
 from statemachine import State
 from tests.support.world import World
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cause import Cause
-from orchestrator.ports import ContainerState, Counted, Figure, Noted, Phase
-from orchestrator.records import Outcome
-from orchestrator.request import Limits
-from orchestrator.usage import Tally
-from orchestrator.verdict import Facts, verdict
+from orchestrator.outcome.usage import PeakCounters
+from orchestrator.outcome.verdict import Facts, verdict
+from orchestrator.ports import ContainerState, Counters, EngineEvents, Figure, Phase
+from orchestrator.task.request import Limits
+from orchestrator.task.values import Outcome
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -21,8 +21,8 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | None = None, **facts: Any) -> Outcome:
     """The verdict on an exit code."""
     figures = facts.pop("figures", {})
-    tally = Tally()
-    tally.add(Counted("cgroup v1", figures))
+    tally = PeakCounters()
+    tally.add(Counters("cgroup v1", figures))
     state = ContainerState("c1", Phase.EXITED, NOW, code, oom_killed=oom, error=error)
     return verdict(Facts(state, limits or Limits(), tally=tally, **facts))
 
@@ -35,9 +35,9 @@ def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | Non
         ({"code": 139}, Cause.SIGNAL, "program"),
         ({"code": 137}, Cause.SIGNAL, "unknown"),
         ({"code": 143}, Cause.SIGNAL, "program"),
-        ({"code": 137, "noted": Noted(["SIGKILL"])}, Cause.SIGNAL, "engine"),
-        ({"code": 143, "noted": Noted(["SIGTERM"])}, Cause.SIGNAL, "engine"),
-        ({"code": 139, "noted": Noted(["SIGHUP"])}, Cause.SIGNAL, "program"),
+        ({"code": 137, "noted": EngineEvents(["SIGKILL"])}, Cause.SIGNAL, "engine"),
+        ({"code": 143, "noted": EngineEvents(["SIGTERM"])}, Cause.SIGNAL, "engine"),
+        ({"code": 139, "noted": EngineEvents(["SIGHUP"])}, Cause.SIGNAL, "program"),
         ({"code": 137, "oom": True}, Cause.OOM, "kernel"),
         ({"code": 1, "oom": True}, Cause.OOM, "program"),
         ({"code": 0, "oom": True}, None, "program"),
@@ -48,8 +48,12 @@ def judge(code: int, *, oom: bool = False, error: str = "", limits: Limits | Non
         ({"code": 137, "oom": True, "ended_for": Cause.TIMEOUT, "signalled": True}, Cause.TIMEOUT, "worker"),
         ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT}, Cause.OUTPUT_LIMIT, "unknown"),
         ({"code": 137, "ended_for": Cause.OUTPUT_LIMIT, "oom": True}, Cause.OUTPUT_LIMIT, "kernel"),
-        ({"code": 143, "ended_for": Cause.CANCELLED, "noted": Noted(["SIGTERM"])}, Cause.CANCELLED, "engine"),
-        ({"code": 143, "ended_for": Cause.TIMEOUT, "noted": Noted(["SIGTERM"]), "unsure": True}, Cause.TIMEOUT, "worker"),
+        ({"code": 143, "ended_for": Cause.CANCELLED, "noted": EngineEvents(["SIGTERM"])}, Cause.CANCELLED, "engine"),
+        (
+            {"code": 143, "ended_for": Cause.TIMEOUT, "noted": EngineEvents(["SIGTERM"]), "unsure": True},
+            Cause.TIMEOUT,
+            "worker",
+        ),
         ({"code": 137, "ended_for": Cause.TIMEOUT, "unsure": True}, Cause.TIMEOUT, "unknown"),
         ({"code": 255}, Cause.EXIT, "program"),
         ({"code": 193}, Cause.EXIT, "program"),
@@ -89,7 +93,7 @@ def test_a_status_that_a_program_may_choose_is_not_told_as_a_signal(code: int) -
     """A program that exits with 137 looks as one that got SIGKILL; only if somebody is known to have sent it, it was."""
     name = judge(code).evidence["signal"]
     assert judge(code).message == f"the program ended with status {code}: by {name}, or by an exit with that status"
-    sent = judge(code, noted=Noted([str(name)])).message
+    sent = judge(code, noted=EngineEvents([str(name)])).message
     assert sent == f"the program was ended by {name} (exit status {code}), which a client of the engine sent"
 
 
@@ -125,7 +129,7 @@ def test_a_program_that_no_signal_reached_was_not_ended_by_the_worker(ended_for:
     message = judge(137, limits=limits, **ended_for).message
     assert message == f"{about}, but the program had ended before the worker could end it"
     assert "the program was ended" in judge(137, limits=limits, signalled=True, **ended_for).message
-    assert judge(0, limits=limits, unsure=True, noted=Noted(["SIGTERM"]), **ended_for).message.startswith(
+    assert judge(0, limits=limits, unsure=True, noted=EngineEvents(["SIGTERM"]), **ended_for).message.startswith(
         "the program was ended"
     )
 
@@ -161,7 +165,7 @@ def test_a_process_killed_for_memory_shows_however_the_program_exits() -> None:
 )
 def test_every_combination_has_a_verdict(code: int, oom: bool, ended_for: Cause | None, cpu: bool, sent: list[str]) -> None:  # noqa: FBT001
     """The worker's reason is never overruled, and success needs status 0."""
-    outcome = judge(code, oom=oom, ended_for=ended_for, out_of_cpu=cpu, noted=Noted(sent))
+    outcome = judge(code, oom=oom, ended_for=ended_for, out_of_cpu=cpu, noted=EngineEvents(sent))
     assert outcome.message
     assert ended_for is None or outcome.cause is ended_for
     assert (outcome.cause is None) == (code == 0 and ended_for is None)
@@ -192,8 +196,8 @@ def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
     """The engine is asked for signals when neither the worker nor the kernel accounts for one."""
     every = product((0, 1, 137, 143), (True, False))
     states = {(code, oom): ContainerState("c", Phase.EXITED, NOW, code, oom) for code, oom in every}
-    counted = Tally()
-    counted.add(Counted("cgroup", {Figure.OOM_KILLS: 0}))
+    counted = PeakCounters()
+    counted.add(Counters("cgroup", {Figure.OOM_KILLS: 0}))
     known = {key for key, state in states.items() if Facts(state, Limits(), tally=counted).unexplained}
     assert known == {(137, False), (143, False)}
     assert not any(Facts(state, Limits(), Cause.TIMEOUT, signalled=True).unexplained for state in states.values())
@@ -207,9 +211,9 @@ def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
 
 def test_the_engine_may_remember_a_kill_for_memory_that_its_state_does_not_tell() -> None:
     """Where the kernel's counts cannot be read it is the only witness."""
-    assert judge(137, noted=Noted(out_of_memory=True)).cause is Cause.OOM
-    assert judge(137, noted=Noted(["SIGKILL"])).cause is Cause.SIGNAL
-    assert judge(0, noted=Noted(out_of_memory=True)).evidence["oom_killed"] is True
+    assert judge(137, noted=EngineEvents(out_of_memory=True)).cause is Cause.OOM
+    assert judge(137, noted=EngineEvents(["SIGKILL"])).cause is Cause.SIGNAL
+    assert judge(0, noted=EngineEvents(out_of_memory=True)).evidence["oom_killed"] is True
 
 
 @pytest.mark.parametrize(("code", "cause"), [(1, Cause.EXIT), (0, None)])
@@ -234,10 +238,12 @@ def test_who_ends_by_itself_within_the_limit_is_not_timed_out(
     """The engine's times decide, not the clock of a worker that was told late; a worker's signal or CPU time still count."""
     state = ContainerState("c1", Phase.EXITED, NOW, code, started_at=NOW, finished_at=NOW + timedelta(seconds=ran_for))
     limits = Limits(timeout=timeout, cpu_time=1.0 if out_of_cpu else None)
-    facts = Facts(state, limits, Cause.TIMEOUT, out_of_cpu=out_of_cpu, signalled=signalled, unsure=lost_sight, tally=Tally())
+    facts = Facts(
+        state, limits, Cause.TIMEOUT, out_of_cpu=out_of_cpu, signalled=signalled, unsure=lost_sight, tally=PeakCounters()
+    )
     outcome = verdict(facts)
     by_itself = state.ran_for < timeout and not (signalled and code in {137, 143}) and not out_of_cpu
     assert (outcome.cause is Cause.TIMEOUT) == (not by_itself)
     assert (outcome.evidence.get("ended_for") is None) == by_itself
     if by_itself:
-        assert outcome == verdict(Facts(state, limits, None, signalled=signalled, unsure=lost_sight, tally=Tally()))
+        assert outcome == verdict(Facts(state, limits, None, signalled=signalled, unsure=lost_sight, tally=PeakCounters()))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator import worker as worker_module
-from orchestrator.worker import ThreadWorker
-from orchestrator.worker_link import connect
+from orchestrator.worker import worker as worker_module
+from orchestrator.worker.redis_retry import connect
+from orchestrator.worker.worker import ThreadWorker
 from tests.support import pace
 from tests.support.worker_process import until
 

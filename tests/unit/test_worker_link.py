@@ -8,8 +8,8 @@ import pytest
 import redis
 from loguru import logger
 
-from orchestrator.worker_link import Link, connect
-from orchestrator.worker_upkeep import Chore
+from orchestrator.worker.redis_retry import RedisRetry, connect
+from orchestrator.worker.rq_maintenance import PeriodicTask
 from tests.support import pace
 from tests.support.worker_process import until
 
@@ -46,7 +46,7 @@ def away() -> redis.ConnectionError:
 
 def test_persists_through_an_outage_and_tells_once_that_it_began_and_ended(said: list[str]) -> None:
     """However many calls fail."""
-    link = Link(lambda: False)
+    link = RedisRetry(lambda: False)
     assert link.persist(Flaky(*[away() for _ in range(4)], redis.TimeoutError("slow"))) == "answer"
     assert link.persist(Flaky(away())) == "answer"
     assert [line.split(" as it should")[0].split(" after ")[0] for line in said] == [
@@ -63,7 +63,7 @@ def test_gives_up_when_the_worker_stops_or_redis_refuses(
 ) -> None:
     """After a few tries, without raising: the job does not depend on it."""
     call = Flaky(*[error() for _ in range(100)])
-    assert Link(lambda: stopping).persist(call) is None
+    assert RedisRetry(lambda: stopping).persist(call) is None
     assert 1 < call.calls < 10
     assert said[-1].startswith("gave up on Redis")
 
@@ -72,7 +72,7 @@ def test_stop_ends_the_persistence(said: list[str]) -> None:
     """An outage does not keep a worker from stopping."""
     stopping = threading.Event()
     call = Flaky(*[away() for _ in range(1000)])
-    thread = threading.Thread(target=lambda: Link(stopping.is_set).persist(call))
+    thread = threading.Thread(target=lambda: RedisRetry(stopping.is_set).persist(call))
     thread.start()
     until(lambda: call.calls > 1)
     stopping.set()
@@ -83,7 +83,7 @@ def test_stop_ends_the_persistence(said: list[str]) -> None:
 
 def test_attempt_is_made_once_and_other_errors_are_not_hidden(said: list[str]) -> None:
     """A bug is not an outage."""
-    link, call = Link(lambda: False), Flaky(away())
+    link, call = RedisRetry(lambda: False), Flaky(away())
     assert link.attempt(call) is None
     assert call.calls == 1
     assert link.attempt(call) == "answer"
@@ -103,7 +103,7 @@ def test_client_does_not_retry_by_itself_and_needs_no_server_to_be_made() -> Non
 def test_chore_is_done_at_once_and_then_when_due() -> None:
     """It may be called as often as the loop turns."""
     done: list[int] = []
-    rare, frequent = Chore(3600, lambda: done.append(1)), Chore(0, lambda: done.append(2))
+    rare, frequent = PeriodicTask(3600, lambda: done.append(1)), PeriodicTask(0, lambda: done.append(2))
     for _ in range(3):
         rare()
         frequent()
@@ -113,7 +113,7 @@ def test_chore_is_done_at_once_and_then_when_due() -> None:
 def test_chore_that_fails_is_not_repeated_before_its_time() -> None:
     """An outage must not turn the loop into a storm."""
     call = Flaky(away(), away())
-    chore = Chore(3600, call)  # type: ignore[arg-type]
+    chore = PeriodicTask(3600, call)  # type: ignore[arg-type]
     with pytest.raises(redis.ConnectionError):
         chore()
     chore()
@@ -122,7 +122,7 @@ def test_chore_that_fails_is_not_repeated_before_its_time() -> None:
 
 def test_running_out_of_descriptors_is_an_outage_like_any_other() -> None:
     """Neither call lets it through: it would end the worker's loop."""
-    link = Link(lambda: False)
+    link = RedisRetry(lambda: False)
     assert link.persist(Flaky(OSError(EMFILE, "Too many open files"), OSError(EMFILE, "Too many open files"))) == "answer"
     assert link.attempt(Flaky(OSError(EMFILE, "Too many open files"))) is None
     assert link.is_lost

@@ -5,11 +5,11 @@ from tarfile import DIRTYPE
 
 import pytest
 
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.adapters.memory_programs import FOREVER, Program
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import Sample
+from orchestrator.testing.engine import MemoryEngine
+from orchestrator.testing.programs import FOREVER, Program
 from tests.contract.engine import shell
 from tests.support.containers import IMAGE, WHERE, Bench
 from tests.support.tars import entry, packed

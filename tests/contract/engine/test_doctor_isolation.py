@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters import docker_engine
-from orchestrator.adapters.cgroup_parents import Parent
-from orchestrator.adapters.memory_engine import MemoryEngine
-from orchestrator.cli.checks import engine, isolation, report
-from orchestrator.cli.checks.finding import Unfit
-from orchestrator.labels import DEPLOYMENT
-from orchestrator.request import Limits
-from orchestrator.settings import Settings
+from orchestrator.adapters.docker import engine as docker_engine
+from orchestrator.adapters.docker.cgroup_parents import Parent
+from orchestrator.doctor import engine, isolation, report
+from orchestrator.doctor.finding import Unfit
+from orchestrator.settings.settings import Settings
+from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.request import Limits
+from orchestrator.testing.engine import MemoryEngine
 from tests.support import pace
 from tests.support.containers import IMAGE, WHERE, Bench, library
 

@@ -9,8 +9,8 @@ import pytest
 from attrs import evolve
 
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
 from orchestrator.ports import ContainerPlan, Created, Engine, Phase, PullPolicy
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WORKER
 from tests.contract.engine import shell
 from tests.support import pace
 from tests.support.containers import IMAGE, Bench

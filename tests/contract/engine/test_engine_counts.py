@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from orchestrator.ports import Figure, Noted
-from orchestrator.request import Limits
+from orchestrator.ports import EngineEvents, Figure
+from orchestrator.task.request import Limits
 from tests.support import pace
 from tests.support.containers import OURS, PATIENCE, Bench, library
 
@@ -76,5 +76,5 @@ def test_signals_of_other_clients_are_remembered_by_the_engine(docker: Bench, si
         client.containers.get(container).kill(signal)
     docker.engine.wait(container, PATIENCE)
     docker.engine.wait(own, PATIENCE)
-    assert docker.engine.noted(container) == Noted([signal])
-    assert docker.engine.noted(own) == Noted([])
+    assert docker.engine.noted(container) == EngineEvents([signal])
+    assert docker.engine.noted(own) == EngineEvents([])

@@ -1,7 +1,7 @@
 """What an engine tells without the database: whose containers it has, and which programs run for too long."""
 
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, LIFETIME, TASK, WORKER
-from orchestrator.run import container_name
+from orchestrator.execution.run import container_name
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, TASK, WORKER
 from tests.contract.engine.shell import NAP, SLEEP
 from tests.support.containers import Bench
 from tests.support.worker_process import until

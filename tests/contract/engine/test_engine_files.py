@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.docker_files import fill
-from orchestrator.adapters.docker_plan import files_name
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.adapters.docker.container_config import files_name
+from orchestrator.adapters.docker.input_volume import fill
 from orchestrator.ports import ContainerPlan
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from tests.support.containers import LABEL, PATIENCE, Bench, joined, leftovers
 
 Death = Callable[[Bench, ContainerPlan], None]

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_footprint import HostFootprint
-from orchestrator.adapters.docker_plan import OUT
+from orchestrator.adapters.docker.container_config import OUT
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.host_probe import HostProbe
 from orchestrator.ports import Figure, Phase
-from orchestrator.request import Limits
+from orchestrator.task.request import Limits
 from tests.support.abuse_program import SHM, TMP
 from tests.support.containers import IMAGE, PATIENCE, WHERE, Bench, library
 from tests.support.worker_process import until
@@ -49,9 +49,9 @@ def test_a_folder_that_was_full_at_the_end_is_told(docker: Bench, script: str, f
     """Though the program is over before the engine has said that it runs."""
     before = _descriptors()
     container = docker.engine.create(docker.plan(script, limits=SMALL, out=True)).id
-    footprint = docker.engine.start(container)
+    probe = docker.engine.start(container)
     assert docker.engine.wait(container, PATIENCE).exit_code == 7
-    assert [footprint.close(), footprint.close()] == [full, full]
+    assert [probe.close(), probe.close()] == [full, full]
     assert _descriptors() <= before
 
 
@@ -59,10 +59,10 @@ def test_a_program_that_another_process_started_is_seen(docker: Bench) -> None:
     """From when it is looked for."""
     container = docker.start("while [ ! -e /tmp/x ]; do sleep 0.1; done; exec sleep 1000", limits=SMALL)
     other = DockerEngine(WHERE)
-    footprint = other.footprint(container)
+    probe = other.probe(container)
     with library() as client:
         client.containers.get(container).exec_run(["sh", "-c", FILL.format(TMP)])
-    assert footprint.close() == [TMP]
+    assert probe.close() == [TMP]
     assert docker.engine.inspect(container).phase is Phase.RUNNING
     other.close()
 
@@ -70,7 +70,7 @@ def test_a_program_that_another_process_started_is_seen(docker: Bench) -> None:
 def test_of_one_that_has_exited_nothing_is_seen(docker: Bench) -> None:
     """Its folders are gone, and are not taken for full ones."""
     container = docker.run(FILL.format(TMP), limits=SMALL).state.id
-    assert docker.engine.footprint(container).close() == []
+    assert docker.engine.probe(container).close() == []
 
 
 def test_what_nobody_closes_is_let_go_with_its_owner(docker: Bench) -> None:
@@ -95,13 +95,13 @@ def _plain(script: str) -> Iterator[str]:
 def test_without_a_group_of_ours_the_containers_own_is_read_while_it_runs(docker: Bench) -> None:
     """So a short peak is seen once it has been, for the kernel keeps it; the source says that the end may be missing."""
     with _plain("x=$(head -c 20000000 /dev/zero | tr '\\0' a); unset x; exec sleep 1000") as container:
-        footprint = docker.engine.footprint(container)
-        assert isinstance(footprint, HostFootprint)
-        until(lambda: (seen := footprint.counted()) and seen.figures[Figure.MEMORY_PEAK] > 20_000_000)
-        counted = footprint.counted()
+        probe = docker.engine.probe(container)
+        assert isinstance(probe, HostProbe)
+        until(lambda: (seen := probe.counted()) and seen.figures[Figure.MEMORY_PEAK] > 20_000_000)
+        counted = probe.counted()
         assert counted
         assert counted.source.endswith(", while it ran")
         assert counted.figures[Figure.CPU_TIME] > 0
         assert docker.engine.inspect(container).counted is None
         docker.engine.stop(container, 0)
-        assert footprint.counted() is None
+        assert probe.counted() is None

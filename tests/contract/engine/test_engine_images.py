@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from docker import DockerClient
 
-from orchestrator.adapters import docker_inside, docker_owned
-from orchestrator.adapters.docker_files import archive
-from orchestrator.adapters.docker_plan import files_name, kept_name, out_name
+from orchestrator.adapters.docker import cleanup as docker_owned
+from orchestrator.adapters.docker import image_content as docker_inside
+from orchestrator.adapters.docker.container_config import files_name, kept_name, out_name
+from orchestrator.adapters.docker.input_volume import archive
 from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
 from tests.support.containers import IMAGE, LABEL, Bench, leftovers, library

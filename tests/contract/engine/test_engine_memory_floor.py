@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.adapters import docker_floor
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_floor import SIZES, MemoryFloor, Probe
-from orchestrator.adapters.docker_plan import STARTABLE
+from orchestrator.adapters.docker import memory_floor as docker_floor
+from orchestrator.adapters.docker.container_config import STARTABLE
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.memory_floor import SIZES, MemoryFloor, Probe
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.ports import ContainerPlan, Phase
-from orchestrator.quantity import format_size
-from orchestrator.request import Limits
+from orchestrator.task.request import Limits
+from orchestrator.task.units import format_size
 from tests.support.containers import WHERE, Bench, leftovers
 
 STARTS = 6

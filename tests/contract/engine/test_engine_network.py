@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.adapters.docker_network import NAME, ours
+from orchestrator.adapters.docker.network import NAME, ours
 from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
-from orchestrator.labels import NETWORK
+from orchestrator.task.labels import NETWORK
 from tests.support.containers import Bench, library
 
 INTERFACES = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' ' | sort | tr '\\n' ' '"

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters import docker_out
-from orchestrator.adapters.docker_plan import holder_config, out_name
+from orchestrator.adapters.docker import output_volume as docker_out
+from orchestrator.adapters.docker.container_config import holder_config, out_name
 from orchestrator.errors import ContainerMissing, TaskFailure
-from orchestrator.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.ports import ContainerPlan, Phase
-from orchestrator.request import Limits
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.task.request import Limits
 from tests.contract.engine import shell
 from tests.support import pace
 from tests.support.containers import LABEL, PATIENCE, Bench, joined, leftovers, library, out_of_memory

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters import docker_attach, docker_feed
+from orchestrator.adapters.docker import attach as docker_attach
+from orchestrator.adapters.docker import stdin as docker_feed
 from orchestrator.errors import InfrastructureError, OutputLost
+from orchestrator.output.spool import Sealed, Spool
 from orchestrator.ports import Chunk, Phase, Stream
-from orchestrator.request import Limits
-from orchestrator.spool import Sealed, Spool
+from orchestrator.task.request import Limits
 from tests.support import pace
 from tests.support.containers import PATIENCE, Bench, joined, library
 from tests.support.worker_process import until

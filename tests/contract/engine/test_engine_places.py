@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.adapters.docker_plan import TMP
+from orchestrator.adapters.docker.container_config import TMP
 from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
 from orchestrator.ports import PullPolicy
-from orchestrator.request import Limits
+from orchestrator.task.request import Limits
 from tests.support.containers import IMAGE, Bench, leftovers, library
 
 MEBI = 1 << 20

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import ImageUnavailable, InfrastructureError
 from orchestrator.ports import PullPolicy
 from tests.support import pace

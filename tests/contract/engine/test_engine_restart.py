@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.ports import ContainerState, Phase
 from tests.support import pace
 from tests.support.containers import Bench

@@ -8,7 +8,7 @@ from attrs import evolve
 from orchestrator.cause import Cause
 from orchestrator.errors import ImageUnavailable, InfrastructureError, TaskFailure
 from orchestrator.ports import Phase
-from orchestrator.request import Limits
+from orchestrator.task.request import Limits
 from tests.support import pace
 from tests.support.containers import IMAGE, LABEL, PATIENCE, Bench, library, out_of_memory
 

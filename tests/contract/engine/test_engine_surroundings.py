@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from docker.errors import NotFound
 
-from orchestrator.adapters import docker_names
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_plan import FILES
+from orchestrator.adapters.docker import name_files as docker_names
+from orchestrator.adapters.docker.container_config import FILES
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import InfrastructureError
-from orchestrator.labels import NAMES
+from orchestrator.task.labels import NAMES
 from tests.support.containers import IMAGE, LABEL, Bench, library
 from tests.support.pace import WHERE
 

@@ -8,12 +8,12 @@ import docker as library_of_docker
 import pytest
 from attrs import define
 
-from orchestrator.adapters.docker_client import DockerClient
-from orchestrator.adapters.docker_engine import DockerEngine
-from orchestrator.adapters.docker_images import Images
-from orchestrator.adapters.docker_registry import PullRules
-from orchestrator.labels import IMAGE
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.images import Images
+from orchestrator.adapters.docker.registry import PullRules
 from orchestrator.ports import PullPolicy
+from orchestrator.task.labels import IMAGE
 from tests.support import pace
 from tests.support.containers import WHERE, Bench, library
 from tests.support.registry import Registry

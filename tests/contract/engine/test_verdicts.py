@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from attrs import define
 
-from orchestrator.adapters.memory_events import MemoryEventBus
-from orchestrator.adapters.memory_logs import MemoryLogStore
-from orchestrator.adapters.memory_mutex import MemoryMutex
-from orchestrator.adapters.memory_queue import MemoryQueue
-from orchestrator.adapters.memory_store import MemoryTaskStore
+from orchestrator.app import Services
 from orchestrator.cause import Cause
 from orchestrator.client import Client
-from orchestrator.codec import to_document
+from orchestrator.output.ring_file import marker
 from orchestrator.ports import Host, Phase, Stream
-from orchestrator.services import Services
-from orchestrator.settings import Settings
-from orchestrator.tail import marker
-from orchestrator.task import Task
+from orchestrator.settings.settings import Settings
+from orchestrator.task.codec import to_document
+from orchestrator.task.document import Task
+from orchestrator.testing.event_bus import MemoryEventBus
+from orchestrator.testing.lock import MemoryLock
+from orchestrator.testing.object_store import MemoryObjectStore
+from orchestrator.testing.queue import MemoryQueue
+from orchestrator.testing.task_store import MemoryTaskStore
 from statemachine import State
 from tests.support import pace
 from tests.support.containers import IMAGE, PATIENCE, Bench, library
@@ -64,9 +64,9 @@ def place(docker: Bench, tmp_path: Path) -> Iterator[Place]:
         MemoryTaskStore(lambda: datetime.now(UTC)),
         MemoryEventBus(),
         MemoryQueue(),
-        MemoryLogStore(),
+        MemoryObjectStore(),
         docker.engine,
-        MemoryMutex(),
+        MemoryLock(),
     )
     client = Client(services)
     groups = docker.engine._groups
@@ -291,5 +291,5 @@ def test_who_takes_over_an_ended_program_knows_so_from_an_engine_that_has_forgot
 
 
 def _adapters(services: Services) -> dict[str, Any]:
-    names = ("settings", "store", "events", "queue", "logs", "engine", "mutex")
+    names = ("settings", "store", "events", "queue", "logs", "engine", "lock")
     return {name: getattr(services, name) for name in names}

@@ -1,0 +1,87 @@
+"""The live output of a container over one hijacked connection; its stdin goes over another."""
+
+import select
+import socket
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.demux import Demux
+from orchestrator.adapters.docker.errors import SERVICE
+from orchestrator.adapters.docker.log_end import CUT, Pace
+from orchestrator.adapters.docker.stdin import feed
+from orchestrator.errors import InfrastructureError, OutputLost
+from orchestrator.ports import Chunk, Stream
+
+_READ = 1 << 18
+_IDLE, _LAST = 10.0, 1.0
+
+
+def attach(
+    client: DockerClient,
+    name: str,
+    stdin: bytes | None,
+    alive: Callable[[], bool],
+    cut: Callable[[Pace], Collection[Stream]],
+    written: Callable[[], None] = lambda: None,
+) -> Iterator[Chunk]:
+    """Attach now, and return the output from here on; ``alive`` is asked now and then while none comes.
+
+    ``stdin`` is sent at once; ``written`` is called once all of it is sure to reach the program if that reads it, even if this
+    process dies. The engine never ends the stream of a container that had exited before or is removed unstarted, hence
+    ``alive``. Raises InfrastructureError at a cut; over a network at any end, for there a cut may look like one. ``cut`` is
+    asked at the end for the streams whose own end may be missing, which OutputLost then tells.
+    """
+    connections = [client.hijack(f"/containers/{name}/attach?stdout=1&stderr=1&stream=1")]
+    try:
+        if stdin is not None:
+            connections.append(feed(client, name, stdin, written))
+        output = _output(connections, alive, cut, sure=client.local)
+        next(output)  # a generator that was begun closes the connections even if nobody reads it
+    except BaseException:
+        _close(connections)
+        raise
+    return output
+
+
+def _output(
+    connections: Sequence[socket.socket], alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]], *, sure: bool
+) -> Iterator[Chunk]:
+    connection = connections[0]
+    demux = Demux()
+    pace = Pace()
+    ready = select.poll()
+    ready.register(connection, select.POLLIN)
+    try:
+        yield Stream.STDOUT, b""
+        while ready.poll(_IDLE * 1000) or alive() or ready.poll(_LAST * 1000):
+            if ready.poll(0):
+                data = _receive(connection)
+                if not data:
+                    break
+                chunks = demux.feed(data)
+                pace.add(chunks)
+                yield from chunks
+        pace.end()
+        demux.end()
+        if not sure:
+            raise InfrastructureError(SERVICE, "the stream is over, and whether it was whole cannot be told over a network")
+        if lost := cut(pace):
+            raise OutputLost(lost, CUT)
+    finally:
+        _close(connections)
+
+
+def _close(connections: Iterable[socket.socket]) -> None:
+    for connection in connections:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; closing would not
+        connection.close()
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """The next bytes; none at the end."""
+    try:
+        return connection.recv(_READ)
+    except OSError as error:
+        raise InfrastructureError(SERVICE, f"the stream was cut: {error}") from error

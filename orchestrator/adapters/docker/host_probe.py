@@ -1,0 +1,147 @@
+"""What can be seen of a container from its host: the counts of its control group, and how full its tmpfs folders are.
+
+A tmpfs is gone with its container, unless somebody holds it: one that is held can be asked how full it was at the end.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import evolve
+
+from orchestrator.adapters.docker.cgroup import Cgroups
+from orchestrator.adapters.docker.client import Reading
+from orchestrator.adapters.docker.container_config import OUT, SHM, TMP
+from orchestrator.ports import Counters
+
+_PAUSE = 0.004
+_OTHERS = 8
+_SIZE = re.compile(r"(?:^|,)size=(\d+)(?:,|$)")
+
+
+class HostProbe:
+    """Implements ports.ContainerProbe, for the container of an answer to inspect.
+
+    ``parent`` is the folder of the group that its own is in, empty where that is not known. ``count`` reads the group that was
+    made for it, which counts on when its own is gone; None where none was. ``forget`` is told when nobody reads it any more.
+    """
+
+    def __init__(
+        self,
+        cgroups: Cgroups,
+        reading: Reading,
+        parent: str,
+        count: Callable[[], Counters | None] | None = None,
+        forget: Callable[[], None] | None = None,
+    ) -> None:
+        self._held: dict[str, int] = {}
+        self._full: list[str] = []
+        self._cgroups = cgroups
+        self._count = count
+        self._forget = forget
+        self._places = cgroups.own(reading["Id"], parent)
+        self._folders = _folders(reading) if os.geteuid() == 0 else {}
+
+    def __del__(self) -> None:
+        """As files do."""
+        self._let_go()
+
+    def look_during(self, start: Callable[[], None]) -> None:
+        """Start the container and look for it meanwhile: a program may have ended before the engine says that it began."""
+        over = threading.Event()
+        looking = threading.Thread(target=self._look_until, args=(over,), daemon=True)
+        looking.start()
+        began = False
+        try:
+            start()
+            began = True
+        finally:
+            over.set()
+            looking.join()
+            if not began:
+                self.close()
+
+    def look(self) -> bool:
+        """Hold the folders of the container if it runs; whether they are held, now or before."""
+        for process in () if self._held else self._found()[1]:
+            opened = _opened(Path(f"/proc/{process}/root"), self._folders) if process else {}
+            if opened and process in self._found()[1]:  # its id is not another's by now
+                self._held = opened
+                break
+            _close(opened.values())
+        return bool(self._held)
+
+    def counted(self) -> Counters | None:
+        """See ports.ContainerProbe."""
+        if self._count:
+            return self._count()
+        own, processes = self._found()
+        counted = self._cgroups.count(own) if processes else None
+        return counted and evolve(counted, source=f"{counted.source}, while it ran")
+
+    def close(self) -> list[str]:
+        """See ports.ContainerProbe."""
+        if self._forget:
+            self._forget()
+        return self._let_go()
+
+    def _let_go(self) -> list[str]:
+        while self._held:
+            path, descriptor = self._held.popitem()
+            room = os.statvfs(descriptor)
+            os.close(descriptor)
+            if not room.f_bavail or not room.f_ffree:
+                self._full = sorted([*self._full, path])
+        return self._full
+
+    def _look_until(self, over: threading.Event) -> None:
+        while self._folders and not self.look() and not over.wait(_PAUSE):
+            pass
+
+    def _found(self) -> tuple[str, list[int]]:
+        """The container's own group and what runs in it, by the ids that this process knows them by, 0 where it knows none."""
+        for group, folder in self._places.items():
+            with suppress(OSError, ValueError):
+                return group, [int(process) for process in (folder / "cgroup.procs").read_text().split()]
+        return "", []
+
+
+def _opened(root: Path, folders: Mapping[str, int]) -> dict[str, int]:
+    """Those of the folders that are of the size that was asked for: until it is in its own root, a process has the engine's."""
+    opened: dict[str, int] = {}
+    for folder, size in folders.items():
+        with suppress(OSError):
+            descriptor = os.open(f"{root}{folder}", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            room = os.statvfs(descriptor)
+            if room.f_blocks and room.f_blocks == -(-size // room.f_frsize):
+                opened[folder] = descriptor
+            else:
+                os.close(descriptor)
+    return opened
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _folders(reading: Reading) -> dict[str, int]:
+    """Its folders that are a tmpfs, and their sizes in bytes.
+
+    An image may want any number of them, so only some are looked at, and none on whose way there may be a link of the image's.
+    """
+    host = reading.get("HostConfig") or {}
+    volumes = {mount["Target"]: _options(mount) for mount in host.get("Mounts") or ()}
+    tmpfs: dict[str, str] = {**volumes, **(host.get("Tmpfs") or {})}
+    ours = [path for path in (TMP, SHM, OUT) if path in tmpfs]
+    others = sorted(path for path in tmpfs if path.rfind("/") == 0 and path not in ours)
+    sizes = {path: _SIZE.search(tmpfs[path]) for path in [*ours, *others[:_OTHERS]]}
+    return {path: int(size[1]) for path, size in sizes.items() if size}
+
+
+def _options(mount: Reading) -> str:
+    driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
+    return str((driver.get("Options") or {}).get("o", ""))

@@ -1,0 +1,101 @@
+"""Looks into images: how much they have in which of their volumes, and whose home is where. Each image once."""
+
+import io
+import tarfile
+from collections.abc import Generator
+from contextlib import closing, suppress
+
+from attrs import evolve
+
+from orchestrator.adapters.docker.cleanup import unstarted
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.container_config import kept_sizes
+from orchestrator.adapters.docker.image import Image, accounts
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, TaskFailure
+from orchestrator.ports import ContainerPlan
+
+_MOST = 1 << 20
+"""Bytes of an archive that are looked into."""
+VOLUMES_MOST = 1 << 30
+"""Bytes that an image may have in those of its volumes that are copied, once for each task, on the host's disk."""
+_CHUNK = 1 << 16
+_PASSWD = "/etc/passwd"  # noqa: S105
+
+
+class Insides:
+    """What is in the images of one engine. Two threads may look at the same image; either will do."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+        self._known: dict[str, Image] = {}
+
+    def of(self, plan: ContainerPlan, image: Image) -> Image:
+        """The plan's image, completed; as it is when it is not there.
+
+        Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses a container of it.
+        """
+        if image.id and image.id not in self._known:
+            with unstarted(self._client, plan, image) as container:
+                sizes = {path: self._volume(container, path) for path in image.volumes}
+                filled = {path: size for path, size in sizes.items() if size}
+                self._known[image.id] = evolve(image, filled=filled, accounts=tuple(accounts(self._passwd(container))))
+        known = self._known.get(image.id, image)
+        return evolve(image, filled=known.filled, accounts=known.accounts)
+
+    def _volume(self, container: str, path: str) -> int:
+        """How many bytes the image has in a volume, as an archive of them; 0 for none. Past VOLUMES_MOST it is not read on."""
+        begun, size = b"", 0
+        with closing(self._archive(container, path)) as chunks:
+            for chunk in chunks:
+                begun += chunk if size < _MOST else b""
+                size += len(chunk)
+                if size > VOLUMES_MOST:
+                    break
+        return size if _has_more_than_a_folder(begun) else 0
+
+    def _passwd(self, container: str) -> str:
+        begun = b""
+        with closing(self._archive(container, _PASSWD)) as chunks:
+            while len(begun) < _MOST and (chunk := next(chunks, b"")):
+                begun += chunk
+        return _first_file(begun).decode(errors="replace")
+
+    def _archive(self, container: str, path: str) -> Generator[bytes]:
+        """The archive of a path; nothing when the image has nothing there."""
+        address, silence = f"/containers/{container}/archive", self._client.timeout
+        with (
+            suppress(ContainerMissing),
+            self._client.stream("GET", address, silence=silence, params={"path": path}) as response,
+        ):
+            yield from response.iter_content(_CHUNK)
+
+
+def expect_bounded(plan: ContainerPlan, image: Image) -> None:
+    """Raise TaskFailure (invalid) where the copy of what the image has in its volumes would be too large."""
+    sizes = kept_sizes(plan, image)
+    if sum(sizes.values()) > VOLUMES_MOST:
+        raise TaskFailure(
+            Cause.INVALID,
+            f"image {plan.image!r} has more than {VOLUMES_MOST} bytes in its volumes ({', '.join(sizes)}),"
+            " of which each task would get a copy on the host's disk",
+        )
+
+
+def _has_more_than_a_folder(begun: bytes) -> bool:
+    """Whether an archive that may be cut begins with two members: the first is the folder itself."""
+    with suppress(tarfile.TarError), _opened(begun) as tar:
+        return None not in {tar.next(), tar.next()}
+    return False
+
+
+def _first_file(begun: bytes) -> bytes:
+    with suppress(tarfile.TarError), _opened(begun) as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member and member.isreg() else None
+        return content.read() if content else b""
+    return b""
+
+
+def _opened(begun: bytes) -> tarfile.TarFile:
+    return tarfile.open(fileobj=io.BytesIO(begun), mode="r:")

@@ -1,0 +1,112 @@
+"""The output of a container read again from the engine's log, to the byte, whether or not the program still runs.
+
+Following the log would be simpler, but engine 20.10 drops the tail when the program exits, and attaching with the log first
+repeats or loses what is written meanwhile. Reading the whole log again and skipping what is known is exact.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from attrs import define
+
+from orchestrator.adapters.docker import log_end as docker_cut
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.demux import Messages, log_messages
+from orchestrator.adapters.docker.errors import SERVICE, translated
+from orchestrator.adapters.docker.log_dedup import GrowingLog
+from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
+from orchestrator.ports import Chunk, ContainerState, Phase, Stream
+
+_PAUSE, _SHARE = 1.0, 20
+_MESSAGE = 16384
+_KEEPS_NEWLINES = (1, 42)
+
+
+def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerState], keeps: float) -> Iterator[Chunk]:
+    """All output from the first byte until the container has exited; ``wait`` waits that long for it and tells its state.
+
+    ``keeps`` is as ``GrowingLog`` takes it. Raises InfrastructureError when the log cannot be read to its end, be it because
+    the container is removed meanwhile, and OutputLost at the end when the log may not have all of the output.
+    """
+    try:
+        yield from whole_lines(_messages(client, name, wait, GrowingLog(keeps)), exact=_keeps_newlines(client))
+    except ContainerMissing as error:
+        raise InfrastructureError(SERVICE, f"the log broke off: {error}") from error
+
+
+def whole_lines(log: Iterable[Messages], *, exact: bool) -> Iterator[Chunk]:
+    """The program's bytes from the log's messages: of those that came together one chunk for each stream.
+
+    Parts of one long line share their stamp. Unless the log is ``exact``, the engine forgets the newline after the last part:
+    it is put back when a part is empty or a new stamp follows. At the very end of a stream nothing tells: nothing is added, and
+    OutputLost raised.
+    """
+    lines = {stream: _Lines() for stream in Stream}
+    try:
+        for messages in log:
+            for stream in Stream:
+                texts = messages.of(stream).texts
+                if data := b"".join(texts) if exact else lines[stream].join(messages.of(stream)):
+                    yield stream, data
+    except OutputLost as error:
+        raise OutputLost(error.streams | _untold(lines), str(error)) from error
+    if untold := _untold(lines):
+        raise OutputLost(untold, "the log does not tell whether its last line, a long one, ended with a newline")
+
+
+@define
+class _Lines:
+    """Puts the lines of one stream together. ``unfinished`` is the stamp of a line whose end has not come.
+
+    ``untold`` says that its end may have come all the same, for the engine forgets such a newline.
+    """
+
+    unfinished: bytes | None = None
+    untold: bool = False
+
+    def join(self, messages: Messages) -> bytes:
+        """The bytes of the next messages. A message has one newline at most, at its end, so counting tells if all have one."""
+        if self.unfinished is None:
+            data = b"".join(messages.texts)
+            if data.count(b"\n") == len(messages):
+                return data
+        return b"".join(
+            part for stamp, text in zip(messages.stamps, messages.texts, strict=True) for part in self._next(stamp, text)
+        )
+
+    def _next(self, stamp: bytes, text: bytes) -> Iterator[bytes]:
+        before, self.unfinished = self.unfinished, None
+        if before not in {None, stamp}:
+            yield b"\n"
+        yield text or b"\n"
+        self.untold = False
+        if text and not text.endswith(b"\n"):
+            self.unfinished = stamp
+            self.untold = before == stamp and len(text) < _MESSAGE
+
+
+def _untold(lines: Mapping[Stream, _Lines]) -> frozenset[Stream]:
+    return frozenset(stream for stream, each in lines.items() if each.untold)
+
+
+def _keeps_newlines(client: DockerClient) -> bool:
+    """Whether the log has the newline after a line of 16 KiB or more, as it does since engine 23."""
+    with translated():
+        version = client.api.api_version
+    return tuple(map(int, version.split("."))) >= _KEEPS_NEWLINES
+
+
+def _messages(client: DockerClient, name: str, wait: Callable[[float], ContainerState], log: GrowingLog) -> Iterator[Messages]:
+    """Each message of the log once, until the container has exited."""
+    pause = 0.0
+    while True:
+        state = wait(pause)
+        began = time.monotonic()
+        yield from log.new(log_messages(client, name))
+        if state.phase is Phase.EXITED:
+            break
+        pause = max(_PAUSE, _SHARE * (time.monotonic() - began))
+    if log.lost:
+        raise OutputLost(list(Stream), "the log is so long that the engine may have dropped its beginning")
+    if lost := docker_cut.of_log(client, state, log):
+        raise OutputLost(lost, docker_cut.CUT)

@@ -1,0 +1,162 @@
+"""The least memory with which an engine starts a container reliably.
+
+An engine accepts less than its runtime needs before the program begins, and then fails to start some of the containers, each
+time with another error. What it needs depends on engine, runtime and kernel, so it is measured, once in a process for each.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from secrets import token_hex
+
+from attrs import frozen
+
+from orchestrator.adapters.docker import cleanup as docker_owned
+from orchestrator.adapters.docker import pause_program as docker_programs
+from orchestrator.adapters.docker.client import DockerClient, Reading
+from orchestrator.adapters.docker.container_config import STARTABLE, bare, container_config, probe_config
+from orchestrator.adapters.docker.errors import SERVICE, Refused, translated
+from orchestrator.adapters.docker.image import UNKNOWN, Image
+from orchestrator.adapters.docker.pause_program import QUIT
+from orchestrator.cause import Cause
+from orchestrator.errors import InfrastructureError, TaskFailure
+from orchestrator.log import logger
+from orchestrator.ports import ContainerPlan
+from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.units import format_size
+
+SIZES = tuple(mebibytes << 20 for mebibytes in (6, 8, 10, 12, 16, 20, 24, 32))
+_STARTS = 10
+"""Starts in a row that show a size to be enough: one that fails at every fifth passes at one time in nine.
+
+Such a size is found out when a task meets the failure; see ``MemoryFloor.blame``.
+"""
+_DEPENDS_ON = ("ID", "ServerVersion", "KernelVersion", "CgroupDriver", "CgroupVersion", "DefaultRuntime")
+
+
+class MemoryFloor:
+    """What one engine needs, for each runtime. Threads that ask at the same time wait for one measurement."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+        self._least: dict[Sequence[str], int] = {}
+        self._doubted: set[tuple[Sequence[str], int]] = set()
+        self._measuring = threading.Lock()
+
+    @staticmethod
+    def concerns(plan: ContainerPlan) -> bool:
+        """Whether the plan's memory is so little that the engine may need more."""
+        return plan.limits.memory < STARTABLE
+
+    def check(self, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
+        """Raise TaskFailure (invalid) if the engine needs more memory than the plan's limit to start a container.
+
+        The first such plan is measured for, with containers of its image and its labels. If they do not start even with
+        STARTABLE, nothing is known and nothing is refused. Raises ImageUnavailable and InfrastructureError.
+        """
+        if not self.concerns(plan):
+            return
+        with self._measuring:
+            info = self._info()
+            engine = _kind(info, plan.runtime)
+            probe = self._probe(info, plan.name, container_config(bare(plan), image))
+            if probe and engine not in self._least and (least := probe.least(SIZES)):
+                self._least[engine] = least
+                logger.info("this engine needs {} of memory to start a container", format_size(least))
+            _expect_enough(plan.limits.memory, self._least.get(engine, 0))
+
+    def blame(self, reading: Reading) -> None:
+        """Look whether the container of an answer to inspect, which the engine failed to start, had too little memory for it.
+
+        If one as it starts with more memory, then its owner's wishes are not to blame, and its size is measured again. Raises
+        TaskFailure (invalid) when that size is not enough, InfrastructureError when it is, so that the start is tried again. A
+        size that fails a second time is not enough, however often it starts in between. Returns when memory has no part in it.
+        """
+        host = reading.get("HostConfig") or {}
+        memory = host.get("Memory") or STARTABLE
+        if memory >= STARTABLE:
+            return
+        name = reading["Name"].lstrip("/")
+        with self._measuring:
+            info = self._info()
+            probe = self._probe(info, name, {**reading["Config"], "HostConfig": host})
+            if not probe or not probe.starts(STARTABLE):
+                return
+            engine = _kind(info, host.get("Runtime"))
+            again = [] if (engine, memory) in self._doubted else [memory]
+            least = probe.least([*again, *(size for size in SIZES if size > memory)]) or 0
+            self._doubted.add((engine, memory))
+            if least > memory:
+                self._least[engine] = max(self._least.get(engine, 0), least)
+            _expect_enough(memory, least)
+        raise InfrastructureError(SERVICE, f"container {name} did not start, though others with as much memory do")
+
+    def _info(self) -> Reading:
+        with translated():
+            info: Reading = self._client.api.info()
+        return info
+
+    def _probe(self, info: Reading, name: str, made: Reading) -> "Probe | None":
+        """None on a machine that the program is not written for: nothing can be measured there."""
+        architecture = info.get("Architecture", "")
+        return Probe(self._client, name, made, QUIT.elf(architecture)) if QUIT.runs_on(architecture) else None
+
+
+@frozen
+class Probe:
+    """Containers as ``made``, named after ``name``, whose program is the ``executable``, which ends at once."""
+
+    client: DockerClient
+    name: str
+    made: Reading
+    executable: bytes
+
+    def least(self, sizes: Iterable[int]) -> int | None:
+        """The first of the sizes with which they start reliably. None when one does not start with STARTABLE either.
+
+        Then something else is wrong, with the engine or the image, and a failure says nothing about memory.
+        """
+        for size in sizes:
+            if all(self.starts(size) for _ in range(_STARTS)):
+                return size
+            if not self.starts(STARTABLE):
+                break
+        return None
+
+    def starts(self, memory: int) -> bool:
+        """Whether one with so much memory starts and runs to its end. It is removed again. Raises InfrastructureError."""
+        name = f"{self.name}-floor-{token_hex(4)}"
+        try:
+            with translated():
+                config = probe_config(self.made, memory)
+                self.client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+            docker_programs.put(self.client, name, self.executable)
+            return self._runs(name)
+        except Refused:
+            return False
+        finally:
+            docker_owned.remove_container(self.client, name, (self.made["Labels"] or {}).get(DEPLOYMENT, ""))
+
+    def _runs(self, name: str) -> bool:
+        with translated():
+            self.client.api.start(name)
+        with suppress(InfrastructureError), translated():
+            self.client.api.wait(name, timeout=self.client.timeout)  # type: ignore[arg-type]
+        with translated():
+            state = self.client.api.inspect_container(name)["State"]
+        return state["Status"] == "exited" and state["ExitCode"] == 0 and not state["OOMKilled"]
+
+
+def _kind(info: Reading, runtime: str | None) -> Sequence[str]:
+    """What the measurement depends on; it changes when the engine is replaced while this process runs."""
+    runc = str((info.get("RuncCommit") or {}).get("ID"))
+    return (*(str(info.get(name)) for name in _DEPENDS_ON), runc, runtime or "")
+
+
+def _expect_enough(memory: int, least: int) -> None:
+    if memory < least:
+        raise TaskFailure(
+            Cause.INVALID,
+            f"limits.memory: {format_size(memory)} is below {format_size(least)}, the least with which this engine can reliably"
+            " start a container",
+        )

@@ -1,0 +1,44 @@
+"""The network of tasks that may have one: a bridge of our own, made when it is first needed and kept."""
+
+import operator
+from contextlib import suppress
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from orchestrator.adapters.docker.client import DockerClient
+from orchestrator.adapters.docker.errors import translated
+from orchestrator.errors import InfrastructureError
+from orchestrator.task.labels import NETWORK
+
+NAME = "orchestrator"
+_OPTIONS = {"com.docker.network.bridge.enable_icc": "false"}
+_NAMED = _OPTIONS | {"com.docker.network.bridge.name": NAME}
+_LISTED = Retrying(
+    retry=retry_if_result(operator.not_), wait=wait_fixed(0.05), stop=stop_after_delay(2), retry_error_callback=lambda _: None
+)
+
+
+def ours(client: DockerClient) -> str:
+    """The id of the bridge, on which containers reach the outside but not each other. Raises InfrastructureError.
+
+    Names of networks need not be unique, but the engine refuses a second bridge of one name: of workers that make it at the
+    same time one succeeds. It is never removed here: dockerd cannot start again once it was killed in the midst of that.
+    """
+    if found := _found(client):
+        return found
+    with suppress(InfrastructureError):
+        return _make(client, _NAMED)
+    # the winner's is listed a moment later; an engine that was killed while it made the bridge refuses its name for good
+    return _LISTED(_found, client) or _make(client, _OPTIONS)
+
+
+def _make(client: DockerClient, options: dict[str, str]) -> str:
+    with translated():
+        return str(client.api.create_network(NAME, driver="bridge", options=options, labels={NETWORK: NAME})["Id"])
+
+
+def _found(client: DockerClient) -> str | None:
+    """The first made of them."""
+    with translated():
+        networks = client.api.networks(filters={"label": [f"{NETWORK}={NAME}"]})
+    return min(((each["Created"], str(each["Id"])) for each in networks), default=(None, None))[1]

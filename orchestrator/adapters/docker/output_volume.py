@@ -1,0 +1,81 @@
+"""The folder /out of a task: a volume of memory, and a pause container that keeps it until it has been read."""
+
+from collections.abc import Generator
+
+from orchestrator.adapters.docker import pause_program as docker_programs
+from orchestrator.adapters.docker.cleanup import make_beside
+from orchestrator.adapters.docker.client import DockerClient, Reading
+from orchestrator.adapters.docker.container_config import OUT, holder_config, ids, out_name, own_folder
+from orchestrator.adapters.docker.errors import SERVICE, translated
+from orchestrator.adapters.docker.image import UNKNOWN, Image
+from orchestrator.adapters.docker.input_volume import folders
+from orchestrator.adapters.docker.pause_program import PAUSE
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
+from orchestrator.ports import ContainerPlan
+
+_CHUNK = 1 << 16
+_NEVER_RAN = "created"
+
+
+def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
+    """Have the volume and its pause container running, where the plan wants them, or go on with what was begun.
+
+    Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses what the plan wants. That the pause
+    container does not start is InfrastructureError, because its limits and its program are not the task's; only the folders
+    for which the image wants volumes are, and no engine can mount one over a file.
+    """
+    if not plan.out:
+        return
+    pause = out_name(plan.name)
+    make_beside(client, plan, pause, holder_config(plan, image))
+    if not _state(client, plan.name)["Running"]:
+        docker_programs.put(client, pause, sleeper(docker_programs.architecture(client)))
+        with translated(wishes=bool(image.volumes)):
+            client.api.start(pause)
+        _expect_running(_state(client, plan.name))
+    if folder := own_folder(plan, image):
+        with translated():
+            client.api.put_archive(pause, OUT, folders(folder, *ids(plan)))
+
+
+def read(client: DockerClient, name: str) -> Generator[bytes]:
+    """The tar of /out of the container of this name, through its pause container. Raises as ports.Engine.archive does.
+
+    One that runs has run since before the task's program began: nobody starts it again after that.
+    """
+    state = _state(client, name)
+    if not state["Running"]:
+        raise ContainerMissing(f"the container that held {OUT} has ended ({_end(state)}), so its files are gone")
+    path = f"/containers/{out_name(name)}/archive"
+    with client.stream("GET", path, silence=client.timeout, params={"path": OUT}) as response:
+        yield from response.iter_content(_CHUNK)
+
+
+def sleeper(architecture: str) -> bytes:
+    """The program of the pause container. Raises TaskFailure (invalid) for a machine that it is not written for."""
+    if not PAUSE.runs_on(architecture):
+        raise TaskFailure(
+            Cause.INVALID, f"artifacts: engines on {architecture} cannot keep {OUT}; on {', '.join(PAUSE.code)} can"
+        )
+    return PAUSE.elf(architecture)
+
+
+def _state(client: DockerClient, name: str) -> Reading:
+    with translated():
+        state: Reading = client.api.inspect_container(out_name(name))["State"]
+    return state
+
+
+def _expect_running(state: Reading) -> None:
+    """Raise InfrastructureError when it ended at once, so that the task's program never begins without its folder."""
+    if not state["Running"]:
+        raise InfrastructureError(SERVICE, f"the container that holds {OUT} ended as it started ({_end(state)})")
+
+
+def _end(state: Reading) -> str:
+    """Why a container does not run, in the engine's words and figures."""
+    if state["Status"] == _NEVER_RAN:
+        return state["Error"] or "it never ran"
+    told = [f"exit code {state['ExitCode']}", "killed for memory" if state["OOMKilled"] else "", state["Error"]]
+    return ", ".join(filter(None, told))

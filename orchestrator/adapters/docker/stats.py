@@ -1,0 +1,70 @@
+"""Samples of what a container uses, from the engine's stream of readings."""
+
+import json
+from collections.abc import Iterator
+
+from orchestrator.adapters.docker.client import DockerClient, Reading
+from orchestrator.ports import Counters, Figure, Sample
+
+SOURCE = "samples"
+_SILENCE = 10.0
+
+
+def samples(client: DockerClient, name: str) -> Iterator[Sample]:
+    """A sample about each second from the second reading on; nothing is opened before the first is asked for.
+
+    Ends when the program has ended or the stream breaks. Raises ContainerMissing, InfrastructureError when it does not open.
+    """
+    silence = min(_SILENCE, client.timeout)
+    with client.stream("GET", f"/containers/{name}/stats", silence=silence, params={"stream": 1}) as response:
+        try:
+            yield from _samples(response.iter_lines())
+        except (OSError, ValueError):
+            return
+
+
+def _samples(lines: Iterator[bytes]) -> Iterator[Sample]:
+    for line in lines:
+        reading = json.loads(line)
+        if not reading["cpu_stats"].get("system_cpu_usage"):
+            return  # it has exited, and such readings would come for ever
+        sample = sample_of(reading)
+        if sample:
+            yield sample
+
+
+def sample_of(reading: Reading) -> Sample | None:
+    """CPU and memory as ``docker stats`` computes them; None for the first reading, which has nothing to compare with.
+
+    CPU is Δtotal_usage / Δsystem_cpu_usage x online CPUs x 100.
+    """
+    now, before = reading["cpu_stats"], reading["precpu_stats"]
+    if not before.get("system_cpu_usage"):
+        return None
+    used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+    passed = now["system_cpu_usage"] - before["system_cpu_usage"]
+    cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ())
+    percent = used / passed * cpus * 100 if used > 0 and passed > 0 else 0.0
+    memory = _memory(reading["memory_stats"])
+    return Sample(percent, memory, Counters(SOURCE, _figures(reading, memory)))
+
+
+def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
+    """What is counted by the engine up to this reading; of peaks, what is there now, the init process left out."""
+    cpu = reading["cpu_stats"]
+    return {
+        Figure.CPU_TIME: cpu["cpu_usage"]["total_usage"] * 1e-9,
+        Figure.THROTTLED: (cpu.get("throttling_data") or {}).get("throttled_time", 0) * 1e-9,
+        Figure.MEMORY_PEAK: memory,
+        Figure.PIDS_PEAK: max((reading.get("pids_stats") or {}).get("current", 0) - 1, 0),
+    }
+
+
+def _memory(stats: Reading) -> int:
+    """Usage without inactive page cache: total_inactive_file on cgroup v1, inactive_file on v2."""
+    usage = int(stats.get("usage", 0))
+    detail = stats.get("stats") or {}
+    for name in ("total_inactive_file", "inactive_file"):
+        if name in detail and detail[name] < usage:
+            return usage - int(detail[name])
+    return usage

@@ -1,0 +1,69 @@
+"""Writes the stdin of a container over a connection of its own.
+
+The engine closes the stdin of an attached client as soon as it cannot write output to that client. On a connection that carries
+no output it reads all that was sent, even if the process that sent it has died.
+"""
+
+import fcntl
+import socket
+import struct
+import termios
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from orchestrator.adapters.docker.client import DockerClient
+
+_SO_SNDBUFFORCE = 32
+"""As in the kernel's asm-generic/socket.h: a larger buffer than others may have, for a privileged process."""
+_LOOK = 0.05
+
+
+def feed(client: DockerClient, name: str, stdin: bytes, written: Callable[[], None]) -> socket.socket:
+    """Connect and send; the connection, which ends it when it is shut down. ``written`` is called once all is sure to arrive.
+
+    What fits into the kernel's buffer of a local socket stays there for the engine, whatever becomes of this process. So a
+    privileged process needs no thread, whatever the size.
+    """
+    connection = client.hijack(f"/containers/{name}/attach?stdin=1&stream=1")
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(stdin))
+    rest = _send_at_once(connection, stdin)
+    if client.local and not rest:
+        _finish(connection, rest, written, local=True)
+    else:
+        work = threading.Thread(
+            target=_finish, args=(connection, rest, written), kwargs={"local": client.local}, name=f"stdin {name}", daemon=True
+        )
+        work.start()
+    return connection
+
+
+def _send_at_once(connection: socket.socket, stdin: bytes) -> memoryview:
+    """Send what can be sent without waiting; the rest."""
+    rest = memoryview(stdin)
+    with suppress(OSError):
+        while rest:
+            rest = rest[connection.send(rest, socket.MSG_DONTWAIT) :]
+    return rest
+
+
+def _finish(connection: socket.socket, rest: memoryview, written: Callable[[], None], *, local: bool) -> None:
+    """Send the rest and close this direction; a program that ends without having read it is no error.
+
+    Over a network the buffer may go with this process's network, so what is in it counts only once it has arrived.
+    """
+    try:
+        connection.sendall(rest)
+        connection.shutdown(socket.SHUT_WR)
+        while not local and _on_the_way(connection):
+            time.sleep(_LOOK)
+    except OSError:
+        return
+    written()
+
+
+def _on_the_way(connection: socket.socket) -> int:
+    """Bytes that were sent and have not arrived."""
+    return int(struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0])

@@ -1,0 +1,308 @@
+"""The task documents in MongoDB. Compare-and-set is one update of one ``_id``; the document is then read back and judged.
+
+Leases run on the database's clock (``$$NOW``). No filter has an operator at its top level: a server that has only the index
+of ``_id`` for it (SecantusDB) would scan the collection. So a claim's condition stands in its update.
+"""
+
+import uuid
+from collections.abc import Collection as Group
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, cast
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo import ReadPreference
+from pymongo.collection import Collection
+
+from orchestrator.adapters.clients import PerProcess, mongo_client
+from orchestrator.adapters.mongo.errors import translated
+from orchestrator.adapters.mongo.stages import EXPIRED, UNBOUND, Stage, by, elsewhere, elsewhere_not, expiry, setting, unheld
+from orchestrator.errors import CancelRequested, Superseded
+from orchestrator.ports import Free, Move, Origin
+from orchestrator.ports.documents import (
+    ACTIVE,
+    BOUND,
+    BULKY,
+    FINAL,
+    STANDING,
+    SWEPT,
+    changes,
+    has_token,
+    is_applied,
+    is_beginning,
+    is_cancelled_before,
+    is_held,
+    leaves_no_room,
+    row,
+    too_large,
+)
+from orchestrator.settings.settings import Settings
+from orchestrator.task.codec import to_document
+from orchestrator.task.values import Document, Ending
+from statemachine import INITIAL, TERMINAL
+
+_ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
+_ALIVE = {"$nin": FINAL}
+_NEVER_MOVED = {"history.0": {"$exists": False}}
+_NEWEST_FIRST, _OLDEST_FIRST = ("created_at", -1), [("created_at", 1)]
+_BATCH = 100
+_DEPLOYMENT = {"_id": "deployment"}
+_BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
+_ENGINE = {"$cond": [_BINDS, "$engine", ""]}
+_HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
+
+
+class MongoTaskStore:
+    """The TaskStore on MongoDB or whatever speaks its protocol, collection ``tasks``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = PerProcess(lambda: mongo_client(settings))
+        self._database = settings.mongo_db_name
+
+    def prepare(self) -> None:
+        """Make the indexes that are missing: for lists and for the sweep."""
+        with translated():
+            for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST]):
+                self._tasks.create_index(keys)
+            self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
+        with translated():
+            self._tasks.insert_one(dict(document))
+
+    def find(self, task_id: str) -> Document | None:
+        """The document, or None."""
+        with translated():
+            return self._tasks.find_one(by(task_id))
+
+    def list(self, status: str | None, limit: int) -> Sequence[Document]:
+        """The newest tasks, without their files and stdin."""
+        if limit < 1:  # MongoDB takes 0 for no limit
+            return []
+        query = {} if status is None else {"status": status}
+        with translated():
+            found = self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[_NEWEST_FIRST], limit=limit)
+            return [*found]
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
+        """Take the lease when it is free, expired or ours already."""
+        again = {"$eq": ["$lease.token", {"$literal": token}]}
+        free = {"$or": [EXPIRED, again]}
+        if engine is not None:
+            free = {"$and": [free, {"$in": [_ENGINE, ["", {"$literal": engine}]]}]}
+        binds = {"$cond": [again, "$lease.binds", {"$and": [{"$literal": engine is not None}, {"$eq": [_ENGINE, ""]}]}]}
+        holder = {"$literal": {"worker": worker, "token": token}}
+        lease = {"$mergeObjects": [holder, expiry("expires_at", ttl), {"binds": binds}]}
+        nonce = {"$cond": [{"$eq": [{"$type": "$nonce"}, "string"]}, "$nonce", {"$literal": token}]}
+        values = {"lease": {"$cond": [free, lease, "$lease"]}, "nonce": {"$cond": [free, nonce, "$nonce"]}}
+        if engine is not None:
+            values["engine"] = {"$cond": [free, {"$literal": engine}, "$engine"]}
+        with translated():
+            self._tasks.update_one({**by(task_id), "status": _ALIVE}, setting(values))
+        document = self.find(task_id)
+        if document is None or not is_held(document, token) or engine not in (None, document.get("engine")):
+            return None
+        with translated():
+            size = len(bson.encode(document))
+        if leaves_no_room(document, size):
+            self.let_go(task_id, token)
+            raise too_large(size)
+        return document
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases in one write, which is all unless one is lost: then another look tells which.
+
+        A token belongs to one task, so ids and tokens need no pairing in the filter.
+        """
+        ours = {"_id": {"$in": [*tokens]}, "lease.token": {"$in": [*tokens.values()]}, "status": _ALIVE}
+        with translated():
+            if self._tasks.update_many(ours, setting(expiry("lease.expires_at", ttl))).matched_count == len(tokens):
+                return frozenset(tokens)
+            found = [*self._tasks.find({"_id": ours["_id"]}, {"lease": 1})]
+        return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
+
+    def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
+        """In one write; of the document only what tells is read back."""
+        ours = {"_id": task_id, "lease.token": token, "status": str(INITIAL)}
+        values = {**expiry("lease.expires_at", ttl), "starting": {"$literal": container}}
+        with translated():
+            self._tasks.update_one(ours, setting(values))
+            found = self._tasks.find_one({"_id": task_id}, {"lease": 1, "status": 1, "starting": 1})
+        return found is not None and is_beginning(found, token, container)
+
+    def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
+        """In one write."""
+        noted = {"container": container, "whole": whole}
+        kept = {"$eq": ["$input", {"$literal": {**noted, "whole": True}}]}
+        with translated():
+            self._tasks.update_one(_held(task_id, token), setting({"input": {"$cond": [kept, "$input", {"$literal": noted}]}}))
+
+    def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
+        """In one write."""
+        with translated():
+            self._tasks.update_one(_held(task_id, token), {"$set": to_document({"ending": ending})})
+
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease, or end it with no token; unbound first, for then the second write finds nothing."""
+        held = _held(task_id, token)
+        over = {"$mergeObjects": ["$lease", {"token": ""}, expiry("expires_at", 0)]}
+        with translated():
+            if unbind:
+                untouched = {**held, "lease.binds": True, "starting": None, **_NEVER_MOVED}
+                self._tasks.update_one(untouched, {"$set": {"lease": None, "engine": None}})
+            self._tasks.update_one(held, setting({"lease": {"$cond": [{"$eq": [_ENGINE, ""]}, None, over]}}))
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""
+        before = move.entry.seq - 1
+        expected: Stage = {
+            **by(move.task_id),
+            "status": str(move.entry.source),
+            "lease.token": move.token,
+            **({"seq": before} if before > 0 else _NEVER_MOVED),
+        }
+        if move.unless_cancelled:
+            expected["cancel_requested_at"] = None
+        values: Stage = {name: {"$literal": value} for name, value in changes(move).items()}
+        values["history"] = {"$concatArrays": [_HISTORY, [{"$literal": row(move)}]]}
+        if move.entry.status in TERMINAL:
+            values["lease.expires_at"] = "$$NOW"
+        with translated():
+            self._tasks.update_one(expected, setting(values))
+        document = self.find(move.task_id)
+        if document is not None and is_cancelled_before(document, move):
+            raise CancelRequested(f"task {move.task_id} is to be cancelled")
+        if document is None or not is_applied(document, move):
+            raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
+        return document
+
+    def reset(self, task_id: str) -> None:
+        """In one write, judged by the server's clock."""
+        dated = {"$cond": [{"$eq": [{"$type": "$created_at"}, "date"]}, "$created_at", None]}
+        bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated}
+        with translated():
+            self._tasks.update_one({**by(task_id), "status": _ALIVE}, [{"$replaceWith": {"$cond": [EXPIRED, bare, "$$ROOT"]}}])
+
+    def settle(self, task_id: str, seq: int) -> None:
+        """Set ``published`` and ``settled``."""
+        with translated():
+            self._tasks.update_one({**by(task_id), "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Set the time once."""
+        open_ = {**by(task_id), "status": _ALIVE, "cancel_requested_at": None}
+        with translated():
+            self._tasks.update_one(open_, setting({"cancel_requested_at": "$$NOW"}))
+        return self.find(task_id)
+
+    def cancelled(self, task_ids: Group[str]) -> frozenset[str]:
+        """One look at all of them."""
+        wanted = {"_id": {"$in": [*task_ids]}}
+        with translated():
+            found = [*self._tasks.find(wanted, {"cancel_requested_at": 1})]
+        return frozenset(document["_id"] for document in found if document.get("cancel_requested_at") is not None)
+
+    def now(self) -> datetime:
+        """The server's time; a command's answer has naive dates unless told otherwise."""
+        with translated():
+            return cast("datetime", self._client().admin.command("hello", codec_options=_ZONED)["localTime"])
+
+    def active(self, free: Free | None = None) -> Iterator[Document]:
+        """By status; ``free`` are two looks, because one would need an operator at its top level."""
+        query = {"status": {"$in": ACTIVE}}
+        return self._some(query) if free is None else self._near_and_far(query, free, "engine", elsewhere_not(free))
+
+    def bound(self, free: Free) -> Iterator[Document]:
+        """By status."""
+        return self._near_and_far({"status": str(INITIAL)}, free, "engine", free.engine)
+
+    def waiting(self, limit: int, free: Free | None = None) -> Iterator[Document]:
+        """By status."""
+        query = {"status": str(INITIAL)} | ({} if free is None else {"engine": UNBOUND, **unheld(free, elsewhere=False)})
+        return self._some(query, limit)
+
+    def unsettled(self, limit: int, free: Free | None = None) -> Iterator[Document]:
+        """By the index of those."""
+        query = {"settled": False}
+        if free is None:
+            return self._some(query, limit)
+        return islice(self._near_and_far(query, free, "container.engine", elsewhere_not(free)), limit)
+
+    def standing(self, task_ids: Group[str]) -> Mapping[str, Document]:
+        """In one query."""
+        if not task_ids:
+            return {}
+        with translated():
+            found = self._tasks.find({"_id": {"$in": [*task_ids]}}, dict.fromkeys(STANDING, 1))
+            return {document["_id"]: document for document in found}
+
+    def deployment(self) -> str:
+        """Kept in the collection ``meta``; written only where it is not there yet."""
+        with translated():
+            meta = self._collection("meta")
+            found = meta.find_one(_DEPLOYMENT) or {}
+            if found.get("home") is None:
+                meta.update_one(_DEPLOYMENT, {"$setOnInsert": {"id": uuid.uuid4().hex}}, upsert=True)
+                meta.update_one({**_DEPLOYMENT, "home": None}, {"$set": {"home": self._uuid()}})
+                found = meta.find_one(_DEPLOYMENT) or {}
+        return str(found.get("id") or "")
+
+    def origin(self) -> Origin:
+        """The server gives a collection a new UUID when it is made, so also when a dump is restored."""
+        with translated():
+            found = self._collection("meta").find_one(_DEPLOYMENT) or {}
+            former = found.get("former")
+            past = map(str, former) if isinstance(former, list) else ()
+            return Origin(str(found.get("id") or ""), self._uuid(), str(found.get("home") or ""), frozenset(past))
+
+    def settle_in(self, deployment: str, former: Group[str] = ()) -> None:
+        """In one write; the collection is there before its UUID is asked for."""
+        self.deployment()
+        with translated():
+            home = self._uuid()
+        self._note({"id": deployment, "home": home}, former)
+
+    def go_on_as(self, deployment: str, former: Group[str] = ()) -> None:
+        """In one write."""
+        self.deployment()
+        self._note({"id": deployment}, former)
+
+    def _note(self, fields: Document, former: Group[str]) -> None:
+        with translated():
+            self._collection("meta").update_one(_DEPLOYMENT, {"$set": fields, "$addToSet": {"former": {"$each": [*former]}}})
+
+    def _uuid(self) -> str:
+        """That of the collection ``meta``; empty where there is none, or the server does not tell."""
+        database = self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)
+        listed = [*database.list_collections(filter={"name": "meta"})]
+        found = listed[0].get("info", {}).get("uuid") if listed else None
+        return str(uuid.UUID(bytes=found)) if isinstance(found, bytes) else str(found or "")
+
+    def _near_and_far(self, query: Stage, free: Free, place: str, near: object) -> Iterator[Document]:
+        """Free tasks whose engine, in the field ``place``, is ``near``, then those of other engines."""
+        yield from self._some({**query, place: near, **unheld(free, elsewhere=False)})
+        yield from self._some({**query, place: elsewhere(free), **unheld(free, elsewhere=True)})
+
+    def _some(self, query: Stage, limit: int | None = None) -> Iterator[Document]:
+        with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=_OLDEST_FIRST, batch_size=_BATCH) as found:
+            yield from islice(found, limit)
+
+    def close(self) -> None:
+        """Close this process's connections; the next call opens new ones."""
+        self._client().close()
+
+    @property
+    def _tasks(self) -> Collection[Mapping[str, Any]]:
+        return self._collection("tasks")
+
+    def _collection(self, name: str) -> Collection[Mapping[str, Any]]:
+        """What is judged after a write must be what was written, whatever MONGO_URI says of secondaries."""
+        return self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)[name]
+
+
+def _held(task_id: str, token: str) -> Stage:
+    """The task, if it is held with this token."""
+    return {**by(task_id), "lease.token": token, "status": _ALIVE}

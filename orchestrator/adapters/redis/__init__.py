@@ -1,0 +1,1 @@
+"""Events, the queue of RQ and a lock, in Redis."""

@@ -1,0 +1,82 @@
+"""Events over Redis Pub/Sub. Knows the channels and the wire form, not what an event is about."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from redis.client import PubSub
+
+from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.errors import InfrastructureError
+from orchestrator.settings.settings import Settings
+from orchestrator.task.event import Event
+
+_ALL = "tasks"
+_ENTERING = 5
+_REMEMBERED = 3600
+"""Seconds for which Redis knows what was sent of a task: a worker that was frozen for longer has lost its lease by then."""
+_PUBLISH = """
+local last = redis.call('GET', KEYS[1])
+if last then
+  local nonce, seq = string.match(last, '^(.*) (%d+)$')
+  if tonumber(ARGV[2]) < tonumber(seq) and (ARGV[1] == '' or ARGV[1] == nonce) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'EX', ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[6])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return 1
+"""
+"""Compares and publishes in one step, in which nobody can be frozen."""
+
+
+class RedisEventBus:
+    """The EventBus on Redis; ``idle`` is how long a subscriber waits before it yields None, in seconds."""
+
+    def __init__(self, settings: Settings, idle: float = 1.0) -> None:
+        self._redis = redis_client(settings)
+        self._publish = self._redis.register_script(_PUBLISH)
+        self._idle = idle
+
+    def publish(self, event: Event) -> None:
+        """Send to both channels in one round trip."""
+        known = f"orchestrator:published:{event.deployment}:{event.task_id}"
+        said: list[str | int] = [event.nonce, event.seq, _REMEMBERED, _ALL, _channel(event.task_id), event.to_json()]
+        with redis_errors():
+            self._publish(keys=[known], args=said)
+
+    @contextmanager
+    def subscribe(self, task_id: str | None) -> Iterator[Iterator[Event | None]]:
+        """A connection of its own that subscribes again after a reconnect; what was sent meanwhile is lost."""
+        with closing(self._pubsub()) as pubsub:
+            with redis_errors():
+                pubsub.subscribe(_ALL if task_id is None else _channel(task_id))
+                _await_confirmation(pubsub)
+            yield self._events(pubsub)
+
+    def _pubsub(self) -> PubSub:
+        return self._redis.pubsub()  # type: ignore[no-untyped-call,no-any-return]
+
+    def _events(self, pubsub: PubSub) -> Iterator[Event | None]:
+        while True:
+            with redis_errors():
+                message = pubsub.get_message(ignore_subscribe_messages=True, timeout=self._idle)
+            if message is None or message["type"] != "message":
+                yield None
+            elif (event := _parsed(message["data"])) is not None:
+                yield event
+
+
+def _channel(task_id: str) -> str:
+    return f"{_ALL}:{task_id}"
+
+
+def _await_confirmation(pubsub: PubSub) -> None:
+    if pubsub.get_message(timeout=_ENTERING) is None:
+        raise InfrastructureError("redis", f"a subscription was not confirmed within {_ENTERING} s")
+
+
+def _parsed(data: bytes) -> Event | None:
+    """None for what is not an event: anybody may publish on these channels."""
+    try:
+        return Event.from_json(data)
+    except (ValueError, KeyError, TypeError):
+        return None

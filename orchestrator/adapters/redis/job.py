@@ -1,0 +1,130 @@
+"""A job as its hash in Redis has it: read as JSON, never unpickled, and nothing is imported to know what it calls."""
+
+import json
+import time
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import cast
+
+from attrs import field, frozen
+from redis import Redis
+from rq import Queue
+from rq.exceptions import NoSuchJobError, TimeoutFormatError
+from rq.job import Job, JobStatus
+from rq.job_lifecycle import record_job_failure
+
+from orchestrator.log import logger
+
+JOB_PREFIX = Job.redis_job_namespace_prefix.encode()
+"""What a job's key begins with; its id follows."""
+RUN_TASK = "orchestrator.tasks.run_task"
+FAILURE_TTL = 7 * 24 * 3600
+"""Seconds that RQ keeps a failed job whose producer did not say; RQ's own default is a year."""
+_UNREADABLE = (NoSuchJobError, TimeoutFormatError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
+"""What RQ raises for a job's hash that is gone or garbled."""
+_LONGEST = 64 << 10
+"""Bytes of a call or of ``meta``; a task's are some hundred."""
+_READ = frozenset(
+    b"data meta description origin status created_at enqueued_at started_at ended_at last_heartbeat worker_name timeout ttl"
+    b" result_ttl failure_ttl".split()
+)
+"""Fields of a hash that are read. Callbacks, which RQ would import, webhooks, which it would call, and retries are not."""
+
+
+@frozen
+class Call:
+    """What a job calls. ``deployment`` is the one whose task it is, empty when the job does not say."""
+
+    function: str
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(factory=dict)
+    deployment: str = ""
+
+    @property
+    def task_id(self) -> str | None:
+        """The function's only argument, however it is passed; None when it is no text or there is none."""
+        given = (*self.args, *self.kwargs.values())
+        return given[0] if len(given) == 1 and isinstance(given[0], str) else None
+
+    def may_be_of(self, deployment: str) -> bool:
+        """Whether neither of the two is named, or they are the same."""
+        return not deployment or not self.deployment or self.deployment == deployment
+
+
+def read_call(raw: Mapping[bytes, bytes | None]) -> Call | None:
+    """The call from the fields ``data`` and ``meta`` of a job's hash; None when it is not JSON as RQ's serializer writes it."""
+    match _parsed(_unpacked(raw.get(b"data"))):
+        case [str(function), None, list(args), dict(kwargs)]:
+            return Call(function, tuple(args), kwargs, _deployment(raw.get(b"meta")))
+    return None
+
+
+def read_calls(redis: Redis, entries: Sequence[bytes]) -> list[Call | None]:
+    """The calls of the jobs with these ids, in one round trip; None also for what is no job."""
+    fields = b"data", b"meta"
+    with redis.pipeline(transaction=False) as pipeline:
+        for entry in entries:
+            pipeline.hmget(JOB_PREFIX + entry, fields)
+        answers = pipeline.execute(raise_on_error=False)
+    return [None if isinstance(found, Exception) else read_call(dict(zip(fields, found, strict=True))) for found in answers]
+
+
+class PlainJob(Job):
+    """A job of which only known fields are read, and whose failure is not kept for ever."""
+
+    def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
+        """Read the job's hash."""
+        super().restore({name: value for name, value in raw_data.items() if name in _READ})
+        self.failure_ttl = FAILURE_TTL if self.failure_ttl is None else self.failure_ttl
+
+
+def bury_abandoned(queue: Queue, functions: Collection[str]) -> None:
+    """Mark the jobs that call ``functions`` as failed when their worker died; all others are left as they are."""
+    registry, redis = queue.started_job_registry, queue.connection
+    for entry in cast("list[bytes]", redis.zrangebyscore(registry.key, 0, time.time())):
+        job_id = entry.partition(b":")[0]
+        raw = cast("dict[bytes, bytes]", redis.hgetall(JOB_PREFIX + job_id))
+        call = read_call(raw)
+        if raw and (call is None or call.function not in functions):
+            continue
+        with redis.pipeline() as pipeline:
+            if raw.get(b"status") == JobStatus.STARTED.encode() and (job := restored(queue, job_id, raw)):
+                record_job_failure(job, "its worker died; what became of its task is in the task's document", pipeline)
+            pipeline.zrem(registry.key, entry)
+            pipeline.execute()
+
+
+def restored(queue: Queue, job_id: bytes, raw: Mapping[bytes, bytes]) -> PlainJob | None:
+    """The job with this hash; None when there is none or it is garbled, which is logged."""
+    try:
+        job = PlainJob(job_id.decode(), queue.connection, queue.serializer)
+        job.restore(raw)
+    except _UNREADABLE as error:
+        logger.error("job {!r} cannot be read, so its entry is dropped: {}", job_id, error)
+        return None
+    return job
+
+
+def _deployment(meta: bytes | None) -> str:
+    match _parsed(meta):
+        case {"deployment": str(deployment)}:
+            return deployment
+    return ""
+
+
+def _unpacked(data: bytes | None) -> bytes | None:
+    """Unpacked no further than a call can be long; other languages may as well write it plain."""
+    try:
+        return zlib.decompressobj().decompress(data or b"", _LONGEST + 1)
+    except zlib.error:
+        return data
+
+
+def _parsed(text: bytes | None) -> object:
+    """What the JSON says; None when it is none, or longer than any of ours."""
+    if not text or len(text) > _LONGEST:
+        return None
+    try:
+        return json.loads(text.decode())
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,34 @@
+"""A lock in Redis, by redis-py's own lock: it belongs to whoever set it and runs out by Redis's clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from redis.exceptions import LockError
+from redis.lock import Lock
+
+from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.settings.settings import Settings
+
+
+class RedisLock:
+    """The SharedLock on Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = redis_client(settings)
+
+    @contextmanager
+    def hold(self, name: str, ttl: float) -> Iterator[bool]:
+        """Try once; give it back at the end unless it ran out before."""
+        lock = self._redis.lock(f"orchestrator:{name}", timeout=ttl, blocking=False)
+        with redis_errors():
+            held = bool(lock.acquire())
+        try:
+            yield held
+        finally:
+            if held:
+                self._give_back(lock)
+
+    @staticmethod
+    def _give_back(lock: Lock) -> None:
+        with redis_errors(), suppress(LockError):
+            lock.release()

@@ -1,0 +1,61 @@
+"""The queue of task ids as RQ jobs. Knows how a job is made and found; running one is the worker's business."""
+
+from math import ceil
+from typing import cast
+
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.adapters.redis.job import RUN_TASK, read_calls
+from orchestrator.ports import JobInfo, QueueHead
+from orchestrator.settings.settings import Settings
+
+NOTHING = JobInfo()
+_KEEP_FAILED = 3600
+
+
+class RqQueue:
+    """The Queue on RQ, whose jobs are JSON.
+
+    Every entry is a job of its own: with the task's id as job id, a second entry would share the record of the first, and the
+    first one's end would delete it. Retries and time limits are the task store's and the container's business, not RQ's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._result_ttl = ceil(settings.result_ttl)
+        self._queue = Queue(settings.queue, connection=redis_client(settings), serializer=JSONSerializer)
+
+    def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
+        """Add a job without a time limit, kept for RESULT_TTL after its end; one that raises is kept for an hour."""
+        meta = {"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)}
+        with redis_errors():
+            self._queue.enqueue_call(
+                RUN_TASK,
+                args=(task_id,),
+                timeout=-1,
+                result_ttl=self._result_ttl,
+                failure_ttl=_KEEP_FAILED,
+                description=info.description or task_id,
+                meta=meta,
+            )
+
+    def first(self, limit: int, deployment: str = "") -> QueueHead:
+        """From the line, and from what is on its way to a worker.
+
+        What RQ calls begun does not count: its worker has the task's lease by now, or has died.
+        """
+        redis = self._queue.connection
+        with redis_errors():
+            on_the_way, in_line = self._both(limit)
+            calls = read_calls(redis, [*in_line[:limit], *on_the_way])
+        found = {call.task_id for call in calls if call and call.function == RUN_TASK and call.may_be_of(deployment)}
+        return QueueHead(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
+
+    def _both(self, limit: int) -> tuple[list[bytes], list[bytes]]:
+        """At one moment, what is on its way and the head of the line: workers move foreign entries to and fro all the time."""
+        with self._queue.connection.pipeline(transaction=True) as pipeline:
+            pipeline.lrange(self._queue.intermediate_queue_key, 0, -1)
+            pipeline.lrange(self._queue.key, 0, limit)
+            on_the_way, in_line = cast("list[list[bytes]]", pipeline.execute())
+        return on_the_way, in_line

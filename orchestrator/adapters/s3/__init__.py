@@ -1,0 +1,1 @@
+"""Output and artifacts in MinIO or another S3 server."""

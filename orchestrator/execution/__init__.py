@@ -1,0 +1,1 @@
+"""One claimed task, from where it is stored to its end."""

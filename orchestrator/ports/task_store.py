@@ -1,0 +1,181 @@
+"""Where the task documents are kept."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import frozen
+
+from orchestrator.task.values import LONGEST_LEASE, Document, Ending, Entry, Fields
+
+
+@frozen
+class Move:
+    """One transition to be stored, for compare-and-set: it applies only to the task as its holder last read it.
+
+    ``token`` is the holder's lease token; ``entry.source`` and ``entry.seq - 1`` are the status and seq that must be stored.
+    ``unless_cancelled`` makes it apply only while nobody has asked for the task to be cancelled.
+    """
+
+    task_id: str
+    token: str
+    entry: Entry
+    fields: Fields
+    unless_cancelled: bool = False
+
+
+@frozen
+class Free:
+    """Tasks that nobody holds at a time of the database's clock, as the sweep of an engine looks for them.
+
+    Those of other engines count once nobody has held them for ``patience`` seconds. The store filters, so that tasks which are
+    held, or seem so, do not stand before those that wait for the sweep. A lease that no worker can have taken holds nothing.
+    """
+
+    now: datetime
+    engine: str
+    patience: float
+
+    def is_elsewhere(self, engine: object) -> bool:
+        """Whether the task is bound to another engine."""
+        return isinstance(engine, str) and engine not in {"", self.engine}
+
+    def is_free(self, expires_at: object, engine: object) -> bool:
+        """Whether a task with this lease and engine is one of them."""
+        after, until = self.held(elsewhere=self.is_elsewhere(engine))
+        return not (isinstance(expires_at, datetime) and after < expires_at <= until)
+
+    def held(self, *, elsewhere: bool) -> tuple[datetime, datetime]:
+        """After which time and until which one a lease expires that holds a task."""
+        return self.now - timedelta(seconds=self.patience * elsewhere), self.now + timedelta(seconds=LONGEST_LEASE)
+
+
+@frozen
+class Origin:
+    """Whose database answers: the ``id`` of the deployment; empty when it has none yet.
+
+    ``database`` is the server's own id of this database, ``home`` the one that it had when ``id`` was noted in it; empty where
+    the server does not tell. ``former`` are ids that this deployment had before, or whose database is known to be lost.
+    """
+
+    id: str
+    database: str = ""
+    home: str = ""
+    former: frozenset[str] = frozenset()
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the id was noted in another database, of which this one is a copy."""
+        return bool(self.database and self.home) and self.database != self.home
+
+
+class TaskStore(Protocol):
+    """The task documents."""
+
+    def prepare(self) -> None:
+        """Make the indexes that are missing."""
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask when its ``_id`` is taken."""
+
+    def find(self, task_id: str) -> Document | None:
+        """The document as stored, datetimes with a time zone; None when there is none."""
+
+    def list(self, status: str | None, limit: int) -> Iterable[Document]:
+        """The newest tasks by ``created_at``, at most ``limit`` of them, without their files and stdin."""
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
+        """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.
+
+        With ``engine`` the attempt is bound to that engine, and one that is bound to another is not to be had.
+        Returns the document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by
+        another token. Repeating it with the same token returns the document again, so a lost reply is harmless.
+        The first claim gives the document a ``nonce``, its token, unless it has one.
+        Raises InvalidTask for a queued document that leaves no room for what the worker writes; then it is not held.
+        """
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases {task id: token}; returns the ids still held. An expired lease that nobody took is still held."""
+
+    def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
+        """Extend the lease of a queued task and store, in the same write, which container is about to be started.
+
+        False, changing nothing, when the task is not queued or not held with this token.
+        """
+
+    def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
+        """Store what became of the stdin of this container; nothing when the task is not held with this token.
+
+        That it is whole is never taken back.
+        """
+
+    def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
+        """Store that a container's program is about to get a signal; nothing when the task is not held with this token."""
+
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.
+
+        A task that is bound to an engine keeps when that was: other engines' workers wait from then on.
+
+        With ``unbind`` a task that has not moved, and nothing of which was about to be started, is bound to no engine again, if
+        it was to none before it was claimed.
+        """
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.
+
+        Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects, and CancelRequested
+        when only ``unless_cancelled`` stands against it. A repeat of a move that is already stored returns the document. A
+        terminal status frees the lease and marks the task as not settled. Raises InvalidTask when it would be too large.
+        """
+
+    def reset(self, task_id: str) -> None:
+        """Leave nothing of a document that cannot be read or is too large but its id and ``created_at``, queued.
+
+        Nothing when somebody holds it, or when it is terminal.
+        """
+
+    def settle(self, task_id: str, seq: int) -> None:
+        """Note that all events of a terminal task, up to ``seq``, are published and that nothing of it is left to release."""
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Note when it was first asked to cancel a task that is not terminal; the document afterwards, None if unknown."""
+
+    def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
+        """Those of the tasks for which cancellation was requested."""
+
+    def now(self) -> datetime:
+        """The database's clock."""
+
+    def active(self, free: Free | None = None) -> Iterable[Document]:
+        """The tasks that are running, collecting or uploading; of each what a sweep looks at, read one after the other.
+
+        Those that were created first come first. With ``free`` only such tasks, and then those of other engines come last.
+        """
+
+    def bound(self, free: Free) -> Iterable[Document]:
+        """The queued tasks that are bound to an engine, likewise."""
+
+    def waiting(self, limit: int, free: Free | None = None) -> Iterable[Document]:
+        """The queued tasks that were created first, likewise; with ``free`` only such that are bound to no engine."""
+
+    def unsettled(self, limit: int, free: Free | None = None) -> Iterable[Document]:
+        """Terminal tasks that are not settled, likewise; the engine of these is the one that has their container."""
+
+    def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """Status, attempt, cause, logs and nonce of those of the tasks that there are, by id."""
+
+    def deployment(self) -> str:
+        """An id of this database, made when it is first asked for: tells its containers from those of other deployments.
+
+        With the id it is noted which database it was made in; a copy of that one has the same id.
+        """
+
+    def origin(self) -> Origin:
+        """What is noted about the deployment, as it is now."""
+
+    def settle_in(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note that this database is the deployment's own, and that it goes on for the ``former`` ones."""
+
+    def go_on_as(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note the id and the ``former`` ones; a copy stays a copy."""

@@ -1,0 +1,1 @@
+"""What is lost or left over is found and mended."""

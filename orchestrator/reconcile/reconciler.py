@@ -1,0 +1,334 @@
+"""Looks in both directions for what is lost or left behind, and mends it: every worker does, for one engine one at a time."""
+
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from itertools import chain, islice
+from pathlib import Path
+
+from attrs import frozen
+
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, InfrastructureError, OrchestratorError, Postponed, WrongDatabase
+from orchestrator.execution.run import container_name, named, spool_folder
+from orchestrator.log import logger
+from orchestrator.output.spool import discard, folders
+from orchestrator.ports import Engine, EventBus, Free, JobInfo, Queue, SharedLock, TaskStore
+from orchestrator.reconcile.task_stub import Glimpse
+from orchestrator.task.document import readable
+from orchestrator.task.event import Event
+from orchestrator.task.labels import TASK
+from orchestrator.task.request import is_id
+from orchestrator.task.validation import shown
+from orchestrator.task.values import Document
+from statemachine import TERMINAL
+
+_LINE = 2000
+_MOST = 200
+"""What is put in line at once."""
+
+
+class Kind(StrEnum):
+    """What can be done about something."""
+
+    ADOPT = "adopt"
+    TAKE_OVER = "take over"
+    ENQUEUE = "enqueue"
+    SETTLE = "settle"
+    REMOVE = "remove"
+    DISCARD = "discard"
+    REMOVE_IMAGE = "remove image"
+
+
+@frozen
+class Action:
+    """One thing to be done, to a task, to the container or spool of that name, or to the image of that id, and why.
+
+    ``nonce`` is that of the container; None: whichever it has. ``begun`` says that a task to be adopted was begun for certain.
+    """
+
+    kind: Kind
+    subject: str
+    why: str
+    nonce: str | None = None
+    begun: bool = True
+
+
+@frozen
+class GracePeriods:
+    """Seconds: how old something without a task must be, and how long a task waits for its own engine's workers.
+
+    ``spool`` is how old the spool of a log must be that could not be stored.
+    """
+
+    orphan: float
+    engine: float
+    spool: float
+
+
+@frozen
+class Sweep:
+    """Plans what is to be done, and does it."""
+
+    store: TaskStore
+    queue: Queue
+    events: EventBus
+    engine: Engine
+    lock: SharedLock
+    deployment: str
+    spool_dir: Path
+    graces: GracePeriods
+    adopt: Callable[[str, str], None]
+    """Runs a task that was begun and is bound to an engine, beside those from the queue; Postponed when there is no place."""
+    resume: Callable[[str, str], None]
+    """The same for a task that waits, or has to begin again."""
+    holds: Callable[[str], bool] = lambda _: False
+    """Whether this process has the task: then it is not lost, however late its lease is renewed."""
+    check: Callable[[], None] = lambda: None
+    """Raises WrongDatabase when the database is not the own one; asked after a read, for it may be another since a moment."""
+
+    def once(self, ttl: float) -> list[Action]:
+        """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
+
+        What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it gets no lock.
+        """
+        ends = time.monotonic() + ttl
+        with self.lock.hold(f"sweep:{self.deployment}:{self.engine.identity()}", ttl) as held:
+            looks = self._looks if held else ()
+            return [action for look in looks if time.monotonic() < ends for action in self._mended(look, ends)]
+
+    def _mended(self, look: Callable[[], Iterator[Action]], ends: float) -> Iterator[Action]:
+        """What was done of what is seen; one thing at least is tried, so that a look that takes all the time is not in vain."""
+        for action in _seen(look):
+            try:
+                if self._is_done(action):
+                    yield action
+            except Postponed as full:
+                logger.info("the sweep leaves tasks for later: {}", full)
+                return
+            if time.monotonic() >= ends:
+                return
+
+    def plan(self) -> list[Action]:
+        """What there is to do; does nothing. Raises InfrastructureError."""
+        return [action for look in self._looks for action in look()]
+
+    @property
+    def _looks(self) -> Sequence[Callable[[], Iterator[Action]]]:
+        """First what brings tasks on; then, in any order, so that neither is always behind, what may wait for the engine."""
+        return (
+            self._tasks,
+            self._bound,
+            self._waiting,
+            self._spools,
+            *random.sample([self._ended, self._containers], 2),
+            self._images,
+        )
+
+    def _tasks(self) -> Iterator[Action]:
+        """Tasks that were begun and that nobody holds."""
+        free = self._free
+        for task in self._lost(self.store.active(free), free):
+            late = task.late(free.now)
+            if late > 0 and task.engine in {None, free.engine}:
+                yield Action(
+                    Kind.ADOPT, task.id, f"{shown(task.status)}, and its worker has not been heard of for {late:.0f} s"
+                )
+            elif late > self.graces.engine:
+                yield Action(
+                    Kind.TAKE_OVER, task.id, f"{shown(task.status)}, and its engine has had no worker for {late:.0f} s"
+                )
+
+    def _bound(self) -> Iterator[Action]:
+        """Queued tasks that nobody holds and that may have been begun, or that no queue may give to another engine's worker."""
+        free = self._free
+        for task in self._lost(self.store.bound(free), free):
+            if task.engine == free.engine:
+                why = "queued, and its worker died before it could tell whether it had started it"
+                yield Action(Kind.ADOPT, task.id, why, begun=False)
+            elif task.late(free.now) > self.graces.engine:
+                yield Action(Kind.TAKE_OVER, task.id, "queued for an engine that has no worker")
+
+    def _waiting(self) -> Iterator[Action]:
+        """Queued tasks that nobody holds and that are not in line. Those in line do not stand before the others.
+
+        Of a line too long to be looked at whole, one that may stand further back may as well be in it twice.
+        """
+        free = self._free
+        tasks = self._lost(self.store.waiting(_LINE + _MOST, free), free)
+        if (first := next(tasks, None)) is None:
+            return
+        head = self.queue.first(_LINE, self.deployment)
+        missing = [*islice((task.id for task in chain([first], tasks) if str(task.id) not in head.task_ids), _MOST)]
+        for task_id in missing if head.whole else random.sample(missing, min(len(missing), 1)):
+            yield Action(Kind.ENQUEUE, task_id, "queued, but not in line")
+
+    @property
+    def _free(self) -> Free:
+        return Free(self.store.now(), self.engine.identity(), self.graces.engine)
+
+    def _lost(self, documents: Iterable[Document], free: Free) -> Iterator[Glimpse]:
+        """Of as many as a sweep can see to, the tasks that nobody holds."""
+        stubs = map(Glimpse.of, islice(documents, _LINE + _MOST))
+        return (task for task in stubs if task.late(free.now) > 0 and not self.holds(task.id))
+
+    def _ended(self) -> Iterator[Action]:
+        free = self._free
+        for task in map(Glimpse.of, self.store.unsettled(_LINE, free)):
+            if task.late(free.now) > (0 if task.home in {None, free.engine} else self.graces.engine):
+                yield Action(Kind.SETTLE, task.id, f"{shown(task.status)}, but not all of it is published and released")
+
+    def _containers(self) -> Iterator[Action]:
+        old = [owned for owned in self.engine.owned(self.deployment) if owned.age > self.graces.orphan]
+        standing = self._standing({owned.task_id for owned in old})
+        for owned in old:
+            if why := _orphaned(standing.get(owned.task_id), owned.attempt, owned.nonce):
+                yield Action(Kind.REMOVE, owned.name, why, owned.nonce)
+
+    def _images(self) -> Iterator[Action]:
+        for image in self.engine.unwanted_images():
+            yield Action(Kind.REMOVE_IMAGE, image, "pulled for tasks, and none has used it for IMAGE_TTL")
+
+    def _spools(self) -> Iterator[Action]:
+        """Folders are named as their containers are, those in them by the nonces of the tasks that had the name."""
+        old = [spooled for spooled in _spooled(self.spool_dir) if _age(spooled[0]) > self.graces.orphan]
+        standing = self._standing({task_id for _, task_id, _, _ in old})
+        for folder, task_id, attempt, nonce in old:
+            document = standing.get(task_id)
+            kept = _is_unstored(document) and _age(folder) <= self.graces.spool
+            if (why := _orphaned(document, attempt, nonce)) and not kept:
+                yield Action(Kind.DISCARD, str(folder.relative_to(self.spool_dir)), why)
+
+    def _standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """Those of the tasks that there are: what is not among them is removed, so the answer has to be the right one's."""
+        standing = self.store.standing(task_ids)
+        if task_ids:
+            self.check()
+        return standing
+
+    def _is_done(self, action: Action) -> bool:
+        try:
+            self._do(action)
+        except Postponed:
+            raise
+        except OrchestratorError as error:
+            logger.warning("sweep: {} {} is put off: {}", action.kind, action.subject, error)
+            return False
+        return True
+
+    def _do(self, action: Action) -> None:
+        with logger.contextualize(task=action.subject):
+            logger.info("sweep: {}, because it is {}", action.kind, action.why)
+            match action.kind:
+                case Kind.ADOPT:
+                    adopt = self.adopt if action.begun else self.resume
+                    adopt(action.subject, self.engine.identity())
+                case Kind.TAKE_OVER:
+                    self._take_over(action.subject)
+                case Kind.ENQUEUE:
+                    document = self.store.find(action.subject) or {}
+                    self.queue.enqueue(action.subject, JobInfo.of(action.subject, document, self.deployment))
+                case Kind.SETTLE:
+                    self._settle(action.subject)
+                case Kind.REMOVE:
+                    self.engine.remove(action.subject, self.deployment, action.nonce)
+                case Kind.REMOVE_IMAGE:
+                    self.engine.remove_image(action.subject)
+                case Kind.DISCARD:
+                    discard(self.spool_dir / action.subject)
+
+    def _take_over(self, task_id: str) -> None:
+        """Claimed as a task of its engine, which is given up with the attempt: the next one is made here."""
+        document = self.store.find(task_id)
+        if document and isinstance(engine := document.get("engine"), str):
+            self.resume(task_id, engine)
+
+    def _settle(self, task_id: str) -> None:
+        """Do what its worker had left to do when it died: publish what is stored, and release.
+
+        Of one that cannot be read there is nothing to publish, for no worker wrote it.
+        """
+        found = self.store.find(task_id)
+        task = next(readable([found] if found else []), None)
+        for event in Event.all_of(task, task.published, self.deployment) if task else ():
+            self.events.publish(event)
+        if task and is_id(task.id):
+            name = container_name(task.id, max(task.attempt, 1))
+            self.engine.remove(name, self.deployment, task.nonce or "")
+            if not task.is_stranded:
+                discard(spool_folder(self.spool_dir, name, task.nonce))
+        self.store.settle(task_id, task.seq if task else 0)
+
+
+def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lambda _: False) -> None:
+    """End programs that ran for longer than their label allows: those whose worker and database are lost, of any deployment.
+
+    Needs the engine alone, and goes by its clock, which may jump. So those of tasks that this process ``holds`` are left to the
+    clock that it goes by itself. A later holder of the task finds that its time was up. Raises InfrastructureError.
+    """
+    for container in engine.overdue():
+        with suppress(ContainerMissing):
+            if holds(engine.inspect(container).labels.get(TASK, "")):
+                continue
+        logger.warning("container {} is ended: its time limit is long over, and its worker has not ended it", container[:12])
+        engine.stop(container, grace)
+
+
+def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
+    """Each folder of a task's, with the task's id, the attempt, and the nonce; one that has no folders only has none."""
+    for folder in folders(spool_dir):
+        if owner := named(folder.name):
+            inner = [*folder.iterdir()]
+            if inner and all(each.is_dir() for each in inner):
+                yield from ((each, *owner, None if _has_files(each) else each.name) for each in inner)
+            else:
+                yield folder, *owner, None
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether the folder is a holder's, as it is where there is no level of nonces: then its name is no nonce."""
+    return any(not each.is_dir() for each in folder.iterdir())
+
+
+def _orphaned(document: Document | None, attempt: int, nonce: str | None) -> str | None:
+    """Why nobody will need what belongs to this attempt of the task; None when somebody may."""
+    if document is None:
+        return "its task is unknown"
+    if nonce not in {None, document.get("nonce") or ""}:
+        return "its task was deleted, and another has its id"
+    if document.get("status") in [*TERMINAL]:  # a status may be anything, also what cannot be hashed
+        return "its task has ended"
+    current = document.get("attempt") or 1
+    return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
+
+
+def _is_unstored(document: Document | None) -> bool:
+    """Whether the task has ended without its log, so that somebody may still want what is in the spool."""
+    return document is not None and document.get("cause") == Cause.UPLOAD and document.get("logs") is None
+
+
+def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
+    """What waits, in the order of its age; what may wait for the engine in any, so that nothing is always behind.
+
+    Where there is nothing to be seen, as of an engine that is away, the rest is swept all the same.
+    """
+    try:
+        actions = [*look()]
+    except (InfrastructureError, WrongDatabase) as error:
+        logger.warning("the sweep leaves something out: {}", error)
+        return []
+    if any(action.kind in _CLEANING for action in actions):
+        random.shuffle(actions)
+    return actions
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+_CLEANING = frozenset({Kind.SETTLE, Kind.REMOVE, Kind.DISCARD, Kind.REMOVE_IMAGE})

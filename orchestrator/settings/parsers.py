@@ -1,0 +1,175 @@
+"""What the text of a single setting may be. Each reads one kind of value, and raises ValueError that says what it has to be."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestrator.ports import PullPolicy
+from orchestrator.task import fields as kinds
+from orchestrator.task.request import Limits, kinds_of
+from orchestrator.task.units import parse_duration, parse_size
+from orchestrator.task.values import LONGEST_LEASE
+from orchestrator.urls import is_host
+
+T = TypeVar("T")
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+def flag(text: str) -> bool:
+    """Yes or no."""
+    if (said := text.strip().lower()) in _TRUE | _FALSE:
+        return said in _TRUE
+    raise ValueError("true or false")
+
+
+def positive(parse: Callable[[str], T], phrase: str, *, zero: bool = False) -> Callable[[str], T]:
+    """A number above 0, or also 0, that a double holds exactly when it is whole; ``phrase`` says so to people."""
+
+    def checked(text: str) -> T:
+        try:
+            value = parse(text)
+        except (ValueError, OverflowError):
+            raise ValueError(phrase) from None
+        if not isinstance(value, int | float) or (not (zero and value == 0) and not 0 < value < 1 << 53):
+            raise ValueError(phrase)
+        return value
+
+    return checked
+
+
+def limit(name: str, parse: Callable[[str], object]) -> Callable[[str], Any]:
+    """What a task may say of this limit, written as text."""
+    kind = kinds_of(Limits)[name]
+
+    def checked(text: str) -> object:
+        try:
+            return kind.parse(parse(text))
+        except (ValueError, OverflowError):
+            raise ValueError(kind.phrase) from None
+
+    return checked
+
+
+def user(text: str) -> str:
+    """uid:gid, in digits."""
+    try:
+        return kinds.USER.parse(text)
+    except ValueError:
+        raise ValueError(kinds.USER.phrase) from None
+
+
+def port(text: str) -> int:
+    """A TCP port, or 0."""
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) >= 1 << 16:
+        raise ValueError("a port number, or 0")
+    return int(text)
+
+
+def plain(text: str) -> str:
+    """Text that can be stored, sent and shown."""
+    if _UNFIT.search(text):
+        raise ValueError("text in UTF-8 without control characters")
+    return text
+
+
+def word(text: str) -> str:
+    """Anything that is not blank."""
+    if not text.strip():
+        raise ValueError("a word")
+    return plain(text)
+
+
+def host(text: str) -> str:
+    """The name or address of a host."""
+    if not re.fullmatch(r"[^\s/@\[\]]+", word(text)) or not is_host(text):
+        raise ValueError("an address or a host name")
+    return text
+
+
+def path(text: str) -> Path:
+    """A path in the file system."""
+    return Path(plain(text))
+
+
+def shaped(pattern: str, phrase: str) -> Callable[[str], str]:
+    """Text of which all matches a pattern; ``phrase`` says to people what that is."""
+    whole = re.compile(pattern)
+
+    def checked(text: str) -> str:
+        if not whole.fullmatch(text):
+            raise ValueError(phrase)
+        return plain(text)
+
+    return checked
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words between commas, spaces or line ends, none of which an image or runtime can have in its name."""
+    return tuple(map(plain, text.replace(",", " ").split()))
+
+
+def database(text: str) -> str:
+    """The name of a database of MongoDB, which counts bytes."""
+    if len(_DATABASE(text).encode()) > _LONGEST_DATABASE:
+        raise ValueError(_DATABASE_PHRASE)
+    return text
+
+
+def endpoint(text: str) -> str:
+    """Host and port of an S3 server."""
+    name, _, number = _ENDPOINT(text).rpartition(":") if re.search(":[0-9]+$", text) else (text, "", "")
+    if not (name.startswith("[") or is_host(name)) or int(number or 1) not in range(1, 1 << 16):
+        raise ValueError(_ENDPOINT_PHRASE)
+    return text
+
+
+def runtime(text: str) -> str:
+    """The name of a runtime of the engine."""
+    try:
+        return kinds.RUNTIME.parse(text)
+    except ValueError:
+        raise ValueError(kinds.RUNTIME.phrase) from None
+
+
+def policy(text: str) -> PullPolicy:
+    """When to pull images."""
+    try:
+        return PullPolicy(text)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(PullPolicy)}") from None
+
+
+def docker_host(text: str) -> str:
+    """docker-py wants three slashes before an absolute socket path; two are what people write."""
+    if not plain(text).startswith(("unix://", "tcp://", "http://")):
+        raise ValueError("a URL that begins with unix:// or tcp://")
+    return "unix:///" + text.removeprefix("unix://").lstrip("/") if text.startswith("unix://") else text
+
+
+def lease(text: str) -> float:
+    """Seconds, no more than a lease may last."""
+    if (seconds := SECONDS(text)) > LONGEST_LEASE:
+        raise ValueError(f"a time of at most {LONGEST_LEASE:g} s")
+    return seconds
+
+
+COUNT = positive(int, "a whole number of 1 or more")
+SIZE = positive(parse_size, "a size such as 128m")
+FACTOR = positive(float, "a factor such as 4")
+BUDGET = positive(parse_size, "a size such as 16g, or 0", zero=True)
+SECONDS = positive(parse_duration, "a time such as 30s")
+SECONDS_OR_NONE = positive(parse_duration, "a time such as 30s, or 0", zero=True)
+_ENDPOINT_PHRASE = "host:port, without a scheme or path"
+_ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", _ENDPOINT_PHRASE)
+KEY = shaped("[!-~]+", "a word of printable ASCII")
+REGION = shaped(r"(?![_-])[A-Za-z0-9_-]{1,63}(?<![_-])", "a region such as us-east-1")
+BUCKET = shaped(
+    r"(?!.*(\.\.|\.-|-\.))(?!([0-9]+\.){3}[0-9]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens",
+)
+_LONGEST_DATABASE = 63
+_DATABASE_PHRASE = 'a database name without / \\ . " $ * < > : | ? or spaces, of at most 63 characters'
+_DATABASE = shaped(r"[^/\\. \"$*<>:|?\x00-\x1f]{1,63}", _DATABASE_PHRASE)
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and the surrogates that stand for bytes of no UTF-8."""

@@ -1,0 +1,1 @@
+"""The task: values without I/O."""

@@ -1,0 +1,35 @@
+"""The queue of task ids within one process."""
+
+import threading
+from collections import deque
+
+from orchestrator.ports import JobInfo, QueueHead
+
+NOTHING = JobInfo()
+
+
+class MemoryQueue:
+    """The Queue of one process, with the other end that RQ keeps for its workers."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._arrived = threading.Condition()
+
+    def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
+        """Put the task in line."""
+        with self._arrived:
+            self._waiting.append((task_id, info.deployment))
+            self._arrived.notify()
+
+    def first(self, limit: int, deployment: str = "") -> QueueHead:
+        """Those in line; whoever takes one out here is not waited for."""
+        with self._arrived:
+            seen = list(self._waiting)[:limit]
+            ours = frozenset(task_id for task_id, other in seen if not (other and deployment and other != deployment))
+            return QueueHead(ours, whole=len(self._waiting) <= limit)
+
+    def take(self, timeout: float = 0.0) -> str | None:
+        """The id that waited longest, or None when there is none within ``timeout`` seconds."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._waiting, timeout)
+            return self._waiting.popleft()[0] if self._waiting else None

@@ -1,0 +1,304 @@
+"""The task documents in memory. Kept as BSON, so that dates, enums and what cannot be stored are as in MongoDB."""
+
+import builtins
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+from attrs import evolve
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+
+from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
+from orchestrator.ports import Free, Move, Origin
+from orchestrator.ports.documents import (
+    ACTIVE,
+    BOUND,
+    BULKY,
+    FINAL,
+    LARGEST,
+    STANDING,
+    SWEPT,
+    age,
+    changes,
+    has_moved,
+    has_token,
+    is_applied,
+    is_beginning,
+    is_cancelled_before,
+    is_held,
+    lease_of,
+    leaves_no_room,
+    row,
+    too_large,
+)
+from orchestrator.task.codec import to_document
+from orchestrator.task.values import LONGEST_LEASE, Document, Ending
+from statemachine import INITIAL, TERMINAL
+
+Changed = dict[str, Any]
+_ZONED: CodecOptions[Changed] = CodecOptions(
+    dict, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP, unicode_decode_error_handler="replace"
+)
+
+
+class MemoryTaskStore:
+    """The TaskStore of one process; ``clock`` is the database's, in UTC."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._documents: dict[bytes, bytes] = {}
+        self.database = f"database-{id(self)}"
+        self._origin: Origin | None = None
+        self._lock = threading.RLock()
+
+    def prepare(self) -> None:
+        """Nothing is missing."""
+
+    def insert(self, document: Document) -> None:
+        """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
+        with self._lock:
+            if _key(document["_id"]) in self._documents:
+                raise DuplicateTask("a task with this id exists already")
+            self._save(document)
+
+    def find(self, task_id: str) -> Document | None:
+        """The document, or None."""
+        return self._load(task_id)
+
+    def list(self, status: str | None, limit: int) -> Sequence[Document]:
+        """The newest tasks, without their files and stdin."""
+        found = self._some(lambda document: status is None or document.get("status") == status)
+        return found[::-1][: max(limit, 0)]
+
+    def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
+        """Take the lease when it is free, expired or ours already."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or document.get("status") in FINAL or not self._is_free(document, token):
+                return None
+            bound = document.get("engine")
+            free = document.get("status") not in BOUND or not isinstance(bound, str) or not bound
+            if engine is not None and not free and bound != engine:
+                return None
+            if leaves_no_room(document, size := len(bson.encode(document))):
+                raise too_large(size)
+            again = lease_of(document).get("token") == token
+            binds = document["lease"].get("binds") is True if again else engine is not None and free
+            document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl), "binds": binds}
+            document["engine"] = engine or document.get("engine")
+            document["nonce"] = nonce if isinstance(nonce := document.get("nonce"), str) else token
+            return self._save(document)
+
+    def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
+        """Extend the leases."""
+        return frozenset(task_id for task_id, token in tokens.items() if self._renew(task_id, token, ttl))
+
+    def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
+        """In one write."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or document.get("status") != INITIAL or not has_token(document, token):
+                return False
+            lease = {**document["lease"], "expires_at": self._after(ttl)}
+            return is_beginning(self._save({**document, "lease": lease, "starting": container}), token, container)
+
+    def note_input(self, task_id: str, token: str, container: str, *, whole: bool) -> None:
+        """In one write."""
+        noted = {"container": container, "whole": whole}
+        kept = {**noted, "whole": True}
+        self._change(task_id, {"input": noted}, lambda document: is_held(document, token) and document.get("input") != kept)
+
+    def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
+        """In one write."""
+        self._change(task_id, to_document({"ending": ending}), lambda document: is_held(document, token))
+
+    def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
+        """Free the lease; of a bound task it ends now, with no token."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is not None and is_held(document, token):
+                untouched = document.get("starting") is None and has_moved(document, 0)
+                unbound = unbind and untouched and lease_of(document).get("binds") is True
+                over = {**lease_of(document), "token": "", "expires_at": self.now()}
+                bound = not unbound and _is_bound(document)
+                self._save({**document, "lease": over if bound else None, **({"engine": None} if unbound else {})})
+
+    def advance(self, move: Move) -> Document:
+        """Compare-and-set on ``_id``, status, seq and token."""
+        with self._lock:
+            document = self._load(move.task_id)
+            if document is not None and is_cancelled_before(document, move):
+                raise CancelRequested(f"task {move.task_id} is to be cancelled")
+            if document is not None and self._is_expected(document, move):
+                self._apply(document, move)
+            if document is None or not is_applied(document, move):
+                raise Superseded(f"task {move.task_id} was moved or taken over by another worker")
+            return document
+
+    def reset(self, task_id: str) -> None:
+        """In place."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is not None and document.get("status") not in FINAL and self._is_free(document, token=""):
+                created = document.get("created_at")
+                dated = created if isinstance(created, datetime) else None
+                self._save({"_id": document["_id"], "status": str(INITIAL), "created_at": dated})
+
+    def settle(self, task_id: str, seq: int) -> None:
+        """Set ``published`` and ``settled``."""
+        self._change(task_id, {"published": seq, "settled": True}, lambda document: document.get("status") in FINAL)
+
+    def request_cancel(self, task_id: str) -> Document | None:
+        """Set the time once."""
+        now = {"cancel_requested_at": self._clock()}
+        self._change(task_id, now, lambda document: document.get("status") not in FINAL and not _is_cancelled(document))
+        return self._load(task_id)
+
+    def cancelled(self, task_ids: Collection[str]) -> frozenset[str]:
+        """One look at all of them."""
+        return frozenset(task_id for task_id in task_ids if _is_cancelled(self._load(task_id) or {}))
+
+    def now(self) -> datetime:
+        """The clock's time."""
+        return self._clock()
+
+    def active(self, free: Free | None = None) -> Sequence[Document]:
+        """By status."""
+        return self._free(lambda document: document.get("status") in ACTIVE, free, _engine)
+
+    def bound(self, free: Free) -> Sequence[Document]:
+        """By status."""
+        return self._free(lambda document: document.get("status") == INITIAL and _is_bound(document), free, _engine)
+
+    def waiting(self, limit: int, free: Free | None = None) -> Sequence[Document]:
+        """By status."""
+        unbound = self._free(
+            lambda document: document.get("status") == INITIAL and (free is None or not _is_bound(document)), free, _engine
+        )
+        return unbound[:limit]
+
+    def unsettled(self, limit: int, free: Free | None = None) -> Sequence[Document]:
+        """By the mark."""
+        return self._free(lambda document: document.get("settled") is False, free, _home)[:limit]
+
+    def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """One look at each."""
+        found = {task_id: self._load(task_id) for task_id in task_ids}
+        return {task_id: _only(document, STANDING) for task_id, document in found.items() if document is not None}
+
+    def deployment(self) -> str:
+        """One for each store."""
+        with self._lock:
+            self._origin = self._origin or Origin(uuid.uuid4().hex, self.database, self.database)
+            return self._origin.id
+
+    def origin(self) -> Origin:
+        """As noted, with the present ``database``, which a test may change."""
+        return evolve(self._origin or Origin(""), database=self.database)
+
+    def settle_in(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note it."""
+        self._origin = Origin(deployment, self.database, self.database, self.origin().former | {*former})
+
+    def go_on_as(self, deployment: str, former: Collection[str] = ()) -> None:
+        """Note it beside the database that is noted."""
+        self.deployment()
+        home = self._origin.home if self._origin else ""
+        self._origin = Origin(deployment, self.database, home, self.origin().former | {*former})
+
+    def _some(self, wanted: Callable[[Document], bool]) -> builtins.list[Changed]:
+        """Oldest first, without what is bulky."""
+        with self._lock:
+            everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
+        found = sorted(filter(wanted, everything), key=age)
+        return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
+
+    def _free(
+        self, wanted: Callable[[Document], bool], free: Free | None, engine: Callable[[Document], object]
+    ) -> Sequence[Document]:
+        found = self._some(wanted)
+        if free is not None:
+            found = [each for each in found if free.is_free(lease_of(each).get("expires_at"), engine(each))]
+            found.sort(key=lambda each: free.is_elsewhere(engine(each)))
+        return [_only(document, SWEPT) for document in found]
+
+    def _change(self, task_id: str, changes: Document, wanted: Callable[[Document], bool]) -> None:
+        with self._lock:
+            document = self._load(task_id)
+            if document is not None and wanted(document):
+                self._save({**document, **changes})
+
+    def _is_free(self, document: Document, token: str) -> bool:
+        lease = lease_of(document)
+        expires = lease.get("expires_at")
+        held = isinstance(expires, datetime) and self._clock() < expires <= self._after(LONGEST_LEASE)
+        return lease.get("token") == token or not held
+
+    def _renew(self, task_id: str, token: str, ttl: float) -> bool:
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or not has_token(document, token):
+                return False
+            if is_held(document, token):
+                self._save({**document, "lease": {**document["lease"], "expires_at": self._after(ttl)}})
+            return True
+
+    @staticmethod
+    def _is_expected(document: Document, move: Move) -> bool:
+        same = (document.get("status"), lease_of(document).get("token")) == (move.entry.source, move.token)
+        return same and has_moved(document, move.entry.seq - 1)
+
+    def _apply(self, document: Changed, move: Move) -> None:
+        history = document.get("history")
+        document |= changes(move)
+        document["history"] = [*(history if isinstance(history, list) else []), row(move)]
+        if move.entry.status in TERMINAL:
+            document["lease"]["expires_at"] = self._clock()
+        document |= self._save(document)
+
+    def _after(self, ttl: float) -> datetime:
+        return self._clock() + timedelta(seconds=ttl)
+
+    def _load(self, task_id: str) -> Changed | None:
+        stored = self._documents.get(_key(task_id))
+        return None if stored is None else bson.decode(stored, _ZONED)
+
+    def _save(self, document: Document) -> Changed:
+        try:
+            stored = bson.encode(document)
+        except (BSONError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+            raise InvalidTask([f"the document cannot be stored: {error}"]) from error
+        if len(stored) > LARGEST:
+            raise too_large(len(stored))
+        self._documents[_key(document["_id"])] = stored
+        return bson.decode(stored, _ZONED)
+
+
+def _engine(document: Document) -> object:
+    return document.get("engine")
+
+
+def _home(document: Document) -> object:
+    container = document.get("container")
+    return container.get("engine") if isinstance(container, Mapping) else None
+
+
+def _is_bound(document: Document) -> bool:
+    return isinstance(bound := document.get("engine"), str) and bound != ""
+
+
+def _only(document: Document, names: Iterable[str]) -> Document:
+    return {name: document[name] for name in ("_id", *names) if name in document}
+
+
+def _key(task_id: object) -> bytes:
+    """Ids of any type that the database takes are told apart, as it does."""
+    return bson.encode({"_id": task_id})
+
+
+def _is_cancelled(document: Document) -> bool:
+    return document.get("cancel_requested_at") is not None

@@ -1,0 +1,1 @@
+"""The worker process: it takes jobs from RQ and runs the tasks that they name."""

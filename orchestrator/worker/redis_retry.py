@@ -1,0 +1,98 @@
+"""How the worker talks to Redis: its client, and what it does when Redis is away. It knows no job."""
+
+import errno
+import time
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from redis import ConnectionError as Unreachable
+from redis import Redis, RedisError
+from redis import TimeoutError as NoAnswer
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from orchestrator.log import logger
+
+T = TypeVar("T")
+ANSWER_WITHIN = 5
+"""Seconds after which a command without a reply counts as failed; more than any command blocks."""
+_AWAY = (RedisError, OSError)
+"""What a call raises that got no answer; OSError where this process has no descriptor left to ask with."""
+_LAST_TRIES, _LAST_SECONDS = 5, 2.0
+
+
+def connect(url: str) -> Redis:
+    """A client for the worker alone, connected on first use. It retries nothing: a BLMOVE sent again takes a second job."""
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=ANSWER_WITHIN, socket_connect_timeout=2)
+
+
+class RedisRetry:
+    """Calls to Redis that outlast an outage, with one line when it begins and one when it ends. For use from many threads.
+
+    A lack of descriptors is told beside an outage: a connection cut before would hide it, and only the operator can mend it.
+    """
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+        self._lost_at: float | None = None
+        self._full = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether Redis has not answered of late."""
+        return self._lost_at is not None
+
+    def persist(self, call: Callable[[], T]) -> T | None:
+        """The result of ``call``, repeated for as long as Redis is away.
+
+        None when the worker is to stop meanwhile, or when Redis is there and refuses: what a job did must not depend on it.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(_AWAY),
+            wait=wait_random_exponential(multiplier=0.1, max=1),
+            stop=self._enough,
+            before_sleep=lambda state: self._lost(_error(state)),
+            retry_error_callback=lambda state: logger.warning("gave up on Redis: {}", _error(state)),
+        )
+        return cast("T | None", retrying(self._noting, call))
+
+    def attempt(self, call: Callable[[], T]) -> T | None:
+        """The result of ``call``, or None when Redis is away or refuses; for what is done again later anyway."""
+        try:
+            return self._noting(call)
+        except _AWAY as error:
+            self._lost(error)
+            return None
+
+    def _noting(self, call: Callable[[], T]) -> T:
+        result = call()
+        if (lost_at := self._lost_at) is not None:
+            self._lost_at, self._full = None, False
+            logger.info("Redis answers again after {:.1f} s", time.monotonic() - lost_at)
+        return result
+
+    def _lost(self, error: BaseException | None) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            logger.warning("Redis does not answer as it should, trying on: {}", error)
+        if _no_descriptor(error) and not self._full:
+            self._full = True
+            logger.warning("no descriptor is left for a connection to Redis, trying on; raise `ulimit -n`: {}", error)
+
+    def _enough(self, state: RetryCallState) -> bool:
+        hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer | OSError)
+        return hopeless and (state.attempt_number >= _LAST_TRIES or (state.seconds_since_start or 0) > _LAST_SECONDS)
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _no_descriptor(error: BaseException | None) -> bool:
+    """Whether this process, or its host, has none left; the client's own errors have the system's as their context."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return True
+        error = error.__context__
+    return False

@@ -1,0 +1,144 @@
+"""What RQ's records say about a worker and its jobs. It knows RQ and Redis, but not how jobs are run.
+
+None of it may hurt a job: a record that cannot be written waits for Redis, and is given up when the worker stops meanwhile.
+What counts is what the job itself stored.
+"""
+
+import os
+import socket
+import traceback
+import uuid
+from functools import partial
+from types import TracebackType
+from typing import cast
+
+from redis import Redis
+from redis.client import Pipeline
+from rq import Queue, SimpleWorker, worker_registration
+from rq.executions import Execution, ExecutionRegistry
+from rq.job import Job
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.timeouts import BaseDeathPenalty
+from rq.utils import now
+from rq.worker import WorkerStatus
+
+from orchestrator.adapters.redis.job import PlainJob
+from orchestrator.log import logger
+from orchestrator.worker.redis_retry import ANSWER_WITHIN, RedisRetry
+
+EXECUTION_TTL = 300
+"""Seconds without a heartbeat after which RQ takes a running job for abandoned."""
+JOB_TTL = 3600
+"""Seconds without a heartbeat that the job itself is kept: other workers have so long to note that it was abandoned."""
+
+
+class Unlimited(BaseDeathPenalty):
+    """No time limit: RQ's uses signals, which reach only the main thread. Whoever runs the container watches its deadline."""
+
+    def setup_death_penalty(self) -> None:
+        """Do nothing."""
+
+    def cancel_death_penalty(self) -> None:
+        """Do nothing."""
+
+
+class Bookkeeper(SimpleWorker):
+    """RQ's worker without its loop: the records only. Safe to use from many threads."""
+
+    death_penalty_class = Unlimited
+    job_class = PlainJob
+    log_result_lifespan = False
+    dequeue_timeout = 1
+    connection_timeout = ANSWER_WITHIN
+
+    def __init__(self, connection: Redis, queue: str, name: str, link: RedisRetry, result_ttl: int = 600) -> None:
+        """``result_ttl`` is for how many seconds a job is kept after its end when it does not say itself."""
+        # a killed worker's name stays taken for minutes, so each process has its own
+        unique = f"{name}.{uuid.uuid4().hex[:8]}"
+        super().__init__(
+            [queue],
+            unique,
+            connection=connection,
+            serializer=JSONSerializer,
+            default_result_ttl=result_ttl,
+            prepare_for_work=False,
+            log_job_description=False,
+        )
+        self.hostname, self.pid = socket.gethostname(), os.getpid()
+        self.birth_date = now()
+        self.queue: Queue = self.queues[0]
+        self.link = link
+
+    def beat(self) -> None:
+        """Say that the worker and all that it runs are alive; the first time, that it exists."""
+        self.last_heartbeat = now()
+        with self.connection.pipeline() as pipeline:
+            # all of it each time: a Redis that came back empty has forgotten the worker
+            pipeline.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
+            self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, pipeline)
+            self.heartbeat(pipeline=pipeline)
+            for execution in list(self.executions.values()):
+                execution.heartbeat(self.queue.started_job_registry, EXECUTION_TTL, pipeline)
+                pipeline.expire(Job.key_for(execution.job_id), JOB_TTL)
+            pipeline.execute()
+
+    def begin(self, job: Job, entry: bytes) -> Execution:
+        """Note, in one transaction, that the job is started here and that its entry is no longer on its way."""
+        execution = Execution(uuid.uuid4().hex, job.id, self.connection, self.name)
+        self.executions[execution.id] = execution
+        self.link.persist(partial(self._note_begin, job, execution, entry))
+        return execution
+
+    def _note_begin(self, job: Job, execution: Execution, entry: bytes) -> None:
+        with self.connection.pipeline() as pipeline:
+            execution.save(EXECUTION_TTL, pipeline)
+            ExecutionRegistry(job.id, pipeline).add(execution, EXECUTION_TTL, pipeline)
+            self.queue.started_job_registry.add_execution(execution, pipeline, ttl=EXECUTION_TTL)
+            pipeline.sadd(self.executions_key, execution.composite_key)
+            job.prepare_for_execution(self.name, pipeline)
+            pipeline.expire(job.key, JOB_TTL)
+            self.set_state(WorkerStatus.BUSY, pipeline)
+            self.heartbeat(pipeline=pipeline)
+            pipeline.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
+            pipeline.execute()
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Nothing is left to prepare after ``begin``."""
+
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:  # noqa: ARG002
+        """Note the time only: what follows writes it."""
+        job.ended_at = now()
+
+    def handle_job_success(
+        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
+    ) -> None:
+        """Record the success as RQ does, once Redis lets it."""
+        self.link.persist(partial(super().handle_job_success, job, queue, started_job_registry, execution))
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: StartedJobRegistry | None = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """Record the failure as RQ does, once Redis answers: RQ swallows it here when Redis is away."""
+        self.link.persist(self.connection.ping)
+        super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+
+    def handle_exception(self, job: Job, *exc_info: object) -> None:
+        """Tell in one line what the job raised; RQ keeps the whole traceback with the failed job."""
+        _, error, trace = exc_info
+        where = traceback.extract_tb(trace)[-1] if isinstance(trace, TracebackType) else None
+        place = f"{where.filename}:{where.lineno}" if where else "?"
+        logger.error("job {} raised {}: {} ({})", job.id, type(error).__name__, error, place)
+
+    def cleanup_execution(self, job: Job, pipeline: Pipeline, execution: Execution | None = None) -> None:
+        """Forget the execution; with the last one the worker is idle."""
+        super().cleanup_execution(job, pipeline, execution)
+        if not self.executions:
+            self.set_state(WorkerStatus.IDLE, pipeline)
+        self.heartbeat(pipeline=pipeline)  # a Redis that came back empty must not keep what is counted here for ever

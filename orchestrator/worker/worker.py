@@ -1,0 +1,232 @@
+"""The worker process: takes jobs from one RQ queue and runs each in a thread of its own. It knows RQ and Redis, but no task.
+
+A job that was taken is run, whatever becomes of RQ's records: whoever runs a task twice or finds it gone is told so by the task
+store.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from math import ceil, inf
+from types import FrameType
+from typing import cast
+
+from redis import Redis, ResponseError
+from rq.exceptions import DeserializationError
+from rq.executions import Execution
+from rq.job import Job
+
+from orchestrator.adapters.redis.job import JOB_PREFIX, RUN_TASK, Call, read_call, restored
+from orchestrator.log import logger
+from orchestrator.worker.foreign_jobs import ForeignJobs
+from orchestrator.worker.redis_retry import RedisRetry
+from orchestrator.worker.rq_maintenance import PeriodicTask, Rescue, clean
+from orchestrator.worker.rq_records import Bookkeeper
+
+_STUCK = 60.0
+"""Seconds without a turn after which the loop counts as stuck; Redis may hold one up for a while."""
+_PAUSE = 0.05
+_LOOK = 0.2
+"""Seconds after which is looked again whether there is a place for one job more."""
+_POLL = 1
+"""Seconds for which the loop may be blind to a request to stop."""
+_UNBEGUN = 1.0
+"""Seconds of a drain without any task begun after which jobs that were taken are left: the engine may hang for a minute."""
+_SAME_REQUEST = 1.0
+"""Seconds within which a second signal is the first one, sent both to the group and to the process."""
+
+
+class ThreadWorker(Bookkeeper):
+    """Runs up to ``concurrency`` jobs at once. Use ``run``, not RQ's ``work``."""
+
+    def __init__(
+        self,
+        connection: Redis,
+        queue: str,
+        concurrency: int,
+        name: str = "worker",
+        hand_over: Callable[[], None] = lambda: None,
+        others: Callable[[], int] = lambda: 0,
+        drain: Callable[[], None] = lambda: None,
+        begun: Callable[[], bool] = lambda: True,
+        drain_timeout: float = inf,
+        places: Callable[[], int] | None = None,
+        rescue_after: float = 5.0,
+        result_ttl: float = 600.0,
+        functions: Collection[str] = frozenset({RUN_TASK}),
+        are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
+    ) -> None:
+        """``connection`` is the worker's own, from ``connect``.
+
+        ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
+        ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs. Jobs of which none has
+        ``begun`` for a second, as where the engine hangs, are not waited for: nothing is lost with them.
+
+        ``places`` tells how many jobs it may hold now, when that is not always ``concurrency``: more while some of them wait.
+
+        ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line;
+        more than ``RedisRetry.persist`` may pause, or after an outage it overtakes who is about to begin it.
+
+        ``result_ttl`` is for how many seconds a job that does not say is kept after its end.
+
+        ``functions`` are the only ones that are imported and run, and of the jobs that call them only those of which
+        ``are_ours`` says so. All others are put back in line, for other workers.
+        """
+        super().__init__(connection, queue, name, RedisRetry(lambda: self.stopping), ceil(result_ttl))
+        self._concurrency = concurrency
+        self._hand_over = hand_over
+        self._places = places or (lambda: concurrency)
+        self._held = 0
+        self._changed = threading.Condition()
+        self._others = others
+        self._begun = begun
+        self._foreign = ForeignJobs(self.queue, functions, are_ours)
+        self._begin_drain = drain
+        self._drain_timeout = drain_timeout
+        self._turned_at = time.monotonic()
+        self._asked_at: float | None = None
+        self._asked_again = False
+        self._chores = (
+            PeriodicTask(15, self.beat),
+            PeriodicTask(rescue_after / 2, Rescue(self.queue)),
+            PeriodicTask(600, partial(clean, self.queue, functions)),
+        )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked the worker to stop."""
+        return self._asked_at is not None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its loop has turned of late, or waits for Redis."""
+        return self.link.is_lost or time.monotonic() - self._turned_at < _STUCK
+
+    def run(self) -> bool:
+        """Take and run jobs until asked to stop, then wait for those that run. To be called in the main thread.
+
+        Returns True when all of them ended or could not begin. False means that some were handed over and still run. Leave with
+        ``os._exit``, because an ordinary exit may wait for their threads. Outlasts any outage of Redis, also at the start.
+        """
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        self.link.persist(self.beat)
+        logger.info("worker {} takes up to {} jobs at once from queue {}", self.name, self._concurrency, self.queue.name)
+        try:
+            while not self.stopping:
+                self._turn()
+            drained = self._drain()
+        finally:
+            self.link.attempt(self.register_death)
+        if not drained:
+            self._hand_over()
+        return drained
+
+    def request_stop(self, signum: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002
+        """Stop when what runs has ended; asked again, hand over. A signal handler: it takes no lock, so it logs nothing."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+        elif time.monotonic() - self._asked_at > _SAME_REQUEST:
+            self._asked_again = True
+
+    def _turn(self) -> None:
+        """Take one job, once there is a place for it."""
+        self._do_chores()
+        if not self._enter():
+            return
+        taken = self._take()
+        if taken is None:
+            self._leave()
+        else:
+            threading.Thread(target=self._perform, args=taken, name=f"job {taken[0].id}", daemon=True).start()
+
+    def _enter(self) -> bool:
+        """Count one job more if there is a place for it, or comes to be one soon; whether it is counted."""
+        ends = time.monotonic() + _POLL
+        with self._changed:
+            while not (there_is := self._held < self._places()) and time.monotonic() < ends:
+                self._changed.wait(_LOOK)
+            self._held += there_is
+            return there_is
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._held -= 1
+            self._changed.notify_all()
+
+    def _take(self) -> tuple[Job, Execution] | None:
+        waiting, on_the_way = self.queue.key, self.queue.intermediate_queue_key
+        entry = cast("bytes | None", self.link.persist(lambda: self.connection.blmove(waiting, on_the_way, _POLL)))
+        job = None if entry is None else self.link.persist(partial(self._fetch, entry))
+        if entry is not None and job is None:
+            entry = self._look_further()
+            job = None if entry is None else self.link.persist(partial(self._fetch, entry))
+        return None if entry is None or job is None else (job, self.begin(job, entry))
+
+    def _look_further(self) -> bytes | None:
+        """An entry behind one that was not ours; when there is none, after a rest, so that it costs little to look again."""
+        found = self.link.persist(self._foreign.find)
+        entry, rest = found or (None, 0.0)
+        if rest:
+            with self._changed:
+                self._changed.wait(rest)
+        return entry
+
+    def _fetch(self, entry: bytes) -> Job | None:
+        """The job of an entry; None when it is dropped, because there is no such job, or put back, because it is not ours."""
+        raw = self._hash_of(entry)
+        call = read_call(raw)
+        if raw and self._foreign.is_foreign(call):
+            self._foreign.put_back(entry, call)
+            return None
+        if (job := restored(self.queue, entry, raw)) is None:
+            self.connection.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
+        return job
+
+    def _hash_of(self, entry: bytes) -> dict[bytes, bytes]:
+        """The job's hash; what has another type, under this key, is no job."""
+        try:
+            return cast("dict[bytes, bytes]", self.connection.hgetall(JOB_PREFIX + entry))
+        except ResponseError:
+            return {}
+
+    def _perform(self, job: Job, execution: Execution) -> None:
+        try:
+            with logger.contextualize(task=_task_id(job)):
+                self.perform_job(job, self.queue, execution)
+        finally:
+            self.executions.pop(execution.id, None)
+            self._leave()
+
+    def _drain(self) -> bool:
+        """Wait until all jobs have ended, or none can begin; whether that came about before a second request."""
+        logger.info("stopping; {} jobs run on", len(self.executions))
+        self._begin_drain()
+        last_begun = time.monotonic()
+        while self._held or self._others():
+            with self._changed:
+                self._changed.wait(_PAUSE)
+            self._do_chores()
+            if self._begun():
+                last_begun = time.monotonic()
+            elif time.monotonic() - last_begun > _UNBEGUN:
+                logger.warning("stopped; {} jobs that could not begin are left to other workers", len(self.executions))
+                return True
+            if self._asked_again or time.monotonic() > (self._asked_at or inf) + self._drain_timeout:
+                logger.warning("handing over {} tasks that still run", max(len(self.executions), self._others()))
+                return False
+        logger.info("stopped; all jobs ended")
+        return True
+
+    def _do_chores(self) -> None:
+        self._turned_at = time.monotonic()
+        for chore in self._chores:
+            self.link.attempt(chore)
+
+
+def _task_id(job: Job) -> str:
+    """The id of the task, which is the job function's argument; the job's own when that cannot be read."""
+    try:
+        return str(job.args[0])
+    except (DeserializationError, IndexError, TypeError):
+        return job.id

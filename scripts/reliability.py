@@ -1,6 +1,6 @@
 """Write docs/reliability.md from what the fault suite measured: ``python -m scripts.reliability RESULTS PAGE``.
 
-RESULTS has a line of JSON for each row, written by ``tests/support/fault_report.py`` in one run of the long form. Where a row
+RESULTS has a line of JSON for each row, written by ``tests/faults/report.py`` in one run of the long form. Where a row
 is missing or stands double, the page is left as it is.
 """
 

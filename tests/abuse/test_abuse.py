@@ -12,15 +12,15 @@ from orchestrator.client import Client
 from orchestrator.embedded import Embedded
 from orchestrator.errors import InvalidTask
 from orchestrator.wiring import connect
-from tests.support import abuse_page
-from tests.support.abuse_artifacts import ARTIFACTS
-from tests.support.abuse_bench import AT_ONCE, Bench, wait_for
-from tests.support.abuse_endings import EXIT, MEMORY, SIGNALS, TIME
-from tests.support.abuse_input import INPUT
+from tests.abuse import page as abuse_page
+from tests.abuse.artifacts import ARTIFACTS
+from tests.abuse.bench import AT_ONCE, Bench, wait_for
+from tests.abuse.endings import EXIT, MEMORY, SIGNALS, TIME
+from tests.abuse.input import INPUT
+from tests.abuse.resources import FILES, OUTPUT, PROCESSES
+from tests.abuse.secrets import CANARY, LEAKS, SECRETS
+from tests.abuse.walls import NETWORK, PRIVILEGE
 from tests.support.abuse_program import GRACE, Program, Ran
-from tests.support.abuse_resources import FILES, OUTPUT, PROCESSES
-from tests.support.abuse_secrets import CANARY, LEAKS, SECRETS
-from tests.support.abuse_walls import NETWORK, PRIVILEGE
 from tests.support.installation import Installation
 from tests.support.servers import corners
 

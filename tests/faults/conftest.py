@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from orchestrator.embedded import Embedded
+from tests.faults.report import long
 from tests.support import pace
-from tests.support.fault_report import long
 from tests.support.fault_site import Site
 from tests.support.servers import Corner, corners
 

@@ -5,11 +5,11 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
+from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 

@@ -8,11 +8,11 @@ from attrs import evolve
 
 from orchestrator.embedded import Embedded
 from scripts.packages import NotReady, read
+from tests.faults.report import not_run, note
 from tests.support import pace
 from tests.support.fault_nursery import Nursery
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until

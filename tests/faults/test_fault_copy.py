@@ -2,10 +2,10 @@
 
 import signal
 
+from tests.faults.report import note
 from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.restored import copy_of, restore

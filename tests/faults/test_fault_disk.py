@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from tests.faults.disk import kept_full, small_disk
+from tests.faults.report import long, not_run, note
 from tests.support import pace
-from tests.support.fault_disk import kept_full, small_disk
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until

@@ -9,13 +9,13 @@ from contextlib import ExitStack, suppress
 import pytest
 from attrs import evolve, frozen
 
+from tests.faults.report import long, note
 from tests.support import pace
 from tests.support.containers import WHERE
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy, Rule, http_error
-from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from attrs import field, frozen
 
+from tests.faults.report import note
 from tests.support import pace
 from tests.support.fault_dockerd import Dockerd
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.servers import Corner

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from tests.faults.report import note
 from tests.support import pace
 from tests.support.containers import WHERE, library
 from tests.support.fault_dockerd import Dockerd
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until

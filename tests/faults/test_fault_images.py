@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from scripts.packages import NotReady
+from tests.faults.registry import Registry
+from tests.faults.report import not_run, note
 from tests.support import pace
 from tests.support.containers import IMAGE
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy, http_reply
-from tests.support.fault_registry import Registry
-from tests.support.fault_report import not_run, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 

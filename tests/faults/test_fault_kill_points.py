@@ -7,14 +7,14 @@ import time
 import pytest
 from attrs import frozen
 
+from tests.faults.debris import cleaned, leave_debris, sweeper
+from tests.faults.report import long, note
 from tests.faults.test_fault_books import AT_THE_BOOKS, AT_THE_RESCUE
 from tests.faults.test_fault_stop import AT_THE_HAND_OVER
 from tests.support import pace
-from tests.support.fault_debris import cleaned, leave_debris, sweeper
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, keeper, sleeper, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_steps import LOOP, loop_steps, ports, steps

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.support.fault_chaos import Chaos, Place, any_task, place
+from tests.faults.chaos import Chaos, Place, any_task, place
+from tests.faults.report import duration, note
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import duration, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.embedded import Embedded
+from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import flood, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import http_error, http_reply
-from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until

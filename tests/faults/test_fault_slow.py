@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.report import note
 from tests.faults.test_fault_worker import taken_by
 from tests.support.fault_detour import Detour, detoured
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import note
 from tests.support.fault_rows import Row
 from tests.support.servers import Corner
 

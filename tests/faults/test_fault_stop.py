@@ -10,12 +10,12 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, sleeper, stubborn, talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import until

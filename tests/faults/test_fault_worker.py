@@ -5,11 +5,11 @@ import time
 
 import pytest
 
+from tests.faults.report import long, note
 from tests.support import pace
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
-from tests.support.fault_report import long, note
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
 from tests.support.fault_wait import PATIENCE, crowding, until

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from orchestrator.adapters.docker.engine import DockerEngine
-from tests.support.engine_stub import NOW, Script, Stage, StubEngine, says
+from tests.unit.adapters.docker.engine_stub import NOW, Script, Stage, StubEngine, says
 
 INFO = {"GET /info": says(200, {"ID": "engine", "SystemTime": NOW})}
 

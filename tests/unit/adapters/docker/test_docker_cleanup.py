@@ -1,0 +1,76 @@
+"""Whose a name on the engine is, and what becomes of a create whose parts are removed meanwhile."""
+
+import pytest
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.task.labels import DEPLOYMENT
+from tests.support.containers import Bench
+from tests.unit.adapters.docker.engine_stub import NOW, Answer, Script, Stage, container, refuses, says
+
+CREATE = "POST /containers/create"
+
+
+@pytest.mark.parametrize("beside", ["c1-files", "c1-out"])
+def test_what_is_beside_a_container_of_another_deployment_is_not_removed(stage: Stage, beside: str) -> None:
+    """Neither the helper nor its volume, and the same with our label are."""
+    volume, helper = f"/volumes/{beside}", f"/containers/{beside}"
+    labels = {"Name": beside, "Labels": {DEPLOYMENT: "ours"}}
+    gone = {f"DELETE {volume}": says(204), "DELETE /containers/c1": says(204)}
+    stub, engine = stage({f"GET {helper}/json": container("created"), f"GET {volume}": says(200, labels), **gone})
+    engine.remove("c1", "theirs")
+    assert [call for call in stub.calls if call.startswith("DELETE")] == []
+    engine.remove("c1", "ours")
+    assert [call for call in stub.calls if call.startswith("DELETE")] == ["DELETE /containers/c1", f"DELETE {volume}"]
+
+
+def _volume(name: str) -> Answer:
+    return says(200, {"Name": name, "Labels": {DEPLOYMENT: "ours"}})
+
+
+GONE = refuses(404, "No such container")
+MADE = {CREATE: says(201, {"Id": "c1"})}
+LOADER = {**MADE, "GET /volumes/c2-files": _volume("c2-files")}
+HOLDER = {**MADE, "GET /volumes/c2-out": _volume("c2-out")}
+HOLDER_JSON, HOLDER_ARCHIVE = "GET /containers/c2-out/json", "PUT /containers/c2-out/archive"
+HELD = {**HOLDER, "GET /info": says(200, {"ID": "engine", "SystemTime": NOW, "Architecture": "x86_64"})}
+
+
+@pytest.mark.parametrize(
+    ("fields", "script"),
+    [
+        ({"files": {"a": b"b"}}, LOADER | {"PUT /containers/c2-files/archive": GONE}),
+        ({"files": {"a": b"b"}}, LOADER | {CREATE: refuses(409, "in use"), "GET /containers/c2-files/json": GONE}),
+        ({"files": {"a": b"b"}}, LOADER | {"GET /volumes/c2-files": refuses(404, "no such volume")}),
+        ({"out": True}, HOLDER | {HOLDER_JSON: GONE}),
+        ({"out": True}, HELD | {HOLDER_JSON: container("created"), HOLDER_ARCHIVE: GONE}),
+        ({"out": True}, HELD | {HOLDER_JSON: container("created"), HOLDER_ARCHIVE: says(200)}),
+    ],
+    ids=["loader filled", "loader found", "volume", "holder made", "holder filled", "holder started"],
+)
+def test_what_is_removed_in_the_midst_of_a_create_is_infrastructure(
+    stage: Stage, fields: dict[str, object], script: Script
+) -> None:
+    """Somebody prunes, or a stale worker tidies up; the same call may be made again."""
+    _, engine = stage(script)
+    with pytest.raises(InfrastructureError, match="was removed"):
+        engine.create(Bench(engine).plan("true", name="c2", labels={DEPLOYMENT: "ours"}, **fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "script"),
+    [
+        ({"files": {"a": b"b"}}, {CREATE: refuses(409, "in use"), "GET /containers/c2-files/json": container("created")}),
+        ({"files": {"a": b"b"}}, LOADER),
+        ({"out": True}, {CREATE: refuses(409, "in use"), HOLDER_JSON: container("running")}),
+        ({"out": True}, HOLDER),
+    ],
+    ids=["loader", "volume of files", "holder", "volume of artifacts"],
+)
+def test_what_another_deployment_has_beside_a_container_of_that_name_is_not_written_to(
+    stage: Stage, fields: dict[str, object], script: Script
+) -> None:
+    """The task waits, and is told whose name it is."""
+    stub, engine = stage(script)
+    with pytest.raises(InfrastructureError, match="another deployment"):
+        engine.create(Bench(engine).plan("true", name="c2", labels={DEPLOYMENT: "mine"}, **fields))
+    assert not [call for call in stub.calls if call.startswith("PUT")]

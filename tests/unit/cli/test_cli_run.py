@@ -1,0 +1,146 @@
+"""The commands `run` and `submit`, on services in memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.client import Client
+from orchestrator.errors import InfrastructureError
+from orchestrator.task.event import Event
+from orchestrator.testing.programs import FOREVER, Program
+from tests.unit.cli.command_line import CommandLine
+
+EVERY_BYTE = bytes(range(256))
+
+
+def command_line(folder: Path, program: Program) -> CommandLine:
+    """A command line on which ``busybox program`` runs the program."""
+    return CommandLine(folder, {("program",): program})
+
+
+def test_run_prints_what_the_program_prints_byte_for_byte_on_the_stream_it_went_to(tmp_path: Path) -> None:
+    """Nothing is added, decoded or lost."""
+    call = command_line(tmp_path, Program(stdout=EVERY_BYTE, stderr=b"\xffwarning"))
+    result = call("run", "--quiet", "busybox", "program")
+    assert (result.exit_code, result.stdout_bytes, result.stderr_bytes) == (0, EVERY_BYTE, b"\xffwarning")
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        (Program(), 0),
+        (Program(exit_code=3), 3),
+        (Program(exit_code=139), 139),
+        (Program(exit_code=137, oom_killed=True), 137),
+        (FOREVER, 124),
+        (Program(floods=True, stdout=b"x" * 2048), 125),
+    ],
+)
+def test_run_ends_as_docker_run_does(tmp_path: Path, program: Program, code: int) -> None:
+    """The program's own code, 124 for timed out, 125 when it is not the program's."""
+    assert command_line(tmp_path, program)("run", "--output-limit", "1k", "busybox", "program").exit_code == code
+
+
+def test_run_says_why_when_it_was_not_the_program_that_ended(tmp_path: Path) -> None:
+    """Also when it was asked to be quiet."""
+    call = command_line(tmp_path, Program(floods=True, stdout=b"x" * 2048))
+    result = call("run", "--quiet", "--output-limit", "1k", "busybox", "program")
+    assert "limit of 1 KiB" in result.stderr
+    assert result.stdout_bytes == b"x" * 1024
+
+
+def test_run_tells_of_each_status_in_a_line_where_nobody_looks_at_a_screen(tmp_path: Path) -> None:
+    """Every status once, in order, and a line that sums it up."""
+    result = command_line(tmp_path, Program(exit_code=3))("run", "--id", "mine", "busybox", "program")
+    *progress, summary = result.stderr.splitlines()
+    assert progress == [f"mine: {status}" for status in ("queued", "running", "collecting", "uploading", "failed")]
+    assert "exited with status 3" in summary
+
+
+def test_run_prints_the_final_document_alone_when_asked_for_json(tmp_path: Path) -> None:
+    """One JSON value with dates in ISO 8601, fit for jq."""
+    result = command_line(tmp_path, Program(stdout=b"out"))("run", "--json", "--id", "mine", "-e", "A=1", "busybox", "program")
+    document = json.loads(result.stdout)
+    assert {
+        "_id": "mine",
+        "image": "busybox",
+        "env": {"A": "1"},
+        "status": "succeeded",
+        "exit_code": 0,
+    }.items() <= document.items()
+    assert document["created_at"].endswith("+00:00")
+    assert [entry["status"] for entry in document["history"]] == ["running", "collecting", "uploading", "succeeded"]
+    assert document == json.loads(json.dumps(document))
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_every_bad_value_gets_a_sentence_and_125(tmp_path: Path, command: str) -> None:
+    """The code with which docker run says that the trouble is its own; nothing is stored."""
+    call = CommandLine(tmp_path)
+    result = call(command, "--cpus", "many", "-m", "-1", "busybox")
+    assert result.exit_code == 125
+    assert [line.split(":")[:2] for line in result.stderr.splitlines()] == [
+        ["Error", " limits.cpus"],
+        ["Error", " limits.memory"],
+    ]
+    assert call.client.list() == []
+
+
+@pytest.mark.parametrize("arguments", [("--memori", "1", "busybox"), ("--cpus",)])
+def test_a_command_line_that_cannot_be_read_is_125_too(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """So that 2 is always a program's."""
+    result = CommandLine(tmp_path)("run", *arguments)
+    assert result.exit_code == 125
+    assert arguments[0] in result.stderr
+
+
+def test_an_id_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """And the task that has it stays as it is."""
+    call = CommandLine(tmp_path)
+    assert call("run", "--id", "mine", "busybox").exit_code == 0
+    result = call("submit", "--id", "mine", "busybox")
+    assert (result.exit_code, result.stdout) == (125, "")
+    assert "exists already" in result.stderr
+
+
+def test_submit_prints_the_id_and_does_not_wait(tmp_path: Path) -> None:
+    """Fit for a shell variable."""
+    call = CommandLine(tmp_path, worker=False)
+    result = call("submit", "busybox", "true")
+    assert call.client.get(result.stdout.strip()).status == "queued"
+    assert result.stderr == ""
+
+
+def test_submit_prints_the_document_when_asked_for_json(tmp_path: Path) -> None:
+    """As it is stored."""
+    result = CommandLine(tmp_path, worker=False)(
+        "submit", "--json", "--from", "-", stdin=b'{"image": "busybox", "_id": "mine"}'
+    )
+    assert json.loads(result.stdout)["_id"] == "mine"
+
+
+class _Watched(Client):
+    """A client whose view of the task breaks after the first event."""
+
+    error: BaseException
+
+    def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
+        yield next(super().watch(task_id, after_seq))
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [(KeyboardInterrupt(), 130, "Task mine goes on."), (InfrastructureError("redis", "away"), 125, "Lost sight of task mine.")],
+)
+def test_a_task_outlives_whoever_follows_it(tmp_path: Path, error: BaseException, code: int, words: str) -> None:
+    """Ctrl-C and a lost server end the command, not the task; it says how to look at it."""
+    call = CommandLine(tmp_path, worker=False)
+    call.client = _Watched(call.world.services)
+    call.client.error = error
+    result = call("run", "--id", "mine", "busybox")
+    assert result.exit_code == code
+    assert f"{words} Look at it with: orchestrator show mine" in result.stderr
+    assert call.client.get("mine").status == "queued"

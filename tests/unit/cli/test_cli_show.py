@@ -1,0 +1,131 @@
+"""The commands `show`, `list` and `logs`, on services in memory."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from orchestrator.cli.render import card, console, memory
+from orchestrator.task.values import Metrics, Usage
+from orchestrator.testing.programs import Program
+from tests.support.tasks import finished
+from tests.unit.cli.command_line import CommandLine
+
+LOUD = Program(stdout=b"out\n", stderr=b"err\n", exit_code=3)
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> CommandLine:
+    """A command line with one finished task, ``mine``."""
+    call = CommandLine(tmp_path, {("loud", "[red]\x1b[31m"): LOUD})
+    call("run", "--id", "mine", "busybox", "loud", "[red]\x1b[31m")
+    return call
+
+
+def test_show_tells_what_became_of_a_task_and_why(call: CommandLine) -> None:
+    """Status, cause, where the log is, history: what one asks first."""
+    shown = call("show", "mine").stdout
+    for words in (
+        "failed",
+        "exit",
+        "the program exited with status 3",
+        "busybox",
+        "ran for",
+        "4 B in task-logs/mine/1/stdout",
+    ):
+        assert words in shown
+    histories = [line.split()[-2:] for line in shown.splitlines() if line[:1].isdigit()]
+    assert histories[1:] == [["start", "running"], ["wait", "collecting"], ["collect", "uploading"], ["upload", "failed"]]
+
+
+def test_use_of_the_machine_is_shown_in_units_for_people() -> None:
+    """At most and on average."""
+    metrics = Metrics(Usage(100.0, 75.0), Usage(3 << 20, 2 << 20), samples=2, duration_s=1.5)
+    task = evolve(finished(), metrics=metrics)
+    shown = StringIO()
+    console(shown).print(card(task))
+    for words in ("1.50 s, 2 samples", "100 % at most, 75 % on average", "3 MiB at most, 2 MiB on average"):
+        assert words in shown.getvalue()
+
+
+def test_what_was_counted_is_shown_beside_the_samples() -> None:
+    """Also of a program that was too short for any sample."""
+    metrics = Metrics(None, None, 0, 0.2, cpu_time_s=0.15, throttled_s=0.5, memory_peak_bytes=21 << 20, pids_peak=3)
+    task = evolve(finished(), metrics=metrics)
+    shown = StringIO()
+    console(shown).print(card(task))
+    for words in ("0.15 s, held up for 0.50 s", "21 MiB, 3 processes and threads"):
+        assert words in shown.getvalue()
+    assert memory(task) == "21 MiB"
+
+
+def test_nothing_in_a_task_can_speak_to_the_terminal(call: CommandLine) -> None:
+    """Neither markup nor escape sequences in what its owner wrote are obeyed."""
+    for command in (("show", "mine"), ("list",)):
+        shown = call(*command).stdout
+        assert "[red]" in shown
+        assert "\x1b" not in shown
+
+
+def test_show_prints_the_document_as_json(call: CommandLine) -> None:
+    """The same as `run --json` printed."""
+    assert json.loads(call("show", "--json", "mine").stdout)["exit_code"] == 3
+
+
+def test_list_has_a_line_for_each_task_newest_first(call: CommandLine) -> None:
+    """Whole lines for grep, however long."""
+    call("run", "--id", "longer-" + "x" * 100, "busybox", "true")
+    header, *rows = call("list").stdout.splitlines()
+    assert header.startswith("ID ")
+    assert [row.split()[:2] for row in rows] == [["longer-" + "x" * 100, "succeeded"], ["mine", "failed"]]
+
+
+def test_an_id_that_is_no_string_is_listed(call: CommandLine) -> None:
+    """As it looks in Python, so that its owner sees what was inserted."""
+    for task_id in (5, {"a": 1}):
+        call.world.services.store.insert({"_id": task_id, "status": "queued"})
+    rows = call("list").stdout.splitlines()[1:]
+    assert [row.startswith(start) for row, start in zip(rows, ("mine ", "{'a': 1} ", "5 "), strict=True)] == [True] * 3
+
+
+def test_list_can_be_narrowed(call: CommandLine) -> None:
+    """By status and by number."""
+    call("run", "--id", "other", "busybox", "true")
+    assert [task["_id"] for task in json.loads(call("list", "--json", "--status", "failed").stdout)] == ["mine"]
+    assert [task["_id"] for task in json.loads(call("list", "--json", "--limit", "1").stdout)] == ["other"]
+    assert json.loads(call("list", "--json", "--status", "queued").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "stdout", "stderr"),
+    [
+        ((), b"out\n", b"err\n"),
+        (("--stdout",), b"out\n", b""),
+        (("--stderr",), b"", b"err\n"),
+        (("--stdout", "--stderr"), b"out\n", b"err\n"),
+    ],
+)
+def test_logs_prints_both_streams_or_the_one_asked_for(
+    call: CommandLine, flags: tuple[str, ...], stdout: bytes, stderr: bytes
+) -> None:
+    """Each on the stream of its name."""
+    result = call("logs", *flags, "mine")
+    assert (result.exit_code, result.stdout_bytes, result.stderr_bytes) == (0, stdout, stderr)
+
+
+@pytest.mark.parametrize("command", ["show", "logs"])
+def test_an_unknown_task_is_a_sentence(call: CommandLine, command: str) -> None:
+    """And the exit code 1."""
+    result = call(command, "nobody")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: there is no task 'nobody'\n")
+
+
+def test_logs_of_a_task_that_has_not_ended_are_not_there_yet(tmp_path: Path) -> None:
+    """They are stored at its end."""
+    call = CommandLine(tmp_path, worker=False)
+    call("submit", "--id", "mine", "busybox")
+    result = call("logs", "mine")
+    assert result.exit_code == 1
+    assert "has no stored log" in result.stderr

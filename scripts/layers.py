@@ -28,23 +28,16 @@ def layers_page() -> str:
 
 
 _TEXT = """\
-Each box is a component of the contract "data flows one way": it may import what is below it and nothing beside or above it.
-A module that the contract does not name stands with the lowest components that need it. The last line of a box names the
+Each box is a package, or a module that stands alone. It may import what is below it and nothing beside or above it. The linter
+checks this contract, "data flows one way", and a module that is in no layer fails it. The last line of a box names the
 libraries that its modules use themselves. Arrows that follow from others are left out.
 """
 
 
 def _found() -> Layers:
     graph = grimp.build_graph(*OWN, include_external_packages=True, cache_dir=None)
-    rows = [[part.strip() for part in layer.split("|")] for layer in _contract()]
-    named = {module for row in rows for part in row for module in _whole(graph, part)}
+    rows = [[f"orchestrator.{part.strip()}" for part in layer.split("|")] for layer in _contract()] + [["statemachine"]]
     modules = {part: _whole(graph, part) for row in rows for part in row}
-    taken = set(named)
-    for row in reversed(rows):
-        needed = {part: graph.find_upstream_modules(part, as_package=True) for part in row}
-        for part in row:
-            modules[part] += sorted(module for module in needed[part] - taken if module.startswith(OWN))
-        taken |= set().union(*needed.values())
     imports = {part: _imported(graph, modules[part]) for part in modules}
     return Layers(rows, modules, imports)
 
@@ -89,7 +82,7 @@ def _further(below: Mapping[str, set[str]], part: str) -> set[str]:
 
 
 def _words(layers: Layers, part: str) -> str:
-    helpers = [module.rpartition(".")[2] for module in layers.modules[part] if not f"{module}.".startswith(f"{part}.")]
+    inside = [module.removeprefix(f"{part}.") for module in layers.modules[part] if module != part]
     libraries = {name for name in layers.imports[part] if not name.startswith(OWN)} - sys.stdlib_module_names
-    lines = [f"<b>{part}</b>", ", ".join(helpers), f"<i>{', '.join(sorted(libraries))}</i>" if libraries else ""]
+    lines = [f"<b>{part}</b>", ", ".join(inside), f"<i>{', '.join(sorted(libraries))}</i>" if libraries else ""]
     return "<br>".join(line for line in lines if line)

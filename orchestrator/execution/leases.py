@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 from attrs import define, field
 
@@ -19,9 +20,25 @@ _INPUT = 10.0
 """Seconds for which a hand-over waits for input that is being written."""
 
 
+class Holder(Protocol):
+    """Whoever carries a claimed task. Its methods are called by the threads of the leases."""
+
+    def cancel(self) -> None:
+        """Somebody asks for the task to be cancelled; perhaps said more than once."""
+
+    def catch_up(self) -> bool:
+        """Publish what is stored and could not be published; whether all is."""
+
+    def cut_off(self, seconds: float) -> str | None:
+        """Wait at most so many seconds for the program's input; the id of the container that has not got all."""
+
+    def abandon(self) -> None:
+        """End the program of a task that is held no more."""
+
+
 @define(eq=False)
-class Held:
-    """A claimed task: the token that fences off earlier holders, and the document as it was when it was claimed."""
+class HeldLease:
+    """The lease of a claimed task: the token that fences off earlier holders, and the document as it was when it was claimed."""
 
     token: str
     document: Document
@@ -29,14 +46,8 @@ class Held:
     """Before this time, by the monotonic clock, nobody else can have the task: counted from before the lease was asked for."""
     lost: threading.Event = field(factory=threading.Event)
     """Set once the store has said that somebody else has the task, or that it is gone."""
-    on_cancel: Callable[[], None] = lambda: None
-    """Called, perhaps more than once, when somebody asks for the task to be cancelled."""
-    catch_up: Callable[[], bool] = lambda: True
-    """Publishes what is stored and could not be published; whether all is."""
-    cut_off: Callable[[float], str | None] = lambda _: None
-    """Waits at most so many seconds for the program's input; returns the id of the container that has not got all."""
-    end: Callable[[], None] = lambda: None
-    """Ends the program of a task that is held no more."""
+    holder: Holder | None = None
+    """None until the document was read."""
 
 
 class Leases:
@@ -51,13 +62,13 @@ class Leases:
         self._worker = worker
         self._ttl = ttl
         self._patience = patience
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, HeldLease] = {}
         self._asked_for: set[str] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     @contextmanager
-    def hold(self, task_id: str, engine: str | None) -> Iterator[Held | None]:
+    def hold(self, task_id: str, engine: str | None) -> Iterator[HeldLease | None]:
         """Claim the task for the length of the block, however long the store is away; None when it is not to be had.
 
         A block that raises frees the lease, so that another worker can go on at once; after Postponed one on any engine. The
@@ -79,7 +90,7 @@ class Leases:
         """Whether this process has the task, as far as it knows."""
         return _hashable(task_id) and task_id in self._held
 
-    def check(self, task_id: str, held: Held) -> None:
+    def check(self, task_id: str, held: HeldLease) -> None:
         """Raise Superseded unless this process has the task: the store is asked when the lease may have run out.
 
         Raises InfrastructureError when the store is away then.
@@ -89,7 +100,7 @@ class Leases:
         if held.lost.is_set():
             raise Superseded(f"task {task_id} was taken over by another worker")
 
-    def assure(self, task_id: str, held: Held) -> None:
+    def assure(self, task_id: str, held: HeldLease) -> None:
         """As ``check``, however long the store is away."""
         self._patience.forever(self.check, task_id, held)
 
@@ -119,12 +130,13 @@ class Leases:
         """
         leaves = time.monotonic() + _INPUT
         for task_id, held in self._all().items():
-            container = held.cut_off(max(leaves - time.monotonic(), 0))
+            holder = held.holder
+            container = holder.cut_off(max(leaves - time.monotonic(), 0)) if holder else None
             noted = container is not None and self._note_cut(task_id, held.token, container)
             self._drop(task_id, held)  # first, or the heartbeat would call a lease lost that is given back
             self.let_go(task_id, held.token)
-            if noted:
-                held.end()
+            if noted and holder:
+                holder.abandon()
 
     def _note_cut(self, task_id: str, token: str, container: str) -> bool:
         """Whether it is stored. If not, the next holder takes this process for one that died."""
@@ -146,13 +158,14 @@ class Leases:
         """Pass on who is to be cancelled. Raises InfrastructureError."""
         held = self._all()
         for task_id in self._store.cancelled(held.keys()) if held else ():
-            held[task_id].on_cancel()
+            if holder := held[task_id].holder:
+                holder.cancel()
 
     def catch_up(self) -> None:
         """Publish what could not be of the tasks that are held, up to the first that still cannot. It may wait for Redis."""
         for task_id, held in self._all().items():
             with logger.contextualize(task=task_id):
-                if not held.catch_up():
+                if held.holder and not held.holder.catch_up():
                     return
 
     @property
@@ -170,7 +183,7 @@ class Leases:
         """Whether a task is held or asked for; the database may take its time to answer."""
         return bool(self._held or self._asked_for)
 
-    def _claim(self, task_id: str, engine: str | None) -> Held | None:
+    def _claim(self, task_id: str, engine: str | None) -> HeldLease | None:
         """A claim that took long may be about to run out, so it is renewed before anything else."""
         if self.holds(task_id):
             return None
@@ -186,7 +199,7 @@ class Leases:
             document = self._patience.forever(claim)
             if document is None:
                 return None
-            held = Held(token, document, began + self._ttl)
+            held = HeldLease(token, document, began + self._ttl)
             self._add(task_id, held)
         finally:
             self._asked_for.discard(token)
@@ -194,7 +207,7 @@ class Leases:
             self._patience.forever(self._renew, {task_id: held})
         return None if held.lost.is_set() else held
 
-    def _add(self, task_id: str, held: Held) -> None:
+    def _add(self, task_id: str, held: HeldLease) -> None:
         if not _hashable(task_id):
             return
         with self._lock:
@@ -207,7 +220,7 @@ class Leases:
                 for thread in self._threads:
                     thread.start()
 
-    def _drop(self, task_id: str, held: Held) -> bool:
+    def _drop(self, task_id: str, held: HeldLease) -> bool:
         """Forget a task; whether it was held."""
         with self._lock:
             if _hashable(task_id) and self._held.get(task_id) is held:
@@ -215,7 +228,7 @@ class Leases:
                 return True
         return False
 
-    def _all(self) -> dict[str, Held]:
+    def _all(self) -> dict[str, HeldLease]:
         with self._lock:
             return dict(self._held)
 
@@ -236,7 +249,7 @@ class Leases:
             except Exception:  # noqa: BLE001  a fault of ours with one task must not let go of all others
                 logger.exception("the heartbeat has a fault")
 
-    def _renew(self, held: Mapping[str, Held]) -> None:
+    def _renew(self, held: Mapping[str, HeldLease]) -> None:
         """Extend these leases; those that the store says are lost are dropped."""
         began = time.monotonic()
         kept = self._store.renew({task_id: each.token for task_id, each in held.items()}, self._ttl)

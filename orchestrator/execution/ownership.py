@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from attrs import evolve
 
 from orchestrator.errors import ContainerMissing, Elsewhere, Interrupted
-from orchestrator.execution.run import Run
+from orchestrator.execution.claim import Claim
 from orchestrator.ports import ContainerState, Engine, Phase
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK
 from orchestrator.task.request import Request
@@ -22,64 +22,64 @@ _CLOCKS = 60.0
 """Seconds by which the clocks of two machines may differ, and by which a sweep may be late."""
 
 
-def labels(deployment: str, run: Run) -> dict[str, str]:
+def labels(deployment: str, claim: Claim) -> dict[str, str]:
     """What tells the container of this attempt from all others."""
-    return {TASK: run.task.id, ATTEMPT: str(run.attempt), DEPLOYMENT: deployment, NONCE: run.nonce}
+    return {TASK: claim.task.id, ATTEMPT: str(claim.number), DEPLOYMENT: deployment, NONCE: claim.nonce}
 
 
-def own(engine: Engine, deployment: str, run: Run) -> ContainerState:
+def own(engine: Engine, deployment: str, claim: Claim) -> ContainerState:
     """The container of this attempt. Raises ContainerMissing when there is none, also when its name is another's."""
-    state = engine.inspect(run.name)
-    ours = labels(deployment, run)
+    state = engine.inspect(claim.name)
+    ours = labels(deployment, claim)
     if not ours.items() <= state.labels.items():
         other = state.labels.get(DEPLOYMENT, "")
-        if run.nonce and other and {**ours, DEPLOYMENT: other}.items() <= state.labels.items():
+        if claim.nonce and other and {**ours, DEPLOYMENT: other}.items() <= state.labels.items():
             raise Elsewhere(
-                f"the container {run.name} is the task's, but of deployment {other}, and this one is {deployment}: it is left "
+                f"the container {claim.name} is the task's, but of deployment {other}, and this one is {deployment}: it is left "
                 f"alone. If the database of {other} is lost, run `orchestrator deployment take {other}` to go on with its "
                 f"containers, or `orchestrator deployment remove {other}` to remove them"
             )
-        raise ContainerMissing(f"the container {run.name} is not that of task {run.task.id} in this deployment")
+        raise ContainerMissing(f"the container {claim.name} is not that of task {claim.task.id} in this deployment")
     return state
 
 
-def clear_namesake(engine: Engine, deployment: str, run: Run) -> None:
+def clear_namesake(engine: Engine, deployment: str, claim: Claim) -> None:
     """Remove what has the name of this attempt's container and is not its own, where it is the deployment's.
 
     It belongs to a task whose document was deleted, and whose id this one has since. Raises InfrastructureError.
     """
     try:
-        own(engine, deployment, run)
+        own(engine, deployment, claim)
     except ContainerMissing:
-        engine.remove(run.name, deployment)
+        engine.remove(claim.name, deployment)
 
 
-def adopt(engine: Engine, deployment: str, run: Run, lifetime: float) -> str:
-    """The id of the run's container, which is looked for when this process has not made it.
+def adopt(engine: Engine, deployment: str, claim: Claim, lifetime: float) -> str:
+    """The id of the attempt's container, which is looked for when this process has not made it.
 
     Whoever wrote the document may have named any container in it, so the engine is never asked for that one. Raises
     ContainerMissing when the attempt has none, or has another than the one that was stored. Raises Elsewhere when it may be on
     another machine, where it may run for ``lifetime`` seconds.
     """
-    if not run.container:
+    if not claim.attempt.container:
         try:
-            state = own(engine, deployment, run)
+            state = own(engine, deployment, claim)
         except ContainerMissing:
-            expect_from_here(engine, run, lifetime)
+            expect_from_here(engine, claim, lifetime)
             raise
-        if run.task.container is None or run.task.container.id != state.id:
-            raise ContainerMissing(f"the container {run.name} is not the one that was started")
-        run.container = state.id
-    return run.container
+        if claim.task.container is None or claim.task.container.id != state.id:
+            raise ContainerMissing(f"the container {claim.name} is not the one that was started")
+        claim.attempt.container = state.id
+    return claim.attempt.container
 
 
-def expect_from_here(engine: Engine, run: Run, lifetime: float) -> None:
+def expect_from_here(engine: Engine, claim: Claim, lifetime: float) -> None:
     """Raise Elsewhere when the container that is missing here may live on another machine, whose engine has the same id.
 
     The engine that made it came up with another start id. This one may have been restarted since and the container removed; so
-    nobody may call it lost as long as its program may run. A task of another engine id is here because that one was given up.
+    nobody may call it lost as long as its program may claim. A task of another engine id is here because that one was given up.
     """
-    container, began = run.task.container, run.task.started_at
+    container, began = claim.task.container, claim.task.started_at
     if container is None or not container.engine_start or began is None:
         return
     here = engine.start_id() if container.engine == engine.identity() else ""
@@ -88,49 +88,49 @@ def expect_from_here(engine: Engine, run: Run, lifetime: float) -> None:
     left = lifetime + _CLOCKS - (datetime.now(UTC) - began).total_seconds()
     if left > 0:
         raise Elsewhere(
-            f"the container {run.name} was made by an engine with the id {container.engine} that was started as "
+            f"the container {claim.name} was made by an engine with the id {container.engine} that was started as "
             f"{container.engine_start[:12]}, and the one here was started as {here[:12]}: if two machines have engines "
             f"of one id, give one of them its own (how-to, Deploy workers); the task is left alone for {left:.0f} s more"
         )
 
 
-def expect_there(engine: Engine, deployment: str, run: Run) -> None:
-    """Raise Interrupted when a queued task's container is gone that was about to be started: its program may have run.
+def expect_there(engine: Engine, deployment: str, claim: Claim) -> None:
+    """Raise Interrupted when a queued task's container is gone that was about to be started: its program may have claim.
 
     One that is there and was never started may be replaced, and then says no more. Raises InfrastructureError.
     """
-    if run.task.starting is None:
+    if claim.task.starting is None:
         return
     try:
-        state = own(engine, deployment, run)
+        state = own(engine, deployment, claim)
     except ContainerMissing:
         state = None
-    if state is None or state.id != run.task.starting:
-        raise Interrupted(f"the container {run.name} is gone, and nobody knows whether its program had begun")
+    if state is None or state.id != claim.task.starting:
+        raise Interrupted(f"the container {claim.name} is gone, and nobody knows whether its program had begun")
     if state.phase is Phase.CREATED:
-        run.task = evolve(run.task, starting=None)
+        claim.task = evolve(claim.task, starting=None)
 
 
-def expect_whole_input(engine: Engine, run: Run, request: Request) -> None:
+def expect_whole_input(engine: Engine, claim: Claim, request: Request) -> None:
     """Raise Interrupted for an adopted program that runs and may not get all of its input, or was ended because it would not.
 
     What fits into a pipe was delivered at once; of more, it is stored once the engine has all. A program that exited by itself
-    is not run again, whatever it got; that nobody knows how much is noted in the run. Raises ContainerMissing,
+    is not run again, whatever it got; that nobody knows how much is noted in the attempt. Raises ContainerMissing,
     InfrastructureError.
     """
     if len(request.stdin or b"") <= SURE_STDIN:
         return
-    fed = run.input
+    fed = claim.input
     if fed and fed.whole:
         return
-    state = engine.inspect(run.container)
+    state = engine.inspect(claim.attempt.container)
     if state.phase is not Phase.EXITED or (fed and state.exit_code == _KILLED):
         raise Interrupted(f"the worker that was writing the program's stdin {'had to leave' if fed else 'has died'}")
-    run.unsure_of_input = True
+    claim.attempt.unsure_of_input = True
 
 
-def look_again(engine: Engine, run: Run) -> None:
+def look_again(engine: Engine, claim: Claim) -> None:
     """Raise ContainerMissing when a kill turns out to be the first part of a removal. Raises InfrastructureError, too."""
     time.sleep(_SECOND_LOOK)
-    if engine.inspect(run.container).removing:
-        raise ContainerMissing(f"{run.name} is being removed")
+    if engine.inspect(claim.attempt.container).removing:
+        raise ContainerMissing(f"{claim.name} is being removed")

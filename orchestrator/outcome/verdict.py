@@ -19,6 +19,9 @@ _PAGES = 1 << 20
 _MANY = 16
 """More processes and threads than the start of a container has for a moment, which are not held to its limit."""
 
+KILLED = frozenset({137, 143})
+"""Exit codes of a program that got KILL or TERM."""
+
 
 @frozen
 class Facts:

@@ -1,0 +1,164 @@
+"""The program of an attempt, from outside: which container it has, its output while it comes, its input, and its end."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+
+from attrs import frozen
+
+from orchestrator.cause import Cause
+from orchestrator.errors import ContainerMissing, Elsewhere, InfrastructureError, Superseded
+from orchestrator.execution.attempt import Attempt
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.deployment import Deployment
+from orchestrator.execution.leases import Leases
+from orchestrator.execution.ownership import SURE_STDIN, adopt, own
+from orchestrator.log import logger
+from orchestrator.output.capture import Capture, Watched
+from orchestrator.output.spool import SPOOL, spooling
+from orchestrator.ports import Chunk, Engine, Phase, TaskStore
+from orchestrator.task.request import Request, Rules
+from orchestrator.task.values import Ending
+from statemachine import INITIAL, State
+
+_LOOK = 0.1
+_BEGUN = frozenset({INITIAL, State.RUNNING})
+_OVERDUE = 60.0
+"""Seconds that a program's own worker may be late in ending it."""
+
+
+@frozen
+class Programs:
+    """What the steps on the container share. ``stop_grace`` is the seconds from TERM to KILL."""
+
+    engine: Engine
+    rules: Rules
+    deployment: Deployment
+    leases: Leases
+    store: TaskStore
+    stop_grace: float
+
+    def container(self, claim: Claim) -> str:
+        """The id of the attempt's own container. Raises ContainerMissing, and InfrastructureError."""
+        return adopt(self.engine, self.deployment.id, claim, self.lifetime(claim))
+
+    def lifetime(self, claim: Claim) -> float:
+        """Seconds from its start after which any worker on its engine ends the program, with or without the database."""
+        return claim.granted(self.rules).limits.timeout + self.stop_grace + _OVERDUE
+
+    def begun(self, claim: Claim) -> bool:
+        """Whether the program of a queued task was started, by a worker that died before it could say so."""
+        try:
+            return own(self.engine, self.deployment.id, claim).phase is not Phase.CREATED
+        except ContainerMissing:
+            return False
+
+    def watch(self, claim: Claim, chunks: Iterator[Chunk]) -> None:
+        """Pump the output into a new spool, after stopping an earlier try's pump."""
+        attempt = claim.attempt
+        if attempt.capture:
+            attempt.capture.finish(0)
+        attempt.spool = claim.new_spool(self.deployment.spool_dir, self.rules)
+        with spooling():
+            attempt.spool.open()
+        end = partial(self.end_quietly, claim, attempt)
+        watched = Watched(
+            self.engine, attempt.container, attempt.spool, attempt.meter, end, attempt.overdue, attempt.look
+        )
+        attempt.capture = Capture(watched, chunks)
+        attempt.capture.begin()
+
+    def watch_from_log(self, claim: Claim) -> None:
+        """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""
+        try:
+            self.watch(claim, self.engine.read_log(self.container(claim)))
+        except InfrastructureError as error:
+            if error.service != SPOOL:
+                raise
+            logger.warning("its output is read once it has ended: {}", error)
+
+    def note_fed(self, claim: Claim, container: str, fed: threading.Event) -> None:
+        """All of the input is with the engine. That is stored where an adopter could not know it."""
+        if is_long(claim.granted(self.rules)):
+            fed.set()
+            self.leases.note_input(claim.task.id, claim.token, container)
+
+    def note_late(self, claim: Claim) -> None:
+        """Store once more what the record of the start has missed."""
+        attempt = claim.attempt
+        if attempt.noted_ending and claim.task.ending != attempt.noted_ending:
+            self._store_ending(claim, attempt.noted_ending)
+        if attempt.fed.is_set() and claim.task.input != claim.input:
+            self.note_fed(claim, attempt.container, attempt.fed)
+
+    def cut_off(self, claim: Claim, seconds: float) -> str | None:
+        """Wait for the input that this process writes to the program; the container that runs and has not got all by then."""
+        attempt, leaves = claim.attempt, time.monotonic() + seconds
+        if attempt.deadline is None or attempt.request is None or not is_long(attempt.request):
+            return None
+        while claim.state in _BEGUN and not attempt.fed.wait(_LOOK):
+            if time.monotonic() >= leaves:
+                return attempt.container if claim.state is State.RUNNING and self._runs(attempt) else None
+        return None
+
+    def _runs(self, attempt: Attempt) -> bool:
+        """Whether the program still runs, as far as the engine tells."""
+        try:
+            return self.engine.inspect(attempt.container).phase is Phase.RUNNING
+        except (ContainerMissing, InfrastructureError):
+            return False
+
+    def abandon(self, claim: Claim) -> None:
+        """End the program of a task that this process holds no more. Never raises."""
+        with suppress(InfrastructureError):
+            self.engine.stop(claim.attempt.container, 0)
+
+    def end(self, claim: Claim, cause: Cause) -> None:
+        """End the program for ``cause``: TERM, grace, KILL, or at once when it floods. Safe to repeat.
+
+        Time limits hold while the store is away, so only a process that knows that another one has the task leaves its program
+        alone.
+        """
+        with suppress(InfrastructureError):
+            claim.check_held()
+        attempt = claim.attempt
+        attempt.claim_end(cause)
+        with suppress(ContainerMissing):
+            container = self.container(claim)
+            self._note_ending(claim, container, claim.ended_for or cause)
+            if self.engine.stop(container, 0 if cause is Cause.OUTPUT_LIMIT else self.stop_grace):
+                attempt.signalled = True
+
+    def end_quietly(self, claim: Claim, attempt: Attempt, cause: Cause) -> None:
+        """As ``end``, from a thread that has nobody to tell: the deadline still stands behind it.
+
+        After waiting for the lock the task may be on its next attempt; then do nothing.
+        """
+        container = attempt.container
+        try:
+            with attempt.ending:
+                if claim.attempt is attempt and attempt.container == container:
+                    self.end(claim, cause)
+        except (InfrastructureError, Superseded, Elsewhere) as error:
+            logger.warning("{} could not be ended for {}: {}", claim.name, cause, error)
+
+    def _note_ending(self, claim: Claim, container: str, cause: Cause) -> None:
+        """Store that the program is about to get a signal: the next holder may not learn it from the engine any more.
+
+        A store that is away is not waited for, because time limits hold all the same.
+        """
+        attempt = claim.attempt
+        if attempt.noted_ending is None and self.engine.inspect(container).phase is Phase.RUNNING:
+            attempt.noted_ending = Ending(container, cause, attempt.out_of_cpu and cause is Cause.TIMEOUT)
+            self._store_ending(claim, attempt.noted_ending)
+
+    def _store_ending(self, claim: Claim, ending: Ending) -> None:
+        with suppress(InfrastructureError):
+            self.store.note_ending(claim.task.id, claim.token, ending)
+
+
+def is_long(request: Request) -> bool:
+    """Whether the input is longer than what the kernel's pipe takes without a reader."""
+    return len(request.stdin or b"") > SURE_STDIN

@@ -1,0 +1,61 @@
+"""The callbacks of the transition table, a module for each: this binds the table to them."""
+
+from attrs import frozen
+
+from orchestrator.cause import Cause
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.steps.announce import Announce
+from orchestrator.execution.steps.collect import Collect
+from orchestrator.execution.steps.record import Record
+from orchestrator.execution.steps.release import Release
+from orchestrator.execution.steps.retry import Retry
+from orchestrator.execution.steps.start import Start
+from orchestrator.execution.steps.upload import Upload
+from orchestrator.execution.steps.wait import Wait
+from orchestrator.task.request import Rules
+from orchestrator.task.values import Fields
+from statemachine import Bindings, Guard, Lifecycle, Trigger
+
+_RETRIED = frozenset({Cause.EXIT, Cause.SIGNAL, Cause.OOM, Cause.TIMEOUT, Cause.OUTPUT_LIMIT})
+
+
+@frozen
+class Steps:
+    """One callback for each trigger that has work, and for each other slot."""
+
+    start: Start
+    wait: Wait
+    collect: Collect
+    upload: Upload
+    retry: Retry
+    record: Record
+    announce: Announce
+    release: Release
+
+    def lifecycle(self, rules: Rules) -> Lifecycle[Claim, Fields]:
+        """The machine with its callbacks."""
+
+        def tries_again(claim: Claim) -> bool:
+            """Whether the program failed by itself and has retries left; what the infrastructure cost does not count."""
+            own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in claim.task.attempts)
+            return claim.cause in _RETRIED and own < claim.granted(rules).retries
+
+        bindings = Bindings(
+            work={
+                Trigger.START: self.start,
+                Trigger.WAIT: self.wait,
+                Trigger.COLLECT: self.collect,
+                Trigger.UPLOAD: self.upload,
+                Trigger.RETRY: self.retry,
+            },
+            guards={
+                Guard.EXITED_CLEANLY: lambda claim: claim.cause is None,
+                Guard.TRIES_AGAIN: tries_again,
+                Guard.RAN_OUT_OF_TIME: lambda claim: claim.cause is Cause.TIMEOUT and not tries_again(claim),
+                Guard.WENT_WRONG: lambda claim: claim.cause not in {None, Cause.TIMEOUT} and not tries_again(claim),
+            },
+            record=self.record,
+            announce=self.announce,
+            release=self.release,
+        )
+        return Lifecycle(bindings)

@@ -1,0 +1,60 @@
+"""RECORD: store the move by compare-and-set, so that the stored status is an exact mirror of the state."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from orchestrator.cause import Cause
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.retrying import Patience
+from orchestrator.ports import Move, TaskStore
+from orchestrator.task.document import Task
+from orchestrator.task.values import Document, Entry, Fields
+from statemachine import INITIAL, TERMINAL, State, Step, Trigger
+
+
+@frozen
+class Record:
+    """``worker`` is the name of this one."""
+
+    store: TaskStore
+    now: Callable[[], datetime]
+    patience: Patience
+    worker: str
+
+    def __call__(self, claim: Claim, step: Step, fields: Fields) -> None:
+        """Store the step, however long the store is away: nothing can be decided about the task without it.
+
+        Raises Superseded when the task is not as this claim last saw it, and CancelRequested when it is to be cancelled and has
+        no outcome yet.
+        """
+        entry = self.entry(claim, step)
+        decides = step.source in {INITIAL, State.RUNNING} and step.trigger is not Trigger.RETRY
+        undisputed = decides and fields.get("cause") is not Cause.CANCELLED
+        move = Move(claim.task.id, claim.token, entry, self._fields(claim, step, entry, fields), unless_cancelled=undisputed)
+        claim.task = Task.from_document(evolve(self.patience, over=claim.lost).forever(self._advance, claim, move))
+
+    def entry(self, claim: Claim, step: Step) -> Entry:
+        """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""
+        entry = Entry(claim.task.seq + 1, step.trigger, step.source, step.dest, self.now(), claim.number)
+        if claim.pending is None or evolve(claim.pending, at=entry.at) != entry:
+            claim.pending = entry
+        return claim.pending
+
+    def _advance(self, claim: Claim, move: Move) -> Document:
+        claim.check_lost()
+        return self.store.advance(move)
+
+    def _fields(self, claim: Claim, step: Step, entry: Entry, fields: Fields) -> Fields:
+        """What the step's work found, what follows from the step itself, and how much is known to be published."""
+        first = Task.blank() if entry.seq == 1 else {}
+        if claim.task.created_at is None:
+            first = {**first, "created_at": entry.at}
+        fields = {**first, **fields, "published": claim.published}
+        if step.trigger is Trigger.START:
+            fields["started_at"] = entry.at
+        if step.dest in TERMINAL:
+            fields["finished_at"] = entry.at
+            fields["finished_by"] = self.worker
+        return {**claim.task.again(entry.at, fields), "published": claim.published} if step.dest is INITIAL else fields

@@ -1,0 +1,77 @@
+"""UPLOAD: put the log and the artifacts into object storage.
+
+It reads the engine again only where the spool is not as it was sealed: then the container is the one whole copy.
+"""
+
+import hashlib
+from pathlib import Path
+
+from attrs import frozen
+
+from orchestrator.errors import STORAGE, BytesChanged, InfrastructureError
+from orchestrator.execution.attempt_output import ARTIFACTS, AttemptOutput
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.deployment import Deployment
+from orchestrator.output.artifacts import File
+from orchestrator.output.spool import Sealed, sealed, spooling
+from orchestrator.ports import ObjectStore, Stream
+from orchestrator.task.artifact import Artifact
+from orchestrator.task.values import Fields, LogObject, Logs
+
+_KEY_DIGITS = 16
+
+
+@frozen
+class Upload:
+    """The keys of the objects follow from the task, the attempt and the content: a repeat puts the same ones."""
+
+    objects: ObjectStore
+    deployment: Deployment
+    output: AttemptOutput
+
+    def __call__(self, claim: Claim) -> Fields:
+        """Put both log objects and the artifacts; check that they arrived whole. Raises InfrastructureError when not."""
+        attempt = claim.attempt
+        sums = attempt.sealed or sealed(claim.folder(self.deployment.spool_dir)) or self.output.seal_again(claim)
+        stdout, stderr = (self._put(claim, stream, sums[stream]) for stream in Stream)
+        gathered = attempt.gathered = attempt.gathered or self.output.gather(claim)
+        try:
+            kept = tuple(self._put_artifact(claim, file) for file in gathered.files)
+        except BytesChanged:
+            attempt.gathered = None
+            raise
+        return {
+            "logs": Logs(self.objects.bucket, stdout, stderr),
+            "artifacts_stored": kept,
+            "artifacts_refused": gathered.refused,
+            **_told(claim),
+        }
+
+    def _put(self, claim: Claim, stream: Stream, sums: Sealed) -> LogObject:
+        key = f"{claim.task.id}/{claim.number}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log"
+        self._put_whole(claim, key, claim.folder(self.deployment.spool_dir) / stream, sums.bytes, sums.sha256)
+        return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
+
+    def _put_artifact(self, claim: Claim, file: File) -> Artifact:
+        """The program chose the path, so the key has only a digest of it: the same path has the same one."""
+        name = hashlib.sha256(file.path.encode()).hexdigest()[:_KEY_DIGITS]
+        key = f"{claim.task.id}/{claim.number}/{ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
+        self._put_whole(claim, key, file.at, file.bytes, file.sha256)
+        return Artifact(file.path, key, file.bytes, file.sha256)
+
+    def _put_whole(self, claim: Claim, key: str, path: Path, size: int, sha256: str) -> None:
+        claim.assure_held()
+        with spooling():
+            self.objects.put(key, path, sha256)
+        if self.objects.stat(key) != (size, sha256):
+            raise InfrastructureError(STORAGE, f"object {key} is not what was put")
+
+
+def _told(claim: Claim) -> Fields:
+    """What is to be said of a log that is not whole, beside what became of the program."""
+    cut = claim.attempt.cut
+    if not cut:
+        return {}
+    outcome = claim.task.outcome
+    message = f"{outcome.message}, but its log could not be kept whole: {cut}"
+    return {"cause": claim.cause, "message": message, "evidence": {**outcome.evidence, "log_cut": cut}}

@@ -11,12 +11,12 @@ CODE = """
 import hashlib, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from orchestrator.adapters.minio_logs import MinioObjectStore
-from orchestrator.adapters.mongo import MongoTaskStore
-from orchestrator.adapters.redis_events import RedisEventBus
-from orchestrator.adapters.rq_queue import RqQueue
-from orchestrator.event import Event
-from orchestrator.settings import Settings
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.redis.queue import RqQueue
+from orchestrator.task.event import Event
+from orchestrator.settings.settings import Settings
 
 settings = Settings.load()
 store, events, queue, logs = (adapter(settings) for adapter in (MongoTaskStore, RedisEventBus, RqQueue, MinioObjectStore))

@@ -195,7 +195,7 @@ def test_a_worker_that_may_not_stop_slices_uses_one_again(docker: Bench, systemc
 
 
 ASK = """
-from orchestrator.adapters.docker_engine import DockerEngine
+from orchestrator.adapters.docker.engine import DockerEngine
 groups = DockerEngine("unix:///var/run/docker.sock")._groups
 print(type(groups.parents).__name__, groups.reason)
 """

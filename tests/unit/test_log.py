@@ -166,8 +166,8 @@ def test_death_of_a_thread_is_a_line(lines: Callable[[], list[dict[str, Any]]]) 
 
 IMPORTS = """
 import sys
-from orchestrator import logs
-from orchestrator.task import readable
+from orchestrator import log as logs
+from orchestrator.task.document import readable
 
 {ask}
 list(readable([{{"_id": "broken"}}]))

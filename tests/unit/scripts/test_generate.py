@@ -72,7 +72,7 @@ def test_recorded_sequence_is_the_same_each_time() -> None:
 def test_layers_hold_every_named_component() -> None:
     """And the arrows follow the direction of the contract."""
     page = layers_page()
-    assert "orchestrator.ports --> statemachine" in page
+    assert "orchestrator.task --> statemachine" in page
     assert "statemachine -->" not in page
     assert page.index("<b>orchestrator.cli</b>") < page.index("<b>orchestrator.ports</b>") < page.index("<b>statemachine</b>")
 

@@ -11,7 +11,7 @@ from attrs import asdict, evolve
 
 from orchestrator.cli.render import console
 from orchestrator.client import Client
-from orchestrator.task.document import request
+from orchestrator.task import request
 from scripts.demo import servers
 from scripts.engine import address
 from scripts.packages import NotReady, told

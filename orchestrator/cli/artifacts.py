@@ -13,7 +13,7 @@ from orchestrator.cli.render import artifacts_table, console
 from orchestrator.cli.terminal import printable
 from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream
-from orchestrator.task.document import fields as kinds
+from orchestrator.task import fields as kinds
 
 
 @click.command("artifacts")

@@ -20,7 +20,7 @@ from orchestrator.reconcile.reconciler import end_overdue
 from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import check
-from orchestrator.worker.worker import health
+from orchestrator.worker import health
 from orchestrator.worker.engine_watch import EngineWatch
 from orchestrator.worker.health import Health
 from orchestrator.worker.reconcile_loop import Keeper

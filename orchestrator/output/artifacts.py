@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from orchestrator import private_files as private
 from orchestrator.output.ring_file import write_all
 from orchestrator.output.tar import FILE, FOLDER, BadArchive, Member, Tar
-from orchestrator.task.document import fields as kinds
+from orchestrator.task import fields as kinds
 from orchestrator.task.artifact import WHOLE, Refusal
 
 ROOT = "out"

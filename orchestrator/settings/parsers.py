@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.ports import PullPolicy
-from orchestrator.task.document import fields as kinds
+from orchestrator.task import fields as kinds
 from orchestrator.task.request import Limits, kinds_of
 from orchestrator.task.units import parse_duration, parse_size
 from orchestrator.task.values import LONGEST_LEASE

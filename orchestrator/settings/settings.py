@@ -14,7 +14,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from orchestrator import urls
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
-from orchestrator.settings.settings import parsers as text
+from orchestrator.settings import parsers as text
 from orchestrator.task.request import Limits, Rules
 from orchestrator.task.units import parse_duration, parse_size
 from orchestrator.task.validation import shown

@@ -11,7 +11,7 @@ from attrs import NOTHING, asdict, evolve, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
 from orchestrator.errors import InvalidTask
-from orchestrator.task.document import fields as kinds
+from orchestrator.task import fields as kinds
 from orchestrator.task.image_policy import allowed
 from orchestrator.task.units import format_size
 from orchestrator.task.validation import Kind, Refused, shown

@@ -12,7 +12,7 @@ from typing import get_args, get_origin
 
 from attrs import NOTHING, fields, has
 
-from orchestrator.task.document import fields as kinds
+from orchestrator.task import fields as kinds
 from orchestrator.task.document import Task
 from orchestrator.task.request import Limits, Request, kinds_of
 from orchestrator.task.validation import Kind, Schema

@@ -7,7 +7,7 @@ from attrs import fields
 from orchestrator.app import Services
 from orchestrator.output.ring_file import Tail
 from orchestrator.output.spool import Spool
-from orchestrator.worker.worker import rq_maintenance as worker_upkeep
+from orchestrator.worker import rq_maintenance as worker_upkeep
 from orchestrator.worker.rq_maintenance import Rescue
 from orchestrator.worker.rq_records import Bookkeeper
 from orchestrator.worker.worker import ThreadWorker

@@ -20,10 +20,10 @@ from orchestrator import wiring as connect
 from orchestrator.app import Services
 from orchestrator.cli.worker import worker_command
 from orchestrator.errors import OrchestratorError
-from orchestrator.execution.output import artifacts as gather
-from orchestrator.execution.output import spool
+from orchestrator.output import artifacts as gather
+from orchestrator.output import spool
 from orchestrator.settings.settings import Settings
-from orchestrator.worker.worker import worker
+from orchestrator.worker import worker
 from tests.support.fault_mutants import MUTANTS
 from tests.support.fault_points import Guarded, Points
 from tests.support.fault_steps import ports, steps

@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.cause import Cause
 from orchestrator.errors import STORAGE, InfrastructureError
-from orchestrator.execution.output import artifacts as gather
-from orchestrator.execution.output import ring_file as tail
-from orchestrator.execution.output import spool
+from orchestrator.output import artifacts as gather
+from orchestrator.output import ring_file as tail
+from orchestrator.output import spool
 from orchestrator.output.spool import Spool
 from orchestrator.ports import Stream
 from orchestrator.settings.settings import Settings

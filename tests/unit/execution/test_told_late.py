@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.cause import Cause
-from orchestrator.execution.output import capture
+from orchestrator.output import capture
 from orchestrator.ports import ContainerState, Phase, Sample
 from orchestrator.task.document import Task
 from orchestrator.testing.engine import MemoryEngine

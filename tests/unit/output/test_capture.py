@@ -8,7 +8,7 @@ import pytest
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.outcome.usage import UsageMeter
-from orchestrator.execution.output import capture
+from orchestrator.output import capture
 from orchestrator.output.capture import Capture, Watched
 from orchestrator.output.ring_file import marker
 from orchestrator.output.spool import Spool, sealed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ContainerMissing, InfrastructureError
-from orchestrator.execution.output import capture
+from orchestrator.output import capture
 from orchestrator.output.spool import sealed
 from orchestrator.ports import Chunk, Stream
 from tests.support.worker_process import until

@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 
-from orchestrator.task.document import fields as kinds
+from orchestrator.task import fields as kinds
 from orchestrator.task.validation import Kind, shown
 from tests.support import junk
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings
-from orchestrator.worker.worker import engine_watch, health
+from orchestrator.worker import engine_watch, health
 from orchestrator.worker.engine_watch import EngineWatch
 from orchestrator.worker.health import Health, serve
 from tests.support import pace

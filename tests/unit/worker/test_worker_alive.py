@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.worker.worker import worker as worker_module
+from orchestrator.worker import worker as worker_module
 from orchestrator.worker.redis_retry import connect
 from orchestrator.worker.worker import ThreadWorker
 from tests.support import pace

@@ -12,15 +12,24 @@ from attrs import define, field
 from orchestrator.adapters.redis.job import Call
 from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.admission import Admission, Capacity, Share
-from orchestrator.execution.effects import Effects
+from orchestrator.execution.attempt_output import AttemptOutput
+from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.leases import Leases
-from orchestrator.execution.ledger import Ledger
-from orchestrator.execution.output import Output
+from orchestrator.execution.program import Programs
 from orchestrator.execution.retrying import Patience
-from orchestrator.execution.runner import Budgets, Runner, bind
+from orchestrator.execution.runner import Budgets, Runner
+from orchestrator.execution.steps import Steps
+from orchestrator.execution.steps.announce import Announce
+from orchestrator.execution.steps.collect import Collect
+from orchestrator.execution.steps.record import Record
+from orchestrator.execution.steps.release import Release
+from orchestrator.execution.steps.retry import Retry
+from orchestrator.execution.steps.start import Start
+from orchestrator.execution.steps.upload import Upload
+from orchestrator.execution.steps.wait import Wait
 from orchestrator.log import logger
 from orchestrator.ports import Engine, EventBus, ObjectStore, Origin, Queue, SharedLock, TaskStore
-from orchestrator.reconcile.deployment import Memory, objection
+from orchestrator.reconcile.database_identity import Memory, objection
 from orchestrator.reconcile.reconciler import GracePeriods, Sweep
 from orchestrator.settings.settings import Settings
 from orchestrator.task.request import is_id
@@ -51,29 +60,31 @@ class Services:
     @cached_property
     def runner(self) -> Runner:
         """Runs tasks on these services."""
-        settings = self.settings
+        settings, home = self.settings, self._home
         leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
-        effects = Effects(
-            engine=self.engine,
-            rules=settings.rules,
-            spool_dir=lambda: self.spool_dir,
-            pull_policy=settings.pull_policy,
-            default_user=settings.default_user,
-            stop_grace=settings.stop_grace,
+        programs = Programs(self.engine, settings.rules, home, leases, self.store, settings.stop_grace)
+        output = AttemptOutput(programs)
+        start = Start(
+            programs,
             worker=settings.name,
-            deployment=lambda: self.deployment,
-            begin=leases.begin,
-            note_input=leases.note_input,
-            note_ending=self.store.note_ending,
+            user=settings.default_user,
             runtime=settings.runtime,
+            pull_policy=settings.pull_policy,
             pull_timeout=settings.pull_timeout,
         )
-        output = Output(self.engine, self.logs, settings.rules, lambda: self.spool_dir, effects.container)
-        ledger = Ledger(self.store, self.events, now, self.patience, lambda: self.deployment, settings.name)
+        steps = Steps(
+            start=start,
+            wait=Wait(programs),
+            collect=Collect(programs, output),
+            upload=Upload(self.logs, home, output),
+            retry=Retry(self.engine),
+            record=Record(self.store, now, self.patience, settings.name),
+            announce=Announce(self.events, home),
+            release=Release(self.engine, self.store, home),
+        )
         budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
         admission = Admission(self._capacity, settings.concurrency)
-        lifecycle = bind(effects, output, ledger)
-        return Runner(leases, effects, lifecycle, self.patience, budgets, admission, ledger.publish, output.settle_for_less)
+        return Runner(leases, programs, steps, steps.lifecycle(settings.rules), self.patience, budgets, admission)
 
     def _capacity(self) -> Capacity:
         host = self.engine.host()
@@ -82,7 +93,7 @@ class Services:
     @property
     def spool_dir(self) -> Path:
         """Where the output of this deployment's tasks waits until it is uploaded."""
-        return self.settings.spool_dir / self.deployment
+        return self._home.spool_dir
 
     def sweep(self, adopt: Callable[[str, str], None], resume: Callable[[str, str], None] | None = None) -> Sweep:
         """What finds and mends what is lost or left behind; ``resume`` is ``adopt`` unless it is given."""
@@ -141,13 +152,16 @@ class Services:
         return self._objection_to(self.store.origin())
 
     def _objection_to(self, origin: Origin) -> str:
-        begun_as = str(self.__dict__.get("deployment", ""))
-        return objection(origin, Memory.of(self.settings).known, begun_as)
+        return objection(origin, Memory.of(self.settings).known, self._home.known)
 
     @cached_property
+    def _home(self) -> Deployment:
+        return Deployment(self.store, self.settings.spool_dir)
+
+    @property
     def deployment(self) -> str:
         """Which deployment containers and spools belong to. Raises InfrastructureError."""
-        return self.store.deployment()
+        return self._home.id
 
 
 def now() -> datetime:

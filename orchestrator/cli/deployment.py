@@ -12,7 +12,7 @@ from orchestrator.cli.connect import client
 from orchestrator.cli.terminal import say
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import Owned, Phase
-from orchestrator.reconcile.deployment import Memory
+from orchestrator.reconcile.database_identity import Memory
 
 
 def _id(_context: click.Context, _parameter: click.Parameter, given: str) -> str:

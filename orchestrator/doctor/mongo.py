@@ -12,7 +12,7 @@ from orchestrator.adapters.clients import Mongo, mongo_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.errors import InfrastructureError
-from orchestrator.reconcile.deployment import Memory, objection
+from orchestrator.reconcile.database_identity import Memory, objection
 from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
 

@@ -3,7 +3,8 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -38,7 +39,7 @@ class Holder(Protocol):
 
 @define(eq=False)
 class HeldLease:
-    """The lease of a claimed task: the token that fences off earlier holders, and the document as it was when it was claimed."""
+    """The lease of a claimed task: its token fences off earlier holders. ``document`` is the task as it was when claimed."""
 
     token: str
     document: Document
@@ -213,12 +214,18 @@ class Leases:
         with self._lock:
             self._held[task_id] = held
             if not self._threads:
-                turns = {"lease heartbeat": self.beat, "lease cancellations": self.hear}
-                self._threads = [
-                    threading.Thread(target=self._beat, args=(turn,), name=name, daemon=True) for name, turn in turns.items()
-                ]
-                for thread in self._threads:
-                    thread.start()
+                self._threads = self._turning()
+
+    def _turning(self) -> list[threading.Thread]:
+        """The threads that renew and listen, started."""
+        me, pause = weakref.ref(self), min(_LOOK, self._ttl / 3)
+        turns = {"lease heartbeat": "beat", "lease cancellations": "hear"}
+        threads = [
+            threading.Thread(target=_take_turns, args=(me, turn, pause), name=name, daemon=True) for name, turn in turns.items()
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
 
     def _drop(self, task_id: str, held: HeldLease) -> bool:
         """Forget a task; whether it was held."""
@@ -239,16 +246,6 @@ class Leases:
         except InfrastructureError as error:
             logger.bind(task=task_id).warning("the lease is left to expire: {}", error)
 
-    def _beat(self, turn: Callable[[], None]) -> None:
-        pause = threading.Event()
-        while not pause.wait(min(_LOOK, self._ttl / 3)):
-            try:
-                turn()
-            except InfrastructureError as error:
-                logger.warning("leases not renewed, or cancellations not looked for: {}", error)
-            except Exception:  # noqa: BLE001  a fault of ours with one task must not let go of all others
-                logger.exception("the heartbeat has a fault")
-
     def _renew(self, held: Mapping[str, HeldLease]) -> None:
         """Extend these leases; those that the store says are lost are dropped."""
         began = time.monotonic()
@@ -260,6 +257,19 @@ class Leases:
                 each.lost.set()
                 if self._drop(task_id, each):
                     logger.bind(task=task_id).warning("lease lost: its holder lets go")
+
+
+def _take_turns(leases: weakref.ref[Leases], turn: str, pause: float) -> None:
+    """Until nobody has the leases any more: a program that makes many of them, such as a test, keeps no threads of each."""
+    waiting = threading.Event()
+    while not waiting.wait(pause) and (present := leases()) is not None:
+        try:
+            getattr(present, turn)()
+        except InfrastructureError as error:
+            logger.warning("leases not renewed, or cancellations not looked for: {}", error)
+        except Exception:  # noqa: BLE001  a fault of ours with one task must not let go of all others
+            logger.exception("the heartbeat has a fault")
+        del present
 
 
 def _hashable(task_id: object) -> bool:

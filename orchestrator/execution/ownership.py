@@ -35,9 +35,9 @@ def own(engine: Engine, deployment: str, claim: Claim) -> ContainerState:
         other = state.labels.get(DEPLOYMENT, "")
         if claim.nonce and other and {**ours, DEPLOYMENT: other}.items() <= state.labels.items():
             raise Elsewhere(
-                f"the container {claim.name} is the task's, but of deployment {other}, and this one is {deployment}: it is left "
-                f"alone. If the database of {other} is lost, run `orchestrator deployment take {other}` to go on with its "
-                f"containers, or `orchestrator deployment remove {other}` to remove them"
+                f"the container {claim.name} is the task's, but of deployment {other}, and this one is {deployment}: it is "
+                f"left alone. If the database of {other} is lost, run `orchestrator deployment take {other}` to go on with "
+                f"its containers, or `orchestrator deployment remove {other}` to remove them"
             )
         raise ContainerMissing(f"the container {claim.name} is not that of task {claim.task.id} in this deployment")
     return state

@@ -64,9 +64,7 @@ class Programs:
         with spooling():
             attempt.spool.open()
         end = partial(self.end_quietly, claim, attempt)
-        watched = Watched(
-            self.engine, attempt.container, attempt.spool, attempt.meter, end, attempt.overdue, attempt.look
-        )
+        watched = Watched(self.engine, attempt.container, attempt.spool, attempt.meter, end, attempt.overdue, attempt.look)
         attempt.capture = Capture(watched, chunks)
         attempt.capture.begin()
 

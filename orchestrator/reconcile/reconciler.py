@@ -12,7 +12,7 @@ from attrs import frozen
 
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OrchestratorError, Postponed, WrongDatabase
-from orchestrator.execution.run import container_name, named, spool_folder
+from orchestrator.execution.naming import container_name, named, spool_folder
 from orchestrator.log import logger
 from orchestrator.output.spool import discard, folders
 from orchestrator.ports import Engine, EventBus, Free, JobInfo, Queue, SharedLock, TaskStore

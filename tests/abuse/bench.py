@@ -14,7 +14,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
-from orchestrator.execution.run import container_name
+from orchestrator.execution.naming import container_name
 from statemachine import TERMINAL
 from tests.abuse.secrets import LOOK
 from tests.support import pace

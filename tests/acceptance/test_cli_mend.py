@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.client import Client
-from orchestrator.execution.run import container_name
+from orchestrator.execution.naming import container_name
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from tests.support import pace
 from tests.support.containers import IMAGE, library

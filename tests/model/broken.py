@@ -2,14 +2,16 @@
 
 from attrs import evolve, frozen
 
-from orchestrator.execution.ledger import Ledger
-from orchestrator.execution.run import Run
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.steps.announce import Announce
+from orchestrator.execution.steps.release import Release
 from orchestrator.ports import ContainerPlan, Created, Move
 from orchestrator.reconcile.reconciler import Action, Kind, Sweep
 from orchestrator.task.labels import DEPLOYMENT
 from orchestrator.task.values import Document
 from orchestrator.testing.engine import MemoryEngine
 from orchestrator.testing.task_store import MemoryTaskStore
+from statemachine import Step
 from tests.model.parts import PacedLeases, Parts
 from tests.support.baton import How
 
@@ -48,21 +50,23 @@ class AlwaysNew(MemoryEngine):
         return super().create(plan)
 
 
-class SettlesUnpublished(Ledger):
-    """A ledger that takes an end for settled although not all of it was published."""
+@frozen
+class SettlesUnpublished(Release):
+    """A release that takes an end for settled although not all of it was published."""
 
-    def settle(self, run: Run) -> None:
+    def settle(self, claim: Claim) -> None:
         """Whatever was published."""
-        self.store.settle(run.task.id, run.task.seq)
+        self.store.settle(claim.task.id, claim.task.seq)
 
 
-class PublishesNothingTwice(Ledger):
-    """A ledger that forgets what it could not publish."""
+@frozen
+class PublishesNothingTwice(Announce):
+    """An announcement that forgets what it could not publish."""
 
-    def announce(self, run: Run, step) -> None:  # noqa: ANN001
+    def __call__(self, claim: Claim, step: Step) -> None:
         """And goes on behind it."""
-        super().announce(run, step)
-        run.published = run.task.seq
+        Announce.__call__(self, claim, step)
+        claim.published = claim.task.seq
 
 
 @frozen
@@ -118,8 +122,8 @@ BROKEN = {
     "status and seq": Parts(store=AnySeq, calls=("advance",), faults=(How.LOSE_REPLY,)),
     "unless cancelled": Parts(store=DeafToCancel, calls=("wait",), repeats=1, faults=(How.MAKE,)),
     "adopt by name": Parts(engine=AlwaysNew, calls=("start", "advance")),
-    "outbox settle": Parts(ledger=SettlesUnpublished, calls=("publish",), faults=(How.FAIL,)),
-    "outbox mark": Parts(ledger=PublishesNothingTwice, calls=("publish",), faults=(How.FAIL,)),
+    "outbox settle": Parts(release=SettlesUnpublished, calls=("publish",), faults=(How.FAIL,)),
+    "outbox mark": Parts(announce=PublishesNothingTwice, calls=("publish",), faults=(How.FAIL,)),
     "sweep adopts": Parts(sweep=NeverAdopts),
     "sweep enqueues": Parts(sweep=NeverEnqueues),
     "sweep settles": Parts(sweep=NeverSettles, calls=("publish", "remove", "settle"), faults=DEATHS),

@@ -9,7 +9,7 @@ from attrs import evolve
 from orchestrator.app import Services
 from orchestrator.cause import Cause
 from orchestrator.client import Client
-from orchestrator.execution.run import named
+from orchestrator.execution.naming import named
 from orchestrator.ports import Phase, Stream
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event

@@ -1,7 +1,8 @@
 """What a site is made of, and what is noted of it."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -10,7 +11,8 @@ from attrs import define, evolve, field, frozen
 from orchestrator.app import Services
 from orchestrator.cause import Cause
 from orchestrator.execution.leases import Leases
-from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.steps.announce import Announce
+from orchestrator.execution.steps.release import Release
 from orchestrator.ports import Move
 from orchestrator.reconcile.reconciler import Sweep
 from orchestrator.task.document import Task
@@ -25,6 +27,7 @@ HOSTS = ("a", "b")
 SLOTS = ("a", "a", "b")
 """On which host each of the workers is."""
 _NEVER = 1e6
+_TIMED = ("attempt", "program", "steps.start", "steps.wait")
 PROGRAMS = {
     ("good",): Program(stdout=b"out", stderr=b"err", seconds=1),
     ("bad",): Program(stdout=b"out", exit_code=3),
@@ -40,8 +43,9 @@ OWN_END = {
 class PacedLeases(Leases):
     """Leases whose heartbeat beats when the test says so."""
 
-    def _beat(self, turn: Callable[[], None]) -> None:
+    def _turning(self) -> list[threading.Thread]:
         """Leave it to the test."""
+        return []
 
     def beat(self) -> None:
         """Whatever the time."""
@@ -56,7 +60,8 @@ class Parts:
 
     store: Callable[[Clock], MemoryTaskStore] = MemoryTaskStore
     engine: Callable[..., MemoryEngine] = MemoryEngine
-    ledger: type[Ledger] = Ledger
+    announce: type[Announce] = Announce
+    release: type[Release] = Release
     sweep: type[Sweep] = Sweep
     leases: type[Leases] = PacedLeases
     calls: tuple[str, ...] = (
@@ -105,13 +110,15 @@ def still(parts: Parts) -> Iterator[None]:
     """Workers are made of ``parts``; threads beside a task act when the test says so, or not at all; no clock runs."""
     acting = SimpleNamespace(Thread=ActingThread)
     stopped = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 0.0)
-    with (
-        patch("orchestrator.app.Leases", parts.leases),
-        patch("orchestrator.app.Ledger", parts.ledger),
-        patch("orchestrator.app.Sweep", parts.sweep),
+    parts_of = {"Leases": parts.leases, "Announce": parts.announce, "Release": parts.release, "Sweep": parts.sweep}
+    patches = [
+        *(patch(f"orchestrator.app.{name}", part) for name, part in parts_of.items()),
+        *(patch(f"orchestrator.execution.{module}.time", stopped) for module in _TIMED),
         patch("orchestrator.execution.runner.threading", acting),
-        patch("orchestrator.execution.effects.time", stopped),
         patch("orchestrator.output.capture._SETTLE", _NEVER),
         patch("orchestrator.output.capture._LOOKS", (_NEVER,)),
-    ):
+    ]
+    with ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
         yield

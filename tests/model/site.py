@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.client import Client
-from orchestrator.execution.run import container_name, named
+from orchestrator.execution.naming import container_name, named
 from orchestrator.ports import Move
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task

@@ -5,30 +5,31 @@ FAULT_MUTANT names the guard. It removes containers of the deployments in FAULT_
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 from attrs import evolve
 
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.errors import Interrupted
-from orchestrator.execution import effects
-from orchestrator.execution.ledger import Ledger
-from orchestrator.execution.run import Run
+from orchestrator.execution import program
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.steps.record import Record
 from orchestrator.ports import ContainerState, Engine, Move, Origin
 from orchestrator.reconcile.reconciler import Action, Sweep
 from orchestrator.task.values import Document, Fields
-from statemachine import Step
+from statemachine import Bindings, Lifecycle, Step
 
 
 def _adoption() -> None:
     """What another worker started is run again."""
 
-    def rerun(engine: Engine, deployment: str, run: Run) -> str:
-        if not run.container:
+    def rerun(engine: Engine, deployment: str, claim: Claim, lifetime: float) -> str:  # noqa: ARG001
+        if not claim.attempt.container:
             raise Interrupted(f"{engine.identity()} has a container of {deployment} that is not adopted")
-        return run.container
+        return claim.attempt.container
 
-    effects.adopt = rerun
+    program.adopt = rerun
 
 
 def _fencing_token() -> None:
@@ -44,16 +45,19 @@ def _fencing_token() -> None:
 
 def _store_before_publish() -> None:
     """A step is published, and then stored."""
-    guarded = Ledger.record
+    guarded = Lifecycle.__init__
 
-    def record(self: Ledger, run: Run, step: Step, fields: Fields) -> None:
-        stored, entry = run.task, self._entry(run, step)
-        run.task = evolve(stored, status=step.dest, seq=entry.seq, history=(*stored.history, entry))
-        self.publish(run)
-        run.task = stored
-        guarded(self, run, step, fields)
+    def init(self: Lifecycle[Claim, Fields], bindings: Bindings[Claim, Fields]) -> None:
+        def early(claim: Claim, step: Step, fields: Fields) -> None:
+            stored, entry = claim.task, cast("Record", bindings.record).entry(claim, step)
+            claim.task = evolve(stored, status=step.dest, seq=entry.seq, history=(*stored.history, entry))
+            bindings.announce(claim, step)
+            claim.task = stored
+            bindings.record(claim, step, fields)
 
-    Ledger.record = record
+        guarded(self, evolve(bindings, record=early))
+
+    Lifecycle.__init__ = init
 
 
 def _sweep_of_its_own() -> None:

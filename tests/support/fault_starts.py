@@ -12,7 +12,7 @@ import requests
 from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
-from orchestrator.execution.run import named
+from orchestrator.execution.naming import named
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from scripts.engine import answers
 

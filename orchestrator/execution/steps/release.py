@@ -41,7 +41,7 @@ class Release:
             logger.warning("the end is not noted as settled: {}", error)
 
     def _remove(self, claim: Claim) -> bool:
-        """False when something is left behind. A log that could not be stored stays in the spool, until the sweep discards it."""
+        """False when something is left behind. A log that could not be stored stays in the spool for its rescue."""
         if not is_id(claim.task.id):
             return True
         name = container_name(claim.task.id, claim.task.history[-1].attempt)

@@ -24,14 +24,17 @@ from orchestrator.task.values import ContainerRef, Fields
 
 @frozen
 class Start:
-    """``worker`` is this worker's name, ``user`` and ``runtime`` are those of tasks that name none, ``pull_timeout`` is in seconds."""
+    """May be repeated: the name of the container follows from the task and the attempt."""
 
     programs: Programs
     worker: str
+    """The name of this worker."""
     user: str
     runtime: str
+    """The user and the runtime of tasks that name none."""
     pull_policy: PullPolicy
     pull_timeout: float
+    """Seconds that a task may pull its image, however often it is tried."""
 
     def __call__(self, claim: Claim) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""

@@ -1,6 +1,6 @@
 """What an engine tells without the database: whose containers it has, and which programs run for too long."""
 
-from orchestrator.execution.run import container_name
+from orchestrator.execution.naming import container_name
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, TASK, WORKER
 from tests.contract.engine.shell import NAP, SLEEP
 from tests.support.containers import Bench

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
-from orchestrator.reconcile.deployment import Memory
+from orchestrator.reconcile.database_identity import Memory
 from orchestrator.testing.programs import FOREVER
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World

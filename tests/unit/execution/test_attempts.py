@@ -2,13 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, Superseded
-from orchestrator.execution.run import Run
+from orchestrator.execution.attempt import Attempt
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.leases import HeldLease
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
 from orchestrator.testing.engine import MemoryEngine
@@ -83,17 +86,19 @@ def test_a_task_that_fails_by_itself_is_tried_as_often_as_it_asks(
 def test_who_waited_to_end_an_attempt_leaves_the_next_one_alone(tmp_path: Path) -> None:
     """A thread that was to end the program for its output finds the one that ends it for its time, and then another attempt."""
     world, process = World(tmp_path, {PROGRAM: FOREVER}), Process()
-    run = Run(world.client.submit(REQUEST), "token", State.RUNNING, container="first")
+    worker, attempt = world.worker(process), Attempt(container="first")
+    lease = HeldLease("token", {}, inf)
+    claim = Claim(world.client.submit(REQUEST), lease, worker.leases, State.RUNNING, attempt)
 
     @contextlib.contextmanager
     def wait_long() -> Iterator[None]:
-        run.begin_anew()
-        run.container = "second"
+        claim.next_attempt()
+        claim.attempt.container = "second"
         yield
 
-    run.ending = wait_long()
-    world.worker(process).effects.end_quietly(run, Cause.OUTPUT_LIMIT)
-    assert run.ended_for is None
+    attempt.ending = wait_long()
+    worker.programs.end_quietly(claim, attempt, Cause.OUTPUT_LIMIT)
+    assert claim.ended_for is None
     assert not process.calls["stop"]
 
 

@@ -45,9 +45,9 @@ def test_what_goes_wrong_as_it_is_ended_is_logged_with_the_task(tmp_path: Path) 
     sink = logger.add(lambda message: said.append((message.record["message"], message.record["extra"].get("task"))))
     with runner.leases.hold("t", world.engine.identity()) as held:
         assert held
-        drive = runner._run(held)
-        drive.state = State.RUNNING
-        runner._end_cancelled(drive)
+        runner._claim(held).state = State.RUNNING
+        assert held.holder
+        held.holder._end_cancelled()
     logger.remove(sink)
     assert [task for message, task in said if "could not be ended" in message] == ["t"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.execution.output import Output
-from orchestrator.execution.run import Run
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.steps.upload import Upload
 from orchestrator.ports import Stream
 from orchestrator.task.document import Task
 from orchestrator.task.values import Fields
@@ -25,15 +25,15 @@ def meddled(
 ) -> tuple[World, Task]:
     """Run a task to its end; before its first upload somebody meddles with the folder in which its output waits."""
     world = World(folder, {("program",): Program(stdout=WROTE, stderr=b"err", out=out(a=b"artifact"))})
-    upload, done = Output.upload, list[Path]()
+    upload, done = Upload.__call__, list[Path]()
 
-    def late(self: Output, run: Run) -> Fields:
+    def late(self: Upload, claim: Claim) -> Fields:
         if not done:
-            done.append(run.folder(self.spool_dir()))
+            done.append(claim.folder(self.deployment.spool_dir))
             meddle(world, done[0])
-        return upload(self, run)
+        return upload(self, claim)
 
-    monkeypatch.setattr(Output, "upload", late)
+    monkeypatch.setattr(Upload, "__call__", late)
     world.client.submit(REQUEST | ({"on_output_limit": "drop_middle"} if tail else {}), "t")
     task = world.worker().run("t")
     assert task

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ REQUEST = {"image": "busybox"}
 class Paced(Leases):
     """Leases whose heart beats when the test says so."""
 
-    def _beat(self, turn: Callable[[], None]) -> None:
+    def _turning(self) -> list[threading.Thread]:
         """Leave it to the test."""
+        return []
 
     def beat(self) -> None:
         """Both threads take their turn."""
@@ -143,7 +145,7 @@ def test_whoever_is_to_be_cancelled_is_told(tmp_path: Path) -> None:
     with leases.hold("a", "e") as a, leases.hold("b", "e") as b:
         assert a is not None
         assert b is not None
-        a.on_cancel, b.on_cancel = lambda: told.append("a"), lambda: told.append("b")
+        a.holder, b.holder = (SimpleNamespace(cancel=partial(told.append, name)) for name in "ab")
         world.services.store.request_cancel("b")
         leases.beat_now()
     assert told == ["b"]
@@ -162,7 +164,7 @@ def test_what_could_not_be_published_is_caught_up_with_to_the_first_that_still_c
         assert a is not None
         assert b is not None
         assert c is not None
-        a.catch_up, b.catch_up, c.catch_up = (partial(answers, name, name == "a") for name in "abc")
+        a.holder, b.holder, c.holder = (SimpleNamespace(catch_up=partial(answers, name, name == "a")) for name in "abc")
         leases.catch_up()
     assert asked == ["a", "b"]
 
@@ -191,7 +193,7 @@ def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
 
     with leases.hold("a", "e") as a, leases.hold("b", "e"):
         assert a is not None
-        a.on_cancel = stumble
+        a.holder = SimpleNamespace(cancel=stumble)
         world.services.store.request_cancel("a")
         assert again.wait(pace.seconds(20))
         assert leases.alive

@@ -15,7 +15,7 @@ from orchestrator.adapters.docker.images import Images
 from orchestrator.adapters.docker.registry import PullRules, registry, told
 from orchestrator.cause import Cause
 from orchestrator.errors import ImageUnavailable, InfrastructureError
-from orchestrator.execution import effects
+from orchestrator.execution.steps import start
 from orchestrator.ports import PullPolicy
 from orchestrator.settings.settings import Settings
 from orchestrator.testing.engine import MemoryEngine
@@ -217,7 +217,7 @@ class Dripping(MemoryEngine):
 def test_a_pull_that_does_not_end_ends_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, silent: bool) -> None:
     """After a time of its own, all tries together, with the cause image: its slot is free for others again."""
     clock = [1000.0]
-    monkeypatch.setattr(effects, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(start, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     world = World(tmp_path, {("program",): Program()}, engine=Dripping, clock=clock, silent=silent)
     world.settings = evolve(world.settings, retry_budget=1e9)
     world.client.submit({"image": "drip.example/app", "command": ["program"]}, "t")

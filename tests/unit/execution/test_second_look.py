@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.cause import Cause
-from orchestrator.execution.run import container_name
+from orchestrator.execution.naming import container_name
 from orchestrator.task.document import Task
 from orchestrator.testing.programs import Program
 from tests.support.world import World

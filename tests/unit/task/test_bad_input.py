@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.adapters.redis.event_bus import _channel
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
-from orchestrator.execution.run import container_name, named
+from orchestrator.execution.naming import container_name, named
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
 from orchestrator.task.request import is_id

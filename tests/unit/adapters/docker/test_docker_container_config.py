@@ -23,7 +23,7 @@ from orchestrator.adapters.docker.container_config import (
 )
 from orchestrator.adapters.docker.image import Account, Image, accounts
 from orchestrator.adapters.docker.input_volume import archive
-from orchestrator.execution.run import container_name
+from orchestrator.execution.naming import container_name
 from orchestrator.ports import ContainerPlan
 from orchestrator.task.request import Limits
 

@@ -9,7 +9,7 @@ from orchestrator import tasks
 from orchestrator.cause import Cause
 from orchestrator.errors import WrongDatabase
 from orchestrator.ports import Origin, Phase
-from orchestrator.reconcile.deployment import Memory, objection
+from orchestrator.reconcile.database_identity import Memory, objection
 from orchestrator.reconcile.reconciler import Kind, end_overdue
 from orchestrator.settings.settings import Settings
 from orchestrator.task.labels import LIFETIME

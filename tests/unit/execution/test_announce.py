@@ -1,13 +1,16 @@
 """What is stored is published in order, whichever thread does it."""
 
 import threading
-from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
 
 from attrs import define, field
 
-from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.claim import Claim
+from orchestrator.execution.deployment import Deployment
+from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.retrying import Patience
-from orchestrator.execution.run import Run
+from orchestrator.execution.steps.announce import Announce
 from orchestrator.task.event import Event
 from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support import pace
@@ -34,9 +37,10 @@ class Slow:
 def test_two_that_publish_at_once_keep_the_order() -> None:
     """What one of them is about to send, the other neither passes nor repeats."""
     bus, task = Slow(), finished()
-    ledger = Ledger(MemoryTaskStore(), bus, lambda: datetime.now(UTC), Patience(), lambda: "d1", "w1")
-    run = Run(task, "token", task.status)
-    first, second = (threading.Thread(target=ledger.publish, args=(run,), daemon=True) for _ in range(2))
+    store = MemoryTaskStore()
+    announce = Announce(bus, Deployment(store, Path()))
+    claim = Claim(task, HeldLease("token", {}, inf), Leases(store, "w1", 10, Patience()), task.status)
+    first, second = (threading.Thread(target=announce.publish, args=(claim,), daemon=True) for _ in range(2))
     first.start()
     assert bus.asked.wait(LONG)
     second.start()

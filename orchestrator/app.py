@@ -60,7 +60,7 @@ class Services:
     @cached_property
     def runner(self) -> Runner:
         """Runs tasks on these services."""
-        settings, home = self.settings, self._home
+        settings, home = self.settings, self.home
         leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
         programs = Programs(self.engine, settings.rules, home, leases, self.store, settings.stop_grace)
         output = AttemptOutput(programs)
@@ -93,7 +93,7 @@ class Services:
     @property
     def spool_dir(self) -> Path:
         """Where the output of this deployment's tasks waits until it is uploaded."""
-        return self._home.spool_dir
+        return self.home.spool_dir
 
     def sweep(self, adopt: Callable[[str, str], None], resume: Callable[[str, str], None] | None = None) -> Sweep:
         """What finds and mends what is lost or left behind; ``resume`` is ``adopt`` unless it is given."""
@@ -152,16 +152,17 @@ class Services:
         return self._objection_to(self.store.origin())
 
     def _objection_to(self, origin: Origin) -> str:
-        return objection(origin, Memory.of(self.settings).known, self._home.known)
+        return objection(origin, Memory.of(self.settings).known, self.home.known)
 
     @cached_property
-    def _home(self) -> Deployment:
+    def home(self) -> Deployment:
+        """Whose containers and spools these are."""
         return Deployment(self.store, self.settings.spool_dir)
 
     @property
     def deployment(self) -> str:
         """Which deployment containers and spools belong to. Raises InfrastructureError."""
-        return self._home.id
+        return self.home.id
 
 
 def now() -> datetime:

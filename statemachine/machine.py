@@ -4,7 +4,7 @@ The order of the callbacks is the correctness argument. An exception in a *befor
 state; in an *after* callback the subject has already moved. So every row runs
 
     before = [work, record]             may raise: the subject has not moved
-    after  = [announce, release]        must not raise; release on terminal states only
+    after  = [announce, release]        must not raise; release at the end of an attempt: a terminal state, or queued again
 """
 
 import logging

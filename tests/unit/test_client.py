@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -67,7 +68,7 @@ def client(folder: Path, script: list[tuple[int | None, int]]) -> Client:
     services.store.insert({"_id": "t1", "image": "busybox", "status": "queued", "seq": 0, "created_at": BEGAN})
     bus = Lossy(services.store, script)
     own = Services(services.settings, services.store, bus, services.queue, services.logs, services.engine, services.lock)
-    own.deployment = HERE
+    own.home = SimpleNamespace(id=HERE)
     return Client(own)
 
 
@@ -148,7 +149,7 @@ def _ailing(folder: Path, *ends: list[Event] | InfrastructureError, budget: floa
     world = World(folder, settings=Settings(retry_budget=budget))
     world.services.store.insert({"_id": "t1", "image": "busybox", "status": "queued", "seq": 0, "created_at": BEGAN})
     bus = Ailing(*ends)
-    world.services.events, world.services.deployment = bus, HERE
+    world.services.events, world.services.home = bus, SimpleNamespace(id=HERE)
     return bus, world
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from attrs import Attribute, Factory
 
 from orchestrator import urls as setting_urls
-from orchestrator.cause import EXPLANATIONS
+from orchestrator.cause import RULES
 from orchestrator.settings.settings import options, variable
 from orchestrator.task.schema import task_schema
 from orchestrator.urls import Option
@@ -40,8 +40,11 @@ def environment_example() -> str:
 
 def causes_page() -> str:
     """The closed set of causes."""
-    rows = ((f"`{cause}`", explanation) for cause, explanation in EXPLANATIONS.items())
-    return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', rows=rows)}"
+    rows = (
+        (f"`{cause}`", rule.meaning, *("yes" if column else "-" for column in (rule.is_retried, rule.keeps_exit_code)))
+        for cause, rule in RULES.items()
+    )
+    return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', '`retries` apply', 'exit code of `run`', rows=rows)}"
 
 
 def schema_file() -> str:
@@ -129,7 +132,9 @@ as `%23` and % as `%25`.
 _CAUSES = """\
 # Causes
 
-The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these.
+The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these. Where `retries` apply,
+the program failed by itself, and the task's own `retries` start it again. Where it says so, `orchestrator run` ends with the
+program's own exit code; otherwise it ends with 124 for timed_out and 125 for all else.
 """
 _INDEX = """\
 # Diagrams

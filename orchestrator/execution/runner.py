@@ -21,13 +21,13 @@ from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
 from orchestrator.execution.retrying import Patience
-from orchestrator.execution.room import KEEPING, needed
+from orchestrator.execution.room import needed
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
 from orchestrator.task.document import Task
 from orchestrator.task.units import format_size
 from orchestrator.task.values import Fields
-from statemachine import INITIAL, TERMINAL, Lifecycle, State, Trigger, next_trigger, rows_from
+from statemachine import INITIAL, KEEPING, TERMINAL, Lifecycle, State, Trigger, next_trigger, rows_from
 
 
 @frozen

@@ -10,8 +10,8 @@ from orchestrator.cause import RULES
 from orchestrator.settings.settings import options, variable
 from orchestrator.task.schema import task_schema
 from orchestrator.urls import Option
+from scripts.transition_table import transition_table
 from statemachine import TABLE
-from statemachine.diagrams import transition_table
 
 NOTICE = "<!-- Made by `make diagrams` from the code; edits here are lost. -->\n\n"
 
@@ -143,9 +143,11 @@ All of these are made from what runs, by `make diagrams`; `make check` fails whe
 
 ![States of a task](states.svg)
 
+Dashed lines are failures, which are possible in every state before the end.
+
 | file | shows | made from |
 | --- | --- | --- |
-| [states.svg](states.svg), [states.mmd](states.mmd) | states and what moves between them | the table |
+| [states.svg](states.svg), [states.dot](states.dot), [states.mmd](states.mmd) | the states and their moves | the table |
 | [transitions.md](transitions.md) | what every trigger does in every state, and the slots of each row | the table |
 | [sequence.md](sequence.md) | who calls whom while a task succeeds | a run on the adapters in memory |
 | [layers.md](layers.md) | which component may import which, and what each uses | the imports and their contract |

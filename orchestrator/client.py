@@ -139,7 +139,7 @@ class Client:
         raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")
 
     def _object(self, task: Task, key: str) -> Iterator[bytes]:
-        """The object, if it is the task's own. Whoever may write to a document could name any other's in it."""
+        """The object, if it is the task's own. A foreign hand may have named another task's object."""
         owner, *rest = key.split("/")
         if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
             raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")

@@ -4,12 +4,14 @@ import builtins
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 
 from orchestrator.app import Services, now
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.log import logger
-from orchestrator.ports import JobInfo, Stream
+from orchestrator.ports import JobInfo, Search, Stream
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
@@ -47,9 +49,23 @@ class Client:
             raise UnknownTask(f"there is no task {task_id!r}")
         return Task.from_document(document)
 
-    def list(self, status: State | None = None, limit: int = 50) -> list[Task]:
-        """The newest tasks first."""
-        return builtins.list(readable(self.services.store.list(status, limit)))
+    def list(
+        self,
+        status: State | None = None,
+        limit: int = 50,
+        *,
+        cause: Cause | None = None,
+        image: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+    ) -> list[Task]:
+        """The newest tasks first; only those with all that is given, created at ``since`` or later.
+
+        ``after`` is the id of the last task of an earlier list: the next ones follow.
+        """
+        search = Search(status, cause, image, labels or {}, since, after)
+        return builtins.list(readable(self.services.store.list(search, limit)))
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -170,7 +170,7 @@ class Settings:
         except cattrs.BaseValidationError as error:
             lines = cattrs.transform_error(error, path="", format_exception=lambda reason, _: str(reason))
             raise SettingsError("\n".join(line.rpartition(" @ ")[0] for line in lines)) from None
-        if conflicts := loaded.conflicts():
+        if conflicts := [*_unheard(environment, loaded.docker_host), *loaded.conflicts()]:
             raise SettingsError("\n".join(conflicts))
         return loaded
 
@@ -243,6 +243,16 @@ def _text(option: "Attribute[Any]", environment: Mapping[str, str]) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"{name}{IN_FILE}: {path} cannot be read: {reason}") from None
+
+
+def _unheard(environment: Mapping[str, str], docker_host: str) -> Iterator[str]:
+    """What Docker's own client heeds and this one does not: unsaid, the engine is another one, or is reached in clear."""
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        if environment.get(name) and not docker_host.startswith("unix:"):
+            yield f"{name}: TLS to the engine is not spoken; unset it, and reach the engine over a tunnel to its socket"
+    context = environment.get("DOCKER_CONTEXT", "")
+    if context not in {"", "default"} and not environment.get("DOCKER_HOST"):
+        yield f"DOCKER_CONTEXT: {shown(context)} is not read; set DOCKER_HOST to the address of the context's engine"
 
 
 def _hook(option: "Attribute[Any]") -> Callable[[str, object], object]:

@@ -17,7 +17,7 @@ def test_a_remote_engine_is_not_reached_in_clear_when_tls_is_asked_for(name: str
 
 def test_a_context_is_not_passed_over() -> None:
     """With an address of its own, as with Docker's client, the address counts."""
-    with pytest.raises(SettingsError, match="^DOCKER_CONTEXT: 'far' is not read; set DOCKER_HOST"):
+    with pytest.raises(SettingsError, match=r"^DOCKER_CONTEXT: 'far' is not read; set DOCKER_HOST"):
         Settings.load({"DOCKER_CONTEXT": "far"})
     assert Settings.load({"DOCKER_CONTEXT": "default"}) == Settings()
     assert Settings.load({"DOCKER_CONTEXT": "far", "DOCKER_HOST": "tcp://h:1"}).docker_host == "tcp://h:1"

@@ -13,10 +13,10 @@ from orchestrator import private_files as private
 from orchestrator import tasks
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.app import Services
-from orchestrator.cli.environment import environment
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.log import logger
 from orchestrator.reconcile.reconciler import end_overdue
+from orchestrator.settings.environment import environment
 from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import check

@@ -21,7 +21,7 @@ test: ready # run the tests, but for the long form of the fault suite, which is 
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
 
 unit: setup # the tests that need no engine and no server, in about a minute; ARGS as for `make test`
-	.venv/bin/python -m pytest tests/unit tests/model --ignore=tests/unit/embedded $(ARGS)
+	.venv/bin/python -m pytest $(if $(findstring tests/,$(ARGS)),,tests/unit tests/model --ignore=tests/unit/embedded) $(ARGS)
 
 abuse: ready # every hostile program; makes docs/isolation.md
 	.venv/bin/python -m scripts.image python

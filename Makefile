@@ -71,13 +71,14 @@ check: setup # everything that can be said without running the worker
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m scripts.plain
 	.venv/bin/python -m scripts.generate --check
 
 format: setup # let ruff mend what it can
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-diagrams: setup # make the files anew that are made from the code: diagrams, tables, task.schema.json
+diagrams: setup # make the files again that are made from the code: diagrams, tables, task.schema.json
 	.venv/bin/python -m scripts.generate
 
 setup: # .venv as the lock says
@@ -88,7 +89,7 @@ ready: setup # also what the embedded servers need, a Docker engine and the imag
 	@.venv/bin/python -m scripts.engine
 	@.venv/bin/python -m scripts.image busybox
 
-lock: setup # the locks anew from pyproject.toml; ARGS=--upgrade for the newest versions
+lock: setup # the locks again from pyproject.toml; ARGS=--upgrade for the newest versions
 	scripts/lock $(ARGS)
 
 clean: # remove what make made here; the engine, its images and the data in .orchestrator/ stay

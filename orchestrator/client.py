@@ -8,13 +8,15 @@ import builtins
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 from typing import Self
 
 from orchestrator.app import Services, now
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.log import logger
-from orchestrator.ports import JobInfo, Stream
+from orchestrator.ports import JobInfo, Search, Stream
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.task.artifact import Artifact
@@ -74,9 +76,23 @@ class Client:
             raise UnknownTask(f"there is no task {task_id!r}")
         return Task.from_document(document)
 
-    def list(self, status: State | None = None, limit: int = 50) -> list[Task]:
-        """The newest tasks first."""
-        return builtins.list(readable(self.services.store.list(status, limit)))
+    def list(
+        self,
+        status: State | None = None,
+        limit: int = 50,
+        *,
+        cause: Cause | None = None,
+        image: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+    ) -> list[Task]:
+        """The newest tasks first; only those with all that is given, created at ``since`` or later.
+
+        ``after`` is the id of the last task of an earlier list: the next ones follow.
+        """
+        search = Search(status, cause, image, labels or {}, since, after)
+        return builtins.list(readable(self.services.store.list(search, limit)))
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.
@@ -166,7 +182,7 @@ class Client:
         raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")
 
     def _object(self, task: Task, key: str) -> Iterator[bytes]:
-        """The object, if it is the task's own. Whoever may write to a document could name any other's in it."""
+        """The object, if it is the task's own. A foreign hand may have named another task's object."""
         owner, *rest = key.split("/")
         if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
             raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")

@@ -40,6 +40,12 @@ def split(text: str) -> Url | None:
     return Url(found["scheme"], user, at, hosts, found["path"] or "", found["query"] or "")
 
 
+def place(url: str) -> str:
+    """Where a server is, without the secrets in its URL: hosts and ports, or the path when it has no host."""
+    parts = split(url)
+    return (parts.hosts or parts.path) if parts else "?"
+
+
 def secrets(text: str) -> Iterator[str]:
     """The passwords in a URL, and what proves a session on AWS, as they are written."""
     if url := split(text):

@@ -8,8 +8,8 @@ from scripts.cli_page import cli_page
 from scripts.layers import layers_page
 from scripts.pages import causes_page, environment_example, index_page, schema_file, settings_page, transitions_page
 from scripts.sequence import sequence_page
+from scripts.state_diagram import state_diagram, state_graph, state_picture
 from statemachine import INITIAL, TABLE
-from statemachine.diagrams import state_diagram, state_picture
 
 ROOT = Path(__file__).parents[1]
 GENERATED: Mapping[str, Callable[[], str]] = {
@@ -18,7 +18,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "diagrams/layers.md": layers_page,
     "diagrams/sequence.md": sequence_page,
     "diagrams/states.mmd": lambda: state_diagram(TABLE, INITIAL),
-    "diagrams/states.svg": lambda: state_picture(TABLE, INITIAL),
+    "diagrams/states.dot": lambda: state_graph(TABLE, INITIAL),
     "diagrams/transitions.md": transitions_page,
     "docs/reference/causes.md": causes_page,
     "docs/reference/cli.md": cli_page,
@@ -26,11 +26,18 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/task.schema.json": schema_file,
 }
 
+DRAWN: Mapping[str, tuple[str, Callable[[], str]]] = {
+    "diagrams/states.svg": ("diagrams/states.dot", lambda: state_picture(TABLE, INITIAL)),
+}
+"""Pictures, by what they are drawn from: only that is compared, because a picture depends on the machine's fonts."""
+
 
 def stale(root: Path) -> dict[Path, str]:
     """The files below ``root`` that are missing or not what the code makes of them, with what they should be."""
     made = {root / name: make() for name, make in GENERATED.items()}
-    return {path: text for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
+    found = {path: text for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
+    old = [name for name, (source, _) in DRAWN.items() if root / source in found or not (root / name).is_file()]
+    return found | {root / name: DRAWN[name][1]() for name in old}
 
 
 def main(arguments: list[str]) -> int:

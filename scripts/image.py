@@ -30,7 +30,7 @@ _PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @frozen
 class Image:
-    """An image of ours: where registries have it, and how it is made where none answers."""
+    """An image of this project: where registries have it, and how it is made where none answers."""
 
     name: str
     source: str

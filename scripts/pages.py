@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from attrs import Attribute, Factory
 
 from orchestrator import urls as setting_urls
-from orchestrator.cause import EXPLANATIONS
-from orchestrator.settings.settings import options, variable
+from orchestrator.cause import RULES
+from orchestrator.settings.settings import IN_FILE, options, variable
 from orchestrator.task.schema import task_schema
 from orchestrator.urls import Option
+from scripts.transition_table import transition_table
 from statemachine import TABLE
-from statemachine.diagrams import transition_table
 
 NOTICE = "<!-- Made by `make diagrams` from the code; edits here are lost. -->\n\n"
 
@@ -40,8 +40,11 @@ def environment_example() -> str:
 
 def causes_page() -> str:
     """The closed set of causes."""
-    rows = ((f"`{cause}`", explanation) for cause, explanation in EXPLANATIONS.items())
-    return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', rows=rows)}"
+    rows = (
+        (f"`{cause}`", rule.meaning, *("yes" if column else "-" for column in (rule.is_retried, rule.keeps_exit_code)))
+        for cause, rule in RULES.items()
+    )
+    return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', '`retries` apply', 'exit code of `run`', rows=rows)}"
 
 
 def schema_file() -> str:
@@ -68,7 +71,7 @@ def _code(text: str) -> str:
 
 
 def _help(option: "Attribute[object]") -> str:
-    secret = " (secret)" if option.metadata["secret"] else ""
+    secret = f" (secret; or {variable(option)}{IN_FILE} names a file with it)" if option.metadata["secret"] else ""
     return f"{option.metadata['help']}{secret}"
 
 
@@ -129,7 +132,9 @@ as `%23` and % as `%25`.
 _CAUSES = """\
 # Causes
 
-The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these.
+The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these. Where `retries` apply,
+the program failed by itself, and the task's own `retries` start it again. Where it says so, `orchestrator run` ends with the
+program's own exit code; otherwise it ends with 124 for timed_out and 125 for all else.
 """
 _INDEX = """\
 # Diagrams
@@ -138,9 +143,11 @@ All of these are made from what runs, by `make diagrams`; `make check` fails whe
 
 ![States of a task](states.svg)
 
+Dashed lines are failures, which are possible in every state before the end.
+
 | file | shows | made from |
 | --- | --- | --- |
-| [states.svg](states.svg), [states.mmd](states.mmd) | states and what moves between them | the table |
+| [states.svg](states.svg), [states.dot](states.dot), [states.mmd](states.mmd) | the states and their moves | the table |
 | [transitions.md](transitions.md) | what every trigger does in every state, and the slots of each row | the table |
 | [sequence.md](sequence.md) | who calls whom while a task succeeds | a run on the adapters in memory |
 | [layers.md](layers.md) | which component may import which, and what each uses | the imports and their contract |

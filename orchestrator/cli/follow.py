@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import OWN_ERROR, TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
@@ -23,8 +22,6 @@ from statemachine import State
 
 TIMED_OUT = 124
 INTERRUPTED = 130
-_OWN = frozenset({None, Cause.EXIT, Cause.SIGNAL, Cause.OOM})
-"""The causes with which a program's exit code is its own, as `docker run` sees it."""
 Tell = Callable[[Event], None]
 
 
@@ -54,7 +51,8 @@ def exit_code(task: Task) -> int:
     """What `docker run` would end with: the program's own code, 124 for timed out, 125 otherwise."""
     if task.status is State.TIMED_OUT:
         return TIMED_OUT
-    return task.exit_code if task.cause in _OWN and task.exit_code is not None else OWN_ERROR
+    is_own = task.cause is None or task.cause.rule.keeps_exit_code
+    return task.exit_code if is_own and task.exit_code is not None else OWN_ERROR
 
 
 def _follow(client: Client, task: Task, progress: AbstractContextManager[Tell]) -> Task:

@@ -30,5 +30,5 @@ class Inbox:
 
 
 def _heeded() -> list[signal.Signals]:
-    """What whoever started us asked to ignore, as nohup does, stays ignored."""
+    """A signal that the parent process ignores, as nohup does, stays ignored."""
     return [number for number in STOP if signal.getsignal(number) is not signal.SIG_IGN]

@@ -23,8 +23,8 @@ from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.environment import DATA, FILE, published
-from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings, options, variable
+from orchestrator.urls import place
 from orchestrator.wiring import check
 
 READY = "ready"

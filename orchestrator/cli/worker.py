@@ -17,8 +17,8 @@ from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.log import logger
 from orchestrator.reconcile.reconciler import end_overdue
 from orchestrator.settings.environment import environment
-from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
+from orchestrator.urls import place
 from orchestrator.wiring import check
 from orchestrator.worker import health
 from orchestrator.worker.engine_watch import EngineWatch

@@ -13,8 +13,8 @@ from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.errors import InfrastructureError
 from orchestrator.reconcile.database_identity import Memory, objection
-from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
+from orchestrator.urls import place
 
 OLDEST = (4, 4)
 _SCRATCH = "doctor"

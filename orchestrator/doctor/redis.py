@@ -11,8 +11,8 @@ from redis.retry import Retry
 
 from orchestrator.adapters.clients import redis_client
 from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look
-from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
+from orchestrator.urls import place
 
 OLDEST = (6, 2)
 _HEARD_WITHIN = 2.0

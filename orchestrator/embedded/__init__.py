@@ -1,4 +1,4 @@
-"""Real servers as child processes, for whoever has none: tests, and the command ``up``."""
+"""Real servers as child processes, where there are none: for tests, and the command ``up``."""
 
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack

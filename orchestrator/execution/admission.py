@@ -58,7 +58,7 @@ class _Waiting:
 
 
 class Line:
-    """Who runs and who waits, in the order of asking. Whoever fits begins, also before others that do not fit yet.
+    """Who runs and who waits, in the order of asking. A task that fits begins, also before others that do not fit yet.
 
     When one that waits has been overtaken ``OVERTAKEN`` times, nobody behind it begins until it has. Of those that asked at
     most ``slots`` run at once; what is there in any case comes on top.

@@ -22,7 +22,7 @@ _INPUT = 10.0
 
 
 class Holder(Protocol):
-    """Whoever carries a claimed task. Its methods are called by the threads of the leases."""
+    """The runner of a claimed task, as the leases know it. Its methods are called by the threads of the leases."""
 
     def cancel(self) -> None:
         """Somebody asks for the task to be cancelled; perhaps said more than once."""
@@ -267,13 +267,13 @@ def _take_turns(leases: weakref.ref[Leases], turn: str, pause: float) -> None:
             getattr(present, turn)()
         except InfrastructureError as error:
             logger.warning("leases not renewed, or cancellations not looked for: {}", error)
-        except Exception:  # noqa: BLE001  a fault of ours with one task must not let go of all others
+        except Exception:  # noqa: BLE001  a bug with one task must not let go of all others
             logger.exception("the heartbeat has a fault")
         del present
 
 
 def _hashable(task_id: object) -> bool:
-    """Whoever inserted the task may have given it a document for an id, or a reference to one."""
+    """A foreign hand may have inserted the task with a document, or a reference to one, as its id."""
     try:
         hash(task_id)
     except TypeError:

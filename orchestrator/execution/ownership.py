@@ -57,7 +57,7 @@ def clear_namesake(engine: Engine, deployment: str, claim: Claim) -> None:
 def adopt(engine: Engine, deployment: str, claim: Claim, lifetime: float) -> str:
     """The id of the attempt's container, which is looked for when this process has not made it.
 
-    Whoever wrote the document may have named any container in it, so the engine is never asked for that one. Raises
+    A foreign hand may have named any container in the document, so the engine is never asked for that one. Raises
     ContainerMissing when the attempt has none, or has another than the one that was stored. Raises Elsewhere when it may be on
     another machine, where it may run for ``lifetime`` seconds.
     """

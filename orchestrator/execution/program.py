@@ -21,10 +21,9 @@ from orchestrator.output.spool import SPOOL, spooling
 from orchestrator.ports import Chunk, Engine, Phase, TaskStore
 from orchestrator.task.request import Request, Rules
 from orchestrator.task.values import Ending
-from statemachine import INITIAL, State
+from statemachine import UNDECIDED, State
 
 _LOOK = 0.1
-_BEGUN = frozenset({INITIAL, State.RUNNING})
 _OVERDUE = 60.0
 """Seconds that a program's own worker may be late in ending it."""
 
@@ -96,7 +95,7 @@ class Programs:
         attempt, leaves = claim.attempt, time.monotonic() + seconds
         if attempt.deadline is None or attempt.request is None or not is_long(attempt.request):
             return None
-        while claim.state in _BEGUN and not attempt.fed.wait(_LOOK):
+        while claim.state in UNDECIDED and not attempt.fed.wait(_LOOK):
             if time.monotonic() >= leaves:
                 return attempt.container if claim.state is State.RUNNING and self._runs(attempt) else None
         return None

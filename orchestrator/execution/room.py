@@ -2,10 +2,7 @@
 
 from orchestrator.execution.admission import Share
 from orchestrator.task.request import Request
-from statemachine import State
-
-KEEPING = frozenset({State.COLLECTING, State.UPLOADING})
-"""The states in which there is no program any more, but perhaps its /out."""
+from statemachine import KEEPING, State
 
 
 def needed(state: State, request: Request) -> Share:

@@ -21,13 +21,13 @@ from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
 from orchestrator.execution.retrying import Patience
-from orchestrator.execution.room import KEEPING, needed
+from orchestrator.execution.room import needed
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
 from orchestrator.task.document import Task
 from orchestrator.task.units import format_size
 from orchestrator.task.values import Fields
-from statemachine import INITIAL, TERMINAL, Lifecycle, State, Trigger, next_trigger, rows_from
+from statemachine import INITIAL, KEEPING, TERMINAL, Lifecycle, State, Trigger, next_trigger, rows_from
 
 
 @frozen
@@ -169,7 +169,7 @@ class Runner:
                 self._retry(claim, str(error))
         except (Superseded, Postponed):
             raise
-        except Exception as error:  # noqa: BLE001  a fault of ours must not leave the task in between for ever
+        except Exception as error:  # noqa: BLE001  a bug must not leave the task in between for ever
             logger.exception("the worker has a fault")
             if claim.state in TERMINAL:
                 return  # the next sweep does what is left to do
@@ -233,13 +233,13 @@ class Runner:
 
 @frozen
 class _Holder:
-    """What the threads of the leases may ask of whoever carries the task."""
+    """What the threads of the leases may ask of the runner of a task."""
 
     runner: Runner
     claim: Claim
 
     def cancel(self) -> None:
-        """End the program if it runs; whoever drives the task sees the rest."""
+        """End the program if it runs; the thread that drives the task sees the rest."""
         claim = self.claim
         claim.cancelled = True
         if claim.state is State.RUNNING and not claim.attempt.ending.locked():

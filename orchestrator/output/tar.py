@@ -107,7 +107,7 @@ def _header(block: bytes) -> tuple[bytes, bytes, int]:
 
 
 def _member(name: bytes, kind: bytes, size: int, told: dict[bytes, bytes]) -> Member:
-    """A size counts only where content follows. Engines write holes as zeros: whoever says otherwise is not one."""
+    """A size counts only where content follows. Engines write holes as zeros: an archive that says otherwise is no engine's."""
     if kind == b"S" or any(key.startswith(b"GNU.sparse") for key in told):
         raise BadArchive("it has a map of holes")
     size = _decimal(told[b"size"]) if b"size" in told else size

@@ -62,7 +62,7 @@ class Engine(Protocol):
         """Make the container with its files, not started.
 
         When one of this name and labels runs or has exited, that one is adopted; one that was never started is replaced, so
-        that whoever else still means to start it finds it gone. One with other labels is left alone: InfrastructureError.
+        another worker finds it gone. One with other labels is left alone: InfrastructureError.
         Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan, or needs more
         memory than the plan's limit before it can run any program; then nothing is made.
         """
@@ -110,7 +110,7 @@ class Engine(Protocol):
         """
 
     def noted(self, container: str) -> EngineEvents:
-        """What befell it, as far as the engine remembers."""
+        """What happened to it, as far as the engine remembers."""
 
     def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """Whether the engine or its machine went down, and took the program of this exited container with it.

@@ -1,4 +1,4 @@
-"""How a change of a task is told to whoever listens."""
+"""How a change of a task is told to all that listen."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager

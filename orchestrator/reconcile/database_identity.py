@@ -11,8 +11,8 @@ from attrs import frozen
 from orchestrator import private_files as private
 from orchestrator.log import logger
 from orchestrator.ports import Origin
-from orchestrator.settings.place import place
 from orchestrator.settings.settings import Settings
+from orchestrator.urls import place
 
 
 @frozen

@@ -31,7 +31,7 @@ from statemachine import INITIAL, State
 class Task:
     """A task as stored. ``request`` holds the fields its owner wrote, unchecked; all others are the worker's.
 
-    Whoever inserted it may have given it an ``id`` that is no string: it is refused like any bad id, once it is to start.
+    A foreign hand may have inserted it with an ``id`` that is no string: it is refused like any bad id, once it is to start.
     """
 
     id: str
@@ -144,7 +144,7 @@ def _contradictions(task: Task) -> list[str]:
 
 
 def _date(value: object) -> datetime | None:
-    """Whoever inserted the task wrote it, some as text; it is shown and sorted by, and nothing depends on it."""
+    """The one who inserted the task wrote it, perhaps as text; it is shown and sorted by, and nothing depends on it."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

@@ -39,7 +39,7 @@ class Event:
 
     @classmethod
     def queued(cls, task_id: str, at: datetime, deployment: str = "") -> Self:
-        """The event published by whoever enqueues."""
+        """The event published by the one who enqueues."""
         return cls(task_id, 0, None, None, State.QUEUED, at, deployment=deployment)
 
     @classmethod

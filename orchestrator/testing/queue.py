@@ -22,7 +22,7 @@ class MemoryQueue:
             self._arrived.notify()
 
     def first(self, limit: int, deployment: str = "") -> QueueHead:
-        """Those in line; whoever takes one out here is not waited for."""
+        """Those in line; one that takes an entry out here is not waited for."""
         with self._arrived:
             seen = list(self._waiting)[:limit]
             ours = frozenset(task_id for task_id, other in seen if not (other and deployment and other != deployment))

@@ -87,5 +87,5 @@ def _guarded(duty: Callable[[], object]) -> None:
         duty()
     except InfrastructureError as error:
         logger.warning("the sweep is put off: {}", error)
-    except Exception:  # noqa: BLE001  a fault of ours in one sweep must not be the end of all sweeps
+    except Exception:  # noqa: BLE001  a bug in one sweep must not be the end of all sweeps
         logger.exception("the sweep has a fault")

@@ -34,7 +34,7 @@ JOB_TTL = 3600
 
 
 class Unlimited(BaseDeathPenalty):
-    """No time limit: RQ's uses signals, which reach only the main thread. Whoever runs the container watches its deadline."""
+    """No time limit: RQ's uses signals, which reach only the main thread. The worker watches the deadline of the container."""
 
     def setup_death_penalty(self) -> None:
         """Do nothing."""

@@ -1,6 +1,6 @@
 """The worker process: takes jobs from one RQ queue and runs each in a thread of its own. It knows RQ and Redis, but no task.
 
-A job that was taken is run, whatever becomes of RQ's records: whoever runs a task twice or finds it gone is told so by the task
+A job that was taken is run, whatever becomes of RQ's records: a second run, and a task that is gone, are told by the task
 store.
 """
 

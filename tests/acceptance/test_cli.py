@@ -84,7 +84,7 @@ def test_a_whole_task_comes_from_stdin(up: Up) -> None:
 
 
 def test_ctrl_c_leaves_the_task_to_the_worker(up: Up) -> None:
-    """Whoever follows may go; the task ends as it would have."""
+    """The client that follows may go; the task ends as it would have."""
     follower = subprocess.Popen(
         [*ORCHESTRATOR, "run", "--id", "left-alone", "-i", IMAGE, "sh", "-c", f"sleep {pace.seconds(1)}; echo done"],
         cwd=up.folder,

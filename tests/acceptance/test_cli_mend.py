@@ -52,7 +52,7 @@ def test_a_task_that_waits_is_cancelled_at_once(orchestrator: Command, client: C
 def test_a_task_that_runs_is_ended_by_its_worker_and_keeps_its_output(
     orchestrator: Command, installation: Installation, client: Client
 ) -> None:
-    """The command returns at once; whoever watches sees the end."""
+    """The command returns at once; a client that watches sees the end."""
     installation.start()
     assert orchestrator("submit", "--id", "runs", IMAGE, "sh", "-c", f"echo begun; sleep {pace.seconds(60)}").returncode == 0
     until(lambda: installation.document("runs")["status"] == "running")
@@ -98,7 +98,7 @@ def _containers(engine: object, task_id: str) -> list[object]:
 def test_a_sweep_by_hand_runs_nothing_that_somebody_planted_in_redis(
     orchestrator: Command, installation: Installation, client: Client, tmp_path: Path
 ) -> None:
-    """It looks through the line, with the rights of whoever calls it."""
+    """It looks through the line, with the rights of its caller."""
     made = datetime.now(UTC) - timedelta(minutes=1)
     client.services.store.insert({"_id": "lost", "status": "queued", "image": IMAGE, "created_at": made})
     with redis_client(installation.settings) as redis:

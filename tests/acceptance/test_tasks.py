@@ -143,7 +143,7 @@ def test_rq_shows_jobs_for_what_they_are(installation: Installation) -> None:
 
 
 def test_the_stock_rq_worker_runs_the_same_function(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One at a time, in forked children, with nothing of ours around it; a time limit of RQ's ends nothing."""
+    """One at a time, in forked children, with nothing of this project around it; a time limit of RQ's ends nothing."""
     folder = tmp_path_factory.mktemp("stock")
     corner = next(corners(servers.environment))
     installation = Installation({**corner.environment, "SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}, folder)

@@ -112,7 +112,7 @@ def test_killed_worker_leaves_nothing_in_redis_for_ever(server: Valkey, worker: 
 
 
 def test_cleaning_survives_garbage_in_the_registries(server: Valkey, books: Bookkeeper) -> None:
-    """RQ's own worker would end itself, at each start anew."""
+    """RQ's own worker would end itself, at each start."""
     server.client.zadd(server.queue.started_job_registry.key, {"a:b:c": 1})
     clean(books.queue, FUNCTIONS)
     assert not server.client.exists(server.queue.registry_cleaning_key)

@@ -25,7 +25,7 @@ def test_a_task_is_asked_once_to_be_cancelled(store: TaskStore) -> None:
 
 
 def test_a_finished_task_is_not_to_be_cancelled(store: TaskStore) -> None:
-    """Its outcome stands; whoever asks is told it."""
+    """Its outcome stands; the one who asks is told."""
     finished(store)
     before = store.find("t1")
     assert store.request_cancel("t1") == before

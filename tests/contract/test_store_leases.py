@@ -28,7 +28,7 @@ def test_a_claim_puts_the_lease_into_the_document(store: TaskStore) -> None:
 
 
 def test_the_first_claim_gives_a_task_what_tells_it_from_others_of_its_id(store: TaskStore) -> None:
-    """It stays, whoever claims it later; a foreign hand that wrote something else there has written nothing."""
+    """It stays, no matter who claims it later; a foreign hand that wrote something else there has written nothing."""
     store.insert(queued() | {"nonce": 5})
     store.claim("t1", "worker", "one", TTL)
     assert store.claim("t1", "worker", "two", TTL) is None
@@ -91,7 +91,7 @@ def test_a_lease_that_no_worker_wrote_holds_nothing(store: TaskStore, lease: obj
 
 @pytest.mark.parametrize("ends", [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "tomorrow"], ids=str)
 def test_a_lease_that_ends_when_none_can_holds_nothing(store: TaskStore, ends: object) -> None:
-    """Whoever wrote it, no worker took it: a token alone keeps nobody out."""
+    """No worker took it: a token alone keeps nobody out."""
     store.insert(queued(lease={"worker": "nobody", "token": "x", "expires_at": ends}))
     assert store.claim("t1", "worker", "one", TTL) is not None
     assert store.claim("t1", "other", "two", TTL) is None
@@ -170,7 +170,7 @@ def test_renewing_tells_which_leases_are_lost(store: TaskStore) -> None:
 
 
 def test_who_holds_a_task_notes_which_container_it_is_about_to_start(store: TaskStore) -> None:
-    """That holds the lease on, and whoever takes the task over reads it; a name is never taken for an expression."""
+    """That holds the lease on, and the next holder reads it; a name is never taken for an expression."""
     store.insert(queued())
     store.claim("t1", "worker", "one", EXPIRED)
     assert store.begin("t1", "one", "$status", TTL)
@@ -216,7 +216,7 @@ def test_who_holds_a_task_notes_what_became_of_its_input(store: TaskStore) -> No
 
 
 def test_who_holds_a_task_notes_that_its_program_is_about_to_get_a_signal(store: TaskStore) -> None:
-    """Nobody else does, and with the first transition it is gone, whoever wrote it."""
+    """Nobody else does, and with the first transition it is gone."""
     store.insert(queued() | {"ending": 5})
     store.claim("t1", "worker", "one", TTL)
     store.note_ending("t1", "two", Ending("c1", Cause.TIMEOUT))

@@ -45,7 +45,7 @@ def test_a_document_without_room_cannot_be_claimed_until_it_is_reset(store: Task
 
 
 def test_an_engine_beside_a_status_that_is_none_binds_nothing(store: TaskStore) -> None:
-    """No sweep ever sees such a document, so whoever it is delivered to has to be able to end it."""
+    """No sweep ever sees such a document, so each worker that it is delivered to has to be able to end it."""
     for number, status in enumerate((None, [], "lost", {"a": 1}, 5)):
         store.insert({"_id": f"t{number}", "status": status, "engine": "elsewhere"})
         assert store.claim(f"t{number}", "worker", "token", 10, "here")

@@ -140,7 +140,7 @@ class Chaos:
         way.add(pattern, times=random.randint(1, 5), skip=random.randint(0, 20), **random.choice(ways))
 
     def remove(self) -> None:
-        """Somebody removes a container of ours."""
+        """Somebody removes one of the site's containers."""
         ours = {"label": f"{DEPLOYMENT}={self._site.services.deployment}"}
         if found := self._site.docker.containers.list(all=True, ignore_removed=True, filters=ours):
             hit = random.choice(found)

@@ -17,10 +17,10 @@ from tests.support.baton import How
 
 
 class AnyToken(MemoryTaskStore):
-    """A store that lets whoever once held the task move it."""
+    """A store that lets every earlier holder move the task."""
 
     def advance(self, move: Move) -> Document:
-        """As whoever holds it."""
+        """As the present holder."""
         lease = (self.find(move.task_id) or {}).get("lease") or {}
         return super().advance(evolve(move, token=lease.get("token", move.token)))
 

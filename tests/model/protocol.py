@@ -128,7 +128,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def engines_are_given_up(self) -> None:
-        """Whoever waited for the workers of an engine has waited long enough."""
+        """The patience with an engine without workers is over."""
         self.site.give_up_engines()
 
     @rule(which=ANY)

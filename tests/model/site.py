@@ -130,7 +130,7 @@ class Site:
                 engine.remove(name, self.world.services.deployment)
 
     def give_up_engines(self) -> None:
-        """Whoever waited for the workers of an engine has waited long enough."""
+        """The patience with an engine without workers is over."""
         self.seen.given_up = True
         self.world.clock.advance(self.world.settings.engine_patience + self.world.settings.lease_ttl + 1)
 

@@ -24,7 +24,7 @@ class Points:
         self._lock = threading.Lock()
 
     def reach(self, name: str) -> None:
-        """Called by whoever is about to make the call ``name``."""
+        """Called just before the call ``name``."""
         call = f"{_role()}/{name}"
         with self._lock:
             self._calls[call] += 1

@@ -1,4 +1,4 @@
-"""Jobs that somebody planted in Redis: whoever unpickles one, or imports what it names, leaves a mark."""
+"""Jobs that somebody planted in Redis: a process that unpickles one, or imports what it names, leaves a mark."""
 
 import pickle
 import zlib

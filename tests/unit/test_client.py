@@ -85,7 +85,7 @@ def test_every_event_is_seen_once_and_in_order(script: list[tuple[int | None, in
 
 
 class Misled(Lossy):
-    """A bus that first brings what is not so, from whoever says that it is ``deployment``."""
+    """A bus that first brings what is not so, from a sender that says it is ``deployment``."""
 
     def __init__(self, store: MemoryTaskStore, deployment: str) -> None:
         super().__init__(store, [])
@@ -106,7 +106,7 @@ def test_what_is_not_known_to_be_of_the_same_deployment_is_not_believed(tmp_path
 
 
 def test_watching_a_finished_task_tells_its_history(tmp_path: Path) -> None:
-    """Whoever comes late, or again, hears the same."""
+    """One that comes late, or again, hears the same."""
     world = World(tmp_path)
     task = world.client.submit({"image": "busybox"})
     world.worker().run(task.id)
@@ -240,7 +240,7 @@ def test_a_stream_may_be_named_by_its_text(others: World) -> None:
 
 @pytest.mark.parametrize("key", ["u/{}", "t2/../u/{}", "t2", "", "/t2/{}", "t2//{}", "t2/./u/{}", "t/{}"])
 def test_the_object_of_another_task_is_not_followed(others: World, key: str) -> None:
-    """Whoever may write to a document could else read what every other task has left."""
+    """An account that may write to a document could else read what every other task has left."""
     forged = copy.deepcopy(dict(others.services.store.find("u") or {})) | {"_id": "t2"}
     forged["logs"]["stdout"]["key"] = key.format(forged["logs"]["stdout"]["key"].removeprefix("u/"))
     forged["artifacts_stored"][0]["key"] = key.format(forged["artifacts_stored"][0]["key"].removeprefix("u/"))

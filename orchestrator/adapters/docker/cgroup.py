@@ -137,7 +137,7 @@ class Cgroups:
         return (self.root / "cgroup.controllers").exists()
 
     def _tops(self) -> list[Path]:
-        """Where groups of ours are: of names for one and the same folder, as ``cpu`` for ``cpu,cpuacct``, the real one."""
+        """Where the worker's groups are: of names for one and the same folder, as ``cpu`` for ``cpu,cpuacct``, the real one."""
         if self.unified:
             return [self.root]
         return [top for top in _inside(self.root) if (top / "tasks").exists() or (top / "cgroup.procs").exists()]

@@ -9,7 +9,7 @@ from requests import Response
 
 
 class EngineClock:
-    """The engine's clock, read once and carried on by the monotonic clock; read anew when an answer's Date contradicts it."""
+    """The engine's clock, read once and carried on by the monotonic clock; read again when an answer's Date contradicts it."""
 
     def __init__(self, read: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._read = read

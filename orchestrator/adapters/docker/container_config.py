@@ -227,7 +227,7 @@ def _working_folder(plan: ContainerPlan, image: Image, folders: Mapping[str, str
 def _instead_of_volumes(image: Image, mounts: Sequence[Config], options: str) -> dict[str, str]:
     """A tmpfs wherever the image wants a volume: the engine would make unlimited disk of the host.
 
-    A path below a mount of ours needs its tmpfs as well.
+    A path below one of these mounts needs its tmpfs as well.
     """
     taken = {mount["Target"] for mount in mounts}
     return {path: options for path in map(mount_point, image.volumes) if path not in taken}

@@ -36,15 +36,15 @@ def phase(reading: Reading) -> Phase:
 
 
 def noted(client: DockerClient, container: str, now: datetime) -> EngineEvents:
-    """What befell an exited container, from the engine's memory of events, which come in order, its end last.
+    """What happened to an exited container, from the engine's memory of events, which come in order, its end last.
 
     The engine is left waiting for its end a moment past ``now``, which is the engine's time: it may have forgotten it.
     """
     filters = {"container": [container], "event": ["kill", "oom", END]}
     with closing(events(client.stream, client.timeout, filters, now.timestamp() + _PATIENCE)) as told:
-        befell = [*takewhile(lambda event: event["Action"] != END, told)]
-    sent = [event["Actor"]["Attributes"].get("signal", "") for event in befell if event["Action"] == "kill"]
-    return EngineEvents([_name(number) for number in sent], any(event["Action"] == "oom" for event in befell))
+        before_end = [*takewhile(lambda event: event["Action"] != END, told)]
+    sent = [event["Actor"]["Attributes"].get("signal", "") for event in before_end if event["Action"] == "kill"]
+    return EngineEvents([_name(number) for number in sent], any(event["Action"] == "oom" for event in before_end))
 
 
 def _name(told: str) -> str:

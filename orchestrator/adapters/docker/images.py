@@ -88,7 +88,7 @@ class Images:
             self._read_pull(image, go_on)
         except (ContainerMissing, ImageUnavailable, InfrastructureError) as error:
             if isinstance(error, _TooMuch) or not isinstance(error.__cause__, APIError | None):
-                raise  # in words of ours, or of the way to the engine
+                raise  # this package's words, or those of the connection to the engine
             logger.warning("the engine says of the pull of {}: {}", image, error)
             what = f"image {image!r} cannot be pulled: {docker_registry.told(str(error))}"
             if isinstance(error, InfrastructureError) and not docker_registry.is_final(str(error)):

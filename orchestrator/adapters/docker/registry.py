@@ -80,7 +80,7 @@ def _objection(address: IPv4Address | IPv6Address) -> str | None:
 
 
 def told(text: str) -> str:
-    """What may be told of what an engine said of a pull: a sentence of ours, and the HTTP status where there was one."""
+    """The part of an engine's answer to a pull that may be told: a sentence of this package, and the HTTP status if any."""
     sentence = next((sentence for pattern, sentence in _SENTENCES if pattern.search(text)), "the pull failed")
     status = _STATUS.search(text)
     return f"{sentence} (HTTP {status[1]})" if status else sentence

@@ -121,7 +121,7 @@ def _unpacked(data: bytes | None) -> bytes | None:
 
 
 def _parsed(text: bytes | None) -> object:
-    """What the JSON says; None when it is none, or longer than any of ours."""
+    """What the JSON says; None when it is none, or longer than any job of this package."""
     if not text or len(text) > _LONGEST:
         return None
     try:

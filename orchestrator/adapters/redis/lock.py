@@ -1,4 +1,4 @@
-"""A lock in Redis, by redis-py's own lock: it belongs to whoever set it and runs out by Redis's clock."""
+"""A lock in Redis, by redis-py's own lock: it belongs to the process that set it and runs out by Redis's clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -29,7 +29,7 @@ _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 
 class MinioObjectStore:
-    """The ObjectStore on S3. The server has no checksum of ours, so it is kept in the object's metadata.
+    """The ObjectStore on S3. The server has no SHA-256, so it is kept in the object's metadata.
 
     Beside it is the ETag that the server should come to: it makes that of the bytes that it got, by MD5. One that makes it in
     another way, as with encryption, has its objects read back to be checked.

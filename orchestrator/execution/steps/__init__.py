@@ -16,8 +16,6 @@ from orchestrator.task.request import Rules
 from orchestrator.task.values import Fields
 from statemachine import Bindings, Guard, Lifecycle, Trigger
 
-_RETRIED = frozenset({Cause.EXIT, Cause.SIGNAL, Cause.OOM, Cause.TIMEOUT, Cause.OUTPUT_LIMIT})
-
 
 @frozen
 class Steps:
@@ -38,7 +36,7 @@ class Steps:
         def tries_again(claim: Claim) -> bool:
             """Whether the program failed by itself and has retries left; what the infrastructure cost does not count."""
             own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in claim.task.attempts)
-            return claim.cause in _RETRIED and own < claim.granted(rules).retries
+            return claim.cause is not None and claim.cause.rule.is_retried and own < claim.granted(rules).retries
 
         bindings = Bindings(
             work={

@@ -11,7 +11,7 @@ from orchestrator.execution.retrying import Patience
 from orchestrator.ports import Move, TaskStore
 from orchestrator.task.document import Task
 from orchestrator.task.values import Document, Entry, Fields
-from statemachine import INITIAL, TERMINAL, State, Step, Trigger
+from statemachine import INITIAL, TERMINAL, UNDECIDED, Step, Trigger
 
 
 @frozen
@@ -30,7 +30,7 @@ class Record:
         no outcome yet.
         """
         entry = self.entry(claim, step)
-        decides = step.source in {INITIAL, State.RUNNING} and step.trigger is not Trigger.RETRY
+        decides = step.source in UNDECIDED and step.trigger is not Trigger.RETRY
         undisputed = decides and fields.get("cause") is not Cause.CANCELLED
         move = Move(claim.task.id, claim.token, entry, self._fields(claim, step, entry, fields), unless_cancelled=undisputed)
         claim.task = Task.from_document(evolve(self.patience, over=claim.lost).forever(self._advance, claim, move))

@@ -20,8 +20,6 @@ from orchestrator.task.values import Fields, Outcome
 
 _SETTLE = 5.0
 """Seconds without a word after which the rest of the output is given up, and for an exit after KILL."""
-_PROVEN = frozenset({Cause.OOM, Cause.OUTPUT_LIMIT, Cause.CANCELLED})
-"""Causes that explain an end, whatever became of the engine since."""
 
 
 @frozen
@@ -109,7 +107,7 @@ class Wait:
         facts = _facts(claim, state, limits)
         # the engine is asked who sent a signal only when that is not known
         outcome = verdict(evolve(facts, noted=self._engine.noted(attempt.container)) if facts.unexplained else facts)
-        if taken_down and outcome.cause not in _PROVEN:
+        if taken_down and not (outcome.cause and outcome.cause.rule.is_proof):
             raise Interrupted(f"the engine went down and the program with it: {outcome.message}")
         return outcome
 

@@ -74,7 +74,7 @@ def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench
 
 @pytest.mark.parametrize(("group", "source"), [(None, "cgroup v?"), ("", "cgroup v?, while it ran")], ids=["ours", "systemd"])
 def test_it_says_where_figures_are_from(docker: Bench, monkeypatch: pytest.MonkeyPatch, group: str | None, source: str) -> None:
-    """With a group of ours they are exact; without one, as with the driver systemd, those of the last look have to do."""
+    """With the worker's group they are exact; without one, as with the driver systemd, those of the last look have to do."""
     if os.geteuid() != 0:
         pytest.skip("who is not root may not see the engine's processes: run the tests as root")
     if group is not None:

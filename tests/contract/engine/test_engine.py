@@ -56,7 +56,7 @@ def test_create_adopts_what_was_started(bench: Bench, phase: Phase) -> None:
 
 
 def test_create_replaces_what_was_never_started(bench: Bench) -> None:
-    """Whoever else still means to start the first container finds it gone, so the command cannot run twice."""
+    """Another worker that still means to start the first container finds it gone, so the command cannot run twice."""
     plan = bench.plan(shell.SPEAK)
     first = bench.engine.create(plan)
     second = bench.engine.create(plan)

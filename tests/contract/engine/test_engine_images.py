@@ -82,7 +82,7 @@ def test_a_volume_with_one_large_file_is_kept(docker: Bench, import_image: Calla
 def test_volumes_with_more_in_them_than_the_bound_are_refused(
     docker: Bench, import_image: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Together, and before anything is made of them; what a mount of ours hides is not copied and does not count."""
+    """Together, and before anything is made of them; what one of the task's mounts hides is not copied and does not count."""
     monkeypatch.setattr(docker_inside, "VOLUMES_MOST", 1 << 20)
     halves = {"data/a": b"x" * (600 << 10), "out/b": b"x" * (600 << 10)}
     image = import_image("VOLUME /data /out", files=halves)

@@ -21,7 +21,7 @@ def _networks() -> list[str]:
 
 @pytest.fixture
 def unmade(docker: Bench) -> Iterator[None]:
-    """No network of ours is there, if nobody else has one in use."""
+    """No network of the worker's is there, if nobody else has one in use."""
     with library() as client:
         for network in client.networks.list(filters={"label": NETWORK}):
             network.reload()

@@ -118,7 +118,7 @@ def test_adopting_leaves_the_folder_alone(docker: Bench) -> None:
 
 @pytest.mark.parametrize("kill_first", [True, False])
 def test_a_folder_whose_holder_ended_is_missing_and_not_empty(docker: Bench, *, kill_first: bool) -> None:
-    """Before or after the program's exit: nothing is made of a folder that the engine would mount anew."""
+    """Before or after the program's exit: nothing is made of a folder that the engine would mount again."""
     plan = docker.plan(f"echo kept >/out/a; sleep {pace.seconds(1)}", out=True)
     container = docker.engine.create(plan).id
     docker.engine.start(container)

@@ -194,7 +194,7 @@ def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) 
 
 
 def test_a_wait_can_be_given_up(docker: Bench) -> None:
-    """Within seconds, while the program runs on: whoever lost its task leaves it alone."""
+    """Within seconds, while the program runs on: a worker that lost its task leaves it alone."""
     container, began = docker.start("exec sleep 1000"), time.monotonic()
     assert docker.engine.wait(container, 1000, lambda: True).phase is Phase.RUNNING
     assert time.monotonic() - began < pace.seconds(30)

@@ -84,7 +84,7 @@ def test_whatever_is_said_is_cleaned(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_what_commands_tell_of_a_forged_document_is_cleaned(call: CommandLine) -> None:
-    """Whoever may insert documents chooses ids, images and messages."""
+    """An account that may insert documents chooses ids, images and messages."""
     store = call.world.services.store
     document = dict(store.find("mine") or {})
     store.insert(document | {"_id": f"id{EVIL}", "message": EVIL, "image": EVIL, "worker": EVIL, "command": [EVIL]})

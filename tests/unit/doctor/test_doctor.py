@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.doctor.finding import Unfit, at_least, clock, look, reason
-from orchestrator.settings.place import place
+from orchestrator.urls import place
 
 
 @pytest.mark.parametrize(

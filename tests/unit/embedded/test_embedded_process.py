@@ -42,7 +42,7 @@ def started(server: Server, folder: Path, lock: int) -> Iterator[Process]:
 
 
 def test_a_server_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Path, lock: int) -> None:
-    """Whoever starts it sees why."""
+    """The one who starts it sees why."""
     server = python("raise SystemExit('no such luck')", ready=lambda: False)
     with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="no such luck"):
         process.await_ready(pace.seconds(20))
@@ -58,7 +58,7 @@ def test_a_server_that_ends_is_not_waited_for(tmp_path: Path, lock: int) -> None
 
 
 def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path, lock: int) -> None:
-    """After the patience of whoever waits, with a reason, also when it has logged nothing."""
+    """After the caller's patience, with a reason, also when it has logged nothing."""
     server = python("import signal; signal.pause()", ready=lambda: False)
     with started(server, tmp_path, lock) as process, pytest.raises(InfrastructureError, match="did not start") as told:
         process.await_ready(0.1)

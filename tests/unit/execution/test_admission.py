@@ -163,7 +163,7 @@ def test_a_smaller_budget_bounds_each_task_too() -> None:
 
 
 def test_a_thread_waits_until_there_is_room() -> None:
-    """It is woken by whoever leaves."""
+    """It is woken by the task that leaves."""
     admission = Admission(lambda: Capacity.of(HOST, 4.0, 0))
     assert admission.ask("one", Share(1, 1000))
     assert not admission.ask("two", Share(1, 1000))

@@ -21,7 +21,7 @@ LONG = pace.seconds(20.0)
 
 @define
 class Slow:
-    """A bus that keeps whoever publishes first waiting."""
+    """A bus that keeps the first one that publishes waiting."""
 
     published: list[int] = field(factory=list)
     asked: threading.Event = field(factory=threading.Event)

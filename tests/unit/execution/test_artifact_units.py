@@ -1,4 +1,4 @@
-"""Artifacts of whole tasks, on services in memory: kept on every ending, found again by whoever takes over."""
+"""Artifacts of whole tasks, on services in memory: kept on every ending, found again by the next holder."""
 
 import hashlib
 import tarfile
@@ -83,7 +83,7 @@ def test_an_attempt_that_is_tried_again_keeps_its_artifacts(tmp_path: Path) -> N
 @pytest.mark.parametrize("when", When)
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
 def test_a_death_or_a_hiccup_at_any_call_loses_none(tmp_path: Path, call: str, when: When, nth: int) -> None:
-    """Whoever goes on takes them anew from what holds them."""
+    """The next holder takes them again from the pause container."""
     for error in (Killed(), InfrastructureError("service", "hiccup")):
         world = World(tmp_path / type(error).__name__, {PROGRAM: Program(out=LEFT)})
         world.client.submit(REQUEST, "t")

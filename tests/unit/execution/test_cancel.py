@@ -147,7 +147,7 @@ def test_a_failure_that_comes_after_the_wish_does_not_stand_over_it(tmp_path: Pa
 
 
 def test_a_cancel_that_finds_the_task_begun_frees_it_at_once(tmp_path: Path) -> None:
-    """Its worker has died since: the next one need not wait for the claim of whoever cancels to run out."""
+    """Its worker has died since: the next one need not wait for the canceller's claim to run out."""
     world = World(tmp_path, {PROGRAM: FOREVER})
     world.client.submit(REQUEST, "t")
     with contextlib.suppress(Killed):

@@ -141,7 +141,7 @@ def test_an_engine_that_stays_away_after_the_outcome_is_stored_costs_no_run(tmp_
 
 @pytest.mark.parametrize("upload", ["put", "publish"])
 def test_a_log_that_was_sealed_is_not_read_again(tmp_path: Path, upload: str) -> None:
-    """Whoever adopts the task takes what the holder before has sealed: the engine need not hand it over once more."""
+    """The worker that adopts the task takes what the holder before has sealed: the engine need not hand it over once more."""
     world = World(tmp_path, {PROGRAM: Program(stdout=b"log", stderr=b"err", out=out(a=b"1"))})
     world.client.submit(REQUEST, "t")
     nth = 1 if upload == "put" else 3

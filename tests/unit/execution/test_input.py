@@ -152,7 +152,7 @@ def test_a_hand_over_waits_for_input_that_is_being_written(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("hasty")
 def test_a_cut_that_cannot_be_stored_ends_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever holds the task next takes its worker for one that died; that costs an attempt, and no outcome is wrong."""
+    """The next holder takes its worker for one that died; that costs an attempt, and no outcome is wrong."""
     world = World(tmp_path, {PROGRAM: evolve(FOREVER, reads=False)})
     world.client.submit(REQUEST, "t")
 

@@ -189,7 +189,7 @@ def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
         if told.is_set():
             again.set()
         told.set()
-        raise TypeError("a fault of ours")
+        raise TypeError("a bug")
 
     with leases.hold("a", "e") as a, leases.hold("b", "e"):
         assert a is not None

@@ -39,7 +39,7 @@ PROGRAMS = [Program(stdout=b"out", stderr=b"err", out=out(kept=b"kept")), Progra
 
 
 def errors() -> st.SearchStrategy[BaseException]:
-    """A fault that passes, one of ours, or the death of the process."""
+    """A fault that passes, a bug, or the death of the process."""
     return st.sampled_from([InfrastructureError("service", "hiccup"), RuntimeError("a bug"), Killed()])
 
 

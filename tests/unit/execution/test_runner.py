@@ -40,7 +40,7 @@ def test_a_program_that_exits_0_succeeds_with_its_output_stored(tmp_path: Path) 
 
 @pytest.mark.parametrize("adopted", [False, True])
 def test_folders_that_were_full_at_the_end_are_evidence(tmp_path: Path, adopted: bool) -> None:  # noqa: FBT001
-    """Whoever started the program; nobody has to guess from what it said."""
+    """No matter which worker started the program; nobody has to guess from what it said."""
     world = World(tmp_path, {PROGRAM: Program(exit_code=1, full=("/data",))})
     task = world.client.submit(REQUEST)
     if adopted:

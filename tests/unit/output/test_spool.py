@@ -47,7 +47,7 @@ def test_the_file_is_the_first_bytes_of_the_stream(
     cuts: list[int],
     short: bool,  # noqa: FBT001
 ) -> None:
-    """Also when the stream was cut and began anew, any number of times; the sums are right and what came after is counted."""
+    """Also when the stream was cut and began again, any number of times; the sums are right and what came after is counted."""
     with tempfile.TemporaryDirectory() as name:
         spool = Spool(Path(name) / "spool", cap)
         spool.open()

@@ -177,7 +177,7 @@ def test_a_jump_of_the_engines_clock_ends_no_program_that_this_process_watches(l
 
 
 def test_a_program_is_ended_once_its_lifetime_is_over_and_not_before(left: World) -> None:
-    """Whoever has the task afterwards finds that its time was up."""
+    """The next holder finds that its time was up."""
     lifetime = int(left.engine.inspect("orchestrator-t-1").labels[LIFETIME])
     assert lifetime > 100
     left.engine._now += timedelta(seconds=lifetime - 1)

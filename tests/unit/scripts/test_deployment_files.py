@@ -1,4 +1,4 @@
-"""What compose.yaml tells the worker is what the worker reads; and which libraries each package of ours may use."""
+"""What compose.yaml tells the worker is what the worker reads; and which libraries each package may use."""
 
 import os
 import re

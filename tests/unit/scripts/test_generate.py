@@ -21,6 +21,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two files to be made in another folder."""
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     monkeypatch.setattr(generate, "GENERATED", {"a/one.md": lambda: "one\n", "two.md": lambda: "zwei → 2\n"})
+    monkeypatch.setattr(generate, "DRAWN", {})
     return tmp_path
 
 
@@ -86,3 +87,14 @@ def test_an_import_against_the_contract_is_shown_as_such() -> None:
     assert f"{left} -. breaks the contract .-> {right}" in drawing
     assert f"{right} -. breaks the contract .-> {top}" in drawing
     assert f'{right}["<b>{right}</b><br><i>attrs</i>"]' in drawing
+
+
+def test_a_picture_is_drawn_again_with_its_source(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not compared: only a stale source, or a picture that is missing, makes it stale."""
+    monkeypatch.setattr(generate, "DRAWN", {"one.svg": ("two.md", lambda: "drawn")})
+    assert generate.main([]) == 0
+    (elsewhere / "one.svg").write_text("drawn with other fonts", encoding="utf-8")
+    assert generate.main(["--check"]) == 0
+    (elsewhere / "two.md").write_text("old", encoding="utf-8")
+    assert generate.main([]) == 0
+    assert (elsewhere / "one.svg").read_text(encoding="utf-8") == "drawn"

@@ -90,7 +90,7 @@ def test_a_docker_host_that_is_not_ours_to_start_is_named(tmp_path: Path) -> Non
 
 
 class Images:
-    """A client whose engine has no image of ours, but may have one to tag; it notes the tags."""
+    """A client whose engine has none of the project's images, but may have one to tag; it notes the tags."""
 
     def __init__(self) -> None:
         self.images = SimpleNamespace(list=lambda name: [], get=lambda name: self)  # noqa: ARG005

@@ -40,7 +40,7 @@ def test_a_variable_that_is_set_wins_and_an_empty_one_does_not(folder: Path) -> 
 
 
 def test_keys_are_for_the_storage_that_they_were_made_for(folder: Path) -> None:
-    """Another endpoint gets neither the key nor anything else of ours."""
+    """Another endpoint gets neither the key nor any other secret."""
     found = environment(folder, {"MINIO_ENDPOINT": "mine:9000"})
     assert {name: value for name, value in found.items() if name.startswith("MINIO_")} == {"MINIO_ENDPOINT": "mine:9000"}
 
@@ -70,7 +70,7 @@ def test_what_a_killed_up_left_behind_is_said_and_not_used(tmp_path: Path) -> No
 
 
 def test_a_file_that_others_could_have_written_is_not_used(folder: Path) -> None:
-    """It would send tasks and their output to whomever it likes."""
+    """It would send tasks and their output to anybody it likes."""
     (folder / DATA / FILE).chmod(0o622)
     with pytest.raises(SettingsError, match="could have been written by another user"):
         environment(folder, {})
@@ -78,7 +78,7 @@ def test_a_file_that_others_could_have_written_is_not_used(folder: Path) -> None
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_a_file_of_another_user_is_not_used(folder: Path) -> None:
-    """Whoever owns a folder above must not steer root's commands."""
+    """The owner of a folder above must not steer root's commands."""
     os.chown(folder / DATA / FILE, 12345, 12345)
     with pytest.raises(SettingsError, match="could have been written by another user"):
         environment(folder, {})

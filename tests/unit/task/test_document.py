@@ -40,7 +40,7 @@ def test_task_survives_the_database() -> None:
 
 
 def test_stored_form_is_plain() -> None:
-    """A database driver meets no class, enum or tuple of ours."""
+    """A database driver meets no class, enum or tuple of this package."""
     assert types_in(stored(finished())) <= PLAIN
 
 

@@ -30,7 +30,7 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
     with pytest.raises(Killed):
         world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run("t")
     world.expire_leases()
-    troubles = [InfrastructureError("mongodb", "away"), TypeError("a fault of ours")]
+    troubles = [InfrastructureError("mongodb", "away"), TypeError("a bug")]
     process = Process([Fault("active", nth, When.BEFORE, trouble) for nth, trouble in enumerate(troubles, 1)])
     services = world.process(process, "keeper")
     services.settings = evolve(services.settings, sweep_interval=0.01)
@@ -76,7 +76,7 @@ def test_what_could_not_be_published_goes_out_while_the_program_runs(tmp_path: P
 
 
 def test_forged_documents_make_no_more_threads_than_there_are_places(tmp_path: Path) -> None:
-    """Whoever may insert documents cannot have the worker run any number of them at once; the bounds stand side by side."""
+    """No account can have the worker run any number of them at once; the bounds stand side by side."""
     world = World(tmp_path)
     for number in range(80):
         world.services.store.insert({"_id": f"running-{number}", "status": "running", "image": "busybox"})

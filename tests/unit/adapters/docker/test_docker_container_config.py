@@ -180,7 +180,7 @@ def test_no_name_of_a_container_is_that_of_something_beside_one(task_id: str) ->
 
 
 def test_what_the_image_has_in_a_volume_is_kept_read_only() -> None:
-    """The engine copies it; scratch folders and mounts of ours stay what they are."""
+    """The engine copies it; scratch folders and the task's mounts stay what they are."""
     image = Image(volumes=("/app/", "/data", "/tmp", "/out"), filled={"/app/": 1, "/tmp": 1, "/out": 1})  # noqa: S108
     host = dict(container_config(evolve(PLAN, out=True), image))["HostConfig"]
     assert isinstance(host, Mapping)

@@ -90,7 +90,7 @@ def test_both_ways_to_write_a_socket_are_understood(stage: Stage, slashes: str) 
 
 
 def test_a_create_whose_reply_is_lost_is_adopted_by_name(stage: Stage) -> None:
-    """The name is taken by what the first call made; started by whoever, it is gone on with."""
+    """The name is taken by what the first call made; already started, it is adopted."""
     _, engine = stage({CREATE: [hangs_up, refuses(409, "name in use")], INSPECT: container("running")})
     plan = Bench(engine).plan("true", name="c1", labels={"task": "t1"})
     with pytest.raises(InfrastructureError):

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from statemachine.states import State
-from statemachine.table import Row, Trigger
+from statemachine import Row, State, Trigger
 
 
 def transition_table(table: Sequence[Row]) -> str:

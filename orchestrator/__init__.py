@@ -1,7 +1,7 @@
 """Worker service: takes tasks from a queue and runs each in an isolated container.
 
-``Client`` is for programs that hand in tasks. It is imported when it is first asked for, with the libraries of the servers, so
-that whoever imports only a part of the package, as the command line's help does, does not wait for them.
+``Client`` is for programs that submit tasks. It is imported on first use, with the libraries of the servers, so that a program
+that imports only a part of the package does not wait for them. The command line's help is one.
 """
 
 from importlib import import_module

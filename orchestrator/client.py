@@ -1,7 +1,7 @@
 """What a program that hands in tasks needs: submit, look, follow, read the output and the artifacts.
 
-It is above the wiring, so that one class serves all: ``from_env`` has it choose the adapters, tests and the command line hand
-in services of their own.
+It is above the wiring, so that one class is enough: ``from_env`` lets the wiring choose the adapters; tests and the command line
+pass services of their own.
 """
 
 import builtins

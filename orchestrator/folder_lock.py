@@ -1,4 +1,4 @@
-"""The lock by which a folder says that servers run on it: whoever starts them holds it, and clients look whether it is held."""
+"""The lock on a folder with embedded servers. The process that starts them holds it; clients check whether it is held."""
 
 import fcntl
 import os

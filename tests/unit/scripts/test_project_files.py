@@ -43,7 +43,7 @@ def test_the_classifiers_are_known_ones_and_name_no_python_that_is_not_meant() -
 
 
 def test_the_image_says_what_is_in_it_as_the_package_does() -> None:
-    """Whoever finds an image in a registry learns its version without a start."""
+    """Users of a registry see the version of an image without a start."""
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', (ROOT / "Dockerfile").read_text(encoding="utf-8")))
     assert labels == {"title": PROJECT["name"], "description": PROJECT["description"], "version": PROJECT["version"]}
 

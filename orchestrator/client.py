@@ -1,6 +1,6 @@
 """What a program that hands in tasks needs: submit, look, follow, read the output and the artifacts.
 
-It is above the wiring, so that one class is enough: ``from_env`` lets the wiring choose the adapters; tests and the command line
+It is above the wiring, so that one class is enough: ``from_env`` lets the wiring choose the adapters, and tests and commands
 pass services of their own.
 """
 

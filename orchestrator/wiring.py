@@ -17,15 +17,10 @@ from orchestrator.settings.settings import Settings
 def connect(settings: Settings, *, engine: bool = True) -> Services:
     """The real services. Nothing is connected before it is used. Raises SettingsError as ``check`` does."""
     check(settings, engine=engine)
-    return Services(
-        settings,
-        store=MongoTaskStore(settings),
-        events=RedisEventBus(settings),
-        queue=RqQueue(settings),
-        logs=MinioObjectStore(settings),
-        engine=DockerEngine(settings.docker_host, pull_rules=_pull_rules(settings)),
-        lock=RedisLock(settings),
-    )
+    store, events, queue, lock = MongoTaskStore(settings), RedisEventBus(settings), RqQueue(settings), RedisLock(settings)
+    logs, docker = MinioObjectStore(settings), DockerEngine(settings.docker_host, pull_rules=_pull_rules(settings))
+    closing = (store.close, events.close, queue.close, lock.close, logs.close, docker.close)
+    return Services(settings, store=store, events=events, queue=queue, logs=logs, engine=docker, lock=lock, closing=closing)
 
 
 def check(settings: Settings, *, engine: bool = True) -> None:

@@ -57,6 +57,10 @@ class PerProcess(Generic[T]):
             self._made.setdefault(pid, self._make())
         return self._made[pid]
 
+    def dropped(self) -> T | None:
+        """The client of this process, for its last use, or None when there is none; the next call makes a new one."""
+        return self._made.pop(os.getpid(), None)
+
 
 def mongo_client(settings: Settings) -> Mongo:
     """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI.

@@ -5,8 +5,8 @@ import sys
 import click
 
 from orchestrator import log as logs
-from orchestrator.cli.environment import environment
 from orchestrator.client import Client
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import connect
 

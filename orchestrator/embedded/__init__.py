@@ -9,6 +9,7 @@ from typing import Self
 
 from attrs import evolve
 
+from orchestrator import folder_lock
 from orchestrator.embedded import home
 from orchestrator.embedded.home import State
 from orchestrator.embedded.ports import choose_ports
@@ -28,7 +29,7 @@ def absent(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def running(folder: Path) -> Mapping[str, str]:
     """The environment variables of the servers that run on ``folder`` now, in whatever process; none when none do."""
-    return home.load(folder).environment if home.is_held(folder) else {}
+    return home.load(folder).environment if folder_lock.is_held(folder) else {}
 
 
 class Embedded:

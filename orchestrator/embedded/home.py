@@ -1,6 +1,5 @@
 """The folder of embedded servers: who holds it, and what has to stay the same from one run to the next."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from attrs import asdict, field, frozen
 
+from orchestrator import folder_lock
 from orchestrator.errors import InfrastructureError
 
-_LOCK = "lock"
 _STATE = "servers.json"
 _PATIENCE = 5.0
 
@@ -56,33 +55,13 @@ def hold(folder: Path) -> Iterator[int]:
     Servers inherit it, so the folder is free only when none of them is left. Raises InfrastructureError when it is in use.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    lock = folder_lock.opened(folder)
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not _acquire(lock, fcntl.LOCK_EX):
+        while not folder_lock.acquire(lock):
             if time.monotonic() > deadline:
                 raise InfrastructureError("embedded servers", f"{folder} is in use by another process")
             time.sleep(0.05)
         yield lock
     finally:
         os.close(lock)
-
-
-def is_held(folder: Path) -> bool:
-    """Whether servers run on the folder."""
-    try:
-        lock = os.open(folder / _LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _acquire(lock, fcntl.LOCK_SH)
-    finally:
-        os.close(lock)
-
-
-def _acquire(lock: int, kind: int) -> bool:
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -303,7 +303,8 @@ class MongoTaskStore:
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
-        self._client().close()
+        if client := self._client.dropped():
+            client.close()
 
     @property
     def _tasks(self) -> Collection[Mapping[str, Any]]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.environment import environment
 from orchestrator.errors import SettingsError
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.cli.env_file import entries
-from orchestrator.embedded.home import is_held
 from orchestrator.errors import SettingsError
+from orchestrator.folder_lock import is_held
+from orchestrator.settings.env_file import entries
 from orchestrator.settings.settings import IN_FILE
 
 DATA = Path(".orchestrator")

@@ -124,7 +124,7 @@ class MemoryTaskStore:
         with self._lock:
             document = self._load(task_id)
             if document is not None and is_held(document, token):
-                untouched = document.get("starting") is None and has_moved(document, 0)
+                untouched = not document.get("starting") and has_moved(document, 0)
                 unbound = unbind and untouched and lease_of(document).get("binds") is True
                 over = {**lease_of(document), "token": "", "expires_at": self.now()}
                 bound = not unbound and _is_bound(document)

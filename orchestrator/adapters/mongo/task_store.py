@@ -162,7 +162,7 @@ class MongoTaskStore:
         over = {"$mergeObjects": ["$lease", {"token": ""}, expiry("expires_at", 0)]}
         with translated():
             if unbind:
-                untouched = {**held, "lease.binds": True, "starting": None, **_NEVER_MOVED}
+                untouched = {**held, "lease.binds": True, "starting": {"$in": [None, ""]}, **_NEVER_MOVED}
                 self._tasks.update_one(untouched, {"$set": {"lease": None, "engine": None}})
             self._tasks.update_one(held, setting({"lease": {"$cond": [{"$eq": [_ENGINE, ""]}, None, over]}}))
 

@@ -2,9 +2,12 @@
 
 import click
 
+from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
 from orchestrator.cli.render import as_json, document
 from orchestrator.cli.terminal import say, say_json
+from orchestrator.task.document import Task
+from statemachine import TERMINAL
 
 
 @click.command("cancel")
@@ -19,4 +22,13 @@ def cancel_command(task_id: str, *, json: bool) -> None:
     if json:
         say_json(as_json(document(task)))
     else:
-        say(f"{task.id} is {task.status}")
+        say(_told(task))
+
+
+def _told(task: Task) -> str:
+    """What the request has come to so far."""
+    if task.cause is Cause.CANCELLED:
+        return f"{task.id} is cancelled"
+    if task.status in TERMINAL:
+        return f"{task.id} had ended already: it is {task.status}"
+    return f"cancellation of {task.id} is asked for; it is still {task.status}"

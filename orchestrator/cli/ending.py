@@ -36,6 +36,29 @@ def _sentences(error: OrchestratorError) -> Sequence[str]:
     return str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]
 
 
+_NOT_MOUNTED = "nothing of the host is mounted here; --mount-file gives the task a file"
+_NO_TERMINAL = "a task has no terminal; -i hands it stdin, which is read to its end"
+_NO_PORT = "a task has no port that is reached from outside"
+_HABITS = {
+    "--rm": "it is always so here: a container goes with its task",
+    "--name": "a task has an id: --id",
+    "--volume": _NOT_MOUNTED,
+    "-v": _NOT_MOUNTED,
+    "--mount": _NOT_MOUNTED,
+    "--tty": _NO_TERMINAL,
+    "-t": _NO_TERMINAL,
+    "--interactive": "it is --stdin here, or -i",
+    "--detach": "use `orchestrator submit`, which prints the id and does not wait",
+    "-d": "use `orchestrator submit`, which prints the id and does not wait",
+    "--publish": _NO_PORT,
+    "-p": _NO_PORT,
+    "--privileged": "a task gets no rights beyond its own",
+    "--read-only": "it is always so here; /tmp can be written",
+    "--pull": "PULL_POLICY of the worker says when images are pulled",
+}
+"""What to do in place of options of `docker run` that are not there."""
+
+
 class TaskCommand(click.Command):
     """A command whose exit code may be a program's: whatever is wrong with the command itself is 125, as with `docker run`."""
 
@@ -43,6 +66,12 @@ class TaskCommand(click.Command):
         """Read the command line."""
         try:
             return super().make_context(*args, **more)
+        except click.NoSuchOption as error:
+            if why := _HABITS.get(error.option_name):
+                say(f"Error: {error.option_name}: {why}", err=True)
+            else:
+                error.show()
+            raise click.exceptions.Exit(OWN_ERROR) from error
         except click.UsageError as error:
             error.show()
             raise click.exceptions.Exit(OWN_ERROR) from error

@@ -27,7 +27,7 @@ Tell = Callable[[Event], None]
 
 @click.command("run", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
 @takes_a_task
-@click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", "-q", is_flag=True, help="Nothing on stderr but what the program writes.")
 @click.option("--json", is_flag=True, help="Print the final task document on stdout and nothing else.")
 @raw_option
 def run_command(flags: Flags, *, quiet: bool, json: bool, raw: bool) -> None:
@@ -71,19 +71,13 @@ def _follow(client: Client, task: Task, progress: AbstractContextManager[Tell]) 
 
 
 def _progress(*, quiet: bool) -> AbstractContextManager[Tell]:
-    if quiet:
-        return _silent()
-    return _live() if sys.stderr.isatty() else _lines()
+    """Only on a terminal: elsewhere what the program writes to stderr stands alone."""
+    return _live() if sys.stderr.isatty() and not quiet else _silent()
 
 
 @contextmanager
 def _silent() -> Iterator[Tell]:
     yield lambda _: None
-
-
-@contextmanager
-def _lines() -> Iterator[Tell]:
-    yield lambda event: say(f"{event.task_id}: {event.status}", err=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from orchestrator.worker.health import Health, serve
 from tests.support import pace
 from tests.support.containers import library
 from tests.support.up import IMAGE, ORCHESTRATOR, Up, call, clean_environment
+from tests.support.worker_process import until
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,8 @@ def test_ctrl_c_leaves_the_task_to_the_worker(up: Up) -> None:
     )
     with follower:
         assert follower.stderr
-        assert any("running" in line for line in follower.stderr)
+        with up.client() as client:
+            until(lambda: any(task.status == "running" for task in client.list() if task.id == "left-alone"))
         follower.send_signal(signal.SIGINT)
         assert "Task left-alone goes on." in follower.stderr.read()
     assert follower.returncode == 130

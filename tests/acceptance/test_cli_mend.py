@@ -57,7 +57,7 @@ def test_a_task_that_runs_is_ended_by_its_worker_and_keeps_its_output(
     assert orchestrator("submit", "--id", "runs", IMAGE, "sh", "-c", f"echo begun; sleep {pace.seconds(60)}").returncode == 0
     until(lambda: installation.document("runs")["status"] == "running")
     until(lambda: _logged("runs"))
-    assert orchestrator("cancel", "runs").stdout == b"runs is running\n"
+    assert orchestrator("cancel", "runs").stdout == b"cancellation of runs is asked for; it is still running\n"
     assert [*client.watch("runs")][-1].cause == "cancelled"
     assert orchestrator("logs", "runs").stdout == b"begun\n"
 

@@ -12,7 +12,7 @@ from orchestrator.cli.ending import OWN_ERROR, TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.output import print_output, raw_option
 from orchestrator.cli.render import as_json, console, document, summary
-from orchestrator.cli.submit import submit
+from orchestrator.cli.submit import submit, warn_if_nobody_works
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
@@ -37,7 +37,10 @@ def run_command(flags: Flags, *, quiet: bool, json: bool, raw: bool) -> None:
     when it ran out of time, and 125 when it was not the program that went wrong.
     """
     connected = client()
-    task = _follow(connected, submit(connected, flags), _progress(quiet=quiet))
+    task = submit(connected, flags)
+    if not quiet:
+        warn_if_nobody_works(connected)
+    task = _follow(connected, task, _progress(quiet=quiet))
     if json:
         say_json(as_json(document(task)))
     else:

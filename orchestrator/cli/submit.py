@@ -1,5 +1,7 @@
 """The `submit` command."""
 
+from contextlib import suppress
+
 import click
 
 from orchestrator.cli.connect import client
@@ -8,6 +10,7 @@ from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.render import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
+from orchestrator.errors import InfrastructureError
 from orchestrator.task.document import Task
 
 
@@ -19,11 +22,21 @@ def submit_command(flags: Flags, *, json: bool) -> None:
 
     The flags are those of `docker run`; options after IMAGE belong to the COMMAND.
     """
-    task = submit(client(engine=False), flags)
+    connected = client(engine=False)
+    task = submit(connected, flags)
+    warn_if_nobody_works(connected)
     if json:
         say_json(as_json(document(task)))
     else:
         say(task.id)
+
+
+def warn_if_nobody_works(client: Client) -> None:
+    """Say on stderr that a task waits for a worker to come; nothing where that cannot be known now."""
+    with suppress(InfrastructureError):
+        if client.services.queue.workers() == 0:
+            queue = client.services.settings.queue
+            say(f"no worker takes tasks from queue {queue!r} now: the task waits until one does", err=True)
 
 
 def submit(client: Client, flags: Flags) -> Task:

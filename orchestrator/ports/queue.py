@@ -52,6 +52,9 @@ class Queue(Protocol):
         Of those only tasks that are of this deployment or may be: an entry need not say.
         """
 
+    def workers(self) -> int:
+        """How many workers take tasks from this queue; one that has just died may count for some minutes."""
+
 
 def _line(words: Iterable[object]) -> str:
     """One line of printable text, cut at its end."""

@@ -14,6 +14,7 @@ class MemoryQueue:
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, str]] = deque()
         self._arrived = threading.Condition()
+        self._taking = 0
 
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
         """Put the task in line."""
@@ -28,8 +29,14 @@ class MemoryQueue:
             ours = frozenset(task_id for task_id, other in seen if not (other and deployment and other != deployment))
             return QueueHead(ours, whole=len(self._waiting) <= limit)
 
+    def workers(self) -> int:
+        """How many wait for an entry now."""
+        return self._taking
+
     def take(self, timeout: float = 0.0) -> str | None:
         """The id that waited longest, or None when there is none within ``timeout`` seconds."""
         with self._arrived:
+            self._taking += 1
             self._arrived.wait_for(lambda: self._waiting, timeout)
+            self._taking -= 1
             return self._waiting.popleft()[0] if self._waiting else None

@@ -1,10 +1,13 @@
 """Every port twice: in memory and on a real server. A test that takes one of these runs on both."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from attrs import frozen
 from rq import Queue as Rq
+from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.clients import redis_client
@@ -20,6 +23,8 @@ from orchestrator.testing.lock import MemoryLock
 from orchestrator.testing.object_store import MemoryObjectStore
 from orchestrator.testing.queue import MemoryQueue
 from orchestrator.testing.task_store import MemoryTaskStore
+from tests.support import pace
+from tests.support.fault_wait import until
 
 IDLE = 0.1
 
@@ -63,6 +68,8 @@ class Line:
 
     queue: Queue
     waiting: Callable[[], list[str]]
+    listening: Callable[[], AbstractContextManager[None]]
+    """A block in which a worker waits for entries."""
 
 
 @pytest.fixture
@@ -70,9 +77,28 @@ def line(kind: str, request: pytest.FixtureRequest) -> Line:
     """A queue with nobody in it."""
     if kind == "memory":
         queue = MemoryQueue()
-        return Line(queue, lambda: list(iter(queue.take, None)))
+        return Line(queue, lambda: list(iter(queue.take, None)), lambda: _taking(queue))
     settings = request.getfixturevalue("settings")
-    return Line(RqQueue(settings), lambda: _taken(settings))
+    return Line(RqQueue(settings), lambda: _taken(settings), lambda: _registered(settings))
+
+
+@contextmanager
+def _taking(queue: MemoryQueue) -> Iterator[None]:
+    waiting = threading.Thread(target=queue.take, args=(pace.seconds(60),))
+    waiting.start()
+    until(queue.workers)
+    yield
+    queue.enqueue("the end")
+    waiting.join()
+
+
+@contextmanager
+def _registered(settings: Settings) -> Iterator[None]:
+    with redis_client(settings) as redis:
+        worker = SimpleWorker([settings.queue], connection=redis, serializer=JSONSerializer)
+        worker.register_birth()
+        yield
+        worker.register_death()
 
 
 def _taken(settings: Settings) -> list[str]:

@@ -214,3 +214,11 @@ def test_an_entry_that_is_moved_to_and_fro_is_always_seen(settings: Settings) ->
     over.set()
     mover.join()
     assert set(seen) == {frozenset({"t1"})}
+
+
+def test_the_workers_of_a_queue_are_counted(line: Line) -> None:
+    """Those that are there; one that has gone counts no more."""
+    assert line.queue.workers() == 0
+    with line.listening():
+        assert line.queue.workers() == 1
+    assert line.queue.workers() == 0

@@ -53,6 +53,7 @@ NOT_STRUCK = {
     "store.insert": "the client's",
     "store.list": "the client's; it reads",
     "store.request_cancel": "the client's",
+    "queue.workers": "the client's; it reads",
     "store.settle_in": "the operator's command",
     "store.go_on_as": "the same",
     "store.note_input": "made beside the run; test_worker_stop.py replaces and kills workers while they write input",

@@ -5,6 +5,8 @@ from typing import cast
 
 from rq import Queue
 from rq.serializers import JSONSerializer
+from rq.utils import missing_keys
+from rq.worker_registration import get_keys
 
 from orchestrator.adapters.clients import redis_client, redis_errors
 from orchestrator.adapters.redis.job import RUN_TASK, read_calls
@@ -55,6 +57,12 @@ class RqQueue:
             calls = read_calls(redis, [*in_line[:limit], *on_the_way])
         found = {call.task_id for call in calls if call and call.function == RUN_TASK and call.may_be_of(deployment)}
         return QueueHead(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
+
+    def workers(self) -> int:
+        """Those that RQ knows and whose records have not run out."""
+        with redis_errors():
+            known = [*get_keys(self._queue)]
+            return len(known) - len(missing_keys(self._queue.connection, known)) if known else 0
 
     def _both(self, limit: int) -> tuple[list[bytes], list[bytes]]:
         """At one moment, what is on its way and the head of the line: workers move foreign entries to and fro all the time."""

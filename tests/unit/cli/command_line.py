@@ -23,6 +23,9 @@ class _AtOnce:
     def enqueue(self, task_id: str, _: JobInfo) -> None:
         threading.Thread(target=self._runner.run, args=(task_id,), daemon=True).start()
 
+    def workers(self) -> int:
+        return 1
+
 
 class CommandLine:
     """A world with programs by their command, and `orchestrator` to be called in it."""

@@ -43,3 +43,11 @@ def test_what_a_cancellation_has_come_to_is_told(tmp_path: Path) -> None:
     call("submit", "--id", "done", "busybox", "true")
     call.world.worker().run("done")
     assert call("cancel", "done").stdout.startswith("done had ended already: it is ")
+
+
+def test_a_task_that_nobody_is_there_to_run_is_told_of(tmp_path: Path) -> None:
+    """On stderr, beside the id; with a worker there is nothing to say."""
+    told = CommandLine(tmp_path / "without", worker=False)("submit", "--id", "mine", "busybox", "true")
+    assert told.stdout == "mine\n"
+    assert told.stderr == "no worker takes tasks from queue 'default' now: the task waits until one does\n"
+    assert CommandLine(tmp_path / "with")("submit", "--id", "mine", "busybox", "true").stderr == ""

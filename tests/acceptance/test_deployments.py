@@ -149,7 +149,7 @@ def test_a_worker_stops_at_a_database_that_came_back_empty(site: Site, *, restar
     if restarted:
         worker = site.worker("heir")
     worker.says(f"this host works for {old}")
-    del site.services.deployment
+    del site.services.home
     task_id = uuid.uuid4().hex
     site.orphans.append(task_id)
     site.client.submit({"image": IMAGE, "command": "echo new"}, task_id)

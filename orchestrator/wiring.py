@@ -1,41 +1,52 @@
-"""Chooses the adapters: the one place where settings become services."""
+"""Chooses the adapters: the one place where settings become services. Imports an adapter, and its library, when it is used."""
 
-from orchestrator.adapters import clients
-from orchestrator.adapters.docker import client as docker_client
-from orchestrator.adapters.docker.engine import DockerEngine
-from orchestrator.adapters.docker.registry import PullRules
-from orchestrator.adapters.mongo.task_store import MongoTaskStore
-from orchestrator.adapters.redis.event_bus import RedisEventBus
-from orchestrator.adapters.redis.lock import RedisLock
-from orchestrator.adapters.redis.queue import RqQueue
-from orchestrator.adapters.s3.object_store import MinioObjectStore
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from orchestrator.adapters.per_process import PerProcess
 from orchestrator.app import Services
 from orchestrator.errors import SettingsError
+from orchestrator.ports import Engine, EventBus, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 
+T = TypeVar("T")
 
-def connect(settings: Settings, *, engine: bool = True) -> Services:
+
+class Server(StrEnum):
+    """What settings name and a library connects to."""
+
+    MONGODB = "mongodb"
+    REDIS = "redis"
+    S3 = "s3"
+    DOCKER = "docker"
+
+
+ALL = frozenset(Server)
+
+
+def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
     """The real services. Nothing is connected before it is used. Raises SettingsError as ``check`` does."""
-    check(settings, engine=engine)
+    check(settings, uses)
     return Services(
         settings,
-        store=MongoTaskStore(settings),
-        events=RedisEventBus(settings),
-        queue=RqQueue(settings),
-        logs=MinioObjectStore(settings),
-        engine=DockerEngine(settings.docker_host, pull_rules=_pull_rules(settings)),
-        lock=RedisLock(settings),
+        store=_store(settings),
+        events=_later(partial(_events, settings)),
+        queue=_later(partial(_queue, settings)),
+        logs=_later(partial(_logs, settings)),
+        engine=_later(partial(_engine, settings)),
+        lock=_later(partial(_lock, settings)),
     )
 
 
-def check(settings: Settings, *, engine: bool = True) -> None:
-    """Have each library read its settings, without a connection; that of Docker only if ``engine``, because it will be used.
+def check(settings: Settings, uses: Collection[Server] = ALL) -> None:
+    """Have the library of each server that will be used read its settings, without a connection.
 
     Raises SettingsError that names every one that is refused.
     """
     complaints = []
-    servers = (clients.check_mongo, clients.check_redis, clients.minio_client)
-    for read in (*servers, _check_docker) if engine else servers:
+    for read in (read for server, read in _CHECKS.items() if server in uses):
         try:
             read(settings)
         except SettingsError as error:
@@ -44,9 +55,85 @@ def check(settings: Settings, *, engine: bool = True) -> None:
         raise SettingsError("\n".join(complaints))
 
 
+class _Later:
+    """Stands for an adapter, which is made when something of it is first asked for, in each process that asks."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._adapter = PerProcess(make)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter(), name)
+
+
+def _later(make: Callable[[], T]) -> T:
+    return cast("T", _Later(make))
+
+
+def _store(settings: Settings) -> TaskStore:
+    from orchestrator.adapters.mongo.task_store import MongoTaskStore
+
+    return MongoTaskStore(settings)
+
+
+def _events(settings: Settings) -> EventBus:
+    from orchestrator.adapters.redis.event_bus import RedisEventBus
+
+    return RedisEventBus(settings)
+
+
+def _queue(settings: Settings) -> Queue:
+    from orchestrator.adapters.redis.queue import RqQueue
+
+    return RqQueue(settings)
+
+
+def _logs(settings: Settings) -> ObjectStore:
+    from orchestrator.adapters.s3.object_store import MinioObjectStore
+
+    return MinioObjectStore(settings)
+
+
+def _engine(settings: Settings) -> Engine:
+    from orchestrator.adapters.docker.engine import DockerEngine
+    from orchestrator.adapters.docker.registry import PullRules
+
+    rules = PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)
+    return DockerEngine(settings.docker_host, pull_rules=rules)
+
+
+def _lock(settings: Settings) -> SharedLock:
+    from orchestrator.adapters.redis.lock import RedisLock
+
+    return RedisLock(settings)
+
+
+def _check_mongo(settings: Settings) -> None:
+    from orchestrator.adapters.mongo import client
+
+    client.check_mongo(settings)
+
+
+def _check_redis(settings: Settings) -> None:
+    from orchestrator.adapters.redis import client
+
+    client.check_redis(settings)
+
+
+def _check_s3(settings: Settings) -> None:
+    from orchestrator.adapters.s3 import client
+
+    client.minio_client(settings)
+
+
 def _check_docker(settings: Settings) -> None:
-    docker_client.check(settings.docker_host)
+    from orchestrator.adapters.docker import client
+
+    client.check(settings.docker_host)
 
 
-def _pull_rules(settings: Settings) -> PullRules:
-    return PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)
+_CHECKS: dict[Server, Callable[[Settings], None]] = {
+    Server.MONGODB: _check_mongo,
+    Server.REDIS: _check_redis,
+    Server.S3: _check_s3,
+    Server.DOCKER: _check_docker,
+}

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.cli.env_file import entries
-from orchestrator.embedded.home import is_held
 from orchestrator.errors import SettingsError
+from orchestrator.folder_lock import is_held
 
 DATA = Path(".orchestrator")
 FILE = "env"

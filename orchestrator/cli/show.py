@@ -6,9 +6,10 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.output import print_streams, raw_option
-from orchestrator.cli.render import as_json, card, console, document, table
+from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say_json
 from orchestrator.ports import Stream
+from orchestrator.wiring import Server
 from statemachine import State
 
 
@@ -17,10 +18,12 @@ from statemachine import State
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 def show_command(task_id: str, *, json: bool) -> None:
     """Show a task: its status and why, its use of the machine, where its log is, its history."""
-    task = client(engine=False).get(task_id)
+    task = client({Server.MONGODB}).get(task_id)
     if json:
         say_json(as_json(document(task)))
     else:
+        from orchestrator.cli.render import card, console  # noqa: PLC0415  the library that draws is slow to import
+
         console(sys.stdout).print(card(task))
 
 
@@ -30,10 +33,12 @@ def show_command(task_id: str, *, json: bool) -> None:
 @click.option("--json", is_flag=True, help="Print a JSON array of task documents, without their files and stdin.")
 def list_command(status: str | None, limit: int, *, json: bool) -> None:
     """List the newest tasks, newest first."""
-    tasks = client(engine=False).list(State(status) if status else None, limit)
+    tasks = client({Server.MONGODB}).list(State(status) if status else None, limit)
     if json:
         say_json(as_json([document(task) for task in tasks]))
     else:
+        from orchestrator.cli.render import console, table  # noqa: PLC0415  the library that draws is slow to import
+
         console(sys.stdout).print(table(tasks))
 
 
@@ -48,4 +53,5 @@ def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None
     Byte for byte, but what a terminal would obey is replaced in a terminal.
     """
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
-    print_streams(client(engine=False), task_id, [stream for stream in Stream if chosen[stream] or stdout == stderr], raw=raw)
+    streams = [stream for stream in Stream if chosen[stream] or stdout == stderr]
+    print_streams(client({Server.MONGODB, Server.S3}), task_id, streams, raw=raw)

@@ -5,10 +5,11 @@ import click
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
-from orchestrator.cli.render import as_json, document
+from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.task.document import Task
+from orchestrator.wiring import Server
 
 
 @click.command("submit", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
@@ -19,7 +20,7 @@ def submit_command(flags: Flags, *, json: bool) -> None:
 
     The flags are those of `docker run`; options after IMAGE belong to the COMMAND.
     """
-    task = submit(client(engine=False), flags)
+    task = submit(client({Server.MONGODB, Server.REDIS}), flags)
     if json:
         say_json(as_json(document(task)))
     else:

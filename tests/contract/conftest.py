@@ -7,8 +7,8 @@ from attrs import frozen
 from rq import Queue as Rq
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.adapters.redis.lock import RedisLock
 from orchestrator.adapters.redis.queue import RqQueue

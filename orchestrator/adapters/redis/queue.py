@@ -6,7 +6,7 @@ from typing import cast
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.adapters.redis.client import redis_client, redis_errors
 from orchestrator.adapters.redis.job import RUN_TASK, read_calls
 from orchestrator.ports import JobInfo, QueueHead
 from orchestrator.settings.settings import Settings

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.environment import DATA, FILE, environment, published
-from orchestrator.embedded.home import hold
 from orchestrator.errors import SettingsError
+from orchestrator.folder_lock import hold
 
 WRITTEN = {
     "MONGO_URI": "mongodb://u:p@127.0.0.1:1/?a=b&c=d",

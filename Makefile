@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: demo test faults abuse programs bench machines machine test-on short-on fresh-on machines-test machines-down \
+.PHONY: help demo test unit faults abuse programs bench machines machine test-on short-on fresh-on machines-test machines-down \
 	check format diagrams setup ready lock clean
 
 MACHINE = trixie
@@ -10,12 +10,18 @@ SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine
 	tests/acceptance/test_tasks.py::test_every_ending_is_stored_and_announced_alike \
 	tests/acceptance/test_artifacts.py::test_files_are_stored_whole_and_nothing_is_left
 
+help: # the targets, which is what `make` alone prints
+	@awk -F ': [^#]*# |: # ' '/^[a-z-]+: .*#/ { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
 
 test: ready # run the tests, but for the long form of the fault suite, which is `make faults`; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
+
+unit: setup # the tests that need no engine and no server, in about a minute; ARGS as for `make test`
+	.venv/bin/python -m pytest $(if $(findstring tests/,$(ARGS)),,tests/unit tests/model --ignore=tests/unit/embedded) $(ARGS)
 
 abuse: ready # every hostile program; makes docs/isolation.md
 	.venv/bin/python -m scripts.image python
@@ -68,7 +74,7 @@ check: setup # everything that can be said without running the worker
 	.venv/bin/python -m scripts.plain
 	.venv/bin/python -m scripts.generate --check
 
-format: setup
+format: setup # let ruff mend what it can
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
 from math import inf
@@ -39,6 +40,8 @@ class Services:
     patience: Patience = field(factory=Patience)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""
+    closing: Sequence[Callable[[], None]] = ()
+    """What closes the adapters' connections, in the order in which they were made."""
     _looked_at: float = field(default=-inf, init=False)
     """By the monotonic clock."""
 
@@ -46,6 +49,12 @@ class Services:
         """Make the indexes and the bucket that are missing."""
         self.store.prepare()
         self.logs.prepare()
+
+    def close(self) -> None:
+        """Close the connections of all adapters, also of those after one that fails."""
+        with ExitStack() as stack:
+            for close in self.closing:
+                stack.callback(close)
 
     @cached_property
     def runner(self) -> "Runner":

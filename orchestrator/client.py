@@ -1,29 +1,61 @@
-"""What a program that hands in tasks needs: submit, look, follow, read the output and the artifacts."""
+"""What a program that hands in tasks needs: submit, look, follow, read the output and the artifacts.
+
+It is above the wiring, so that one class is enough: ``from_env`` lets the wiring choose the adapters, and tests and commands
+pass services of their own.
+"""
 
 import builtins
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import chain
+from typing import Self
 
 from orchestrator.app import Services, now
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.log import logger
-from orchestrator.ports import JobInfo, Stream
+from orchestrator.ports import JobInfo, Search, Stream
+from orchestrator.settings.environment import environment
+from orchestrator.settings.settings import Settings
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
+from orchestrator.wiring import Server, connect
 from statemachine import State
 
 _AGAIN = 0.5
+_USED = frozenset({Server.MONGODB, Server.REDIS})
+"""What handing in a task takes: nothing of it may be refused once the task is stored."""
 
 
 class Client:
-    """A view of the tasks. Safe to share between threads."""
+    """A view of the tasks. Safe to share between threads. As a context manager it is closed at the end of the block."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A client of the servers that this process's environment names, or of those of an `orchestrator up`.
+
+        What is not set in the environment is looked for in the file ``.orchestrator/env``, which `up` keeps, of the current
+        folder or one above it. Nothing is connected before it is used. Raises SettingsError. What object storage and Docker
+        are told is read when they are used, which most programs do not: that, too, may raise it.
+        """
+        return cls(connect(Settings.load(environment()), _USED))
+
+    def close(self) -> None:
+        """Close the connections. What the client has begun to read or to watch is to be finished before."""
+        self.services.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
         """Store a task and put it in line; ``request`` has the fields that its owner writes.
@@ -47,9 +79,23 @@ class Client:
             raise UnknownTask(f"there is no task {task_id!r}")
         return Task.from_document(document)
 
-    def list(self, status: State | None = None, limit: int = 50) -> list[Task]:
-        """The newest tasks first."""
-        return builtins.list(readable(self.services.store.list(status, limit)))
+    def list(
+        self,
+        status: State | None = None,
+        limit: int = 50,
+        *,
+        cause: Cause | None = None,
+        image: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+    ) -> list[Task]:
+        """The newest tasks first; only those with all that is given, created at ``since`` or later.
+
+        ``after`` is the id of the last task of an earlier list: the next ones follow.
+        """
+        search = Search(status, cause, image, labels or {}, since, after)
+        return builtins.list(readable(self.services.store.list(search, limit)))
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.
@@ -116,7 +162,7 @@ class Client:
         else:
             self.services.runner.cancel(task_id)
 
-    def logs(self, task_id: str, stream: Stream) -> Iterator[bytes]:
+    def logs(self, task_id: str, stream: Stream | str) -> Iterator[bytes]:
         """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not.
 
         A stream may be named by text, too: "stdout" or "stderr"; anything else raises ValueError.

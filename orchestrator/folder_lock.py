@@ -1,4 +1,4 @@
-"""The lock of a folder in which `up` keeps its servers. Cheap to import: each command looks whether it is held."""
+"""The lock of a folder with embedded servers. Cheap to import: each client looks whether it is held."""
 
 import fcntl
 import os

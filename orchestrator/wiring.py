@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from enum import StrEnum
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from orchestrator.adapters.per_process import PerProcess
@@ -27,16 +26,32 @@ ALL = frozenset(Server)
 
 
 def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
-    """The real services. Nothing is connected before it is used. Raises SettingsError as ``check`` does."""
+    """The real services. Nothing is made before it is used, nor connected; what was made can be closed.
+
+    Raises SettingsError as ``check`` does; for a server that is not in ``uses``, when it is used all the same.
+    """
     check(settings, uses)
+    closing: list[Callable[[], None]] = []
+
+    def later(server: Server, make: Callable[[Settings], T]) -> T:
+        def made() -> T:
+            if server not in uses:
+                check(settings, {server})
+            return make(settings)
+
+        adapter = _Later(made)
+        closing.append(adapter.close)
+        return cast("T", adapter)
+
     return Services(
         settings,
-        store=_store(settings),
-        events=_later(partial(_events, settings)),
-        queue=_later(partial(_queue, settings)),
-        logs=_later(partial(_logs, settings)),
-        engine=_later(partial(_engine, settings)),
-        lock=_later(partial(_lock, settings)),
+        store=later(Server.MONGODB, _store),
+        events=later(Server.REDIS, _events),
+        queue=later(Server.REDIS, _queue),
+        lock=later(Server.REDIS, _lock),
+        logs=later(Server.S3, _logs),
+        engine=later(Server.DOCKER, _engine),
+        closing=closing,
     )
 
 
@@ -58,15 +73,17 @@ def check(settings: Settings, uses: Collection[Server] = ALL) -> None:
 class _Later:
     """Stands for an adapter, which is made when something of it is first asked for, in each process that asks."""
 
-    def __init__(self, make: Callable[[], object]) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._adapter = PerProcess(make)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._adapter(), name)
 
-
-def _later(make: Callable[[], T]) -> T:
-    return cast("T", _Later(make))
+    def close(self) -> None:
+        """Close the adapter if this process has made it; what is asked for later makes another."""
+        adapter = self._adapter.dropped()
+        if adapter is not None:
+            adapter.close()
 
 
 def _store(settings: Settings) -> TaskStore:

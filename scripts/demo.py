@@ -23,13 +23,13 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
-from orchestrator.cli.environment import FILE, read
 from orchestrator.cli.render import coloured, memory, seconds
 from orchestrator.cli.render import console as console_on
 from orchestrator.cli.up import READY
 from orchestrator.client import Client
 from orchestrator.embedded import leash
 from orchestrator.errors import OrchestratorError
+from orchestrator.settings.environment import FILE, read
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event

@@ -7,7 +7,7 @@ from attrs import Attribute, Factory
 
 from orchestrator import urls as setting_urls
 from orchestrator.cause import RULES
-from orchestrator.settings.settings import options, variable
+from orchestrator.settings.settings import IN_FILE, options, variable
 from orchestrator.task.schema import task_schema
 from orchestrator.urls import Option
 from scripts.transition_table import transition_table
@@ -71,7 +71,7 @@ def _code(text: str) -> str:
 
 
 def _help(option: "Attribute[object]") -> str:
-    secret = " (secret)" if option.metadata["secret"] else ""
+    secret = f" (secret; or {variable(option)}{IN_FILE} names a file with it)" if option.metadata["secret"] else ""
     return f"{option.metadata['help']}{secret}"
 
 

@@ -20,3 +20,7 @@ class PerProcess(Generic[T]):
         if pid not in self._made:
             self._made.setdefault(pid, self._make())
         return self._made[pid]
+
+    def dropped(self) -> T | None:
+        """The client of this process, for its last use, or None when there is none; the next call makes a new one."""
+        return self._made.pop(os.getpid(), None)

@@ -6,8 +6,8 @@ from collections.abc import Collection
 import click
 
 from orchestrator import log as logs
-from orchestrator.cli.environment import environment
 from orchestrator.client import Client
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import ALL, Server, connect
 

@@ -7,12 +7,12 @@ import click
 from attrs import asdict
 
 from orchestrator import wiring as connect
-from orchestrator.cli.environment import environment
 from orchestrator.cli.plain import as_json
 from orchestrator.cli.terminal import printable, say_json
 from orchestrator.doctor import engine, host, mongo, redis, storage
 from orchestrator.doctor.finding import Finding
 from orchestrator.errors import SettingsError
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 
 

@@ -77,7 +77,7 @@ class Flags:
             "limits": {name: value for name, value in limits.items() if value is not None},
             "files": dict(map(_mounted, self.mount_file)),
             "artifacts": list(self.artifact),
-            "labels": dict(map(_label, self.label)),
+            "labels": dict(map(label_of, self.label)),
             "stdin": content_of(sys.stdin.buffer.read()) if self.stdin else None,
         }
         given = {name: value for name, value in request.items() if value not in (None, {}, [])}
@@ -205,6 +205,7 @@ def _sides(spec: str) -> tuple[str, str]:
 _SIDES = {"src": "src", "source": "src", "dst": "dst", "destination": "dst", "target": "dst"}
 
 
-def _label(spec: str) -> tuple[str, str]:
+def label_of(spec: str) -> tuple[str, str]:
+    """Name and value; without = the value is empty."""
     name, _, value = spec.partition("=")
     return name, value

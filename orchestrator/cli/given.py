@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from orchestrator.cli.env_file import entries
 from orchestrator.errors import InvalidTask
+from orchestrator.settings.env_file import entries
 
 
 def content_of(data: bytes) -> object:

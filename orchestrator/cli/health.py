@@ -8,10 +8,10 @@ import click
 from pymongo.errors import PyMongoError
 from redis import RedisError
 
-from orchestrator.cli.environment import environment
 from orchestrator.cli.terminal import say
 from orchestrator.doctor import mongo, redis
 from orchestrator.doctor.finding import reason
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import ALL, Server, check
 

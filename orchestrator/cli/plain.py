@@ -16,9 +16,9 @@ def document(task: Task) -> dict[str, object]:
     return {"_id": task.id, **task.request, **to_document(own)}
 
 
-def as_json(value: object) -> str:
-    """JSON with times in ISO 8601 and bytes as ``{"base64": …}``."""
-    return json.dumps(value, indent=2, default=_plain_value)
+def as_json(value: object, indent: int | None = 2) -> str:
+    """JSON with times in ISO 8601 and bytes as ``{"base64": …}``; without ``indent`` on one line."""
+    return json.dumps(value, indent=indent, default=_plain_value)
 
 
 def _plain_value(value: object) -> object:

@@ -1,16 +1,50 @@
 """The commands that look at tasks: `show`, `list` and `logs`."""
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 import click
 
+from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
+from orchestrator.cli.flags import label_of
+from orchestrator.cli.moment import Moment
 from orchestrator.cli.output import print_streams, raw_option
 from orchestrator.cli.plain import as_json, document
-from orchestrator.cli.terminal import say_json
+from orchestrator.cli.terminal import say, say_json
 from orchestrator.ports import Stream
+from orchestrator.task.document import Task
 from orchestrator.wiring import Server
 from statemachine import State
+
+
+def _print_table(tasks: Sequence[Task]) -> None:
+    from orchestrator.cli.render import console, table  # noqa: PLC0415  the library that draws is slow to import
+
+    console(sys.stdout).print(table(tasks))
+
+
+def _print_json(tasks: Sequence[Task]) -> None:
+    say_json(as_json([document(task) for task in tasks]))
+
+
+def _print_lines(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        say_json(as_json(document(task), indent=None))
+
+
+def _print_ids(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        say(task.id)
+
+
+_FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
+    "table": _print_table,
+    "json": _print_json,
+    "jsonl": _print_lines,
+    "id": _print_ids,
+}
 
 
 @click.command("show")
@@ -29,17 +63,42 @@ def show_command(task_id: str, *, json: bool) -> None:
 
 @click.command("list")
 @click.option("--status", type=click.Choice([*map(str, State)]), help="Only tasks with this status.")
+@click.option("--cause", type=click.Choice([*map(str, Cause)]), help="Only tasks that ended for this cause.")
+@click.option("--image", metavar="IMAGE", help="Only tasks of this image, as it is written in the task.")
+@click.option("--label", "-l", multiple=True, metavar="NAME=VALUE", help="Only tasks with this label; may be repeated.")
+@click.option(
+    "--since", metavar="AGE|TIME", type=Moment(), help="Only tasks that are not older, such as 2h, or a time in ISO 8601."
+)
+@click.option("--after", metavar="ID", help="Only tasks that follow this one: the last of an earlier list.")
 @click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="How many at most.")
-@click.option("--json", is_flag=True, help="Print a JSON array of task documents, without their files and stdin.")
-def list_command(status: str | None, limit: int, *, json: bool) -> None:
-    """List the newest tasks, newest first."""
-    tasks = client({Server.MONGODB}).list(State(status) if status else None, limit)
-    if json:
-        say_json(as_json([document(task) for task in tasks]))
-    else:
-        from orchestrator.cli.render import console, table  # noqa: PLC0415  the library that draws is slow to import
-
-        console(sys.stdout).print(table(tasks))
+@click.option(
+    "--output", "-o", type=click.Choice([*_FORMS]), default="table", show_default=True, help="id prints an id on each line."
+)
+@click.option("--json", "output", flag_value="json", help="The same as -o json: task documents without their files and stdin.")
+def list_command(
+    status: str | None,
+    cause: str | None,
+    image: str | None,
+    label: tuple[str, ...],
+    since: datetime | None,
+    after: str | None,
+    limit: int,
+    output: str,
+) -> None:
+    """List the newest tasks, newest first; of several filters a task has to pass all."""
+    connected = client({Server.MONGODB})
+    if after is not None:
+        connected.get(after)
+    tasks = connected.list(
+        State(status) if status else None,
+        limit,
+        cause=Cause(cause) if cause else None,
+        image=image,
+        labels=dict(map(label_of, label)),
+        since=since,
+        after=after,
+    )
+    _FORMS[output](tasks)
 
 
 @click.command("logs")

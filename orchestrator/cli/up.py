@@ -15,7 +15,6 @@ from rq import Worker
 
 from orchestrator import private_files as private
 from orchestrator.adapters.redis.client import redis_client
-from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
 from orchestrator.doctor import engine
@@ -23,6 +22,7 @@ from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
 from orchestrator.folder_lock import hold
+from orchestrator.settings.environment import DATA, FILE, published
 from orchestrator.settings.settings import Settings, options, variable
 from orchestrator.urls import place
 from orchestrator.wiring import check

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.environment import environment
 from orchestrator.cli.terminal import hand_on, say
 from orchestrator.errors import SettingsError
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import options, variable
 
 SH, FISH = "sh", "fish"

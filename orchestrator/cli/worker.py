@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import click
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -13,10 +13,10 @@ from orchestrator import private_files as private
 from orchestrator import tasks
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.app import Services
-from orchestrator.cli.environment import environment
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.log import logger
 from orchestrator.reconcile.reconciler import end_overdue
+from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import place
 from orchestrator.wiring import check
@@ -25,6 +25,7 @@ from orchestrator.worker.engine_watch import EngineWatch
 from orchestrator.worker.health import Health
 from orchestrator.worker.reconcile_loop import Keeper
 from orchestrator.worker.redis_retry import connect
+from orchestrator.worker.service_manager import ServiceManager
 from orchestrator.worker.worker import ThreadWorker
 
 HANDED_OVER = 3
@@ -68,6 +69,12 @@ def _refuse_a_shared_spool(settings: Settings) -> None:
 def _work(services: Services) -> bool:
     """Work, sweep and answer probes until told to stop; whether all tasks ended."""
     settings, leases, admission = services.settings, services.runner.leases, services.runner.admission
+    manager = ServiceManager()
+
+    def drain() -> None:
+        manager.stopping()
+        admission.close()
+
     worker = ThreadWorker(
         connect(settings.redis_url),
         settings.queue,
@@ -75,7 +82,8 @@ def _work(services: Services) -> bool:
         settings.name,
         hand_over=leases.hand_over,
         others=lambda: leases.count,
-        drain=admission.close,
+        ready=lambda: manager.ready(lives),
+        drain=drain,
         begun=lambda: leases.busy,
         places=lambda: 0 if services.halted else admission.places,
         drain_timeout=settings.drain_timeout,
@@ -85,15 +93,18 @@ def _work(services: Services) -> bool:
     keeper = Keeper(services, lambda: worker.stopping)
     watch = EngineWatch(services.engine.host)
 
+    def lives() -> bool:
+        return worker.alive and leases.alive and keeper.alive
+
     def state() -> Health:
-        lives = worker.alive and leases.alive and keeper.alive
-        return Health(lives, worker.stopping, leases.count, watch.answers, not services.halted)
+        return Health(lives(), worker.stopping, leases.count, watch.answers, not services.halted)
 
     if settings.health_port:
         _answer_probes(settings, state)
         watch.start()
     keeper.start()
-    return worker.run()
+    with closing(manager):
+        return worker.run()
 
 
 def _answer_probes(settings: Settings, state: Callable[[], Health]) -> None:

@@ -18,6 +18,8 @@ _SECOND_LOOK = 1.0
 SURE_STDIN = 64 << 10
 """Bytes of input that the kernel's pipe takes without a reader."""
 _KILLED = 137
+NOTHING = ""
+"""What is stored as about to be started when it is known that nothing was."""
 _CLOCKS = 60.0
 """Seconds by which the clocks of two machines may differ, and by which a sweep may be late."""
 
@@ -95,11 +97,12 @@ def expect_from_here(engine: Engine, claim: Claim, lifetime: float) -> None:
 
 
 def expect_there(engine: Engine, deployment: str, claim: Claim) -> None:
-    """Raise Interrupted when a queued task's container is gone that was about to be started: its program may have claim.
+    """Raise Interrupted when a queued task's container is gone that was about to be started: its program may have run.
 
-    One that is there and was never started may be replaced, and then says no more. Raises InfrastructureError.
+    One that is there and was never started may be replaced. That is stored before, because the replaced one is gone then, too.
+    Raises InfrastructureError.
     """
-    if claim.task.starting is None:
+    if not claim.task.starting:
         return
     try:
         state = own(engine, deployment, claim)
@@ -108,6 +111,7 @@ def expect_there(engine: Engine, deployment: str, claim: Claim) -> None:
     if state is None or state.id != claim.task.starting:
         raise Interrupted(f"the container {claim.name} is gone, and nobody knows whether its program had begun")
     if state.phase is Phase.CREATED:
+        claim.leases.begin(claim.task.id, claim.token, NOTHING)
         claim.task = evolve(claim.task, starting=None)
 
 

@@ -52,7 +52,7 @@ class Runner:
     admission: Admission
 
     def run(self, task_id: str, engine: str | None = None) -> Task | None:
-        """Run the task to its end, from whatever state is stored, and return it; None when it is not ours to claim.
+        """Run the task to its end, from whatever state is stored, and return it; None when it is not to be run here.
 
         ``engine`` is the one that the task is bound to, when that is not this worker's own: then a new attempt is made here.
         """

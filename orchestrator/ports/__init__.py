@@ -23,7 +23,7 @@ from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.lock import SharedLock
 from orchestrator.ports.object_store import ObjectStore
 from orchestrator.ports.queue import JobInfo, Queue, QueueHead
-from orchestrator.ports.task_store import Free, Move, Origin, TaskStore
+from orchestrator.ports.task_store import Free, Move, Origin, Search, TaskStore
 
 __all__ = [
     "Chunk",
@@ -48,6 +48,7 @@ __all__ = [
     "Queue",
     "QueueHead",
     "Sample",
+    "Search",
     "SharedLock",
     "Stream",
     "TaskStore",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orchestrator.task.values import LONGEST_LEASE, Document, Ending, Entry, Fields
 
@@ -69,6 +69,20 @@ class Origin:
         return bool(self.database and self.home) and self.database != self.home
 
 
+@frozen
+class Search:
+    """Which tasks are wanted. What is None, or empty, does not matter; of several labels a task must have all."""
+
+    status: str | None = None
+    cause: str | None = None
+    image: str | None = None
+    labels: Mapping[str, str] = field(factory=dict)
+    since: datetime | None = None
+    """Only tasks that were created at this time or later."""
+    after: str | None = None
+    """The id of a task: only those that follow it in the order of the list. Of an unknown one nothing follows."""
+
+
 class TaskStore(Protocol):
     """The task documents."""
 
@@ -81,8 +95,8 @@ class TaskStore(Protocol):
     def find(self, task_id: str) -> Document | None:
         """The document as stored, datetimes with a time zone; None when there is none."""
 
-    def list(self, status: str | None, limit: int) -> Iterable[Document]:
-        """The newest tasks by ``created_at``, at most ``limit`` of them, without their files and stdin."""
+    def list(self, search: Search, limit: int) -> Iterable[Document]:
+        """The newest of the wanted tasks, at most ``limit``, without their files and stdin: by ``created_at``, then by id."""
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.

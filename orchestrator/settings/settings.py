@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -20,6 +20,9 @@ from orchestrator.task.units import parse_duration, parse_size
 from orchestrator.task.validation import shown
 
 T = TypeVar("T")
+IN_FILE = "_FILE"
+"""What is put behind the name of a secret to name a file that has it."""
+_LONGEST_SECRET = 64 << 10
 
 
 def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool = False) -> T:
@@ -155,8 +158,11 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the environment; empty variables count as unset. Raises SettingsError that names every bad value at once."""
-        given = {option.name: environment[variable(option)] for option in options() if environment.get(variable(option))}
+        """Read the environment; empty variables count as unset, and a secret may be in a file that NAME_FILE names.
+
+        Raises SettingsError that names every bad value at once.
+        """
+        given = {option.name: text for option in options() if (text := _text(option, environment))}
         converter = cattrs.Converter()
         hooks = {option.name: override(struct_hook=_hook(option)) for option in options()}
         try:
@@ -164,7 +170,7 @@ class Settings:
         except cattrs.BaseValidationError as error:
             lines = cattrs.transform_error(error, path="", format_exception=lambda reason, _: str(reason))
             raise SettingsError("\n".join(line.rpartition(" @ ")[0] for line in lines)) from None
-        if conflicts := loaded.conflicts():
+        if conflicts := [*_unheard(environment, loaded.docker_host), *loaded.conflicts()]:
             raise SettingsError("\n".join(conflicts))
         return loaded
 
@@ -221,6 +227,32 @@ def options() -> "tuple[Attribute[Any], ...]":
 def variable(option: "Attribute[Any]") -> str:
     """The environment variable of a setting."""
     return option.name.upper()
+
+
+def _text(option: "Attribute[Any]", environment: Mapping[str, str]) -> str:
+    """What a setting is given as: by its variable, or if it is a secret by the first line of a file. Raises SettingsError."""
+    name, text = variable(option), environment.get(variable(option), "")
+    path = environment.get(f"{name}{IN_FILE}", "") if option.metadata["secret"] else ""
+    if not path:
+        return text
+    if text:
+        raise SettingsError(f"{name}, {name}{IN_FILE}: both are set; set one of them")
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            return file.readline(_LONGEST_SECRET).rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{name}{IN_FILE}: {path} cannot be read: {reason}") from None
+
+
+def _unheard(environment: Mapping[str, str], docker_host: str) -> Iterator[str]:
+    """What Docker's own client heeds and this one does not: unsaid, the engine is another one, or is reached in clear."""
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        if environment.get(name) and not docker_host.startswith("unix:"):
+            yield f"{name}: TLS to the engine is not spoken; unset it, and reach the engine over a tunnel to its socket"
+    context = environment.get("DOCKER_CONTEXT", "")
+    if context not in {"", "default"} and not environment.get("DOCKER_HOST"):
+        yield f"DOCKER_CONTEXT: {shown(context)} is not read; set DOCKER_HOST to the address of the context's engine"
 
 
 def _hook(option: "Attribute[Any]") -> Callable[[str, object], object]:

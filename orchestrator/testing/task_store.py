@@ -13,7 +13,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
-from orchestrator.ports import Free, Move, Origin
+from orchestrator.ports import Free, Move, Origin, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
@@ -69,10 +69,13 @@ class MemoryTaskStore:
         """The document, or None."""
         return self._load(task_id)
 
-    def list(self, status: str | None, limit: int) -> Sequence[Document]:
-        """The newest tasks, without their files and stdin."""
-        found = self._some(lambda document: status is None or document.get("status") == status)
-        return found[::-1][: max(limit, 0)]
+    def list(self, search: Search, limit: int) -> Sequence[Document]:
+        """The newest of the wanted tasks, without their files and stdin."""
+        found = sorted(self._some(lambda _: True), key=_place, reverse=True)
+        if search.after is not None:
+            ids = [document["_id"] for document in found]
+            found = found[ids.index(search.after) + 1 :] if search.after in ids else []
+        return [document for document in found if _is_wanted(document, search)][: max(limit, 0)]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""
@@ -121,7 +124,7 @@ class MemoryTaskStore:
         with self._lock:
             document = self._load(task_id)
             if document is not None and is_held(document, token):
-                untouched = document.get("starting") is None and has_moved(document, 0)
+                untouched = not document.get("starting") and has_moved(document, 0)
                 unbound = unbind and untouched and lease_of(document).get("binds") is True
                 over = {**lease_of(document), "token": "", "expires_at": self.now()}
                 bound = not unbound and _is_bound(document)
@@ -302,3 +305,18 @@ def _key(task_id: object) -> bytes:
 
 def _is_cancelled(document: Document) -> bool:
     return document.get("cancel_requested_at") is not None
+
+
+def _place(document: Document) -> tuple[object, str]:
+    """Where the task is in a list, from its end."""
+    return age(document), str(document["_id"])
+
+
+def _is_wanted(document: Document, search: Search) -> bool:
+    at, labels = document.get("created_at"), document.get("labels")
+    asked = {"status": search.status, "cause": search.cause, "image": search.image}
+    return (
+        all(value is None or document.get(name) == value for name, value in asked.items())
+        and search.labels.items() <= (labels if isinstance(labels, dict) else {}).items()
+        and (search.since is None or (isinstance(at, datetime) and at >= search.since))
+    )

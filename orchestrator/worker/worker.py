@@ -48,6 +48,7 @@ class ThreadWorker(Bookkeeper):
         name: str = "worker",
         hand_over: Callable[[], None] = lambda: None,
         others: Callable[[], int] = lambda: 0,
+        ready: Callable[[], None] = lambda: None,
         drain: Callable[[], None] = lambda: None,
         begun: Callable[[], bool] = lambda: True,
         drain_timeout: float = inf,
@@ -58,6 +59,8 @@ class ThreadWorker(Bookkeeper):
         are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
     ) -> None:
         """``connection`` is the worker's own, from ``connect``.
+
+        ``ready`` is called once Redis knows the worker and before it takes the first job.
 
         ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
         ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs. Jobs of which none has
@@ -82,6 +85,7 @@ class ThreadWorker(Bookkeeper):
         self._others = others
         self._begun = begun
         self._foreign = ForeignJobs(self.queue, functions, are_ours)
+        self._tell_ready = ready
         self._begin_drain = drain
         self._drain_timeout = drain_timeout
         self._turned_at = time.monotonic()
@@ -113,6 +117,7 @@ class ThreadWorker(Bookkeeper):
         self.link.persist(self.beat)
         logger.info("worker {} takes up to {} jobs at once from queue {}", self.name, self._concurrency, self.queue.name)
         try:
+            self._tell_ready()
             while not self.stopping:
                 self._turn()
             drained = self._drain()

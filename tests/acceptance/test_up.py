@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.environment import DATA, FILE
 from orchestrator.embedded import Embedded
+from orchestrator.settings.environment import DATA, FILE
 from tests.support import pace
 from tests.support.containers import library
 from tests.support.up import IMAGE, Up

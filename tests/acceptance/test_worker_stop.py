@@ -144,3 +144,17 @@ def test_waiting_for_many_containers_costs_little_memory(installation: Installat
     worker = installation.start(*WORKER, "--concurrency", str(bench.WAITING))
     before, most = bench.wait_together(client, worker.pid)
     assert before < most < MOST, f"{before:.1f} MB before, {most:.1f} MB with {bench.WAITING} containers"
+
+
+def test_the_service_manager_hears_that_a_worker_is_ready_lives_and_stops(installation: Installation) -> None:
+    """In this order, from the command that the unit of systemd starts; the servers do, it needs no engine for that."""
+    address = installation.folder / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        manager.settimeout(pace.seconds(30))
+        nowhere = f"unix://{installation.folder}/none.sock"
+        worker = installation.start(*WORKER, NOTIFY_SOCKET=str(address), WATCHDOG_USEC="900000", DOCKER_HOST=nowhere)
+        assert [manager.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+        worker.send_signal(signal.SIGTERM)
+        assert set(iter(lambda: manager.recv(100), b"STOPPING=1")) <= {b"WATCHDOG=1"}
+        assert worker.wait(pace.seconds(30)) == 0

@@ -18,7 +18,7 @@ from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Move
+from orchestrator.ports import Move, Search
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
 from orchestrator.task.values import Ending, Entry
@@ -50,7 +50,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", store.prepare),
         ("mongodb", lambda: store.insert({"_id": "t1"})),
         ("mongodb", lambda: store.find("t1")),
-        ("mongodb", lambda: store.list(None, 1)),
+        ("mongodb", lambda: store.list(Search(), 1)),
         ("mongodb", lambda: store.claim("t1", "worker", "token", 1)),
         ("mongodb", lambda: store.renew({"t1": "token"}, 1)),
         ("mongodb", lambda: store.begin("t1", "token", "c1", 1)),

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.embedded import Embedded
 from orchestrator.errors import DuplicateTask, InvalidTask
-from orchestrator.ports import TaskStore
+from orchestrator.ports import Search, TaskStore
 from orchestrator.task.document import Task
 from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support.servers import corners
@@ -76,9 +76,9 @@ def test_the_newest_tasks_are_listed_first(store: TaskStore) -> None:
     store.insert({"_id": "ageless", "status": "queued"})
     for name, age in ages.items():
         store.insert(queued(name, created_at=NOON - timedelta(hours=age)))
-    assert [document["_id"] for document in store.list(None, 10)] == ["new", "middle", "old", "ageless"]
-    assert [document["_id"] for document in store.list(None, 2)] == ["new", "middle"]
-    assert list(store.list(None, 0)) == []
+    assert [document["_id"] for document in store.list(Search(), 10)] == ["new", "middle", "old", "ageless"]
+    assert [document["_id"] for document in store.list(Search(), 2)] == ["new", "middle"]
+    assert list(store.list(Search(), 0)) == []
 
 
 def test_a_list_can_be_of_one_status(store: TaskStore) -> None:
@@ -86,16 +86,45 @@ def test_a_list_can_be_of_one_status(store: TaskStore) -> None:
     for number in range(4):
         status = "failed" if number % 2 else "queued"
         store.insert(queued(f"t{number}", status=status, created_at=NOON + timedelta(hours=number)))
-    assert [document["_id"] for document in store.list("failed", 10)] == ["t3", "t1"]
-    assert [document["_id"] for document in store.list("queued", 1)] == ["t2"]
-    assert list(store.list("running", 10)) == []
+    assert [document["_id"] for document in store.list(Search("failed"), 10)] == ["t3", "t1"]
+    assert [document["_id"] for document in store.list(Search("queued"), 1)] == ["t2"]
+    assert list(store.list(Search("running"), 10)) == []
+
+
+def listed(store: TaskStore, **search: object) -> list[object]:
+    """The ids of the wanted tasks, in order."""
+    return [document["_id"] for document in store.list(Search(**search), 10)]
+
+
+def test_a_list_can_be_of_what_was_asked_for(store: TaskStore) -> None:
+    """By cause, image and labels, whose names may have dots and dollars; all that is asked for must be so."""
+    store.insert(queued("a", image="one:1", cause="oom", labels={"team": "red", "a.b": "1", "$x": "$team"}))
+    store.insert(queued("b", image="one:1", cause="exit", labels={"team": "red"}))
+    store.insert(queued("c", image="two:1", labels="none"))
+    assert listed(store, image="one:1") == ["b", "a"]
+    assert listed(store, cause="oom") == ["a"]
+    assert listed(store, labels={"team": "red"}) == ["b", "a"]
+    assert listed(store, labels={"team": "red", "a.b": "1"}) == listed(store, labels={"$x": "$team"}) == ["a"]
+    assert listed(store, labels={"$x": "red"}) == listed(store, image="two:1", labels={"team": "red"}) == []
+
+
+def test_a_list_goes_on_behind_a_task(store: TaskStore) -> None:
+    """Pages have each task once, also where many were created at once or have no date; behind an unknown one is nothing."""
+    for number, at in enumerate([NOON, NOON, NOON, NOON - timedelta(hours=1), None, None]):
+        store.insert({"_id": f"t{number}", "status": "queued", **({"created_at": at} if at else {})})
+    whole = listed(store)
+    assert whole == ["t2", "t1", "t0", "t3", "t5", "t4"]
+    assert [listed(store, after=each) for each in whole] == [whole[place:] for place in range(1, 7)]
+    assert listed(store, after="nobody") == []
+    assert listed(store, since=NOON) == ["t2", "t1", "t0"]
+    assert listed(store, since=NOON, after="t1") == ["t0"]
 
 
 def test_a_list_leaves_out_what_is_bulky(store: TaskStore) -> None:
     """A list of tasks with large files must not become large itself."""
     store.insert(queued(files={"a": "x"}, stdin="y", labels={"k": "v"}))
-    (listed,) = store.list(None, 10)
-    assert listed == queued(labels={"k": "v"})
+    (found,) = store.list(Search(), 10)
+    assert found == queued(labels={"k": "v"})
 
 
 def test_the_clock_of_the_database_can_be_read(store: TaskStore) -> None:
@@ -140,7 +169,7 @@ def test_deployments_differ(store: TaskStore, servers: Embedded) -> None:
 def test_lists_and_sweeps_have_their_indexes(real_store: MongoTaskStore) -> None:
     """MongoDB sorts by created_at and finds what is to be settled without reading every task."""
     keys = {tuple(index["key"]) for index in real_store._tasks.list_indexes()}
-    assert {("created_at",), ("status", "created_at"), ("settled", "created_at")} <= keys
+    assert {("created_at", "_id"), ("status", "created_at", "_id"), ("settled", "created_at")} <= keys
 
 
 def test_a_deployment_knows_the_database_that_its_id_was_made_in(store: TaskStore) -> None:

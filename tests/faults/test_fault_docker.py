@@ -1,6 +1,5 @@
 """Rows 6, 7 and 18, and row 1 below the port: what the engine, or the way to it, does to a task that runs."""
 
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -134,7 +133,7 @@ def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site,
     victims = []
     for number, name in enumerate(requests):
         lane = lanes(SWEEP_INTERVAL="1000")
-        lane.proxy.add(rb"^[A-Z]+ /", times=1, skip=number, do=lambda pid=lane.worker.pid: os.kill(pid, signal.SIGKILL))
+        lane.proxy.add(rb"^[A-Z]+ /", times=1, skip=number, do=lambda worker=lane.worker: worker.signal(signal.SIGKILL))
         victims.append((name, lane, site.submit(program, lane.queue, **request)))
     for _, lane, _ in victims:
         lane.worker.dead()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -26,19 +27,20 @@ class Child:
     name: str
     log: Path
     record: Path
+    fd: int
+    """Stands for the process itself: its number may be another's once it has died, and soon is where many are started."""
 
     @property
     def alive(self) -> bool:
         """Whether the process is there."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, 0)
-            return True
-        return False
+        over = select.poll()
+        over.register(self.fd, select.POLLIN)
+        return not over.poll(0)
 
     @property
     def stopped(self) -> bool:
         """Whether it is frozen by SIGSTOP."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        return self.alive and Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def points(self) -> list[tuple[float, str]]:
         """(monotonic time, point) in the order in which they were reached."""
@@ -49,7 +51,7 @@ class Child:
     def signal(self, number: int) -> float:
         """Send a signal; the monotonic time."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+            signal.pidfd_send_signal(self.fd, number)
         return time.monotonic()
 
     def dead(self, within: float = PATIENCE) -> None:
@@ -92,7 +94,8 @@ class Nursery:
         assert self.mother.stdout
         self.mother.stdin.write(wanted + "\n")
         self.mother.stdin.flush()
-        child = Child(int(self.mother.stdout.readline()), name, log, record)
+        pid = int(self.mother.stdout.readline())
+        child = Child(pid, name, log, record, os.pidfd_open(pid))
         self.children.append(child)
         return child
 
@@ -104,5 +107,6 @@ class Nursery:
             child.signal(signal.SIGKILL)
         for child in self.children:
             child.dead()
+            os.close(child.fd)
         with self.mother:
             pass

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestrator.cli.environment import DATA, FILE, read
 from orchestrator.cli.up import READY
 from orchestrator.client import Client
 from orchestrator.embedded import leash
+from orchestrator.settings.environment import DATA, FILE, read
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import connect
 from tests.support import pace

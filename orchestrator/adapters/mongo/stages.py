@@ -1,10 +1,11 @@
 """Parts of filters and updates of task documents. Leases run on the database's clock, ``$$NOW``."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from orchestrator.ports import Free
-from orchestrator.task.values import LONGEST_LEASE
+from orchestrator.ports import Free, Search
+from orchestrator.task.values import LONGEST_LEASE, Document
 
 Stage = dict[str, Any]
 # as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
@@ -37,6 +38,30 @@ def unheld(free: Free, *, elsewhere: bool) -> Stage:
 def by(task_id: object) -> Stage:
     """An id that is a document is not to be taken for operators."""
     return {"_id": {"$eq": task_id} if isinstance(task_id, Mapping) else task_id}
+
+
+def wanted(search: Search, last: Document | None) -> Stage:
+    """The tasks that are searched for; with ``last``, those that follow it: one without a date is behind all that have one."""
+    asked = {"status": search.status, "cause": search.cause, "image": search.image}
+    filters: list[Stage] = [{name: value} for name, value in asked.items() if value is not None]
+    filters += [_labelled(name, value) for name, value in search.labels.items()]
+    if search.since is not None:
+        filters.append({"created_at": {"$gte": search.since}})
+    if last is not None:
+        filters.append(_behind(last))
+    return {"$and": filters} if filters else {}
+
+
+def _labelled(name: str, value: str) -> Stage:
+    """The name may have dots and dollars, which are no path here."""
+    return {"$expr": {"$eq": [{"$getField": {"field": {"$literal": name}, "input": "$labels"}}, {"$literal": value}]}}
+
+
+def _behind(last: Document) -> Stage:
+    at, undated = last.get("created_at"), {"created_at": {"$not": {"$type": "date"}}}
+    if not isinstance(at, datetime):
+        return {**undated, "_id": {"$lt": last["_id"]}}
+    return {"$or": [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$lt": last["_id"]}}, undated]}
 
 
 def expiry(field: str, ttl: float) -> Stage:

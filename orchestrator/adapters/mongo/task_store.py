@@ -18,10 +18,21 @@ from pymongo.collection import Collection
 
 from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.mongo.errors import translated
-from orchestrator.adapters.mongo.stages import EXPIRED, UNBOUND, Stage, by, elsewhere, elsewhere_not, expiry, setting, unheld
+from orchestrator.adapters.mongo.stages import (
+    EXPIRED,
+    UNBOUND,
+    Stage,
+    by,
+    elsewhere,
+    elsewhere_not,
+    expiry,
+    setting,
+    unheld,
+    wanted,
+)
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.errors import CancelRequested, Superseded
-from orchestrator.ports import Free, Move, Origin
+from orchestrator.ports import Free, Move, Origin, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
@@ -47,7 +58,7 @@ from statemachine import INITIAL, TERMINAL
 _ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"history.0": {"$exists": False}}
-_NEWEST_FIRST, _OLDEST_FIRST = ("created_at", -1), [("created_at", 1)]
+_NEWEST_FIRST, _OLDEST_FIRST = (("created_at", -1), ("_id", -1)), [("created_at", 1)]
 _BATCH = 100
 _DEPLOYMENT = {"_id": "deployment"}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
@@ -65,7 +76,7 @@ class MongoTaskStore:
     def prepare(self) -> None:
         """Make the indexes that are missing: for lists and for the sweep."""
         with translated():
-            for keys in ([_NEWEST_FIRST], [("status", 1), _NEWEST_FIRST]):
+            for keys in ([*_NEWEST_FIRST], [("status", 1), *_NEWEST_FIRST]):
                 self._tasks.create_index(keys)
             self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
 
@@ -79,13 +90,13 @@ class MongoTaskStore:
         with translated():
             return self._tasks.find_one(by(task_id))
 
-    def list(self, status: str | None, limit: int) -> Sequence[Document]:
-        """The newest tasks, without their files and stdin."""
-        if limit < 1:  # MongoDB takes 0 for no limit
+    def list(self, search: Search, limit: int) -> Sequence[Document]:
+        """The newest of the wanted tasks, without their files and stdin."""
+        last = None if search.after is None else self.find(search.after)
+        if limit < 1 or (search.after is not None and last is None):  # MongoDB takes 0 for no limit
             return []
-        query = {} if status is None else {"status": status}
         with translated():
-            found = self._tasks.find(query, dict.fromkeys(BULKY, 0), sort=[_NEWEST_FIRST], limit=limit)
+            found = self._tasks.find(wanted(search, last), dict.fromkeys(BULKY, 0), sort=[*_NEWEST_FIRST], limit=limit)
             return [*found]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
@@ -152,7 +163,7 @@ class MongoTaskStore:
         over = {"$mergeObjects": ["$lease", {"token": ""}, expiry("expires_at", 0)]}
         with translated():
             if unbind:
-                untouched = {**held, "lease.binds": True, "starting": None, **_NEVER_MOVED}
+                untouched = {**held, "lease.binds": True, "starting": {"$in": [None, ""]}, **_NEVER_MOVED}
                 self._tasks.update_one(untouched, {"$set": {"lease": None, "engine": None}})
             self._tasks.update_one(held, setting({"lease": {"$cond": [{"$eq": [_ENGINE, ""]}, None, over]}}))
 
@@ -293,7 +304,8 @@ class MongoTaskStore:
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
-        self._client().close()
+        if client := self._client.dropped():
+            client.close()
 
     @property
     def _tasks(self) -> Collection[Mapping[str, Any]]:

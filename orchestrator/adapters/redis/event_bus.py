@@ -36,6 +36,10 @@ class RedisEventBus:
         self._publish = self._redis.register_script(_PUBLISH)
         self._idle = idle
 
+    def close(self) -> None:
+        """Close the idle connections; subscriptions go on."""
+        self._redis.close()
+
     def publish(self, event: Event) -> None:
         """Send to both channels in one round trip."""
         known = f"orchestrator:published:{event.deployment}:{event.task_id}"

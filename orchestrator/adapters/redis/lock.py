@@ -16,6 +16,10 @@ class RedisLock:
     def __init__(self, settings: Settings) -> None:
         self._redis = redis_client(settings)
 
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._redis.close()
+
     @contextmanager
     def hold(self, name: str, ttl: float) -> Iterator[bool]:
         """Try once; give it back at the end unless it ran out before."""

@@ -26,6 +26,10 @@ class RqQueue:
         self._result_ttl = ceil(settings.result_ttl)
         self._queue = Queue(settings.queue, connection=redis_client(settings), serializer=JSONSerializer)
 
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._queue.connection.close()
+
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
         """Add a job without a time limit, kept for RESULT_TTL after its end; one that raises is kept for an hour."""
         meta = {"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)}

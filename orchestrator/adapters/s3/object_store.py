@@ -40,6 +40,10 @@ class MinioObjectStore:
         self._client = PerProcess(lambda: minio_client(settings))
         self._bucket = settings.minio_bucket
 
+    def close(self) -> None:
+        """Let go of this process's client, whose connections are closed with it; the next call makes a new one."""
+        self._client.dropped()
+
     @property
     def bucket(self) -> str:
         """The name of the bucket."""

@@ -129,3 +129,61 @@ def test_logs_of_a_task_that_has_not_ended_are_not_there_yet(tmp_path: Path) -> 
     result = call("logs", "mine")
     assert result.exit_code == 1
     assert "has no stored log" in result.stderr
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> CommandLine:
+    """A command line with three tasks that ended in different ways."""
+    call = CommandLine(tmp_path, {("loud",): LOUD, ("quiet",): Program()})
+    call("run", "--id", "red", "--label", "team=red", "busybox", "loud")
+    call("run", "--id", "blue", "--label", "team=blue", "--label", "a.b=1", "busybox", "quiet")
+    call("run", "--id", "plain", "other:1", "quiet")
+    call.settle()
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        ((), ["plain", "blue", "red"]),
+        (("--label", "team=red"), ["red"]),
+        (("--label", "team=blue", "--label", "a.b=1"), ["blue"]),
+        (("--label", "team=blue", "--status", "failed"), []),
+        (("--cause", "exit"), ["red"]),
+        (("--image", "other:1"), ["plain"]),
+        (("--since", "1h"), ["plain", "blue", "red"]),
+        (("--since", "0s"), []),
+        (("--since", "2030-01-31T12:00+01:00"), []),
+        (("--after", "plain"), ["blue", "red"]),
+        (("--after", "plain", "--limit", "1"), ["blue"]),
+    ],
+)
+def test_a_list_can_be_of_some_tasks(several: CommandLine, arguments: tuple[str, ...], ids: list[str]) -> None:
+    """What is given has to be so of each, and a page goes on behind the last one."""
+    assert several("list", "-o", "id", *arguments).stdout.split() == ids
+
+
+def test_a_list_has_the_form_that_is_asked_for(several: CommandLine) -> None:
+    """A table, an array, a document on each line, or ids."""
+    whole = json.loads(several("list", "--json").stdout)
+    assert json.loads(several("list", "-o", "json").stdout) == whole
+    assert [json.loads(line) for line in several("list", "-o", "jsonl").stdout.splitlines()] == whole
+    assert several("list").stdout.split()[:2] == ["ID", "STATUS"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--since", "yesterday"), "'yesterday' is neither an age such as 2h or 1d nor a time such as"),
+        (("--since", "999999d"), "neither an age"),
+        (("--cause", "bad luck"), "is not one of"),
+        (("--after", "nobody"), "there is no task 'nobody'"),
+    ],
+)
+def test_what_a_list_cannot_be_of_is_refused_in_a_sentence(
+    several: CommandLine, arguments: tuple[str, ...], words: str
+) -> None:
+    """It names what was given and what is allowed."""
+    told = several("list", *arguments)
+    assert told.exit_code == (1 if "nobody" in arguments else 2)
+    assert words in " ".join(told.stderr.split())

@@ -24,6 +24,7 @@ USED = {
     "run --help": SETTINGS,
     "list": READING | {"rich"},
     "list --json": READING,
+    "list --output id --status queued --label a=b --since 1h --after mine": READING,
     "show mine": READING | {"rich"},
     "show mine --json": READING,
     "logs mine": READING | {"minio", "urllib3"},

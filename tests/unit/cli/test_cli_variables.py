@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
-from orchestrator.cli.environment import DATA, FILE, published
 from orchestrator.folder_lock import hold
+from orchestrator.settings.environment import DATA, FILE, published
 
 ODD = "a b'c\"d$e`f\\g!*"
 WRITTEN = {"MONGO_URI": "mongodb://of-up/?a=b&c=d", "REDIS_URL": "redis://of-up", "SPOOL_DIR": f"/srv/{ODD}", "QUEUE": "q"}

@@ -66,6 +66,17 @@ def test_who_finds_the_container_not_started_starts_the_program_in_the_same_atte
     assert attempts(world, dies(world, Fault("start", 1, When.BEFORE, Killed()))) == [None]
 
 
+@pytest.mark.parametrize("again", ["create", "attach", "begin"])
+@pytest.mark.parametrize("when", When)
+def test_two_that_die_before_the_start_cost_no_attempt(world: World, again: str, when: When) -> None:
+    """The second one replaces the container that was never started, and dies before it can note the new one."""
+    task = dies(world, Fault("start", 1, When.BEFORE, Killed()))
+    with pytest.raises(Killed):
+        world.worker(Process([Fault(again, 1 if again != "begin" else 2, when, Killed())])).run(task.id)
+    world.expire_leases()
+    assert attempts(world, task) == [None]
+
+
 def test_who_finds_another_container_than_was_to_be_started_begins_a_new_attempt(world: World) -> None:
     """One that a stale worker made after the first was started and removed."""
     task = dies(world, Fault("start", 1, When.AFTER, Killed()))

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from orchestrator.adapters.docker import cleanup
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.ports import Created, Engine, EngineEvents, Phase, PullPolicy
@@ -171,8 +172,9 @@ def test_remove_waits_for_a_removal_that_is_under_way(stage: Stage) -> None:
     assert stub.calls.count(DELETE) == 2
 
 
-def test_remove_gives_up_on_a_removal_that_does_not_end(stage: Stage) -> None:
-    """With the engine's own words."""
+def test_remove_gives_up_on_a_removal_that_does_not_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the engine's own words, once it has waited for as long as it does."""
+    monkeypatch.setattr(cleanup, "_IN_USE", 0.3)
     _, engine = stage({INSPECT: container("exited"), DELETE: refuses(409, "removal is already in progress")})
     with pytest.raises(InfrastructureError, match="in progress"):
         engine.remove("c1", "ours")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli.env_file import entries
+from orchestrator.settings.env_file import entries
 
 
 @pytest.mark.parametrize(

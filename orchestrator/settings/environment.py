@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.cli.env_file import entries
 from orchestrator.errors import SettingsError
 from orchestrator.folder_lock import is_held
+from orchestrator.settings.env_file import entries
+from orchestrator.settings.settings import IN_FILE
 
 DATA = Path(".orchestrator")
 FILE = "env"
@@ -24,13 +25,14 @@ def environment(
     trusted, or its servers do not run any more.
     """
     explicit = {name: value for name, value in given.items() if value}
+    settled = {name.removesuffix(IN_FILE) for name in explicit}
     file = data / FILE if data else _find(_current() if folder is None else folder)
-    if file is None or (data is None and explicit.keys() >= _SERVERS):
+    if file is None or (data is None and settled >= _SERVERS):
         return explicit
     written = read(file)
     if "MINIO_ENDPOINT" in explicit:  # the keys belong to the server that they were made for
         written = {name: value for name, value in written.items() if not name.startswith("MINIO_")}
-    return {**written, **explicit}
+    return {name: value for name, value in written.items() if name not in settled} | explicit
 
 
 @contextmanager

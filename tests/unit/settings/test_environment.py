@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.environment import DATA, FILE, environment, published
 from orchestrator.errors import SettingsError
 from orchestrator.folder_lock import hold
+from orchestrator.settings.environment import DATA, FILE, environment, published
 
 WRITTEN = {
     "MONGO_URI": "mongodb://u:p@127.0.0.1:1/?a=b&c=d",

@@ -1,0 +1,25 @@
+"""A moment as people type it: how long ago it was, or a time."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from orchestrator.task.units import parse_duration
+
+
+class Moment(click.ParamType[datetime]):
+    """An age such as ``90s``, ``2h`` or ``1d``, or a time in ISO 8601; a time without a zone is local."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time. Says what it may be when it is neither."""
+        text = str(value)
+        try:
+            return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is neither an age such as 2h or 1d nor a time such as 2030-01-31T12:00", param, ctx)

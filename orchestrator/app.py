@@ -7,33 +7,23 @@ from datetime import UTC, datetime
 from functools import cached_property
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from orchestrator.adapters.redis.job import Call
 from orchestrator.errors import InfrastructureError, WrongDatabase
-from orchestrator.execution.admission import Admission, Capacity, Share
-from orchestrator.execution.attempt_output import AttemptOutput
 from orchestrator.execution.deployment import Deployment
-from orchestrator.execution.leases import Leases
-from orchestrator.execution.program import Programs
 from orchestrator.execution.retrying import Patience
-from orchestrator.execution.runner import Budgets, Runner
-from orchestrator.execution.steps import Steps
-from orchestrator.execution.steps.announce import Announce
-from orchestrator.execution.steps.collect import Collect
-from orchestrator.execution.steps.record import Record
-from orchestrator.execution.steps.release import Release
-from orchestrator.execution.steps.retry import Retry
-from orchestrator.execution.steps.start import Start
-from orchestrator.execution.steps.upload import Upload
-from orchestrator.execution.steps.wait import Wait
 from orchestrator.log import logger
 from orchestrator.ports import Engine, EventBus, ObjectStore, Origin, Queue, SharedLock, TaskStore
 from orchestrator.reconcile.database_identity import Memory, objection
-from orchestrator.reconcile.reconciler import GracePeriods, Sweep
 from orchestrator.settings.settings import Settings
 from orchestrator.task.request import is_id
+
+if TYPE_CHECKING:
+    from orchestrator.adapters.redis.job import Call
+    from orchestrator.execution.runner import Runner
+    from orchestrator.reconcile.reconciler import Sweep
 
 
 @define(slots=False)
@@ -67,45 +57,21 @@ class Services:
                 stack.callback(close)
 
     @cached_property
-    def runner(self) -> Runner:
+    def runner(self) -> "Runner":
         """Runs tasks on these services."""
-        settings, home = self.settings, self.home
-        leases = Leases(self.store, settings.name, settings.lease_ttl, self.patience)
-        programs = Programs(self.engine, settings.rules, home, leases, self.store, settings.stop_grace)
-        output = AttemptOutput(programs)
-        start = Start(
-            programs,
-            worker=settings.name,
-            user=settings.default_user,
-            runtime=settings.runtime,
-            pull_policy=settings.pull_policy,
-            pull_timeout=settings.pull_timeout,
-        )
-        steps = Steps(
-            start=start,
-            wait=Wait(programs),
-            collect=Collect(programs, output),
-            upload=Upload(self.logs, home, output),
-            retry=Retry(self.engine),
-            record=Record(self.store, now, self.patience, settings.name),
-            announce=Announce(self.events, home),
-            release=Release(self.engine, self.store, home),
-        )
-        budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
-        admission = Admission(self._capacity, settings.concurrency)
-        return Runner(leases, programs, steps, steps.lifecycle(settings.rules), self.patience, budgets, admission)
+        from orchestrator.execution.assembly import assembled  # noqa: PLC0415  most commands run nothing
 
-    def _capacity(self) -> Capacity:
-        host = self.engine.host()
-        return Capacity.of(Share(host.cpus, host.memory), self.settings.cpu_overcommit, self.settings.memory_budget)
+        return assembled(self.settings, self.store, self.events, self.logs, self.engine, self.home, self.patience, now)
 
     @property
     def spool_dir(self) -> Path:
         """Where the output of this deployment's tasks waits until it is uploaded."""
         return self.home.spool_dir
 
-    def sweep(self, adopt: Callable[[str, str], None], resume: Callable[[str, str], None] | None = None) -> Sweep:
+    def sweep(self, adopt: Callable[[str, str], None], resume: Callable[[str, str], None] | None = None) -> "Sweep":
         """What finds and mends what is lost or left behind; ``resume`` is ``adopt`` unless it is given."""
+        from orchestrator.reconcile.reconciler import GracePeriods, Sweep  # noqa: PLC0415  most commands mend nothing
+
         return Sweep(
             store=self.store,
             queue=self.queue,
@@ -121,7 +87,7 @@ class Services:
             check=self.expect_own_database,
         )
 
-    def are_ours(self, calls: Sequence[Call]) -> list[bool]:
+    def are_ours(self, calls: "Sequence[Call]") -> list[bool]:
         """Which jobs are for tasks of this database; those that do not say are looked for there, and left while it is away."""
         unsure = {call.task_id for call in calls if call.task_id and not call.deployment and is_id(call.task_id)}
         deployment: str | None = None

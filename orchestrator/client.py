@@ -23,10 +23,12 @@ from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
-from orchestrator.wiring import connect
+from orchestrator.wiring import Server, connect
 from statemachine import State
 
 _AGAIN = 0.5
+_USED = frozenset({Server.MONGODB, Server.REDIS})
+"""What handing in a task takes: nothing of it may be refused once the task is stored."""
 
 
 class Client:
@@ -40,9 +42,10 @@ class Client:
         """A client of the servers that this process's environment names, or of those of an `orchestrator up`.
 
         What is not set in the environment is looked for in the file ``.orchestrator/env``, which `up` keeps, of the current
-        folder or one above it. Nothing is connected before it is used. Raises SettingsError.
+        folder or one above it. Nothing is connected before it is used. Raises SettingsError. What object storage and Docker
+        are told is read when they are used, which most programs do not: that, too, may raise it.
         """
-        return cls(connect(Settings.load(environment())))
+        return cls(connect(Settings.load(environment()), _USED))
 
     def close(self) -> None:
         """Close the connections. What the client has begun to read or to watch is to be finished before."""

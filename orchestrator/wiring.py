@@ -1,36 +1,67 @@
-"""Chooses the adapters: the one place where settings become services."""
+"""Chooses the adapters: the one place where settings become services. Imports an adapter, and its library, when it is used."""
 
-from orchestrator.adapters import clients
-from orchestrator.adapters.docker import client as docker_client
-from orchestrator.adapters.docker.engine import DockerEngine
-from orchestrator.adapters.docker.registry import PullRules
-from orchestrator.adapters.mongo.task_store import MongoTaskStore
-from orchestrator.adapters.redis.event_bus import RedisEventBus
-from orchestrator.adapters.redis.lock import RedisLock
-from orchestrator.adapters.redis.queue import RqQueue
-from orchestrator.adapters.s3.object_store import MinioObjectStore
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from orchestrator.adapters.per_process import PerProcess
 from orchestrator.app import Services
 from orchestrator.errors import SettingsError
+from orchestrator.ports import Engine, EventBus, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 
-
-def connect(settings: Settings, *, engine: bool = True) -> Services:
-    """The real services. Nothing is connected before it is used. Raises SettingsError as ``check`` does."""
-    check(settings, engine=engine)
-    store, events, queue, lock = MongoTaskStore(settings), RedisEventBus(settings), RqQueue(settings), RedisLock(settings)
-    logs, docker = MinioObjectStore(settings), DockerEngine(settings.docker_host, pull_rules=_pull_rules(settings))
-    closing = (store.close, events.close, queue.close, lock.close, logs.close, docker.close)
-    return Services(settings, store=store, events=events, queue=queue, logs=logs, engine=docker, lock=lock, closing=closing)
+T = TypeVar("T")
 
 
-def check(settings: Settings, *, engine: bool = True) -> None:
-    """Have each library read its settings, without a connection; that of Docker only if ``engine``, because it will be used.
+class Server(StrEnum):
+    """What settings name and a library connects to."""
+
+    MONGODB = "mongodb"
+    REDIS = "redis"
+    S3 = "s3"
+    DOCKER = "docker"
+
+
+ALL = frozenset(Server)
+
+
+def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
+    """The real services. Nothing is made before it is used, nor connected; what was made can be closed.
+
+    Raises SettingsError as ``check`` does; for a server that is not in ``uses``, when it is used all the same.
+    """
+    check(settings, uses)
+    closing: list[Callable[[], None]] = []
+
+    def later(server: Server, make: Callable[[Settings], T]) -> T:
+        def made() -> T:
+            if server not in uses:
+                check(settings, {server})
+            return make(settings)
+
+        adapter = _Later(made)
+        closing.append(adapter.close)
+        return cast("T", adapter)
+
+    return Services(
+        settings,
+        store=later(Server.MONGODB, _store),
+        events=later(Server.REDIS, _events),
+        queue=later(Server.REDIS, _queue),
+        lock=later(Server.REDIS, _lock),
+        logs=later(Server.S3, _logs),
+        engine=later(Server.DOCKER, _engine),
+        closing=closing,
+    )
+
+
+def check(settings: Settings, uses: Collection[Server] = ALL) -> None:
+    """Have the library of each server that will be used read its settings, without a connection.
 
     Raises SettingsError that names every one that is refused.
     """
     complaints = []
-    servers = (clients.check_mongo, clients.check_redis, clients.minio_client)
-    for read in (*servers, _check_docker) if engine else servers:
+    for read in (read for server, read in _CHECKS.items() if server in uses):
         try:
             read(settings)
         except SettingsError as error:
@@ -39,9 +70,87 @@ def check(settings: Settings, *, engine: bool = True) -> None:
         raise SettingsError("\n".join(complaints))
 
 
+class _Later:
+    """Stands for an adapter, which is made when something of it is first asked for, in each process that asks."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._adapter = PerProcess(make)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter(), name)
+
+    def close(self) -> None:
+        """Close the adapter if this process has made it; what is asked for later makes another."""
+        adapter = self._adapter.dropped()
+        if adapter is not None:
+            adapter.close()
+
+
+def _store(settings: Settings) -> TaskStore:
+    from orchestrator.adapters.mongo.task_store import MongoTaskStore
+
+    return MongoTaskStore(settings)
+
+
+def _events(settings: Settings) -> EventBus:
+    from orchestrator.adapters.redis.event_bus import RedisEventBus
+
+    return RedisEventBus(settings)
+
+
+def _queue(settings: Settings) -> Queue:
+    from orchestrator.adapters.redis.queue import RqQueue
+
+    return RqQueue(settings)
+
+
+def _logs(settings: Settings) -> ObjectStore:
+    from orchestrator.adapters.s3.object_store import MinioObjectStore
+
+    return MinioObjectStore(settings)
+
+
+def _engine(settings: Settings) -> Engine:
+    from orchestrator.adapters.docker.engine import DockerEngine
+    from orchestrator.adapters.docker.registry import PullRules
+
+    rules = PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)
+    return DockerEngine(settings.docker_host, pull_rules=rules)
+
+
+def _lock(settings: Settings) -> SharedLock:
+    from orchestrator.adapters.redis.lock import RedisLock
+
+    return RedisLock(settings)
+
+
+def _check_mongo(settings: Settings) -> None:
+    from orchestrator.adapters.mongo import client
+
+    client.check_mongo(settings)
+
+
+def _check_redis(settings: Settings) -> None:
+    from orchestrator.adapters.redis import client
+
+    client.check_redis(settings)
+
+
+def _check_s3(settings: Settings) -> None:
+    from orchestrator.adapters.s3 import client
+
+    client.minio_client(settings)
+
+
 def _check_docker(settings: Settings) -> None:
-    docker_client.check(settings.docker_host)
+    from orchestrator.adapters.docker import client
+
+    client.check(settings.docker_host)
 
 
-def _pull_rules(settings: Settings) -> PullRules:
-    return PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)
+_CHECKS: dict[Server, Callable[[Settings], None]] = {
+    Server.MONGODB: _check_mongo,
+    Server.REDIS: _check_redis,
+    Server.S3: _check_s3,
+    Server.DOCKER: _check_docker,
+}

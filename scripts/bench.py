@@ -1,17 +1,20 @@
 """Measures what the worker costs on top of the container: `make bench`.
 
 Prints both sides, measured in turn in one run: `true` from enqueueing to its last event, against the bare calls of docker-py
-for the same container; and the memory of a worker that waits for many containers.
+for the same container; what commands take to start, against Python alone; and the memory of a worker that waits for many
+containers.
 """
 
 import math
 import os
+import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from statemachine import State
 
 IMAGE = "orchestrator-busybox:1"
 ROUNDS = 30
+STARTS = 7
 WAITING = 50
 _SETTLE = 3.0
 """Seconds for which memory is looked at once all containers run."""
@@ -34,7 +38,7 @@ WHERE = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 def main() -> None:
-    """Run both measurements."""
+    """Run all measurements."""
     logger.remove()
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder, Embedded(Path(folder)) as servers:
         environment = {**servers.environment, "SPOOL_DIR": f"{folder}/spool", "PULL_POLICY": "never"}
@@ -42,6 +46,7 @@ def main() -> None:
         with worker(environment, 1), closing(docker.DockerClient(base_url=WHERE)) as engine:
             through(client)
             compare(client, engine)
+            compare_starts(environment, client.list(limit=1)[0].id)
         with worker({**environment, "QUEUE": "waiting"}, WAITING) as process:
             before, most = wait_together(Client(connect(Settings.load({**environment, "QUEUE": "waiting"}))), process.pid)
             print(f"{'worker memory (PSS)':<24} {before:.1f} MB idle, {most:.1f} MB with {WAITING} containers waited for")
@@ -99,6 +104,24 @@ def compare(client: Client, engine: docker.DockerClient) -> None:
     print(f"{'on top, pair by pair':<24} median {statistics.median(ours - theirs for theirs, ours in pairs):6.1f} ms")
 
 
+def compare_starts(environment: Mapping[str, str], task_id: str) -> None:
+    """CPU seconds of commands and of Python alone, in shuffled order. Where the machine is busy, the least says most."""
+    cli = ("-m", "orchestrator")
+    commands = {
+        "python -c pass": ("-c", "pass"),
+        "--help": (*cli, "--help"),
+        "list": (*cli, "list"),
+        "show": (*cli, "show", task_id),
+    }
+    runs = [*commands] * STARTS
+    random.shuffle(runs)
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for name in runs:
+        times[name].append(cpu_seconds(commands[name], environment))
+    for name, taken in times.items():
+        print(f"{name:<24} median {statistics.median(taken):6.3f} s of CPU, min {min(taken):6.3f}, max {max(taken):6.3f}")
+
+
 def wait_together(client: Client, pid: int) -> tuple[float, float]:
     """The worker's memory in MB after one task, and the most of it while it waits for many containers, which are then ended."""
     through(client)
@@ -122,6 +145,14 @@ def timed(work: Callable[[], None]) -> float:
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
+
+
+def cpu_seconds(arguments: tuple[str, ...], environment: Mapping[str, str]) -> float:
+    """User and system time of a Python process from its start to its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def memory(pid: int) -> float:

@@ -9,11 +9,11 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.output import print_bytes, raw_option
-from orchestrator.cli.render import artifacts_table, console
 from orchestrator.cli.terminal import printable
 from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream
 from orchestrator.task import fields as kinds
+from orchestrator.wiring import Server
 
 
 @click.command("artifacts")
@@ -27,7 +27,7 @@ def artifacts_command(task_id: str, path: str | None, output: Path | None, *, fo
 
     When a file is there already, nothing is written at all.
     """
-    tasks = client(engine=False)
+    tasks = client({Server.MONGODB, Server.S3})
     if output:
         chosen = [each.path for each in tasks.artifacts(task_id) if path in {None, each.path}]
         if path and not chosen:
@@ -39,6 +39,8 @@ def artifacts_command(task_id: str, path: str | None, output: Path | None, *, fo
     elif path:
         print_bytes(tasks.artifact(task_id, path), Stream.STDOUT, raw=raw)
     else:
+        from orchestrator.cli.render import artifacts_table, console  # noqa: PLC0415  the library that draws is slow to import
+
         console(sys.stdout).print(artifacts_table(tasks.get(task_id)))
 
 

@@ -4,9 +4,10 @@ import click
 
 from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
-from orchestrator.cli.render import as_json, document
+from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.task.document import Task
+from orchestrator.wiring import ALL, Server
 from statemachine import TERMINAL
 
 
@@ -18,7 +19,7 @@ def cancel_command(task_id: str, *, json: bool) -> None:
 
     One that waits never starts; one that runs is ended and keeps its output. A task whose outcome is known stays as it is.
     """
-    task = client().cancel(task_id)
+    task = client(ALL - {Server.S3}).cancel(task_id)
     if json:
         say_json(as_json(document(task)))
     else:

@@ -1,6 +1,7 @@
 """Connects a command to the services; the one place of the command line that does."""
 
 import sys
+from collections.abc import Collection
 
 import click
 
@@ -8,19 +9,19 @@ from orchestrator import log as logs
 from orchestrator.client import Client
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
-from orchestrator.wiring import connect
+from orchestrator.wiring import ALL, Server, connect
 
 
-def client(*, engine: bool = True) -> Client:
+def client(uses: Collection[Server] = ALL) -> Client:
     """The client that the caller of ``main`` handed in as ``obj``, or one for the servers that the environment names.
 
-    A command that never uses the engine says so, and is not stopped by a setting of it.
+    A command that does not use all servers says which it uses: no setting of another stops it, nor is its library imported.
     Of what goes on underneath, stderr gets no more than warnings. Raises SettingsError.
     """
     given = click.get_current_context().find_object(Client)
-    return given or _connected(Settings.load(environment()), engine=engine)
+    return given or _connected(Settings.load(environment()), uses)
 
 
-def _connected(settings: Settings, *, engine: bool) -> Client:
+def _connected(settings: Settings, uses: Collection[Server]) -> Client:
     logs.configure(sys.stderr, json=False, level="WARNING", secrets=settings.secrets)
-    return Client(connect(settings, engine=engine))
+    return Client(connect(settings, uses))

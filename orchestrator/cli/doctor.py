@@ -7,7 +7,7 @@ import click
 from attrs import asdict
 
 from orchestrator import wiring as connect
-from orchestrator.cli.render import as_json
+from orchestrator.cli.plain import as_json
 from orchestrator.cli.terminal import printable, say_json
 from orchestrator.doctor import engine, host, mongo, redis, storage
 from orchestrator.doctor.finding import Finding

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import click
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import OWN_ERROR, TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.output import print_output, raw_option
-from orchestrator.cli.render import as_json, console, document, summary
+from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.submit import submit, warn_if_nobody_works
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
@@ -46,6 +45,8 @@ def run_command(flags: Flags, *, quiet: bool, json: bool, raw: bool) -> None:
     else:
         print_output(connected, task, raw=raw)
     if not quiet or exit_code(task) == OWN_ERROR:
+        from orchestrator.cli.render import console, summary  # noqa: PLC0415  the library that draws is slow to import
+
         console(sys.stderr).print(summary(task))
     click.get_current_context().exit(exit_code(task))
 
@@ -85,6 +86,10 @@ def _silent() -> Iterator[Tell]:
 
 @contextmanager
 def _live() -> Iterator[Tell]:
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415  the library that draws is slow to import
+
+    from orchestrator.cli.render import console  # noqa: PLC0415  the same
+
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
         row = progress.add_task("submitted")

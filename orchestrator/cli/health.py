@@ -13,7 +13,7 @@ from orchestrator.doctor import mongo, redis
 from orchestrator.doctor.finding import reason
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
-from orchestrator.wiring import check
+from orchestrator.wiring import ALL, Server, check
 
 _SECONDS = 2.0
 _AWAY = (PyMongoError, RedisError, ValueError, OSError)
@@ -27,7 +27,7 @@ def health_command() -> None:
     are well-formed, and MongoDB and Redis answer.
     """
     settings = Settings.load(environment())
-    check(settings, engine=False)
+    check(settings, ALL - {Server.DOCKER})
     well = [_answers(name, ask) for name, ask in _questions(settings).items()]
     click.get_current_context().exit(0 if all(well) else 1)
 

@@ -1,19 +1,15 @@
-"""Tasks as people and as programs read them. What a task says is shown as text, never as markup or terminal commands."""
+"""Tasks as people read them. What a task says is shown as text, never as markup or terminal commands."""
 
-import base64
-import json
 import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from attrs import fields_dict
 from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.cli.terminal import printable
-from orchestrator.task.codec import to_document
 from orchestrator.task.document import Task
 from orchestrator.task.units import format_size
 from orchestrator.task.values import LogObject
@@ -29,25 +25,6 @@ def console(stream: TextIO) -> Console:
     """A console on the stream: colours and the terminal's width in a terminal, plain unwrapped lines elsewhere."""
     width = None if stream.isatty() else _WIDE
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
-
-
-def document(task: Task) -> dict[str, object]:
-    """The document of a task as it is stored."""
-    own = {name: getattr(task, name) for name in fields_dict(Task) if name not in {"id", "request"}}
-    return {"_id": task.id, **task.request, **to_document(own)}
-
-
-def as_json(value: object, indent: int | None = 2) -> str:
-    """JSON with times in ISO 8601 and bytes as ``{"base64": …}``; without ``indent`` on one line."""
-    return json.dumps(value, indent=indent, default=_plain_value)
-
-
-def _plain_value(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    return str(value)
 
 
 def coloured(state: State) -> Text:

@@ -11,14 +11,17 @@ from orchestrator.cli.connect import client
 from orchestrator.cli.flags import label_of
 from orchestrator.cli.moment import Moment
 from orchestrator.cli.output import print_streams, raw_option
-from orchestrator.cli.render import as_json, card, console, document, table
+from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.ports import Stream
 from orchestrator.task.document import Task
+from orchestrator.wiring import Server
 from statemachine import State
 
 
 def _print_table(tasks: Sequence[Task]) -> None:
+    from orchestrator.cli.render import console, table  # noqa: PLC0415  the library that draws is slow to import
+
     console(sys.stdout).print(table(tasks))
 
 
@@ -49,10 +52,12 @@ _FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 def show_command(task_id: str, *, json: bool) -> None:
     """Show a task: its status and why, its use of the machine, where its log is, its history."""
-    task = client(engine=False).get(task_id)
+    task = client({Server.MONGODB}).get(task_id)
     if json:
         say_json(as_json(document(task)))
     else:
+        from orchestrator.cli.render import card, console  # noqa: PLC0415  the library that draws is slow to import
+
         console(sys.stdout).print(card(task))
 
 
@@ -81,7 +86,7 @@ def list_command(
     output: str,
 ) -> None:
     """List the newest tasks, newest first; of several filters a task has to pass all."""
-    connected = client(engine=False)
+    connected = client({Server.MONGODB})
     if after is not None:
         connected.get(after)
     tasks = connected.list(
@@ -107,4 +112,5 @@ def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None
     Byte for byte, but what a terminal would obey is replaced in a terminal.
     """
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
-    print_streams(client(engine=False), task_id, [stream for stream in Stream if chosen[stream] or stdout == stderr], raw=raw)
+    streams = [stream for stream in Stream if chosen[stream] or stdout == stderr]
+    print_streams(client({Server.MONGODB, Server.S3}), task_id, streams, raw=raw)

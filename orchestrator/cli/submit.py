@@ -7,11 +7,12 @@ import click
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
-from orchestrator.cli.render import as_json, document
+from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
 from orchestrator.task.document import Task
+from orchestrator.wiring import Server
 
 
 @click.command("submit", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
@@ -22,7 +23,7 @@ def submit_command(flags: Flags, *, json: bool) -> None:
 
     The flags are those of `docker run`; options after IMAGE belong to the COMMAND.
     """
-    connected = client(engine=False)
+    connected = client({Server.MONGODB, Server.REDIS})
     task = submit(connected, flags)
     warn_if_nobody_works(connected)
     if json:

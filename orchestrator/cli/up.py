@@ -14,14 +14,14 @@ from redis import RedisError
 from rq import Worker
 
 from orchestrator import private_files as private
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
 from orchestrator.doctor import engine
 from orchestrator.embedded import PATIENCE, Embedded, absent
-from orchestrator.embedded.home import hold
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
+from orchestrator.folder_lock import hold
 from orchestrator.settings.environment import DATA, FILE, published
 from orchestrator.settings.settings import Settings, options, variable
 from orchestrator.urls import place

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pymongo
 from pymongo.errors import PyMongoError
 
-from orchestrator.adapters.clients import Mongo, mongo_client
+from orchestrator.adapters.mongo.client import Mongo, mongo_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.errors import InfrastructureError

@@ -9,7 +9,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import place

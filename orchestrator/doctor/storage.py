@@ -9,7 +9,7 @@ from minio import Minio
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from orchestrator.adapters.clients import minio_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.doctor.finding import Finding, Unfit, look
 from orchestrator.settings.settings import Settings

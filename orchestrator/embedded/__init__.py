@@ -9,12 +9,12 @@ from typing import Self
 
 from attrs import evolve
 
-from orchestrator import folder_lock
 from orchestrator.embedded import home
 from orchestrator.embedded.home import State
 from orchestrator.embedded.ports import choose_ports
 from orchestrator.embedded.process import Process, Server
 from orchestrator.embedded.servers import RECIPES
+from orchestrator.folder_lock import hold, is_held
 
 NAMES = tuple(recipe.name for recipe in RECIPES)
 PATIENCE = 600.0
@@ -29,7 +29,7 @@ def absent(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def running(folder: Path) -> Mapping[str, str]:
     """The environment variables of the servers that run on ``folder`` now, in whatever process; none when none do."""
-    return home.load(folder).environment if folder_lock.is_held(folder) else {}
+    return home.load(folder).environment if is_held(folder) else {}
 
 
 class Embedded:
@@ -49,7 +49,7 @@ class Embedded:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            lock = stack.enter_context(home.hold(self.folder))
+            lock = stack.enter_context(hold(self.folder))
             stack.callback(self._stop)
             for server in self._planned():
                 self._start(server, lock)

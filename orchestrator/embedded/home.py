@@ -1,20 +1,14 @@
-"""The folder of embedded servers: who holds it, and what has to stay the same from one run to the next."""
+"""The folder of embedded servers: what has to stay the same from one run to the next."""
 
 import json
 import os
 import secrets
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import asdict, field, frozen
 
-from orchestrator import folder_lock
-from orchestrator.errors import InfrastructureError
-
 _STATE = "servers.json"
-_PATIENCE = 5.0
 
 
 @frozen
@@ -46,22 +40,3 @@ def save(folder: Path, state: State) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / _STATE)
-
-
-@contextmanager
-def hold(folder: Path) -> Iterator[int]:
-    """Make the folder and hold its lock; yields the lock's descriptor.
-
-    Servers inherit it, so the folder is free only when none of them is left. Raises InfrastructureError when it is in use.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = folder_lock.opened(folder)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while not folder_lock.acquire(lock):
-            if time.monotonic() > deadline:
-                raise InfrastructureError("embedded servers", f"{folder} is in use by another process")
-            time.sleep(0.05)
-        yield lock
-    finally:
-        os.close(lock)

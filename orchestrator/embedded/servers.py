@@ -19,7 +19,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis import RedisError
 from urllib3.exceptions import HTTPError
 
-from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.adapters.mongo.client import mongo_client
+from orchestrator.adapters.redis.client import redis_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.embedded.certificates import AUTHORITY, CERTIFICATE, IDENTITY, KEY, certificates
 from orchestrator.embedded.interpreter import interpreter
 from orchestrator.embedded.ports import GRPC_OFFSET

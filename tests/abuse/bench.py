@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.execution.naming import container_name
 from statemachine import TERMINAL
 from tests.abuse.secrets import LOOK

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.clients import minio_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.embedded import Embedded
 from tests.support import pace
 from tests.support.containers import library

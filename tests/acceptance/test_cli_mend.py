@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.client import Client
 from orchestrator.execution.naming import container_name
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK

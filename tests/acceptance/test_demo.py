@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.embedded.home import hold
+from orchestrator.folder_lock import hold
 from tests.support.up import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from orchestrator.adapters import clients
+from orchestrator.adapters.mongo import client as mongo
 from orchestrator.client import Client
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import connect
@@ -50,7 +50,7 @@ def test_every_write_and_read_of_a_run_asks_for_a_majority(
 ) -> None:
     """Of client, worker and sweep: a task that succeeds, one that is cancelled, one that is unreadable, one that is lost."""
     commands = Commands()
-    monkeypatch.setattr(clients, "MongoClient", partial(clients.MongoClient, event_listeners=[commands]))
+    monkeypatch.setattr(mongo, "MongoClient", partial(mongo.MongoClient, event_listeners=[commands]))
     services = connect(evolve(settings, spool_dir=tmp_path / "spool", docker_host=WHERE, sweep_interval=0.1))
     services.prepare()
     client = Client(services)

@@ -12,7 +12,7 @@ import pytest
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.client import Client
 from tests.support import pace
 from tests.support.containers import IMAGE

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from orchestrator.adapters.clients import mongo_client, redis_client
+from orchestrator.adapters.mongo.client import mongo_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.client import Client
 from orchestrator.wiring import connect
 from tests.support.containers import IMAGE

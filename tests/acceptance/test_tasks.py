@@ -12,7 +12,7 @@ from rq import Queue
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.client import Client
 from orchestrator.embedded import Embedded
 from orchestrator.wiring import connect

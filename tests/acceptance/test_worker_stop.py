@@ -8,7 +8,7 @@ import sys
 import time
 from base64 import b64encode
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.cli.worker import HANDED_OVER
 from orchestrator.client import Client
 from orchestrator.embedded.ports import choose_ports

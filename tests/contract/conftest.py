@@ -10,8 +10,8 @@ from rq import Queue as Rq
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.adapters.redis.lock import RedisLock
 from orchestrator.adapters.redis.queue import RqQueue

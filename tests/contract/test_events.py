@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.cause import Cause
 from orchestrator.ports import EventBus

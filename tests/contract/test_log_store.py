@@ -9,8 +9,8 @@ from threading import Barrier
 import pytest
 from attrs import evolve
 
-from orchestrator.adapters.clients import minio_client
 from orchestrator.adapters.s3 import object_store as minio_logs
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.errors import BytesChanged, InfrastructureError, UnknownTask
 from orchestrator.ports import ObjectStore

@@ -15,7 +15,7 @@ from rq import SimpleWorker
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.errors import InfrastructureError
 from orchestrator.ports import JobInfo, QueueHead

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from bson import Decimal128, Int64
 
-from orchestrator.adapters.clients import mongo_client
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.errors import InvalidTask
 from orchestrator.settings.settings import Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import define, evolve, field, frozen
 from docker.errors import APIError
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.task.labels import DEPLOYMENT, TASK
 from tests.faults.disk import small_disk
 from tests.support import pace

@@ -4,7 +4,7 @@ import pytest
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import redis_client
+from orchestrator.adapters.redis.client import redis_client
 from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace

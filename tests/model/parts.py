@@ -110,9 +110,10 @@ def still(parts: Parts) -> Iterator[None]:
     """Workers are made of ``parts``; threads beside a task act when the test says so, or not at all; no clock runs."""
     acting = SimpleNamespace(Thread=ActingThread)
     stopped = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 0.0)
-    parts_of = {"Leases": parts.leases, "Announce": parts.announce, "Release": parts.release, "Sweep": parts.sweep}
+    parts_of = {"Leases": parts.leases, "Announce": parts.announce, "Release": parts.release}
     patches = [
-        *(patch(f"orchestrator.app.{name}", part) for name, part in parts_of.items()),
+        *(patch(f"orchestrator.execution.assembly.{name}", part) for name, part in parts_of.items()),
+        patch("orchestrator.reconcile.reconciler.Sweep", parts.sweep),
         *(patch(f"orchestrator.execution.{module}.time", stopped) for module in _TIMED),
         patch("orchestrator.execution.runner.threading", acting),
         patch("orchestrator.output.capture._SETTLE", _NEVER),

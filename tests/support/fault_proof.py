@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from orchestrator.adapters.clients import minio_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.errors import InfrastructureError
 from orchestrator.task.event import Event
 from tests.support import pace

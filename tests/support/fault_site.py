@@ -10,7 +10,7 @@ from typing import Any, Self
 import docker
 from attrs import evolve
 
-from orchestrator.adapters.clients import mongo_client
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.app import Services
 from orchestrator.client import Client

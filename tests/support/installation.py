@@ -16,7 +16,9 @@ from attrs import define, field
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.adapters.mongo.client import mongo_client
+from orchestrator.adapters.redis.client import redis_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.embedded import Embedded
 from orchestrator.settings.settings import Settings
 from statemachine import TERMINAL

@@ -8,7 +8,9 @@ import pytest
 from attrs import frozen
 from minio.deleteobjects import DeleteObject
 
-from orchestrator.adapters.clients import minio_client, mongo_client, redis_client
+from orchestrator.adapters.mongo.client import mongo_client
+from orchestrator.adapters.redis.client import redis_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.embedded.interpreter import interpreter
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings

@@ -4,15 +4,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import orchestrator
-from orchestrator import Client
+from orchestrator import Client, wiring
 from orchestrator import client as client_module
 from orchestrator.app import Services
-from orchestrator.embedded.home import hold
 from orchestrator.errors import SettingsError
+from orchestrator.folder_lock import hold
 from orchestrator.settings.environment import DATA, FILE, published
 from orchestrator.settings.settings import Settings, options, variable
 from orchestrator.wiring import connect
@@ -102,5 +103,56 @@ def test_every_adapter_is_closed_and_may_be_twice() -> None:
     services = connect(Settings())
     adapters = [services.store, services.events, services.queue, services.lock, services.logs, services.engine]
     assert [close.__self__ for close in services.closing] == adapters
+    made = [services.store.find, services.events.publish, services.queue.enqueue, services.lock.hold, services.logs.get]
+    assert len({type(method.__self__) for method in [*made, services.engine.host]}) == len(adapters)
     for _ in range(2):
         services.close()
+
+
+def test_only_what_was_made_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make the others would take their libraries; an adapter that is used after that is made again, and closed again."""
+    seen: list[str] = []
+
+    def make(_: Settings) -> SimpleNamespace:
+        seen.append("made")
+        return SimpleNamespace(enqueue=id, close=lambda: seen.append("closed"))
+
+    for name in ("store", "events", "lock", "logs", "engine"):
+        monkeypatch.setattr(wiring, f"_{name}", lambda _: pytest.fail("made"))
+    monkeypatch.setattr(wiring, "_queue", make)
+    services = connect(Settings())
+    services.close()
+    assert seen == []
+    for _ in range(2):
+        assert services.queue.enqueue is services.queue.enqueue
+        services.close()
+        services.close()
+    assert seen == ["made", "closed"] * 2
+
+
+def test_a_client_imports_the_libraries_of_what_it_uses(tmp_path: Path) -> None:
+    """Handing in a task and looking at it take neither object storage's nor Docker's, which take as long again."""
+    code = "import sys; from orchestrator import Client; Client.from_env().close(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    libraries = {"docker", "requests", "minio", "urllib3", "pymongo", "redis", "rq", "rich", "click"}
+    assert libraries & set(done.stdout.split()) == {"pymongo", "redis"}
+
+
+@pytest.mark.parametrize("variable_of_it", ["MINIO_ENDPOINT", "DOCKER_HOST"])
+def test_a_setting_of_what_a_client_may_never_use_is_refused_when_it_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable_of_it: str
+) -> None:
+    """In the words in which a worker refuses it at start."""
+    monkeypatch.setenv(variable_of_it, "http://a b")
+    with Client.from_env() as client, pytest.raises(SettingsError, match=variable_of_it):
+        _ = client.services.logs.get if variable_of_it.startswith("MINIO") else client.services.engine.host
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("variable_of_it", ["MONGO_URI", "REDIS_URL"])
+def test_what_handing_in_takes_is_refused_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch, variable_of_it: str) -> None:
+    """A task that is stored must not find that there is no queue."""
+    monkeypatch.setenv(variable_of_it, "nonsense")
+    with pytest.raises(SettingsError, match=variable_of_it):
+        Client.from_env()
+    assert folder.is_dir()

@@ -16,7 +16,7 @@ from bson.codec_options import CodecOptions
 from pymongo import ReadPreference
 from pymongo.collection import Collection
 
-from orchestrator.adapters.clients import PerProcess, mongo_client
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.mongo.errors import translated
 from orchestrator.adapters.mongo.stages import (
     EXPIRED,
@@ -30,6 +30,7 @@ from orchestrator.adapters.mongo.stages import (
     unheld,
     wanted,
 )
+from orchestrator.adapters.per_process import PerProcess
 from orchestrator.errors import CancelRequested, Superseded
 from orchestrator.ports import Free, Move, Origin, Search
 from orchestrator.ports.documents import (

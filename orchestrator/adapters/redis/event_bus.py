@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 from redis.client import PubSub
 
-from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.adapters.redis.client import redis_client, redis_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from redis.exceptions import LockError
 from redis.lock import Lock
 
-from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.adapters.redis.client import redis_client, redis_errors
 from orchestrator.settings.settings import Settings
 
 

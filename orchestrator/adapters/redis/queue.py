@@ -8,7 +8,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import missing_keys
 from rq.worker_registration import get_keys
 
-from orchestrator.adapters.clients import redis_client, redis_errors
+from orchestrator.adapters.redis.client import redis_client, redis_errors
 from orchestrator.adapters.redis.job import RUN_TASK, read_calls
 from orchestrator.ports import JobInfo, QueueHead
 from orchestrator.settings.settings import Settings

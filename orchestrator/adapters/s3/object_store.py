@@ -17,7 +17,8 @@ from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfi
 from urllib3.exceptions import HTTPError
 
 from orchestrator import private_files as private
-from orchestrator.adapters.clients import PerProcess, minio_client
+from orchestrator.adapters.per_process import PerProcess
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.errors import STORAGE, BytesChanged, InfrastructureError, UnknownTask
 from orchestrator.settings.settings import Settings
 

@@ -4,7 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from orchestrator.adapters.clients import mongo_client, redis_client
+from orchestrator.adapters.mongo.client import mongo_client
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.settings.settings import Settings
 
 

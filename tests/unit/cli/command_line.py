@@ -19,9 +19,16 @@ class _AtOnce:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._threads: list[threading.Thread] = []
 
     def enqueue(self, task_id: str, _: JobInfo) -> None:
-        threading.Thread(target=self._runner.run, args=(task_id,), daemon=True).start()
+        self._threads.append(threading.Thread(target=self._runner.run, args=(task_id,), daemon=True))
+        self._threads[-1].start()
+
+    def join(self) -> None:
+        """Wait for what a worker still stores when it has announced the end."""
+        for thread in self._threads:
+            thread.join()
 
     def workers(self) -> int:
         return 1
@@ -32,9 +39,13 @@ class CommandLine:
 
     def __init__(self, folder: Path, programs: dict[tuple[str, ...], Program] | None = None, *, worker: bool = True) -> None:
         self.world = World(folder, programs)
-        services = evolve(self.world.services, queue=_AtOnce(self.world.worker())) if worker else self.world.services
-        self.client = Client(services)
+        self._line = _AtOnce(self.world.worker())
+        self.client = Client(evolve(self.world.services, queue=self._line) if worker else self.world.services)
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Call it; what it raises beyond its exit code is raised here."""
         return CliRunner().invoke(main, arguments, obj=self.client, input=stdin, catch_exceptions=False)
+
+    def settle(self) -> None:
+        """Wait until no document changes any more."""
+        self._line.join()

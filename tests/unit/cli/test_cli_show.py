@@ -138,6 +138,7 @@ def several(tmp_path: Path) -> CommandLine:
     call("run", "--id", "red", "--label", "team=red", "busybox", "loud")
     call("run", "--id", "blue", "--label", "team=blue", "--label", "a.b=1", "busybox", "quiet")
     call("run", "--id", "plain", "other:1", "quiet")
+    call.settle()
     return call
 
 

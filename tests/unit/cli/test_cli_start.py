@@ -1,22 +1,82 @@
 """The command line before any command does something: help, versions, mistakes, settings."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import COMMANDS, main
 
-HEAVY = ("docker", "pymongo", "redis", "minio", "rq", "rich", "loguru", "cattrs")
+HEAVY = frozenset(
+    {"docker", "requests", "urllib3", "pymongo", "redis", "minio", "rq", "rich", "loguru", "cattrs", "tenacity"}
+    | {f"orchestrator.{name}" for name in ("embedded", "doctor", "worker", "execution.runner", "reconcile.reconciler")}
+)
+"""What takes long to import, or brings what does."""
+SETTINGS = frozenset({"loguru", "cattrs", "tenacity"})
+READING = SETTINGS | {"pymongo"}
+USED = {
+    "list --help": SETTINGS,
+    "show --help": SETTINGS,
+    "cancel --help": SETTINGS,
+    "run --help": SETTINGS,
+    "list": READING | {"rich"},
+    "list --json": READING,
+    "list --output id --status queued --label a=b --since 1h --after mine": READING,
+    "show mine": READING | {"rich"},
+    "show mine --json": READING,
+    "logs mine": READING | {"minio", "urllib3"},
+    "cancel other": READING | {"redis", "docker", "requests", "urllib3"},
+}
+"""What each uses of these. The help of a command needs what reads settings, because its module imports that."""
+HELP = """
+import sys
+from orchestrator.cli import main
+main(sys.argv[1:], standalone_mode=False)
+print("", *sys.modules)
+"""
+ON_ONE_TASK = """
+import sys
+from orchestrator import wiring
+from orchestrator.cli import main
+from orchestrator.testing.task_store import MemoryTaskStore
+
+store = MemoryTaskStore()
+store.insert({"_id": "mine", "image": "busybox", "status": "queued", "seq": 0})
+wiring._store = lambda _: store
+try:
+    main(sys.argv[1:], standalone_mode=False)
+finally:
+    print("", *sys.modules)
+"""
 
 
-def test_help_answers_without_importing_what_commands_need() -> None:
-    """It is read far more often than tasks are run; each of those costs a tenth of a second or more."""
-    code = "import sys; from orchestrator.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert all(name in done.stdout for name in COMMANDS)
-    assert not set(HEAVY) & set(done.stdout.splitlines()[-1].split())
+def imported(code: str, arguments: str, folder: Path) -> set[str]:
+    """What of this the command line has imported when it ends, in a process without servers."""
+    environment = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1", "MINIO_ENDPOINT": "127.0.0.1:1", "MONGO_URI": ""}
+    argv = [sys.executable, "-c", code, *arguments.split()]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    return HEAVY & {*done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_help_answers_without_importing_what_commands_need(arguments: str, tmp_path: Path) -> None:
+    """It is read far more often than tasks are run."""
+    assert imported(HELP, arguments, tmp_path) == set()
+
+
+@pytest.mark.parametrize("arguments", USED)
+def test_a_command_imports_what_it_uses_and_nothing_else(arguments: str, tmp_path: Path) -> None:
+    """Most commands use one library of many, and each takes long; of the servers only the database is there, in memory."""
+    assert imported(ON_ONE_TASK, arguments, tmp_path) == USED[arguments]
+
+
+def test_help_names_every_command() -> None:
+    """From the table, for none of them is imported."""
+    result = CliRunner().invoke(main, ["--help"])
+    assert all(name in result.stdout for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

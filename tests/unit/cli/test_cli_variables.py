@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
-from orchestrator.embedded.home import hold
+from orchestrator.folder_lock import hold
 from orchestrator.settings.environment import DATA, FILE, published
 
 ODD = "a b'c\"d$e`f\\g!*"

@@ -15,8 +15,9 @@ from pymongo.errors import OperationFailure
 from redis import AuthenticationError
 
 from orchestrator import folder_lock
-from orchestrator.adapters.clients import mongo_client, redis_client
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
+from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.embedded import NAMES, Embedded, absent, home, running
@@ -165,7 +166,7 @@ def test_servers_listen_on_loopback_only(servers: Embedded) -> None:
 
 def test_a_folder_is_for_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers on the same data would destroy it."""
-    monkeypatch.setattr(home, "_PATIENCE", 0.1)
+    monkeypatch.setattr(folder_lock, "_PATIENCE", 0.1)
     with Embedded(tmp_path, ["valkey"]) as embedded:
         with pytest.raises(InfrastructureError, match="in use by another process"), Embedded(tmp_path, ["valkey"]):
             pass

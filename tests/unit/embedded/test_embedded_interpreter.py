@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.adapters.clients import mongo_client
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.cli import main
 from orchestrator.embedded import Embedded
 from orchestrator.embedded import interpreter as module

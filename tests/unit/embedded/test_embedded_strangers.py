@@ -13,7 +13,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from orchestrator.adapters.clients import minio_client
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.embedded import Embedded, home
 from orchestrator.embedded.ports import GRPC_OFFSET, choose_ports
 from orchestrator.embedded.process import Process

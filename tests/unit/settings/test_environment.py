@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.embedded.home import hold
 from orchestrator.errors import SettingsError
+from orchestrator.folder_lock import hold
 from orchestrator.settings.environment import DATA, FILE, environment, published
 
 WRITTEN = {

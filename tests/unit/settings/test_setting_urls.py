@@ -9,8 +9,9 @@ from bson.binary import UUID_SUBTYPE, Binary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters import clients
-from orchestrator.adapters.clients import check_mongo, check_redis, mongo_client, redis_client
+from orchestrator.adapters.mongo import client as mongo_module
+from orchestrator.adapters.mongo.client import check_mongo, mongo_client
+from orchestrator.adapters.redis.client import check_redis, redis_client
 from orchestrator.errors import SettingsError
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import mongo, redis, secrets
@@ -180,11 +181,11 @@ def test_a_check_leaves_the_warnings_of_the_process_alone(monkeypatch: pytest.Mo
     """Those of other threads would be raised in the middle of their work."""
     seen: list[object] = []
 
-    def make(settings: Settings) -> clients.Mongo:
+    def make(settings: Settings) -> mongo_module.Mongo:
         seen.extend(warnings.filters)
         return mongo_client(settings)
 
-    monkeypatch.setattr(clients, "mongo_client", make)
+    monkeypatch.setattr(mongo_module, "mongo_client", make)
     check_mongo(Settings())
     assert seen == list(warnings.filters)
 

@@ -1,0 +1,89 @@
+"""The client of MongoDB with bounded waits. Knows how the library is told so; knows no port."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from bson.codec_options import TypeDecoder, TypeRegistry
+from bson.decimal128 import Decimal128
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError
+from pymongo.uri_parser import split_options
+
+from orchestrator.errors import SettingsError
+from orchestrator.settings.settings import Settings
+from orchestrator.urls import split
+
+Mongo = MongoClient[Mapping[str, Any]]
+_MONGO_MS: Mapping[str, Any] = {"timeoutMS": 5000, "connectTimeoutMS": 3000}
+_LASTING: Mapping[str, Any] = {"w": "majority", "journal": True, "readConcernLevel": "majority"}
+"""A failover undoes no write that was confirmed, and none that was read."""
+
+
+class _Decimals(TypeDecoder):
+    """Reads Decimal128, in which some drivers store every number, as the number that other drivers would have stored."""
+
+    bson_type = Decimal128
+
+    def transform_bson(self, value: Decimal128) -> int | float:
+        """An integer if it is whole and BSON has room for it, otherwise the nearest double."""
+        number = value.to_decimal()
+        if number.is_nan():
+            return float("nan")
+        whole = abs(number) < 1 << 63 and number == number.to_integral_value()
+        return int(number) if whole else float(number)
+
+
+def mongo_client(settings: Settings) -> Mongo:
+    """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI.
+
+    Time limits that the URI names take the place of these, for a server that is slow or far away. Nothing takes the place of
+    the majority and the journal for which each write waits, nor of the majority that has what is read.
+    One document with a date or a text that Python cannot have must not hide all others, hence it is read as the nearest one.
+    """
+    try:
+        return MongoClient(
+            settings.mongo_uri,
+            tz_aware=True,
+            datetime_conversion="DATETIME_CLAMP",
+            unicode_decode_error_handler="replace",
+            uuidRepresentation="unspecified",
+            type_registry=TypeRegistry([_Decimals()]),
+            connect=False,
+            **_LASTING,
+            **{name: limit for name, limit in _MONGO_MS.items() if name.casefold() not in _named(settings.mongo_uri)},
+        )
+    except OSError:
+        raise SettingsError("MONGO_URI: a file that the given value names cannot be read") from None
+    except (ConfigurationError, ValueError):
+        raise SettingsError("MONGO_URI: the given value is not a URI such as mongodb://host:27017") from None
+
+
+def check_mongo(settings: Settings) -> None:
+    """Have the library read the URI, without a connection. An option that it would leave out with a warning is an error here.
+
+    What it warns of besides is no fault of the URI. Raises SettingsError.
+    """
+    url = split(settings.mongo_uri)
+    for option in url.query.split("&") if url else ():
+        if "=" in option and not _is_usable(option):
+            name = option.partition("=")[0]
+            raise SettingsError(f"MONGO_URI: the given value has the option {name} with a value that cannot be used")
+    mongo_client(settings).close()
+
+
+def _is_usable(option: str) -> bool:
+    """Whether the library takes an option, as it is written. A file that it cannot read is told of when it makes a client."""
+    try:
+        split_options(option, warn=False)
+    except OSError:
+        return True
+    except (ConfigurationError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _named(uri: str) -> frozenset[str]:
+    """The options in a URI, in lower case."""
+    parts = split(uri)
+    return frozenset(name.casefold() for name, _ in parse_qsl(parts.query)) if parts else frozenset()

@@ -1,0 +1,49 @@
+"""The client of Redis with bounded waits. Knows how the library is told so; knows no port."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from redis import Redis, RedisError
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from orchestrator.errors import InfrastructureError, SettingsError
+from orchestrator.settings.settings import Settings
+
+
+def redis_client(settings: Settings) -> Redis:
+    """Connects on first use; a command is tried again for about a second while the server refuses or drops connections.
+
+    A silent server is waited for once, 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
+    """
+    retry = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 3, supported_errors=(RedisConnectionError,))
+    try:
+        return Redis.from_url(
+            settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15
+        )
+    except ValueError:
+        raise SettingsError("REDIS_URL: the given value is not a URL such as redis://host:6379/0") from None
+
+
+def check_redis(settings: Settings) -> None:
+    """Have the library read the URL and make a connection that it does not open. Raises SettingsError."""
+    with closing(redis_client(settings)) as client:
+        try:
+            client.connection_pool.make_connection()
+        except (TypeError, ValueError, RedisError):
+            raise SettingsError("REDIS_URL: the given value has an option that cannot be used for this URL") from None
+        given = client.connection_pool.connection_kwargs
+    for option in ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"):
+        if option in given and not os.access(given[option], os.R_OK):
+            raise SettingsError(f"REDIS_URL: the file that {option} names in the given value cannot be read")
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turns what redis-py raises into InfrastructureError."""
+    try:
+        yield
+    except RedisError as error:
+        raise InfrastructureError("redis", str(error)) from error

@@ -1,0 +1,27 @@
+"""The client of S3 with bounded waits. Knows how the library is told so; knows no port."""
+
+import urllib3
+from minio import Minio
+
+from orchestrator.errors import SettingsError
+from orchestrator.settings.settings import Settings
+
+
+def minio_client(settings: Settings) -> Minio:
+    """A request is tried three times, with 5 s to connect; a silent server is waited for once, 15 s.
+
+    Raises SettingsError on a bad endpoint.
+    """
+    retries = urllib3.Retry(total=2, read=0, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
+    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=15), retries=retries, maxsize=10)
+    try:
+        return Minio(
+            settings.minio_endpoint,
+            settings.minio_access_key,
+            settings.minio_secret_key,
+            region=settings.minio_region,
+            secure=settings.minio_use_ssl,
+            http_client=pool,
+        )
+    except ValueError as error:
+        raise SettingsError(f"MINIO_ENDPOINT: {error}") from None

@@ -1,0 +1,65 @@
+"""Puts the runner of a process together from its services."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from orchestrator.execution.admission import Admission, Capacity, Share
+from orchestrator.execution.attempt_output import AttemptOutput
+from orchestrator.execution.deployment import Deployment
+from orchestrator.execution.leases import Leases
+from orchestrator.execution.program import Programs
+from orchestrator.execution.retrying import Patience
+from orchestrator.execution.runner import Budgets, Runner
+from orchestrator.execution.steps import Steps
+from orchestrator.execution.steps.announce import Announce
+from orchestrator.execution.steps.collect import Collect
+from orchestrator.execution.steps.record import Record
+from orchestrator.execution.steps.release import Release
+from orchestrator.execution.steps.retry import Retry
+from orchestrator.execution.steps.start import Start
+from orchestrator.execution.steps.upload import Upload
+from orchestrator.execution.steps.wait import Wait
+from orchestrator.ports import Engine, EventBus, ObjectStore, TaskStore
+from orchestrator.settings.settings import Settings
+
+
+def assembled(
+    settings: Settings,
+    store: TaskStore,
+    events: EventBus,
+    logs: ObjectStore,
+    engine: Engine,
+    home: Deployment,
+    patience: Patience,
+    now: Callable[[], datetime],
+) -> Runner:
+    """Runs tasks on these services."""
+    leases = Leases(store, settings.name, settings.lease_ttl, patience)
+    programs = Programs(engine, settings.rules, home, leases, store, settings.stop_grace)
+    output = AttemptOutput(programs)
+    start = Start(
+        programs,
+        worker=settings.name,
+        user=settings.default_user,
+        runtime=settings.runtime,
+        pull_policy=settings.pull_policy,
+        pull_timeout=settings.pull_timeout,
+    )
+    steps = Steps(
+        start=start,
+        wait=Wait(programs),
+        collect=Collect(programs, output),
+        upload=Upload(logs, home, output),
+        retry=Retry(engine),
+        record=Record(store, now, patience, settings.name),
+        announce=Announce(events, home),
+        release=Release(engine, store, home),
+    )
+    budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
+    admission = Admission(lambda: _capacity(engine, settings), settings.concurrency)
+    return Runner(leases, programs, steps, steps.lifecycle(settings.rules), patience, budgets, admission)
+
+
+def _capacity(engine: Engine, settings: Settings) -> Capacity:
+    host = engine.host()
+    return Capacity.of(Share(host.cpus, host.memory), settings.cpu_overcommit, settings.memory_budget)

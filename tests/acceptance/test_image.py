@@ -9,7 +9,6 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.client import Client
 from orchestrator.ports import Stream
 from orchestrator.settings.settings import Settings
@@ -78,10 +77,8 @@ def worker(
 @pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     """A client on the test's servers."""
-    services = connect(settings)
-    yield Client(services)
-    assert isinstance(services.store, MongoTaskStore)
-    services.store.close()
+    with Client(connect(settings)) as client:
+        yield client
 
 
 def test_a_worker_in_a_container_runs_a_task(worker: Container, client: Client, request: pytest.FixtureRequest) -> None:

@@ -40,7 +40,7 @@ def test_a_task_that_waits_is_cancelled_at_once(orchestrator: Command, client: C
     """Without any worker; asked again, or when it is unknown, the command says so."""
     assert orchestrator("submit", "--id", "waits", IMAGE, "true").returncode == 0
     done = orchestrator("cancel", "waits")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"waits is failed\n", b"")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"waits is cancelled\n", b"")
     task = client.get("waits")
     assert (task.cause, task.attempt, task.message) == ("cancelled", 0, "the task was cancelled before its program ran")
     again = orchestrator("cancel", "--json", "waits")

@@ -1,6 +1,6 @@
 """Write docs/reliability.md from what the fault suite measured: ``python -m scripts.reliability RESULTS PAGE``.
 
-RESULTS has a line of JSON for each row, written by ``tests/faults/report.py`` in one run of the long form. Where a row
+RESULTS has a line of JSON for each row, written by ``tests/faults/report.py`` in runs of the long form. Where a row
 is missing or stands double, the page is left as it is.
 """
 
@@ -18,10 +18,11 @@ HEAD = """<!-- Made by `make faults`; edits here are lost. -->
 
 # What the worker survives
 
-Made by one run of `make faults` from `tests/faults`: real worker processes, real servers, a real Docker engine. Nothing in the
-product knows of the tests: processes are killed and frozen by signals, servers are killed, and proxies stand on the way to each
-of them. The rows are listed in `tests/support/fault_rows.py`, and the page is written only when the run has noted each of them
-once. A row is noted only when all invariants that it names held for all tasks of all its runs.
+Made by `make faults` from `tests/faults`: real worker processes, real servers, a real Docker engine. A row whose test was cut
+short, or failed because the machine was busy with something else, was run again by itself before the page was made. Nothing in
+the product knows of the tests: processes are killed and frozen by signals, servers are killed, and proxies stand on the way to
+each of them. The rows are listed in `tests/support/fault_rows.py`, and the page is written only when each has been noted once.
+A row is noted only when all invariants that it names held for all tasks of all its runs.
 
 ## The invariants, and what is compared
 

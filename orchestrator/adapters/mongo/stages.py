@@ -41,20 +41,22 @@ def by(task_id: object) -> Stage:
 
 
 def wanted(search: Search, last: Document | None) -> Stage:
-    """The tasks that are searched for; with ``last``, those that follow it: one without a date is behind all that have one."""
+    """The tasks that are searched for; with ``last``, those that follow it: one without a date is behind all that have one.
+
+    An operator is at the top level only where labels or a place in the list are asked for.
+    """
     asked = {"status": search.status, "cause": search.cause, "image": search.image}
-    filters: list[Stage] = [{name: value} for name, value in asked.items() if value is not None]
-    filters += [_labelled(name, value) for name, value in search.labels.items()]
+    query: Stage = {name: value for name, value in asked.items() if value is not None}
+    if search.labels:
+        query["$expr"] = {"$and": [_labelled(name, value) for name, value in search.labels.items()]}
     if search.since is not None:
-        filters.append({"created_at": {"$gte": search.since}})
-    if last is not None:
-        filters.append(_behind(last))
-    return {"$and": filters} if filters else {}
+        query["created_at"] = {"$gte": search.since}
+    return query if last is None else {"$and": [query, _behind(last)]}
 
 
 def _labelled(name: str, value: str) -> Stage:
     """The name may have dots and dollars, which are no path here."""
-    return {"$expr": {"$eq": [{"$getField": {"field": {"$literal": name}, "input": "$labels"}}, {"$literal": value}]}}
+    return {"$eq": [{"$getField": {"field": {"$literal": name}, "input": "$labels"}}, {"$literal": value}]}
 
 
 def _behind(last: Document) -> Stage:

@@ -76,19 +76,22 @@ class Programs:
                 raise
             logger.warning("its output is read once it has ended: {}", error)
 
-    def note_fed(self, claim: Claim, container: str, fed: threading.Event) -> None:
-        """All of the input is with the engine. That is stored where an adopter could not know it."""
-        if is_long(claim.granted(self.rules)):
+    def note_fed(self, claim: Claim, request: Request, container: str, fed: threading.Event) -> None:
+        """All of the input is with the engine. That is stored where an adopter could not know it.
+
+        The thread that says so may outlive the attempt, so it is handed all that belongs to it.
+        """
+        if is_long(request):
             fed.set()
             self.leases.note_input(claim.task.id, claim.token, container)
 
-    def note_late(self, claim: Claim) -> None:
+    def note_late(self, claim: Claim, request: Request) -> None:
         """Store once more what the record of the start has missed."""
         attempt = claim.attempt
         if attempt.noted_ending and claim.task.ending != attempt.noted_ending:
             self._store_ending(claim, attempt.noted_ending)
         if attempt.fed.is_set() and claim.task.input != claim.input:
-            self.note_fed(claim, attempt.container, attempt.fed)
+            self.note_fed(claim, request, attempt.container, attempt.fed)
 
     def cut_off(self, claim: Claim, seconds: float) -> str | None:
         """Wait for the input that this process writes to the program; the container that runs and has not got all by then."""

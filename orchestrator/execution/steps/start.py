@@ -107,7 +107,7 @@ class Start:
         engine, attempt = self.programs.engine, claim.attempt
         try:
             attempt.fed = threading.Event()
-            written = partial(self.programs.note_fed, claim, attempt.container, attempt.fed)
+            written = partial(self.programs.note_fed, claim, request, attempt.container, attempt.fed)
             self.programs.watch(claim, engine.attach(attempt.container, request.stdin, written))
             self.programs.leases.begin(claim.task.id, claim.token, attempt.container)
             claim.task = evolve(claim.task, starting=attempt.container)

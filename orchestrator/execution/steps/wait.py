@@ -57,7 +57,7 @@ class Wait:
         if attempt.capture is None:
             expect_whole_input(self._engine, claim, request)
             self.programs.watch_from_log(claim)
-        self.programs.note_late(claim)
+        self.programs.note_late(claim, request)
         if claim.cancelled:
             self.programs.end(claim, Cause.CANCELLED)
         state = self._await_exit(claim, request.limits)

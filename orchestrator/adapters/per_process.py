@@ -17,9 +17,8 @@ class PerProcess(Generic[T]):
     def __call__(self) -> T:
         """The client of this process. Of two threads that race here one is kept; the other was never connected."""
         pid = os.getpid()
-        if pid not in self._made:
-            self._made.setdefault(pid, self._make())
-        return self._made[pid]
+        made = self._made.get(pid)
+        return self._made.setdefault(pid, self._make()) if made is None else made
 
     def dropped(self) -> T | None:
         """The client of this process, for its last use, or None when there is none; the next call makes a new one."""

@@ -162,14 +162,16 @@ class Settings:
 
         Raises SettingsError that names every bad value at once.
         """
-        given = {option.name: text for option in options() if (text := _text(option, environment))}
+        given, unread = _given(environment)
         converter = cattrs.Converter()
         hooks = {option.name: override(struct_hook=_hook(option)) for option in options()}
         try:
             loaded = make_dict_structure_fn(cls, converter, **hooks)(given, cls)  # type: ignore[arg-type]
         except cattrs.BaseValidationError as error:
             lines = cattrs.transform_error(error, path="", format_exception=lambda reason, _: str(reason))
-            raise SettingsError("\n".join(line.rpartition(" @ ")[0] for line in lines)) from None
+            raise SettingsError("\n".join([*unread, *(line.rpartition(" @ ")[0] for line in lines)])) from None
+        if unread:
+            raise SettingsError("\n".join(unread))
         if conflicts := [*_unheard(environment, loaded.docker_host), *loaded.conflicts()]:
             raise SettingsError("\n".join(conflicts))
         return loaded
@@ -229,13 +231,24 @@ def variable(option: "Attribute[Any]") -> str:
     return option.name.upper()
 
 
-def _text(option: "Attribute[Any]", environment: Mapping[str, str]) -> str:
-    """What a setting is given as: by its variable, or if it is a secret by the first line of a file. Raises SettingsError."""
-    name, text = variable(option), environment.get(variable(option), "")
+def _given(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What each setting is given as, by its name in Settings, and what is wrong with files that should have it."""
+    given, unread = {}, []
+    for option in options():
+        try:
+            given[option.name] = _written(option, environment)
+        except SettingsError as error:
+            unread.append(str(error))
+    return {name: written for name, written in given.items() if written}, unread
+
+
+def _written(option: "Attribute[Any]", environment: Mapping[str, str]) -> str:
+    """The text of the variable, or of a secret's file its first line. Raises SettingsError."""
+    name, written = variable(option), environment.get(variable(option), "")
     path = environment.get(f"{name}{IN_FILE}", "") if option.metadata["secret"] else ""
     if not path:
-        return text
-    if text:
+        return written
+    if written:
         raise SettingsError(f"{name}, {name}{IN_FILE}: both are set; set one of them")
     try:
         with Path(path).open(encoding="utf-8") as file:

@@ -50,3 +50,11 @@ def test_a_file_stands_for_its_variable_beside_up(tmp_path: Path) -> None:
     """What `up` wrote for the variable is not taken then."""
     given = {"MONGO_URI_FILE": "/run/secrets/mongo", "REDIS_URL": "redis://r", "MINIO_ENDPOINT": "s3:9000"}
     assert environment(tmp_path, given) == given
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    """Files that cannot be read beside values that are bad."""
+    missing = {name: str(tmp_path / name) for name in ("MONGO_URI_FILE", "REDIS_URL_FILE")}
+    with pytest.raises(SettingsError) as told:
+        Settings.load({**missing, "CONCURRENCY": "none"})
+    assert [line.partition(":")[0] for line in str(told.value).splitlines()] == [*missing, "CONCURRENCY"]

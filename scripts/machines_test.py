@@ -69,17 +69,18 @@ class Run:
             down(one)
 
     def _tests(self, one: Machine, parts: Sequence[str]) -> None:
+        commit = _commit()  # before it is copied: the checkout may change while its tests run
         try:
             _begin(one)
             facts = json.loads(inside(one, in_checkout("scripts/setup >&2 && .venv/bin/python -m scripts.machine_facts")))
         except NotReady as reason:
             self._say(one.name, f"no machine: {reason}")
             return
-        self._note(one.name, "facts", 0, facts=facts)
+        self._note(one.name, "facts", 0, commit, facts=facts)
         for part in parts:
             began = time.monotonic()
             status = self._part(one, part)
-            self._note(one.name, part, status, seconds=round(time.monotonic() - began))
+            self._note(one.name, part, status, commit, seconds=round(time.monotonic() - began))
 
     def _part(self, one: Machine, part: str) -> int:
         """Run its tests and fetch pytest's report; the exit status. A machine that was lost begins again for the next part."""
@@ -100,19 +101,20 @@ class Run:
     def _fresh(self, one: Machine) -> None:
         """The README's commands on a bare machine; those after one that was lost did not run."""
         commands: dict[str, int] = {}
+        commit = _commit()
         try:
             with (self.folder / f"{one.name}.{FRESH}.log").open("wb") as log:
                 commands.update(fresh(one, self.targets, output=log.fileno()))
         except (NotReady, subprocess.TimeoutExpired) as reason:
             self._say(one.name, f"{FRESH} was lost: {reason}")
-            self._note(one.name, FRESH, _BROKEN, commands=commands)
+            self._note(one.name, FRESH, _BROKEN, commit, commands=commands)
         else:
-            self._note(one.name, FRESH, int(any(commands.values())), commands=commands)
+            self._note(one.name, FRESH, int(any(commands.values())), commit, commands=commands)
 
-    def _note(self, host: str, part: str, status: int, **more: object) -> None:
+    def _note(self, host: str, part: str, status: int, commit: str, **more: object) -> None:
         self._say(host, f"{part} ended with {status}")
         with self._lock, (self.folder / "runs.jsonl").open("a") as file:
-            file.write(json.dumps({"host": host, "part": part, "status": status, "commit": _commit(), **more}) + "\n")
+            file.write(json.dumps({"host": host, "part": part, "status": status, "commit": commit, **more}) + "\n")
 
     def _say(self, host: str, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {host}: {what}", flush=True)

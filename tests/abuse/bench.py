@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from orchestrator.adapters.redis.client import redis_client
 from orchestrator.execution.naming import container_name
 from statemachine import TERMINAL
-from tests.abuse.secrets import LOOK
+from tests.abuse.secrecy import LOOK
 from tests.support import pace
 from tests.support.abuse_program import Program, Ran, Seen
 from tests.support.containers import IMAGE, library

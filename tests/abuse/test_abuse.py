@@ -18,7 +18,7 @@ from tests.abuse.bench import AT_ONCE, Bench, wait_for
 from tests.abuse.endings import EXIT, MEMORY, SIGNALS, TIME
 from tests.abuse.input import INPUT
 from tests.abuse.resources import FILES, OUTPUT, PROCESSES
-from tests.abuse.secrets import CANARY, LEAKS, SECRETS
+from tests.abuse.secrecy import CANARY, LEAKS, SECRETS
 from tests.abuse.walls import NETWORK, PRIVILEGE
 from tests.support.abuse_program import GRACE, Program, Ran
 from tests.support.installation import Installation

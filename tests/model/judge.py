@@ -14,8 +14,8 @@ from orchestrator.ports import Phase, Stream
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
 from statemachine import TERMINAL, State
+from tests.model.model_site import Site
 from tests.model.parts import OWN_END, PROGRAMS
-from tests.model.site import Site
 from tests.support.faults import Killed
 
 

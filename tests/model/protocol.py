@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.model.judge import check, judge
+from tests.model.model_site import Site
 from tests.model.parts import HOSTS, PROGRAMS, SLOTS, Parts, still
 from tests.model.settle import settle
-from tests.model.site import Site
 from tests.support.baton import Actor, How
 
 WORKERS = st.integers(0, len(SLOTS) - 1)

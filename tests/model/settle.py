@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from statemachine import TERMINAL
 from tests.model.judge import check
+from tests.model.model_site import Site
 from tests.model.parts import HOSTS
-from tests.model.site import Site
 
 _ROUNDS = 12
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def test_every_file_that_a_page_names_is_there() -> None:
 
 
 _FILE = r"`((?:orchestrator|statemachine|tests|scripts|docs|deploy|diagrams)/[\w./-]+)`"
+
+
+def test_no_file_of_tests_has_the_name_of_a_module_of_pythons() -> None:
+    """Pytest puts the folders of tests before the standard library on the path: a library would import the test's file."""
+    names = {path.stem for path in ROOT.glob("tests/**/*.py")}
+    assert names & sys.stdlib_module_names == set()

@@ -71,7 +71,7 @@ def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owne
     found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
     for name, labels, made in found:
         if TASK in labels and labels.get(ATTEMPT, "").isdigit():
-            age = now.timestamp() - made
+            age = max(now.timestamp() - made, 0)  # the engine's clock is known to half a round trip
             yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), age, labels.get(NONCE, ""))
 
 

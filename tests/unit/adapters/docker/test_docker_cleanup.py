@@ -1,9 +1,11 @@
 """Whose a name on the engine is, and what becomes of a create whose parts are removed meanwhile."""
 
+from datetime import datetime
+
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from tests.support.containers import Bench
 from tests.unit.adapters.docker.engine_stub import NOW, Answer, Script, Stage, container, refuses, says
 
@@ -74,3 +76,13 @@ def test_what_another_deployment_has_beside_a_container_of_that_name_is_not_writ
     with pytest.raises(InfrastructureError, match="another deployment"):
         engine.create(Bench(engine).plan("true", name="c2", labels={DEPLOYMENT: "mine"}, **fields))
     assert not [call for call in stub.calls if call.startswith("PUT")]
+
+
+def test_what_was_made_by_a_clock_ahead_of_ours_has_no_age_yet(stage: Stage) -> None:
+    """The engine's clock is known to half the time that reading it took, so a new container may seem to be of the future."""
+    made = datetime.fromisoformat(NOW).timestamp() + 60
+    listed = {"Id": "c1", "Names": ["/c1"], "Labels": {TASK: "t", ATTEMPT: "1"}, "Created": made}
+    info = says(200, {"ID": "engine", "SystemTime": NOW})
+    script = {"GET /info": info, "GET /containers/json": says(200, [listed]), "GET /volumes": says(200, {"Volumes": []})}
+    _, engine = stage(script)
+    assert [owned.age for owned in engine.owned("ours")] == [0]

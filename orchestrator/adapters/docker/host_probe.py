@@ -15,7 +15,8 @@ from attrs import evolve
 from orchestrator.adapters.docker.cgroup import Cgroups
 from orchestrator.adapters.docker.client import Reading
 from orchestrator.adapters.docker.container_config import OUT, SHM, TMP
-from orchestrator.ports import Counters
+from orchestrator.adapters.docker.oom_notice import OomNotice
+from orchestrator.ports import Counters, Figure
 
 _PAUSE = 0.004
 _OTHERS = 8
@@ -39,6 +40,7 @@ class HostProbe:
     ) -> None:
         self._held: dict[str, int] = {}
         self._full: list[str] = []
+        self._notice: OomNotice | None = None
         self._cgroups = cgroups
         self._count = count
         self._forget = forget
@@ -66,7 +68,10 @@ class HostProbe:
 
     def look(self) -> bool:
         """Hold the folders of the container if it runs; whether they are held, now or before."""
-        for process in () if self._held else self._found()[1]:
+        group, processes = self._found() if not self._held or self._unwatched else ("", [])
+        if group and self._unwatched:
+            self._notice = OomNotice.of(self._places[group])
+        for process in () if self._held else processes:
             opened = _opened(Path(f"/proc/{process}/root"), self._folders) if process else {}
             if opened and process in self._found()[1]:  # its id is not another's by now
                 self._held = opened
@@ -76,11 +81,21 @@ class HostProbe:
 
     def counted(self) -> Counters | None:
         """See ports.ContainerProbe."""
-        if self._count:
-            return self._count()
+        counted = self._count() if self._count else self._counted_while_it_runs()
+        times = self._notice.times() if self._notice else 0
+        if not counted or times <= counted.figures.get(Figure.OOM_KILLS, 0):
+            return counted
+        return evolve(counted, figures={**counted.figures, Figure.OOM_KILLS: times})
+
+    def _counted_while_it_runs(self) -> Counters | None:
         own, processes = self._found()
         counted = self._cgroups.count(own) if processes else None
         return counted and evolve(counted, source=f"{counted.source}, while it ran")
+
+    @property
+    def _unwatched(self) -> bool:
+        """Whether a count of kills may go with the container's own group."""
+        return self._notice is None and not self._cgroups.unified
 
     def close(self) -> list[str]:
         """See ports.ContainerProbe."""
@@ -89,6 +104,9 @@ class HostProbe:
         return self._let_go()
 
     def _let_go(self) -> list[str]:
+        if self._notice:
+            self._notice.close()
+            self._notice = None
         while self._held:
             path, descriptor = self._held.popitem()
             room = os.statvfs(descriptor)

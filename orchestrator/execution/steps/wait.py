@@ -13,7 +13,7 @@ from orchestrator.execution.program import Programs
 from orchestrator.outcome import cpu_time
 from orchestrator.outcome.verdict import KILLED, Facts, lost, verdict
 from orchestrator.output.spool import SPOOL
-from orchestrator.ports import ContainerState, Engine, Phase
+from orchestrator.ports import ContainerState, Engine, Figure, Phase
 from orchestrator.task.labels import LIFETIME
 from orchestrator.task.request import Limits
 from orchestrator.task.values import Fields, Outcome
@@ -104,6 +104,8 @@ class Wait:
             attempt.claim_end(Cause.TIMEOUT)
         _settle(attempt)
         attempt.final = state
+        if state.exit_code and Figure.OOM_KILLS not in attempt.tally.figures:
+            attempt.tally.add(attempt.look())
         facts = _facts(claim, state, limits)
         # the engine is asked who sent a signal only when that is not known
         outcome = verdict(evolve(facts, noted=self._engine.noted(attempt.container)) if facts.unexplained else facts)

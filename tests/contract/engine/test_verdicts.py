@@ -9,13 +9,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
+from orchestrator.adapters.docker import engine as engine_module
 from orchestrator.app import Services
 from orchestrator.cause import Cause
 from orchestrator.client import Client
 from orchestrator.output.ring_file import marker
-from orchestrator.ports import Host, Phase, Stream
+from orchestrator.ports import EngineEvents, Host, Phase, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.codec import to_document
 from orchestrator.task.document import Task
@@ -72,6 +73,16 @@ def place(docker: Bench, tmp_path: Path) -> Iterator[Place]:
     groups = docker.engine._groups
     yield Place(services, client, groups.used, groups.used and groups._cgroups.unified)
     assert docker.engine.owned(services.deployment) == []
+
+
+def test_a_kill_for_memory_that_the_engine_does_not_tell_of_is_oom(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy one with version 1 of control groups drops the kernel's word of one in six."""
+    read = engine_module.container_state
+    monkeypatch.setattr(engine_module, "container_state", lambda *args: evolve(read(*args), oom_killed=False))
+    monkeypatch.setattr(type(place.services.engine), "noted", lambda *_: EngineEvents())
+    for _ in range(5):
+        task = place.run("exec dd if=/dev/zero of=/tmp/x bs=1M", limits={"memory": 32 * MEBI})
+        assert (task.cause, task.exit_code) == (Cause.OOM, 137)
 
 
 def test_cpu_time_is_limited_apart_from_wall_time(place: Place) -> None:

@@ -15,7 +15,7 @@ from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.retrying import Patience
 from orchestrator.log import logger
-from orchestrator.ports import Engine, EventBus, ObjectStore, Origin, Queue, SharedLock, TaskStore
+from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Origin, Queue, SharedLock, TaskStore
 from orchestrator.reconcile.database_identity import Memory, objection
 from orchestrator.settings.settings import Settings
 from orchestrator.task.request import is_id
@@ -37,6 +37,8 @@ class Services:
     logs: ObjectStore
     engine: Engine
     lock: SharedLock
+    live: LiveOutput | None = None
+    """None when output is seen only once it is stored."""
     patience: Patience = field(factory=Patience)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""
@@ -61,7 +63,9 @@ class Services:
         """Runs tasks on these services."""
         from orchestrator.execution.assembly import assembled  # noqa: PLC0415  most commands run nothing
 
-        return assembled(self.settings, self.store, self.events, self.logs, self.engine, self.home, self.patience, now)
+        return assembled(
+            self.settings, self.store, self.events, self.live, self.logs, self.engine, self.home, self.patience, now
+        )
 
     @property
     def spool_dir(self) -> Path:

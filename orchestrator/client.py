@@ -7,25 +7,29 @@ pass services of their own.
 import builtins
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import chain
-from typing import Self
+from typing import Self, TypeVar
 
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.log import logger
-from orchestrator.ports import JobInfo, Search, Stream
+from orchestrator.output.following import Missed, Position
+from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
+from orchestrator.task.values import LogObject
 from orchestrator.wiring import Server, connect
 from statemachine import State
 
+T = TypeVar("T")
 _AGAIN = 0.5
 _USED = frozenset({Server.MONGODB, Server.REDIS})
 """What handing in a task takes: nothing of it may be refused once the task is stored."""
@@ -103,39 +107,107 @@ class Client:
         What Pub/Sub lost, or a server that was away, is read from the store. Raises UnknownTask, and InfrastructureError when
         a server stays away for RETRY_BUDGET.
         """
+        seen = after_seq
+
+        def events() -> Iterator[Event | None]:
+            nonlocal seen
+            with self.services.events.subscribe(task_id) as arriving:
+                for heard in chain([None], arriving):
+                    for event in self._news(task_id, seen, heard):
+                        seen = event.seq
+                        yield event
+                        if event.is_last:
+                            return
+                    yield None
+
+        return self._patiently(events)
+
+    def follow(
+        self,
+        task_id: str,
+        offsets: Mapping[Stream, int] | None = None,
+        *,
+        attempt: int | None = None,
+        after_seq: int = -1,
+        gaps: bool = False,
+    ) -> Iterator[Piece | Missed | Event]:
+        """The output while the program runs, and every event after ``after_seq``. The last event comes last, then it ends.
+
+        The bytes of each stream come in order and each once, from ``offsets`` on, which count from the beginning of the stored
+        object. Together they are what is stored. When a program writes faster than is sent, a Missed tells how much
+        follows when the log is stored; with ``gaps`` the output goes on behind it, and what was missed does not follow.
+
+        A task that is tried again begins at offset 0: then ``Piece.attempt`` is higher. To go on later, give the offset
+        behind the last piece of each stream and its ``attempt``. Raises as ``watch`` does.
+        """
+        task = self.get(task_id)
+        position = Position(offsets, (task.attempt if offsets else 0) if attempt is None else attempt, gaps=gaps)
+        seen = after_seq
+
+        def entries() -> Iterator[Piece | Missed | Event | None]:
+            nonlocal seen
+            with self._entries(task_id) as arriving:
+                for heard in chain([None], arriving):
+                    if isinstance(heard, Piece):
+                        yield from position.take(heard)
+                        continue
+                    for event in self._news(task_id, seen, heard):
+                        if event.is_last:
+                            yield from self._rest(task_id, position)
+                        seen = event.seq
+                        yield event
+                        if event.is_last:
+                            return
+                    yield None
+
+        return self._patiently(entries)
+
+    def _entries(self, task_id: str) -> AbstractContextManager[Iterator[LiveEntry | None]]:
+        live = self.services.live
+        return live.follow(self.services.deployment, task_id) if live else self.services.events.subscribe(task_id)
+
+    def _rest(self, task_id: str, position: Position) -> Iterator[Piece | Missed]:
+        """What is stored behind the position."""
+        task = self.get(task_id)
+        position.begin(task.attempt)
+        for stream in Stream:
+            log = _log(task, stream)
+            if log and log.bytes > position.at(stream):
+                for data in self.logs(task_id, stream, position.at(stream)):
+                    yield from position.take(Piece(position.attempt, stream, position.at(stream), data))
+
+    def _patiently(self, source: Callable[[], Iterator[T | None]]) -> Iterator[T]:
+        """What ``source`` yields, but for None. After an error it is called again and goes on where it was.
+
+        Raises InfrastructureError when nothing has come for RETRY_BUDGET.
+        """
         heard_at = time.monotonic()
         while True:
             try:
-                for event in self._follow(task_id, after_seq):
+                for each in source():
                     heard_at = time.monotonic()
-                    if event is not None:
-                        after_seq = event.seq
-                        yield event
+                    if each is not None:
+                        yield each
             except InfrastructureError as error:
                 if time.monotonic() > heard_at + self.services.settings.retry_budget:
                     raise
-                logger.debug("the events are sought again: {}", error)
+                logger.debug("the connection is sought again: {}", error)
                 time.sleep(_AGAIN)
             else:
                 return
 
-    def _follow(self, task_id: str, after_seq: int) -> Iterator[Event | None]:
-        """From one subscription; None when nothing has come for a while.
+    def _news(self, task_id: str, seen: int, heard: Event | None) -> builtins.list[Event]:
+        """The task's events after ``seen``, now that ``heard`` has come, or nothing for a while.
 
         Channels are shared by all of Redis: what another deployment says of a task with this id is passed over, and for what
         nobody has signed the store is asked.
         """
-        with self.services.events.subscribe(task_id) as arriving:
-            for heard in chain([None], arriving):
-                if heard is not None and (heard.seq <= after_seq or heard.deployment not in {"", self.services.deployment}):
-                    continue
-                following = heard is not None and heard.deployment and heard.seq == after_seq + 1
-                for event in [heard] if heard and following else self._since(task_id, after_seq):
-                    yield event
-                    after_seq = event.seq
-                    if event.is_last:
-                        return
-                yield None
+        if heard is not None:
+            if heard.seq <= seen or heard.deployment not in {"", self.services.deployment}:
+                return []
+            if heard.deployment and heard.seq == seen + 1:
+                return [heard]
+        return self._since(task_id, seen)
 
     def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
         return Event.all_of(self.get(task_id), after_seq, self.services.deployment)
@@ -162,15 +234,16 @@ class Client:
         else:
             self.services.runner.cancel(task_id)
 
-    def logs(self, task_id: str, stream: Stream | str) -> Iterator[bytes]:
-        """The bytes of one stream of a task whose log is stored. Raises UnknownTask when it is not.
+    def logs(self, task_id: str, stream: Stream | str, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of one stream of a task whose log is stored, from ``offset`` on. Raises UnknownTask when it is not.
 
         A stream may be named by text, too: "stdout" or "stderr"; anything else raises ValueError.
         """
-        task, stream = self.get(task_id), Stream(stream)
-        if task.logs is None:
+        task = self.get(task_id)
+        log = _log(task, Stream(stream))
+        if log is None:
             raise UnknownTask(f"task {task_id!r} has no stored log")
-        return self._object(task, (task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr).key)
+        return self._object(task, log.key, offset)
 
     def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
         """The files that are kept of an ended task's /out. Raises UnknownTask."""
@@ -184,9 +257,15 @@ class Client:
                 return self._object(task, artifact.key)
         raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")
 
-    def _object(self, task: Task, key: str) -> Iterator[bytes]:
+    def _object(self, task: Task, key: str, offset: int = 0) -> Iterator[bytes]:
         """The object, if it is the task's own. A foreign hand may have named another task's object."""
         owner, *rest = key.split("/")
         if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
             raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")
-        return self.services.logs.get(key)
+        return self.services.logs.get(key, offset)
+
+
+def _log(task: Task, stream: Stream) -> LogObject | None:
+    if task.logs is None:
+        return None
+    return task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.app import Services
 from orchestrator.errors import SettingsError
-from orchestrator.ports import Engine, EventBus, ObjectStore, Queue, SharedLock, TaskStore
+from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
         events=later(Server.REDIS, _events),
         queue=later(Server.REDIS, _queue),
         lock=later(Server.REDIS, _lock),
+        live=later(Server.REDIS, _live),
         logs=later(Server.S3, _logs),
         engine=later(Server.DOCKER, _engine),
         closing=closing,
@@ -96,6 +97,12 @@ def _events(settings: Settings) -> EventBus:
     from orchestrator.adapters.redis.event_bus import RedisEventBus
 
     return RedisEventBus(settings)
+
+
+def _live(settings: Settings) -> LiveOutput:
+    from orchestrator.adapters.redis.live_output import RedisLiveOutput
+
+    return RedisLiveOutput(settings)
 
 
 def _queue(settings: Settings) -> Queue:

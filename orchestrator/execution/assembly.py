@@ -19,7 +19,8 @@ from orchestrator.execution.steps.retry import Retry
 from orchestrator.execution.steps.start import Start
 from orchestrator.execution.steps.upload import Upload
 from orchestrator.execution.steps.wait import Wait
-from orchestrator.ports import Engine, EventBus, ObjectStore, TaskStore
+from orchestrator.output.live import LiveSender
+from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, TaskStore
 from orchestrator.settings.settings import Settings
 
 
@@ -27,6 +28,7 @@ def assembled(
     settings: Settings,
     store: TaskStore,
     events: EventBus,
+    live: LiveOutput | None,
     logs: ObjectStore,
     engine: Engine,
     home: Deployment,
@@ -35,7 +37,8 @@ def assembled(
 ) -> Runner:
     """Runs tasks on these services."""
     leases = Leases(store, settings.name, settings.lease_ttl, patience)
-    programs = Programs(engine, settings.rules, home, leases, store, settings.stop_grace)
+    sender = LiveSender(live, home, settings.live_output)
+    programs = Programs(engine, settings.rules, home, leases, store, sender, settings.stop_grace)
     output = AttemptOutput(programs)
     start = Start(
         programs,

@@ -10,6 +10,7 @@ from orchestrator.cause import Cause
 from orchestrator.outcome.usage import PeakCounters, UsageMeter
 from orchestrator.output.artifacts import Gathered
 from orchestrator.output.capture import Capture
+from orchestrator.output.live import LiveWriter
 from orchestrator.output.spool import Sealed, Spool
 from orchestrator.ports import ContainerProbe, ContainerState, Counters, Stream
 from orchestrator.task.request import Request
@@ -33,6 +34,8 @@ class Attempt:
 
     capture: Capture | None = None
     spool: Spool | None = None
+    live: LiveWriter | None = None
+    """Sends the output while it comes."""
     complete: bool = False
     """Whether all of the output was read."""
     doubtful: bool = False
@@ -83,5 +86,7 @@ class Attempt:
         """Watch the program no more; what is being read of its output is read to its end."""
         if self.capture:
             self.capture.stop()
+        if self.live:
+            self.live.end()
         if self.probe:
             self.probe.close()

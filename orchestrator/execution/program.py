@@ -17,6 +17,7 @@ from orchestrator.execution.leases import Leases
 from orchestrator.execution.ownership import SURE_STDIN, adopt, own
 from orchestrator.log import logger
 from orchestrator.output.capture import Capture, Watched
+from orchestrator.output.live import LiveSender
 from orchestrator.output.spool import SPOOL, spooling
 from orchestrator.ports import Chunk, Engine, Phase, TaskStore
 from orchestrator.task.request import Request, Rules
@@ -37,6 +38,7 @@ class Programs:
     deployment: Deployment
     leases: Leases
     store: TaskStore
+    live: LiveSender
     stop_grace: float
 
     def container(self, claim: Claim) -> str:
@@ -54,11 +56,13 @@ class Programs:
         except ContainerMissing:
             return False
 
-    def watch(self, claim: Claim, chunks: Iterator[Chunk]) -> None:
-        """Pump the output into a new spool, after stopping an earlier try's pump."""
+    def watch(self, claim: Claim, chunks: Iterator[Chunk], *, again: bool = False) -> None:
+        """Pump the output into a new spool, after stopping an earlier try's pump. ``again``: some may have been read before."""
         attempt = claim.attempt
         if attempt.capture:
             attempt.capture.finish(0)
+        if attempt.live:
+            attempt.live.end()
         attempt.spool = claim.new_spool(self.deployment.spool_dir, self.rules)
         with spooling():
             attempt.spool.open()
@@ -66,11 +70,12 @@ class Programs:
         watched = Watched(self.engine, attempt.container, attempt.spool, attempt.meter, end, attempt.overdue, attempt.look)
         attempt.capture = Capture(watched, chunks)
         attempt.capture.begin()
+        attempt.live = self.live.follow(claim.task.id, claim.number, attempt.spool, again=again)
 
     def watch_from_log(self, claim: Claim) -> None:
         """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""
         try:
-            self.watch(claim, self.engine.read_log(self.container(claim)))
+            self.watch(claim, self.engine.read_log(self.container(claim)), again=True)
         except InfrastructureError as error:
             if error.service != SPOOL:
                 raise

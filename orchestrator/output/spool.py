@@ -84,7 +84,7 @@ class Spool:
         Of a chunk that did not fit on the disk a part may be there, which comes again as well.
         """
         for stream, file in self._files.items():
-            file.truncate(self._kept(stream))
+            file.truncate(self.kept(stream))
         self._skip = dict(self._seen)
 
     def write(self, stream: Stream, data: bytes) -> bool:
@@ -146,7 +146,7 @@ class Spool:
         return sums
 
     def _sum(self, stream: Stream, *, complete: bool) -> Sealed:
-        kept, digest = self._kept(stream), self._hashes[stream].copy()
+        kept, digest = self.kept(stream), self._hashes[stream].copy()
         with private.opened(self._folder, stream, "r+b") as file:
             file.truncate(kept)
             if not self._tails:
@@ -162,12 +162,13 @@ class Spool:
         try:
             return self._sum(stream, complete=complete)
         except OSError:
-            kept = self._kept(stream)
+            kept = self.kept(stream)
             with private.opened(self._folder, stream, "r+b") as file:
                 file.truncate(kept)
             return Sealed(kept, self._hashes[stream].hexdigest(), self._seen[stream] - kept, complete=False)
 
-    def _kept(self, stream: Stream) -> int:
+    def kept(self, stream: Stream) -> int:
+        """How many bytes the stream's file has of what was seen; no more than will be stored at these offsets."""
         return min(self._seen[stream], self._head)
 
 

@@ -20,6 +20,7 @@ from orchestrator.ports.container import (
 )
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.event_bus import EventBus
+from orchestrator.ports.live_output import LiveEntry, LiveOutput, Piece
 from orchestrator.ports.lock import SharedLock
 from orchestrator.ports.object_store import ObjectStore
 from orchestrator.ports.queue import JobInfo, Queue, QueueHead
@@ -39,11 +40,14 @@ __all__ = [
     "Free",
     "Host",
     "JobInfo",
+    "LiveEntry",
+    "LiveOutput",
     "Move",
     "ObjectStore",
     "Origin",
     "Owned",
     "Phase",
+    "Piece",
     "PullPolicy",
     "Queue",
     "QueueHead",

@@ -28,5 +28,8 @@ class ObjectStore(Protocol):
         For any other bytes it is their own.
         """
 
-    def get(self, key: str) -> Iterator[bytes]:
-        """The object's bytes in chunks. Raises UnknownTask when there is none."""
+    def get(self, key: str, offset: int = 0) -> Iterator[bytes]:
+        """The object's bytes from ``offset`` on, in chunks; none when that is its end or beyond.
+
+        Raises UnknownTask when there is no such object.
+        """

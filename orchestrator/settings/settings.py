@@ -79,6 +79,9 @@ class Settings:
         "folder for output until it is uploaded, of the worker's user alone; unset: /var/lib/orchestrator/spool for root, "
         "orchestrator/spool in $XDG_STATE_HOME or ~/.local/state for others",
     )
+    live_output: int = _setting(
+        1 << 20, text.BUDGET, "bytes of each stream that can be followed while a program runs; 0: output is seen at its end"
+    )
     pull_policy: PullPolicy = _setting(PullPolicy.MISSING, text.policy, "when to pull images: missing, always or never")
     pull_timeout: float = _setting(300.0, text.SECONDS, "seconds that a task may pull its image, however often it is tried")
     pull_max: int = _setting(10 << 30, text.SIZE, "most bytes of layers that the pull of an image may transfer")

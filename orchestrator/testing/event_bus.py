@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestrator.task.event import Event
+from orchestrator.testing.live_output import MemoryLiveOutput
 
 Inbox = queue.SimpleQueue[str]
 
@@ -15,6 +16,7 @@ class MemoryEventBus:
 
     def __init__(self, idle: float = 1.0) -> None:
         self._idle = idle
+        self.live = MemoryLiveOutput(idle)
         self._lock = threading.Lock()
         self._subscribers: list[tuple[str | None, Inbox]] = []
         self._sent: dict[tuple[str, str], tuple[str, int]] = {}
@@ -28,6 +30,7 @@ class MemoryEventBus:
             for task_id, inbox in self._subscribers:
                 if task_id in {None, event.task_id}:
                     inbox.put(line)
+            self.live.tell(event)
 
     def _is_late(self, event: Event) -> bool:
         """Whether a later event of the task was sent; notes this one unless it was."""

@@ -34,10 +34,10 @@ class MemoryObjectStore:
         content, sha256 = self._objects.get(key, (None, ""))
         return None if content is None else (len(content), sha256)
 
-    def get(self, key: str) -> Iterator[bytes]:
+    def get(self, key: str, offset: int = 0) -> Iterator[bytes]:
         """The bytes, in one chunk; none when there are none."""
         if key not in self._objects:
             raise UnknownTask(f"there is no log {key}")
-        content = self._objects[key][0]
+        content = self._objects[key][0][offset:]
         if content:
             yield content

@@ -13,10 +13,11 @@ from rq.serializers import JSONSerializer
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.redis.live_output import RedisLiveOutput
 from orchestrator.adapters.redis.lock import RedisLock
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.adapters.s3.object_store import MinioObjectStore
-from orchestrator.ports import EventBus, ObjectStore, Queue, SharedLock, TaskStore
+from orchestrator.ports import EventBus, LiveOutput, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 from orchestrator.testing.event_bus import MemoryEventBus
 from orchestrator.testing.lock import MemoryLock
@@ -121,3 +122,11 @@ def logs(kind: str, request: pytest.FixtureRequest) -> ObjectStore:
     logs = MemoryObjectStore() if kind == "memory" else MinioObjectStore(request.getfixturevalue("settings"))
     logs.prepare()
     return logs
+
+
+@pytest.fixture
+def live(events: EventBus, request: pytest.FixtureRequest) -> LiveOutput:
+    """The output of the tasks whose events go over the bus; followers are idle after a tenth of a second."""
+    if isinstance(events, MemoryEventBus):
+        return events.live
+    return RedisLiveOutput(request.getfixturevalue("settings"), IDLE)

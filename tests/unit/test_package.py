@@ -101,10 +101,10 @@ def test_a_client_is_closed_at_the_end_of_its_block(tmp_path: Path) -> None:
 def test_every_adapter_is_closed_and_may_be_twice() -> None:
     """One that was forgotten would keep its connections for as long as the program runs."""
     services = connect(Settings())
-    adapters = [services.store, services.events, services.queue, services.lock, services.logs, services.engine]
+    adapters = [services.store, services.events, services.queue, services.lock, services.live, services.logs, services.engine]
     assert [close.__self__ for close in services.closing] == adapters
     made = [services.store.find, services.events.publish, services.queue.enqueue, services.lock.hold, services.logs.get]
-    assert len({type(method.__self__) for method in [*made, services.engine.host]}) == len(adapters)
+    assert len({type(method.__self__) for method in [*made, services.live.append, services.engine.host]}) == len(adapters)
     for _ in range(2):
         services.close()
 

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from redis.client import PubSub
 
 from orchestrator.adapters.redis.client import redis_client, redis_errors
+from orchestrator.adapters.redis.live_output import EVENT, KEEP_ENDED, ends_key, live_key
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
@@ -23,9 +24,19 @@ end
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'EX', ARGV[3])
 redis.call('PUBLISH', ARGV[4], ARGV[6])
 redis.call('PUBLISH', ARGV[5], ARGV[6])
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[2], KEYS[3])
+elseif redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('XADD', KEYS[2], '*', ARGV[7], ARGV[6])
+  if ARGV[8] == '1' then redis.call('EXPIRE', KEYS[2], ARGV[9]) end
+end
 return 1
 """
-"""Compares and publishes in one step, in which nobody can be frozen."""
+"""Compares and publishes in one step, in which nobody can be frozen.
+
+It also tells those who follow the task's output. A task that was just handed in has none yet: what is there is of another task
+that had its id.
+"""
 
 
 class RedisEventBus:
@@ -43,9 +54,11 @@ class RedisEventBus:
     def publish(self, event: Event) -> None:
         """Send to both channels in one round trip."""
         known = f"orchestrator:published:{event.deployment}:{event.task_id}"
+        followed = [live_key(event.deployment, event.task_id), ends_key(event.deployment, event.task_id)]
         said: list[str | int] = [event.nonce, event.seq, _REMEMBERED, _ALL, _channel(event.task_id), event.to_json()]
+        said += [EVENT, int(event.is_last), KEEP_ENDED]
         with redis_errors():
-            self._publish(keys=[known], args=said)
+            self._publish(keys=[known, *followed], args=said)
 
     @contextmanager
     def subscribe(self, task_id: str | None) -> Iterator[Iterator[Event | None]]:

@@ -25,7 +25,7 @@ from orchestrator.settings.settings import Settings
 _SHA256, _ETAG = "x-amz-meta-sha256", "x-amz-meta-etag"
 _CHUNK = 1 << 16
 _BLOCK = 1 << 20
-_MISSING = "NoSuchKey"
+_MISSING, _BEYOND = "NoSuchKey", "InvalidRange"
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 
@@ -88,12 +88,14 @@ class MinioObjectStore:
         sound = found.etag == noted.get(_ETAG)
         return found.size or 0, noted.get(_SHA256, "") if sound else self._read_back(key)
 
-    def get(self, key: str) -> Iterator[bytes]:
+    def get(self, key: str, offset: int = 0) -> Iterator[bytes]:
         """The bytes, in chunks of 64 KiB; the request is made when the first one is asked for."""
         with _errors():
             try:
-                response = self._client().get_object(self._bucket, key)
+                response = self._client().get_object(self._bucket, key, offset)
             except S3Error as error:
+                if error.code == _BEYOND:
+                    return
                 if error.code != _MISSING:
                     raise
                 raise UnknownTask(f"there is no log {key}") from None

@@ -118,6 +118,8 @@ def _settle(attempt: Attempt) -> None:
     """Read the rest of the output before judging: a program that passed a limit and then exited has passed it all the same."""
     if attempt.capture and attempt.spool:
         attempt.complete = attempt.capture.finish(_SETTLE) and not attempt.doubtful
+        if attempt.live:
+            attempt.live.end()
         if attempt.spool.exceeded:
             attempt.claim_end(Cause.OUTPUT_LIMIT)
 

@@ -86,7 +86,7 @@ def test_what_a_full_disk_took_of_a_chunk_does_no_harm(
             for piece in pieces(text, cuts):
                 spool.write(Stream.STDOUT, piece)
         assert spool.seal(complete=False) == sealed(Path(name))
-        assert spool.path(Stream.STDOUT).read_bytes()[: 20 - tail] == text[: spool._kept(Stream.STDOUT)]
+        assert spool.path(Stream.STDOUT).read_bytes()[: 20 - tail] == text[: spool.kept(Stream.STDOUT)]
         spool.catch_up((Stream.STDOUT, piece) for piece in pieces(text, again))
         sums = spool.seal(complete=True)
         assert sums == sealed(Path(name))

@@ -1,0 +1,49 @@
+"""How a program's output is seen while it runs. The stored log is the truth; this is a bounded copy of its last part."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from attrs import frozen
+
+from orchestrator.ports.container import Stream
+from orchestrator.task.event import Event
+
+
+@frozen
+class Piece:
+    """Bytes of a stream; ``offset`` is that of the first one in the object that the stream is stored as."""
+
+    attempt: int
+    stream: Stream
+    offset: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """The offset of what follows."""
+        return self.offset + len(self.data)
+
+
+LiveEntry = Piece | Event
+
+
+class LiveOutput(Protocol):
+    """A bounded list of entries for each task of a deployment, which goes some time after its last entry."""
+
+    def append(self, deployment: str, pieces: Mapping[str, Sequence[Piece]], limit: int) -> None:
+        """Add pieces to the lists of tasks, by task id; all in one round trip.
+
+        The oldest entries of a task go until those of each of its streams have ``limit`` bytes at most. After an error some may
+        have been added, and are added again when the call is repeated: the offset tells.
+        """
+
+    def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
+        """The offset behind the last piece of each stream of this attempt; nothing for a stream without one."""
+
+    def follow(self, deployment: str, task_id: str) -> AbstractContextManager[Iterator[LiveEntry | None]]:
+        """The entries that are there, oldest first, then those that come; yields None about once a second when idle.
+
+        From the moment the context is entered the task's events are among the entries, in the order in which they were
+        published, whether or not the task has output.
+        """

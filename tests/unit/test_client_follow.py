@@ -1,0 +1,163 @@
+"""What a client is given that follows a task's output, whatever becomes of the connection, the attempt and the log."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from orchestrator.app import Services
+from orchestrator.client import Client
+from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.output.following import Missed
+from orchestrator.ports import LiveEntry, Piece, Stream
+from orchestrator.task.event import Event
+from orchestrator.testing.event_bus import MemoryEventBus
+from orchestrator.testing.programs import Program
+from statemachine import State
+from tests.support.world import World
+
+OUT, ERR = Stream
+TEXT = b"one\ntwo\nthree\n"
+REQUEST = {"image": "busybox", "command": ["speak"]}
+
+
+class Scripted:
+    """Live output that is one script for each time that somebody follows: entries, or an error."""
+
+    def __init__(self, *scripts: list[LiveEntry | None | Exception]) -> None:
+        self.scripts = list(scripts)
+
+    @contextmanager
+    def follow(self, deployment: str, task_id: str) -> Iterator[Iterator[LiveEntry | None]]:  # noqa: ARG002
+        """The next script."""
+        yield self._play(self.scripts.pop(0))
+
+    @staticmethod
+    def _play(script: list[LiveEntry | None | Exception]) -> Iterator[LiveEntry | None]:
+        for entry in script:
+            if isinstance(entry, Exception):
+                raise entry
+            yield entry
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A program that writes to both streams."""
+    return World(tmp_path, {("speak",): Program(stdout=TEXT, stderr=b"oops", seconds=1.0)})
+
+
+def _run(world: World, task_id: str = "t1") -> None:
+    world.client.submit(REQUEST, task_id)
+    world.worker().run(task_id)
+
+
+def _client(world: World, *scripts: list[LiveEntry | None | Exception]) -> Client:
+    return Client(evolve(world.services, live=Scripted(*scripts)))
+
+
+def _text(items: list[Piece | Missed | Event], stream: Stream = OUT) -> bytes:
+    return b"".join(item.data for item in items if isinstance(item, Piece) and item.stream is stream)
+
+
+def _statuses(items: list[Piece | Missed | Event]) -> list[State]:
+    return [item.status for item in items if isinstance(item, Event)]
+
+
+ALL = [State.QUEUED, State.RUNNING, State.COLLECTING, State.UPLOADING, State.SUCCEEDED]
+ONE, TWO = Piece(1, OUT, 0, TEXT[:4]), Piece(1, OUT, 4, TEXT[4:8])
+
+
+def test_an_ended_task_is_followed_from_what_is_stored(world: World) -> None:
+    """All events, all output, the end last."""
+    _run(world)
+    items = [*_client(world, []).follow("t1")]
+    assert (_text(items), _text(items, ERR), _statuses(items)) == (TEXT, b"oops", ALL)
+    assert isinstance(items[-1], Event)
+    with pytest.raises(UnknownTask):
+        [*_client(world).follow("t2")]
+
+
+@pytest.mark.parametrize("seen", [0, 4, len(TEXT), 99])
+def test_who_has_some_is_given_the_rest(world: World, seen: int) -> None:
+    """Of each stream from its own offset on; and no event that was seen."""
+    _run(world)
+    items = [*_client(world, []).follow("t1", {OUT: seen, ERR: 4}, after_seq=3)]
+    assert (_text(items), _text(items, ERR), _statuses(items)) == (TEXT[seen:], b"", ALL[-1:])
+
+
+def test_what_was_seen_live_does_not_come_again(world: World) -> None:
+    """The stored log begins where the live output stopped, after errors as well."""
+    _run(world)
+    store = world.services.store
+    later = [*Event.all_of(world.client.get("t1"), -1, world.services.deployment)]
+    away = InfrastructureError("redis", "away")
+    client = _client(world, [ONE, away], [ONE, TWO, away], [*later])
+
+    class Queued:
+        """The store as it was before the task ran."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(store, name)
+
+        def find(self, task_id: str) -> object:
+            document = store.find(task_id)
+            return document and (
+                document if len(client.services.live.scripts) < 1 else {**document, "history": [], "status": "queued"}
+            )
+
+    client.services.store = Queued()
+    items = [*client.follow("t1")]
+    assert (_text(items), _statuses(items)) == (TEXT, ALL)
+    assert [item.data for item in items if isinstance(item, Piece) and item.stream is OUT] == [TEXT[:4], TEXT[4:8], TEXT[8:]]
+
+
+def test_what_was_missed_is_told_and_follows(world: World) -> None:
+    """With gaps it does not, and what came behind it is passed on at once."""
+    _run(world)
+    missed = Missed(1, OUT, 4, 4)
+    script: list[LiveEntry | None] = [ONE, Piece(1, OUT, 8, TEXT[8:10]), None]
+    for gaps, text in ((False, TEXT), (True, TEXT[:4] + TEXT[8:])):
+        client = _client(world, [])
+        client._entries = lambda _: _with(script)  # type: ignore[method-assign]
+        client._news = _once_idle(client)  # type: ignore[method-assign]
+        items = [*client.follow("t1", gaps=gaps)]
+        assert (_text(items), missed in items) == (text, True)
+
+
+@contextmanager
+def _with(script: list[LiveEntry | None]) -> Iterator[Iterator[LiveEntry | None]]:
+    yield chain(script, [None])
+
+
+def _once_idle(client: Client):  # noqa: ANN202
+    """The store is heard of from the second time on that it is asked."""
+    asked = iter([True])
+
+    def news(task_id: str, seen: int, heard: Event | None) -> list[Event]:
+        return [] if next(asked, False) else type(client)._news(client, task_id, seen, heard)
+
+    return news
+
+
+def test_output_is_followed_while_a_worker_runs_the_task(world: World) -> None:
+    """From a thread beside it, over the bus of this process."""
+    bus: MemoryEventBus = world.services.events._bus  # type: ignore[attr-defined]
+    client = Client(evolve(world.services, live=bus.live))
+    client.submit(REQUEST, "t1")
+    items: list[Piece | Missed | Event] = []
+    follower = threading.Thread(target=lambda: items.extend(client.follow("t1")))
+    follower.start()
+    world.worker().run("t1")
+    follower.join(10)
+    assert (_text(items), _text(items, ERR), _statuses(items)) == (TEXT, b"oops", ALL)
+
+
+def test_without_live_output_it_comes_at_the_end(world: World) -> None:
+    """As with LIVE_OUTPUT 0, or services that have none."""
+    _run(world)
+    items = [*world.client.follow("t1")]
+    assert (_text(items), _statuses(items)) == (TEXT, ALL)

@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
-from orchestrator.app import Services
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.output.following import Missed
@@ -28,7 +27,7 @@ REQUEST = {"image": "busybox", "command": ["speak"]}
 class Scripted:
     """Live output that is one script for each time that somebody follows: entries, or an error."""
 
-    def __init__(self, *scripts: list[LiveEntry | None | Exception]) -> None:
+    def __init__(self, *scripts: list[LiveEntry | Exception | None]) -> None:
         self.scripts = list(scripts)
 
     @contextmanager
@@ -37,7 +36,7 @@ class Scripted:
         yield self._play(self.scripts.pop(0))
 
     @staticmethod
-    def _play(script: list[LiveEntry | None | Exception]) -> Iterator[LiveEntry | None]:
+    def _play(script: list[LiveEntry | Exception | None]) -> Iterator[LiveEntry | None]:
         for entry in script:
             if isinstance(entry, Exception):
                 raise entry
@@ -55,7 +54,7 @@ def _run(world: World, task_id: str = "t1") -> None:
     world.worker().run(task_id)
 
 
-def _client(world: World, *scripts: list[LiveEntry | None | Exception]) -> Client:
+def _client(world: World, *scripts: list[LiveEntry | Exception | None]) -> Client:
     return Client(evolve(world.services, live=Scripted(*scripts)))
 
 

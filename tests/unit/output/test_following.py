@@ -1,5 +1,7 @@
 """What a follower makes of pieces that come twice, overlap, are missing, or belong to another attempt."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def test_bytes_come_in_order_and_each_once(ranges: list[tuple[int, int]], start:
 def test_what_is_missing_is_told_and_follows_at_the_end(cuts: list[int], data: st.DataObject) -> None:
     """Once for each place. What comes behind it is left for the stored log, or with gaps is passed on at once."""
     edges = [0, *sorted(cuts), 200]
-    pieces = [_of(*edge) for edge in zip(edges, edges[1:], strict=False)]
+    pieces = [_of(*edge) for edge in itertools.pairwise(edges)]
     sent = [piece for piece in pieces if data.draw(st.booleans())]
     strict, gappy = Position(), Position(gaps=True)
     taken = _taken(strict, *sent)

@@ -166,7 +166,7 @@ def test_of_what_the_middle_is_dropped_only_the_beginning_is_sent(live: Recorded
     spool.open()
     LiveSender(live, HOME, LIMIT).follow("t1", 1, spool, again=False)
     spool.write(OUT, b"0123456789abcdefghijklmnop")
-    until(lambda: live.text())
+    until(live.text)
     assert live.text() == b"0123456789"
 
 

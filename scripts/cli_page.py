@@ -10,7 +10,7 @@ from scripts.pages import NOTICE
 _PAGE = """# The command line
 
 `orchestrator COMMAND`, or `python -m orchestrator COMMAND`. What a command needs to know about servers it reads from
-[environment variables](settings.md); where `orchestrator up` runs, in its folder or below it, none need to be set.
+[environment variables](settings.md) and the file `.env` of the current folder; where `orchestrator up` runs, in its folder or below it, none need to be set.
 
 | exit code | of | meaning |
 | --- | --- | --- |

@@ -73,8 +73,9 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="orchestrator", message="%(version)s")
-def main() -> None:
+@click.option("--no-env-file", is_flag=True, help="Do not read the file .env of the current folder.")
+def main(*, no_env_file: bool) -> None:  # noqa: ARG001  variables_here looks it up
     """Run programs as tasks in isolated Docker containers: queued, limited, watched, their output kept.
 
-    Settings are environment variables. Where `orchestrator up` runs, in its folder or below it, none need to be set.
+    Settings are environment variables, and for those not set, lines NAME=value of a file .env in the current folder. Where `orchestrator up` runs, in its folder or below it, none need to be set.
     """

@@ -6,8 +6,8 @@ from collections.abc import Collection
 import click
 
 from orchestrator import log as logs
+from orchestrator.cli.variables_here import variables
 from orchestrator.client import Client
-from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import ALL, Server, connect
 
@@ -19,7 +19,7 @@ def client(uses: Collection[Server] = ALL) -> Client:
     Of what goes on underneath, stderr gets no more than warnings. Raises SettingsError.
     """
     given = click.get_current_context().find_object(Client)
-    return given or _connected(Settings.load(environment()), uses)
+    return given or _connected(Settings.load(variables()), uses)
 
 
 def _connected(settings: Settings, uses: Collection[Server]) -> Client:

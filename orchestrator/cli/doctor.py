@@ -9,10 +9,10 @@ from attrs import asdict
 from orchestrator import wiring as connect
 from orchestrator.cli.plain import as_json
 from orchestrator.cli.terminal import printable, say_json
+from orchestrator.cli.variables_here import located, variables
 from orchestrator.doctor import engine, host, mongo, redis, storage
 from orchestrator.doctor.finding import Finding
 from orchestrator.errors import SettingsError
-from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 
 
@@ -41,9 +41,8 @@ def doctor_command(image: str | None, *, json: bool) -> None:
 
 def examine(image: str | None) -> Iterator[Finding]:
     """All findings, each as soon as it is there."""
-    variables = environment()
     try:
-        settings = Settings.load(variables)
+        settings = Settings.load(variables())
         connect.check(settings)
     except SettingsError as error:
         yield from _complaints(error)
@@ -57,7 +56,9 @@ def examine(image: str | None) -> Iterator[Finding]:
 
 
 def _complaints(error: SettingsError) -> Iterator[Finding]:
-    return (Finding("settings", False, line, "set it to another value, or unset it") for line in str(error).splitlines())
+    return (
+        Finding("settings", False, located(line), "set it to another value, or unset it") for line in str(error).splitlines()
+    )
 
 
 def _print(finding: Finding) -> None:

@@ -33,7 +33,11 @@ def tell(error: OSError) -> None:
 def _sentences(error: OrchestratorError) -> Sequence[str]:
     if isinstance(error, InvalidTask):
         return error.problems
-    return str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]
+    if isinstance(error, SettingsError):
+        from orchestrator.cli.variables_here import located  # noqa: PLC0415  --help needs no settings
+
+        return [*map(located, str(error).splitlines())]
+    return [str(error)]
 
 
 _NOT_MOUNTED = "nothing of the host is mounted here; --mount-file gives the task a file"

@@ -9,9 +9,9 @@ from pymongo.errors import PyMongoError
 from redis import RedisError
 
 from orchestrator.cli.terminal import say
+from orchestrator.cli.variables_here import variables
 from orchestrator.doctor import mongo, redis
 from orchestrator.doctor.finding import reason
-from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import ALL, Server, check
 
@@ -26,7 +26,7 @@ def health_command() -> None:
     With HEALTH_PORT set, the worker of this machine is asked whether it lives. Else, whether one can work here: the settings
     are well-formed, and MongoDB and Redis answer.
     """
-    settings = Settings.load(environment())
+    settings = Settings.load(variables())
     check(settings, ALL - {Server.DOCKER})
     well = [_answers(name, ask) for name, ask in _questions(settings).items()]
     click.get_current_context().exit(0 if all(well) else 1)

@@ -17,6 +17,7 @@ from orchestrator import private_files as private
 from orchestrator.adapters.redis.client import redis_client
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
+from orchestrator.cli.variables_here import variables_of_the_user
 from orchestrator.doctor import engine
 from orchestrator.embedded import PATIENCE, Embedded, absent
 from orchestrator.embedded.process import Process, Server
@@ -49,13 +50,14 @@ def up_command(data: Path, concurrency: int | None) -> None:
     packages: on loopback, with passwords of their own, their data in one folder. Client commands in the current folder or
     below it find them.
     """
-    check(Settings.load())
+    own = variables_of_the_user()
+    check(Settings.load(own))
     _refuse_a_second(data)
     interrupt_on_stop()
-    with Embedded(data, absent(os.environ)) as servers:
-        variables = _variables(data, servers.environment, concurrency)
+    with Embedded(data, absent(own)) as servers:
+        variables = _variables(data, own, servers.environment, concurrency)
         with published(data / FILE, variables), hold(data / _WORKER) as lock:
-            worker = Process(_worker(variables), data.absolute() / _WORKER, lock)
+            worker = Process(_worker({**own, **variables}), data.absolute() / _WORKER, lock)
             code = _mind({**servers.processes, _WORKER: worker}, data, variables)
     click.get_current_context().exit(code)
 
@@ -70,10 +72,10 @@ def _refuse_a_second(data: Path) -> None:
         ) from None
 
 
-def _variables(data: Path, servers: Mapping[str, str], concurrency: int | None) -> dict[str, str]:
+def _variables(data: Path, own: Mapping[str, str], servers: Mapping[str, str], concurrency: int | None) -> dict[str, str]:
     """What clients and the worker have to know: each setting that was given, and where the servers are."""
     names = [variable(option) for option in options() if variable(option) != "WORKER_NAME"]
-    given = {name: value for name in names if (value := os.environ.get(name))}
+    given = {name: value for name in names if (value := own.get(name))}
     ours = {} if "SPOOL_DIR" in given else _spool(data.absolute() / _WORKER / "spool")
     return {**ours, **given, **servers, **({"CONCURRENCY": str(concurrency)} if concurrency else {})}
 
@@ -99,7 +101,7 @@ def _worker(variables: Mapping[str, str]) -> Server:
         except RedisError:
             return False
 
-    argv = (sys.executable, "-m", "orchestrator", "worker", "--name", name)
+    argv = (sys.executable, "-m", "orchestrator", "--no-env-file", "worker", "--name", name)
     return Server(_WORKER, argv, ready, env={**os.environ, **variables})
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.terminal import hand_on, say
+from orchestrator.cli.variables_here import variables
 from orchestrator.errors import SettingsError
-from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import options, variable
 
 SH, FISH = "sh", "fish"
@@ -43,16 +43,16 @@ def env_command(shell: str, *, json: bool, data: Path | None) -> None:
 @_data
 def exec_command(program: tuple[str, ...], data: Path | None) -> None:
     """Run a program with the settings in its environment, as in `orchestrator exec -- PROGRAM ARGUMENT`."""
-    variables = {**os.environ, **environment(data=data)}
+    handed_on = {**os.environ, **variables(data)}
     try:
-        os.execvpe(program[0], program, variables)  # noqa: S606  no shell is the point of it
+        os.execvpe(program[0], program, handed_on)  # noqa: S606  no shell is the point of it
     except OSError as error:
         say(f"Error: {program[0]!r} cannot be run: {error.strerror}", err=True)
         raise click.exceptions.Exit(_NO_PROGRAM if isinstance(error, FileNotFoundError) else _NOT_RUN) from None
 
 
 def _settings(data: Path | None) -> Mapping[str, str]:
-    found = environment(data=data)
+    found = variables(data)
     return {name: found[name] for name in map(variable, options()) if name in found}
 
 

@@ -13,10 +13,10 @@ from orchestrator import private_files as private
 from orchestrator import tasks
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.app import Services
+from orchestrator.cli.variables_here import variables
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.log import logger
 from orchestrator.reconcile.reconciler import end_overdue
-from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import place
 from orchestrator.wiring import check
@@ -43,10 +43,10 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     one, the worker leaves: containers run on, and the next worker goes on with their tasks.
     """
     given = {"CONCURRENCY": concurrency, "DRAIN_TIMEOUT": drain_timeout, "WORKER_NAME": name}
-    # the function that the queue's entries name reads its settings from the environment
-    os.environ.update({**environment(), **{option: str(value) for option, value in given.items() if value}})
-    settings = Settings.load()
+    own = {**variables(), **{option: str(value) for option, value in given.items() if value}}
+    settings = Settings.load(own)
     check(settings)
+    os.environ.update(own)  # the function that the queue's entries name reads its settings there
     _refuse_a_shared_spool(settings)
     logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))

@@ -15,6 +15,12 @@ def entries(data: bytes) -> Iterator[tuple[str, str | None]]:
 
     Only a line feed ends a line, with a carriage return before it; a BOM at the beginning is no part of a name.
     """
+    for _, name, value in numbered(data):
+        yield name, value
+
+
+def numbered(data: bytes) -> Iterator[tuple[int, str, str | None]]:
+    """The same, each with the number of its line."""
     for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         text = _decoded(line.removesuffix(b"\r"), number).lstrip(_SPACE)
         if text and not text.startswith("#"):
@@ -23,7 +29,7 @@ def entries(data: bytes) -> Iterator[tuple[str, str | None]]:
                 raise ValueError(f"line {number} has no name before the =")
             if set(name) & set(_BLANK):
                 raise ValueError(f"line {number} has a blank in the name")
-            yield name, value if sep else None
+            yield number, name, value if sep else None
 
 
 def _decoded(line: bytes, number: int) -> str:

@@ -1,4 +1,6 @@
-"""The file ``.orchestrator/env``, lines ``NAME=value``, in which `up` tells client commands where its servers are."""
+"""The files of variables beside the environment: the user's ``.env``, and ``.orchestrator/env``, in which `up` tells client
+commands where its servers are. Both have lines ``NAME=value``.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -7,32 +9,77 @@ from pathlib import Path
 
 from orchestrator.errors import SettingsError
 from orchestrator.folder_lock import is_held
-from orchestrator.settings.env_file import entries
+from orchestrator.settings.env_file import entries, numbered
 from orchestrator.settings.settings import IN_FILE
 
 DATA = Path(".orchestrator")
 FILE = "env"
+ENV_FILE = Path(".env")
+"""The user's own file, in the current folder."""
 _END = "\n"
-_SERVERS = frozenset({"MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT"})
+_STORAGE = "MINIO_ENDPOINT"
+SERVERS = frozenset({"MONGO_URI", "REDIS_URL", _STORAGE})
 
 
 def environment(
-    folder: Path | None = None, given: Mapping[str, str] = os.environ, data: Path | None = None
+    folder: Path | None = None,
+    given: Mapping[str, str] = os.environ,
+    data: Path | None = None,
+    env_file: Path | None = None,
 ) -> Mapping[str, str]:
-    """The given variables and, for those not set, what `up` wrote in ``folder`` (by default the current one) or one above it.
+    """The given variables; for those not set, what ``env_file`` has; and for the rest, what `up` wrote in a folder.
 
-    ``data`` is the folder of an `up` that has it elsewhere. Raises SettingsError when the file of that `up` is not to be
-    trusted, or its servers do not run any more.
+    That is ``folder``, by default the current one, or one above it; ``data`` is the folder of an `up` that has it elsewhere.
+    Raises SettingsError when a file is not to be trusted or cannot be read, or the servers of `up` do not run any more.
     """
-    explicit = {name: value for name, value in given.items() if value}
-    settled = {name.removesuffix(IN_FILE) for name in explicit}
+    explicit = given_variables(given)
+    own = _without(read_env_file(env_file), explicit) if env_file else {}
+    settled = _settled({**own, **explicit})
     file = data / FILE if data else _find(_current() if folder is None else folder)
-    if file is None or (data is None and settled >= _SERVERS):
-        return explicit
+    if file is None or (data is None and settled >= SERVERS):
+        return {**own, **explicit}
     written = read(file)
-    if "MINIO_ENDPOINT" in explicit:  # the keys belong to the server that they were made for
-        written = {name: value for name, value in written.items() if not name.startswith("MINIO_")}
-    return {name: value for name, value in written.items() if name not in settled} | explicit
+    if _STORAGE in settled:  # the keys belong to the server that they were made for
+        written = _without_storage(written)
+    elif _STORAGE in written:
+        own = _without_storage(own)
+    return {**_without(written, {**own, **explicit}), **own, **explicit}
+
+
+def given_variables(given: Mapping[str, str] = os.environ, env_file: Path | None = None) -> dict[str, str]:
+    """The given variables that are not empty and, for those not set, what ``env_file`` has. Raises SettingsError."""
+    explicit = {name: value for name, value in given.items() if value}
+    return {**_without(read_env_file(env_file), explicit), **explicit} if env_file else explicit
+
+
+def read_env_file(file: Path) -> dict[str, str]:
+    """The variables with a value in the user's file; none when there is no such file.
+
+    Raises SettingsError that names the line, or says that another user could have written the file.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        about, data = file.stat(), file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}; --no-env-file leaves it out") from None
+    if not _is_own(about):
+        raise SettingsError(
+            f"{file} could have been written by another user: chown or chmod it, or leave it out by --no-env-file"
+        )
+    try:
+        return {name: value for name, value in entries(data) if value}
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}; --no-env-file leaves the file out") from None
+
+
+def line_of(name: str, file: Path) -> int | None:
+    """The line of the user's file that sets the variable; None when none does, or the file cannot be read."""
+    try:
+        found = [number for number, other, value in numbered(file.read_bytes()) if other == name and value]
+    except (OSError, ValueError):
+        return None
+    return found[-1] if found else None
 
 
 @contextmanager
@@ -56,7 +103,7 @@ def read(file: Path) -> dict[str, str]:
         about, data = file.stat(), file.read_bytes()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}; does `orchestrator up` run there?") from None
-    if about.st_uid not in {0, os.geteuid()} or about.st_mode & 0o022:
+    if not _is_own(about):
         raise SettingsError(f"{file} could have been written by another user: set the variables yourself, or remove the file")
     if not is_held(file.parent):
         raise SettingsError(f"`orchestrator up` does not run in {file.parent} any more: start it again, or remove {file}")
@@ -64,6 +111,26 @@ def read(file: Path) -> dict[str, str]:
         return {name: value for name, value in entries(data) if value is not None}
     except ValueError as error:
         raise SettingsError(f"{file} is not what `orchestrator up` wrote: {error}") from None
+
+
+def _is_own(about: os.stat_result) -> bool:
+    """Whether nobody else but root could have written the file."""
+    return about.st_uid in {0, os.geteuid()} and not about.st_mode & 0o022
+
+
+def _settled(variables: Mapping[str, str]) -> set[str]:
+    """The settings that variables name; a secret may be named by its file."""
+    return {name.removesuffix(IN_FILE) for name in variables}
+
+
+def _without(variables: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
+    """The variables for settings that the stronger ones leave open."""
+    settled = _settled(stronger)
+    return {name: value for name, value in variables.items() if name.removesuffix(IN_FILE) not in settled}
+
+
+def _without_storage(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if not name.startswith("MINIO_")}
 
 
 def _current() -> Path | None:

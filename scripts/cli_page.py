@@ -10,7 +10,11 @@ from scripts.pages import NOTICE
 _PAGE = """# The command line
 
 `orchestrator COMMAND`, or `python -m orchestrator COMMAND`. What a command needs to know about servers it reads from
-[environment variables](settings.md) and the file `.env` of the current folder; where `orchestrator up` runs, in its folder or below it, none need to be set.
+[environment variables](settings.md) and the file `.env` of the current folder, which `--no-env-file` before the command leaves
+out. Where `orchestrator up` runs, in its folder or below it, none need to be set.
+
+`orchestrator --version` prints the version; with `-v` also those of the engine and the servers, each on a line.
+`eval "$(orchestrator completion bash)"` has the shell complete commands and flags; there is `zsh` and `fish`, too.
 
 | exit code | of | meaning |
 | --- | --- | --- |

@@ -115,9 +115,9 @@ _SETTINGS = """\
 # Settings
 
 Read from the environment; a variable that is empty counts as unset. For what is not set there, the command line reads lines
-`NAME=value` from the file `.env` in the current folder, then what an `orchestrator up` has written. `.env` is read as Docker reads a file of
-variables: a line that begins with # is a comment, and quotes are part of a value. It must not be writable for other users.
-`orchestrator --no-env-file COMMAND` leaves it out; `Client.from_env()` does not read it.
+`NAME=value` from the file `.env` in the current folder, then what an `orchestrator up` has written. `.env` is read as Docker
+reads a file of variables: a line that begins with # is a comment, and quotes are part of a value. It must not be writable for
+other users. `orchestrator --no-env-file COMMAND` leaves it out; `Client.from_env()` does not read it.
 
 Bad values are all named at once, and the values of secrets
 are in no message. Sizes are bytes or text such as `128m`. Times are seconds or text such as `500ms`, `1m30s` or `1.5h`; the

@@ -1,13 +1,16 @@
 """The command line. Each command is a module of its own, imported when it is used, so that ``--help`` answers at once."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.ending import FAILED, MISUSED, end, tell
 from orchestrator.cli.terminal import bear_any_text, flush
 from orchestrator.errors import OrchestratorError, SettingsError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "up": ("up", "Start the servers that are missing and a worker."),
@@ -24,6 +27,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check settings, servers and engine; say what to do."),
     "sweep": ("sweep", "Mend what is lost or left behind."),
     "deployment": ("deployment", "Show whose database this is; say which one is live."),
+    "completion": ("completion", "Print what has a shell complete commands and flags."),
     "health": ("health", "Tell by the exit code whether a worker can work here."),
 }
 """Each command's module and its line on the help page, in the order of the page."""
@@ -43,6 +47,14 @@ class Commands(click.Group):
         module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """What may follow: of the commands, their names from the table, for imports would make the shell wait."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  a shell asks for it, nobody else
+
+        lines = {name: line for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)}
+        own = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=line) for name, line in lines.items()), *own]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Their part of the help page."""
@@ -71,11 +83,25 @@ class Commands(click.Group):
             end(error, FAILED)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="orchestrator", message="%(version)s")
+@click.group(
+    cls=Commands, invoke_without_command=True, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option("--no-env-file", is_flag=True, help="Do not read the file .env of the current folder.")
-def main(*, no_env_file: bool) -> None:  # noqa: ARG001  variables_here looks it up
+@click.option("--version", is_flag=True, help="Print the version; with -v also those of the engine and the servers.")
+@click.option("--verbose", "-v", is_flag=True, help="With --version: more of them.")
+@click.pass_context
+def main(context: click.Context, *, no_env_file: bool, version: bool, verbose: bool) -> None:  # noqa: ARG001
     """Run programs as tasks in isolated Docker containers: queued, limited, watched, their output kept.
 
-    Settings are environment variables, and for those not set, lines NAME=value of a file .env in the current folder. Where `orchestrator up` runs, in its folder or below it, none need to be set.
+    Settings are environment variables and, for those not set, the lines NAME=value of a file .env in the current folder. Where
+    `orchestrator up` runs, in its folder or below it, none need to be set.
     """
+    if version:
+        from orchestrator.cli.versions import print_versions  # noqa: PLC0415  few ask for it
+
+        print_versions(verbose=verbose)
+        context.exit()
+    if verbose:
+        raise click.UsageError("-v goes with --version")
+    if context.invoked_subcommand is None:
+        raise click.UsageError("Missing command.")

@@ -1,5 +1,6 @@
-"""The files of variables beside the environment: the user's ``.env``, and ``.orchestrator/env``, in which `up` tells client
-commands where its servers are. Both have lines ``NAME=value``.
+"""The files of variables beside the environment, lines ``NAME=value``: the user's ``.env`` and the one that `up` writes.
+
+In ``.orchestrator/env`` `up` tells client commands where its servers are.
 """
 
 import os

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, UnknownTask, WrongDatabase
+from orchestrator.errors import AmbiguousId, InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position
 from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
@@ -31,6 +31,10 @@ from statemachine import State
 
 T = TypeVar("T")
 _AGAIN = 0.5
+_SHORTEST = 4
+"""Characters of an id that may stand for all of it."""
+_NAMED = 5
+"""Ids that a message names."""
 _USED = frozenset({Server.MONGODB, Server.REDIS})
 """What handing in a task takes: nothing of it may be refused once the task is stored."""
 
@@ -82,6 +86,21 @@ class Client:
         if document is None:
             raise UnknownTask(f"there is no task {task_id!r}")
         return Task.from_document(document)
+
+    def id_of(self, beginning: str) -> str:
+        """The only id that begins so, of 4 characters or more; else the text as it is, which may be the id of a task.
+
+        An id that is itself the beginning of others means itself. Raises AmbiguousId that names what else it may mean.
+        """
+        if len(beginning) < _SHORTEST:
+            return beginning
+        found = self.services.store.ids(beginning, _NAMED + 1)
+        if not found or found[0] == beginning:
+            return beginning
+        if len(found) > 1:
+            more = " and others" if len(found) > _NAMED else ""
+            raise AmbiguousId(f"several ids begin with {beginning!r}: {', '.join(found[:_NAMED])}{more}; give more of it")
+        return found[0]
 
     def list(
         self,

@@ -94,6 +94,10 @@ class UnknownTask(OrchestratorError):
     """No task has this id."""
 
 
+class AmbiguousId(OrchestratorError):
+    """The beginning of an id is that of several tasks; the message names them, up to a handful."""
+
+
 class DuplicateTask(OrchestratorError):
     """A task with this id exists already."""
 

@@ -7,7 +7,7 @@ import click
 
 from orchestrator.cli.ending import FAILED, MISUSED, end, tell
 from orchestrator.cli.terminal import bear_any_text, flush
-from orchestrator.errors import OrchestratorError, SettingsError
+from orchestrator.errors import AmbiguousId, OrchestratorError, SettingsError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -77,7 +77,7 @@ class Commands(click.Group):
         """Run one of them."""
         try:
             return super().invoke(ctx)
-        except SettingsError as error:
+        except (SettingsError, AmbiguousId) as error:
             end(error, MISUSED)
         except OrchestratorError as error:
             end(error, FAILED)

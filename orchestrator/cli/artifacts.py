@@ -28,6 +28,7 @@ def artifacts_command(task_id: str, path: str | None, output: Path | None, *, fo
     When a file is there already, nothing is written at all.
     """
     tasks = client({Server.MONGODB, Server.S3})
+    task_id = tasks.id_of(task_id)
     if output:
         chosen = [each.path for each in tasks.artifacts(task_id) if path in {None, each.path}]
         if path and not chosen:

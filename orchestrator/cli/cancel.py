@@ -19,7 +19,8 @@ def cancel_command(task_id: str, *, json: bool) -> None:
 
     One that waits never starts; one that runs is ended and keeps its output. A task whose outcome is known stays as it is.
     """
-    task = client(ALL - {Server.S3}).cancel(task_id)
+    connected = client(ALL - {Server.S3})
+    task = connected.cancel(connected.id_of(task_id))
     if json:
         say_json(as_json(document(task)))
     else:

@@ -52,7 +52,8 @@ _FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 def show_command(task_id: str, *, json: bool) -> None:
     """Show a task: its status and why, its use of the machine, where its log is, its history."""
-    task = client({Server.MONGODB}).get(task_id)
+    connected = client({Server.MONGODB})
+    task = connected.get(connected.id_of(task_id))
     if json:
         say_json(as_json(document(task)))
     else:
@@ -88,7 +89,7 @@ def list_command(
     """List the newest tasks, newest first; of several filters a task has to pass all."""
     connected = client({Server.MONGODB})
     if after is not None:
-        connected.get(after)
+        after = connected.get(connected.id_of(after)).id
     tasks = connected.list(
         State(status) if status else None,
         limit,
@@ -113,4 +114,5 @@ def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None
     """
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
     streams = [stream for stream in Stream if chosen[stream] or stdout == stderr]
-    print_streams(client({Server.MONGODB, Server.S3}), task_id, streams, raw=raw)
+    connected = client({Server.MONGODB, Server.S3})
+    print_streams(connected, connected.id_of(task_id), streams, raw=raw)

@@ -83,6 +83,11 @@ def changes(move: Move) -> dict[str, object]:
     return to_document({**move.fields, **settled, "status": move.entry.status, "seq": move.entry.seq})
 
 
+def beyond(prefix: str) -> str:
+    """What no id that begins with the prefix reaches, but one that goes on with the last of all code points."""
+    return f"{prefix}\U0010ffff"
+
+
 def age(document: Document) -> tuple[bool, object]:
     """Sorts documents by ``created_at``; one without a date counts as oldest."""
     created = document.get("created_at")

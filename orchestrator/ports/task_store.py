@@ -1,6 +1,6 @@
 """Where the task documents are kept."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -97,6 +97,12 @@ class TaskStore(Protocol):
 
     def list(self, search: Search, limit: int) -> Iterable[Document]:
         """The newest of the wanted tasks, at most ``limit``, without their files and stdin: by ``created_at``, then by id."""
+
+    def ids(self, prefix: str, limit: int) -> Sequence[str]:
+        """The ids that are strings and begin so, by code points, at most ``limit``; the prefix itself is first if it is one.
+
+        Raises InvalidTask for text that is in no id because it cannot be stored.
+        """
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.

@@ -23,6 +23,7 @@ from orchestrator.ports.documents import (
     STANDING,
     SWEPT,
     age,
+    beyond,
     changes,
     has_moved,
     has_token,
@@ -76,6 +77,16 @@ class MemoryTaskStore:
             ids = [document["_id"] for document in found]
             found = found[ids.index(search.after) + 1 :] if search.after in ids else []
         return [document for document in found if _is_wanted(document, search)][: max(limit, 0)]
+
+    def ids(self, prefix: str, limit: int) -> Sequence[str]:
+        """A look at all of them."""
+        try:
+            _key(prefix)
+        except UnicodeEncodeError as error:
+            raise InvalidTask([f"the document cannot be stored: {error}"]) from error
+        everything = [document["_id"] for document in self._some(lambda _: True)]
+        begins = [each for each in everything if isinstance(each, str) and prefix <= each < beyond(prefix)]
+        return sorted(begins)[: max(limit, 0)]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""

@@ -218,3 +218,19 @@ def test_a_database_from_before_such_notes_is_taken_for_the_own(real_store: Mong
     assert real_store.deployment() == "early"
     origin = real_store.origin()
     assert origin.home == origin.database != ""
+
+
+def test_ids_are_found_by_how_they_begin(store: TaskStore) -> None:
+    """In the order of code points, the beginning itself first; ids that are no strings are none of them."""
+    for task_id in ["abcd", "abcd1", "abc", "abcd\u00ff", "abcd\U0001f980", "abce", "ABCD2", "abcdZ", 5, {"abcd": 1}, None]:
+        store.insert({"_id": task_id, "status": "queued"})
+    assert [*store.ids("abcd", 10)] == ["abcd", "abcd1", "abcdZ", "abcd\u00ff", "abcd\U0001f980"]
+    assert [*store.ids("abcd", 2)] == ["abcd", "abcd1"]
+    assert [*store.ids("abcd", 0)] == [*store.ids("abd", 10)] == [*store.ids("a.cd", 10)] == [*store.ids("$gt", 10)] == []
+    assert len(store.ids("", 100)) == 8
+
+
+def test_a_beginning_that_no_id_can_have_is_refused(store: TaskStore) -> None:
+    """As such an id is."""
+    with pytest.raises(InvalidTask):
+        store.ids("abcd\ud800", 10)

@@ -40,6 +40,7 @@ from orchestrator.ports.documents import (
     FINAL,
     STANDING,
     SWEPT,
+    beyond,
     changes,
     has_token,
     is_applied,
@@ -98,6 +99,14 @@ class MongoTaskStore:
         with translated():
             found = self._tasks.find(wanted(search, last), dict.fromkeys(BULKY, 0), sort=[*_NEWEST_FIRST], limit=limit)
             return [*found]
+
+    def ids(self, prefix: str, limit: int) -> Sequence[str]:
+        """A range of the index of ``_id``: strings are compared byte by byte, and UTF-8 has the order of code points."""
+        if limit < 1:  # MongoDB takes 0 for no limit
+            return []
+        begins = {"_id": {"$gte": prefix, "$lt": beyond(prefix)}}
+        with translated():
+            return [each["_id"] for each in self._tasks.find(begins, {"_id": 1}, sort=[("_id", 1)], limit=limit)]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease when it is free, expired or ours already."""

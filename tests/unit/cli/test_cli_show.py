@@ -10,6 +10,7 @@ from attrs import evolve
 from orchestrator.cli.render import card, console, memory
 from orchestrator.task.values import Metrics, Usage
 from orchestrator.testing.programs import Program
+from tests.support.tars import out
 from tests.support.tasks import finished
 from tests.unit.cli.command_line import CommandLine
 
@@ -187,3 +188,50 @@ def test_what_a_list_cannot_be_of_is_refused_in_a_sentence(
     told = several("list", *arguments)
     assert told.exit_code == (1 if "nobody" in arguments else 2)
     assert words in " ".join(told.stderr.split())
+
+
+ONE, OTHER = "3f2a0000000000000000000000000001", "3f2a0000000000000000000000000002"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> CommandLine:
+    """A command line with two ended tasks whose ids begin alike, one of which left a file, and ``3f2b``."""
+    call = CommandLine(tmp_path, {("loud",): evolve(LOUD, out=out(a=b"one\n"))})
+    call("run", "--id", ONE, "--artifact", ".", "busybox", "loud")
+    call("run", "--id", OTHER, "busybox", "loud")
+    call("run", "--id", "3f2b", "busybox", "loud")
+    call.settle()
+    return call
+
+
+@pytest.mark.parametrize(
+    "command", [("show",), ("logs",), ("artifacts",), ("cancel",), ("list", "--after")], ids=lambda command: command[0]
+)
+def test_an_id_may_be_cut_as_long_as_it_is_one(two: CommandLine, command: tuple[str, ...]) -> None:
+    """Of 4 characters or more; one that begins others, too, means itself, and of several all are named."""
+    whole = two(*command, ONE)
+    assert whole.exit_code == 0
+    assert two(*command, ONE[:-1]).exit_code == 2
+    told = two(*command, "3f2a")
+    assert told.exit_code == 2
+    assert told.stderr == f"Error: several ids begin with '3f2a': {ONE}, {OTHER}; give more of it\n"
+    assert two(*command, "3f2").exit_code == 1
+    two.world.services.store.insert({"_id": f"{OTHER}b", "status": "queued"})
+    assert two(*command, OTHER).exit_code == 0
+    assert two(*command, f"{OTHER}b").exit_code == 0 or command == ("logs",)
+
+
+def test_the_beginning_of_one_id_is_that_task(two: CommandLine) -> None:
+    """As if all of it were given."""
+    two("submit", "--id", "abcdef", "busybox", "loud")
+    assert two("show", "abcd", "--json").stdout == two("show", "abcdef", "--json").stdout
+    assert two("artifacts", "abcd").exit_code == two("list", "--after", "abcd").exit_code == 0
+    assert two("show", "abce").stderr == "Error: there is no task 'abce'\n"
+    assert "abcdef " in two("cancel", "abcd").stdout
+
+
+def test_not_all_of_many_ids_are_named(two: CommandLine) -> None:
+    """A sentence stays one."""
+    for number in range(10):
+        two.world.services.store.insert({"_id": f"many{number}", "status": "queued"})
+    assert "many0, many1, many2, many3, many4 and others; give" in two("show", "many").stderr

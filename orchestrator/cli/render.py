@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from attrs import frozen
+from rich.cells import cell_len
 from rich.console import Console, Group
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.terminal import printable
@@ -18,6 +20,11 @@ from statemachine import State
 _STYLES = {State.SUCCEEDED: "green", State.FAILED: "red", State.TIMED_OUT: "yellow"}
 _WIDE = 10_000
 """Columns when nobody looks at a screen: lines are never wrapped."""
+_NAMES = ("ID", "STATUS", "CAUSE", "EXIT", "AGE", "IMAGE", "COMMAND")
+_LEAVING = ("COMMAND", "IMAGE", "CAUSE", "STATUS")
+"""The columns that are left out of a list when there is no room, the first one first. The others are always whole."""
+_CUT = 12
+"""Characters of image and command that are worth a column."""
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -71,17 +78,75 @@ def card(task: Task) -> Group:
     return Group(rows, Text(), _history(task))
 
 
-def table(tasks: Iterable[Task]) -> Table:
-    """A row for each task; where a line is too short, only image and command are cut."""
-    whole = [Column(name, no_wrap=True) for name in ("ID", "STATUS", "CAUSE", "EXIT", "AGE")]
-    rows = Table(*whole, "IMAGE", "COMMAND", box=None, pad_edge=False)
-    for task in tasks:
-        exit_code = "" if task.exit_code is None else str(task.exit_code)
-        own = [task.cause or "", exit_code, _age(task.created_at)]
-        asked = [printable(str(task.request.get("image", ""))), command(task)]
-        cut = [Text(text, no_wrap=True, overflow="ellipsis") for text in asked]
-        rows.add_row(printable(task.id), coloured(task.status), *own, *cut)
-    return rows
+def print_table(tasks: Iterable[Task], stream: TextIO) -> None:
+    """A row for each task. Where lines are too short, image and command are cut, and columns left out; see ``_LEAVING``."""
+    shown = console(stream)
+    columns = _fitting(_columns(tasks), shown.width)
+    widths = _widths(columns, shown.width)
+    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        rows.add_column(column.name, no_wrap=True, width=width, overflow="ellipsis")
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        rows.add_row(*cells)
+    shown.width = max(shown.width, sum(widths) + len(widths) - 1)  # what cannot be cut, the terminal wraps
+    shown.print(rows)
+
+
+@frozen
+class _Shown:
+    """A column of a list; of one that can be cut, ``_CUT`` characters are enough."""
+
+    name: str
+    cells: list[Text]
+
+    @property
+    def whole(self) -> int:
+        """The width of all that is in it."""
+        return max(map(cell_len, [self.name, *(cell.plain for cell in self.cells)]))
+
+    @property
+    def least(self) -> int:
+        """The width below which it is not shown."""
+        return min(self.whole, _CUT) if self.name in {"IMAGE", "COMMAND"} else self.whole
+
+
+def _columns(tasks: Iterable[Task]) -> list[_Shown]:
+    rows = [
+        (
+            Text(printable(task.id)),
+            coloured(task.status),
+            Text(task.cause or ""),
+            Text("" if task.exit_code is None else str(task.exit_code)),
+            Text(_age(task.created_at)),
+            Text(printable(str(task.request.get("image", "")))),
+            Text(command(task)),
+        )
+        for task in tasks
+    ]
+    cells = [*map(list, zip(*rows, strict=True))] or [[] for _ in _NAMES]
+    return [_Shown(name, of) for name, of in zip(_NAMES, cells, strict=True)]
+
+
+def _fitting(columns: list[_Shown], width: int) -> list[_Shown]:
+    """Those that have room side by side, with a blank between them."""
+    for leaves in _LEAVING:
+        if sum(column.least + 1 for column in columns) - 1 <= width:
+            break
+        columns = [column for column in columns if column.name != leaves]
+    return columns
+
+
+def _widths(columns: list[_Shown], width: int) -> list[int]:
+    """Their widths: what is left of the line goes to those that are cut, half of it to the first one."""
+    left = max(width + 1 - sum(column.least + 1 for column in columns), 0)
+    wanting = [column.whole - column.least for column in columns]
+    widths = []
+    for number, column in enumerate(columns):
+        others = sum(wanting[number + 1 :])
+        more = min(wanting[number], max(left - others, left // 2))
+        left -= more
+        widths.append(column.least + more)
+    return widths
 
 
 def artifacts_table(task: Task) -> Table:

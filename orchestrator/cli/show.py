@@ -20,9 +20,9 @@ from statemachine import State
 
 
 def _print_table(tasks: Sequence[Task]) -> None:
-    from orchestrator.cli.render import console, table  # noqa: PLC0415  the library that draws is slow to import
+    from orchestrator.cli.render import print_table  # noqa: PLC0415  the library that draws is slow to import
 
-    console(sys.stdout).print(table(tasks))
+    print_table(tasks, sys.stdout)
 
 
 def _print_json(tasks: Sequence[Task]) -> None:

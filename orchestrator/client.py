@@ -25,7 +25,7 @@ from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
-from orchestrator.task.values import LogObject
+from orchestrator.task.values import LogObject, Logs
 from orchestrator.wiring import Server, connect
 from statemachine import State
 
@@ -190,8 +190,7 @@ class Client:
         task = self.get(task_id)
         position.begin(task.attempt)
         for stream in Stream:
-            log = _log(task, stream)
-            if log and log.bytes > position.at(stream):
+            if task.logs and _of(task.logs, stream).bytes > position.at(stream):
                 for data in self.logs(task_id, stream, position.at(stream)):
                     yield from position.take(Piece(position.attempt, stream, position.at(stream), data))
 
@@ -253,16 +252,19 @@ class Client:
         else:
             self.services.runner.cancel(task_id)
 
-    def logs(self, task_id: str, stream: Stream | str, offset: int = 0) -> Iterator[bytes]:
+    def logs(self, task_id: str, stream: Stream | str, offset: int = 0, *, attempt: int | None = None) -> Iterator[bytes]:
         """The bytes of one stream of a task whose log is stored, from ``offset`` on. Raises UnknownTask when it is not.
 
-        A stream may be named by text, too: "stdout" or "stderr"; anything else raises ValueError.
+        That of the last attempt; ``attempt`` is the number of one that another followed. A stream may be named by text, too:
+        "stdout" or "stderr"; anything else raises ValueError.
         """
         task = self.get(task_id)
-        log = _log(task, Stream(stream))
-        if log is None:
-            raise UnknownTask(f"task {task_id!r} has no stored log")
-        return self._object(task, log.key, offset)
+        logs = task.logs
+        if attempt is not None:
+            logs = next((past.logs for past in task.attempts if past.attempt == attempt), None)
+        if logs is None:
+            raise UnknownTask(f"task {task_id!r} has no stored log{f' of attempt {attempt}' if attempt else ''}")
+        return self._object(task, _of(logs, Stream(stream)).key, offset)
 
     def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
         """The files that are kept of an ended task's /out. Raises UnknownTask."""
@@ -284,7 +286,5 @@ class Client:
         return self.services.logs.get(key, offset)
 
 
-def _log(task: Task, stream: Stream) -> LogObject | None:
-    if task.logs is None:
-        return None
-    return task.logs.stdout if stream is Stream.STDOUT else task.logs.stderr
+def _of(logs: Logs, stream: Stream) -> LogObject:
+    return logs.stdout if stream is Stream.STDOUT else logs.stderr

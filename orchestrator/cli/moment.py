@@ -8,7 +8,7 @@ from orchestrator.task.units import parse_duration
 
 
 class Moment(click.ParamType[datetime]):
-    """An age such as ``90s``, ``2h`` or ``1d``, or a time in ISO 8601; a time without a zone is local."""
+    """An age such as ``90s``, ``2h`` or ``1d``, or a time in ISO 8601; a time without a zone is local, or UTC with --utc."""
 
     name = "moment"
 
@@ -20,6 +20,8 @@ class Moment(click.ParamType[datetime]):
         except (ValueError, OverflowError):
             pass
         try:
-            return datetime.fromisoformat(text).astimezone(UTC)
+            at = datetime.fromisoformat(text)
+            utc = ctx is not None and at.tzinfo is None and ctx.params.get("utc")
+            return at.replace(tzinfo=UTC) if utc else at.astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(f"{text!r} is neither an age such as 2h or 1d nor a time such as 2030-01-31T12:00", param, ctx)

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TextIO
 
 from attrs import frozen
@@ -69,13 +69,13 @@ def summary(task: Task) -> Text:
     return line.append(f" ({printable(task.id)})", "dim")
 
 
-def card(task: Task) -> Group:
-    """Everything about one task."""
+def card(task: Task, zone: tzinfo | None = None, waits: str = "") -> Group:
+    """Everything about one task, and why it ``waits``; times are in the ``zone``, None for this host's."""
     rows = Table.grid(padding=(0, 2))
-    for name, value in _facts(task):
+    for name, value in _facts(task, waits):
         if value:
             rows.add_row(Text(name, "dim"), value if isinstance(value, Text) else Text(printable(value)))
-    return Group(rows, Text(), _history(task))
+    return Group(rows, Text(), _history(task, zone))
 
 
 def print_table(tasks: Iterable[Task], stream: TextIO) -> None:
@@ -168,9 +168,10 @@ def _age(created_at: datetime | None) -> str:
     return f"{age // size:.0f} {unit}"
 
 
-def _facts(task: Task) -> Iterable[tuple[str, str | Text]]:
+def _facts(task: Task, waits: str) -> Iterable[tuple[str, str | Text]]:
     yield "task", task.id
     yield "status", coloured(task.status)
+    yield "waits", waits
     yield "cause", task.cause or ""
     yield "message", task.message
     yield "exit code", "" if task.exit_code is None else str(task.exit_code)
@@ -212,15 +213,15 @@ def _log(task: Task, log: LogObject) -> str:
     return f"{format_size(log.bytes)}{', cut' if log.truncated else ''} in {bucket}/{log.key}, sha256 {log.sha256[:12]}…"
 
 
-def _history(task: Task) -> Table:
+def _history(task: Task, zone: tzinfo | None) -> Table:
     rows = Table("SEQ", "AT", "TRIGGER", "STATUS", box=None, pad_edge=False)
     if task.created_at:
-        rows.add_row("0", _time(task.created_at), "", State.QUEUED)
+        rows.add_row("0", _time(task.created_at, zone), "", State.QUEUED)
     for entry in task.history:
-        rows.add_row(str(entry.seq), _time(entry.at), entry.trigger, entry.status)
+        rows.add_row(str(entry.seq), _time(entry.at, zone), entry.trigger, entry.status)
     return rows
 
 
-def _time(at: datetime) -> str:
-    """In the zone of this host, which the offset names."""
-    return at.astimezone().isoformat(" ", "milliseconds")
+def _time(at: datetime, zone: tzinfo | None) -> str:
+    """In the zone, which the offset names."""
+    return at.astimezone(zone).isoformat(" ", "milliseconds")

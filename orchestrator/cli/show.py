@@ -2,21 +2,23 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 
 from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
+from orchestrator.cli.ending import FAILED
 from orchestrator.cli.flags import label_of
 from orchestrator.cli.moment import Moment
 from orchestrator.cli.output import print_streams, raw_option
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
+from orchestrator.cli.waiting import why_queued
 from orchestrator.ports import Stream
 from orchestrator.task.document import Task
 from orchestrator.wiring import Server
-from statemachine import State
+from statemachine import INITIAL, TERMINAL, State
 
 
 def _print_table(tasks: Sequence[Task]) -> None:
@@ -50,8 +52,9 @@ _FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
 @click.command("show")
 @click.argument("task_id", metavar="ID")
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
-def show_command(task_id: str, *, json: bool) -> None:
-    """Show a task: its status and why, its use of the machine, where its log is, its history."""
+@click.option("--utc", is_flag=True, help="Times in UTC in place of this host's zone; JSON has them always so.")
+def show_command(task_id: str, *, json: bool, utc: bool) -> None:
+    """Show a task: its status and why, its use of the machine, where its log is, its history; why it waits if it does."""
     connected = client({Server.MONGODB})
     task = connected.get(connected.id_of(task_id))
     if json:
@@ -59,7 +62,8 @@ def show_command(task_id: str, *, json: bool) -> None:
     else:
         from orchestrator.cli.render import card, console  # noqa: PLC0415  the library that draws is slow to import
 
-        console(sys.stdout).print(card(task))
+        waits = why_queued(connected, task) if task.status is INITIAL else ""
+        console(sys.stdout).print(card(task, UTC if utc else None, waits))
 
 
 @click.command("list")
@@ -71,6 +75,9 @@ def show_command(task_id: str, *, json: bool) -> None:
     "--since", metavar="AGE|TIME", type=Moment(), help="Only tasks that are not older, such as 2h, or a time in ISO 8601."
 )
 @click.option("--after", metavar="ID", help="Only tasks that follow this one: the last of an earlier list.")
+@click.option(
+    "--utc", is_flag=True, is_eager=True, help="A time without a zone in --since is UTC, not this host's; so is JSON."
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="How many at most.")
 @click.option(
     "--output", "-o", type=click.Choice([*_FORMS]), default="table", show_default=True, help="id prints an id on each line."
@@ -85,6 +92,8 @@ def list_command(
     after: str | None,
     limit: int,
     output: str,
+    *,
+    utc: bool,  # noqa: ARG001  Moment looks it up
 ) -> None:
     """List the newest tasks, newest first; of several filters a task has to pass all."""
     connected = client({Server.MONGODB})
@@ -110,9 +119,25 @@ def list_command(
 def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None:
     """Print the output of a finished task: its stdout to stdout, its stderr to stderr.
 
-    Byte for byte, but what a terminal would obey is replaced in a terminal.
+    Byte for byte, but what a terminal would obey is replaced in a terminal. Of a task that has not ended, a sentence on stderr
+    says so; what is printed is the output of its last attempt that has ended, where there is one.
     """
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
     streams = [stream for stream in Stream if chosen[stream] or stdout == stderr]
     connected = client({Server.MONGODB, Server.S3})
-    print_streams(connected, connected.id_of(task_id), streams, raw=raw)
+    task = connected.get(connected.id_of(task_id))
+    attempt = None if task.status in TERMINAL else _stored_so_far(task)
+    print_streams(connected, task.id, streams, raw=raw, attempt=attempt)
+
+
+def _stored_so_far(task: Task) -> int:
+    """Say that the output of a task is stored when it ends; the number of an earlier attempt whose output is stored.
+
+    Ends the command when there is none.
+    """
+    stored = [past.attempt for past in task.attempts if past.logs is not None]
+    meanwhile = f"; this is the output of attempt {stored[-1]}" if stored else ""
+    say(f"task {task.id} is {task.status}: its output is stored when it ends{meanwhile}", err=True)
+    if not stored:
+        raise click.exceptions.Exit(FAILED)
+    return stored[-1]

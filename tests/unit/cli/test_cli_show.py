@@ -1,6 +1,8 @@
 """The commands `show`, `list` and `logs`, on services in memory."""
 
 import json
+import time
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -124,12 +126,58 @@ def test_an_unknown_task_is_a_sentence(call: CommandLine, command: str) -> None:
 
 
 def test_logs_of_a_task_that_has_not_ended_are_not_there_yet(tmp_path: Path) -> None:
-    """They are stored at its end."""
+    """They are stored at its end, which is said; one that ended without them is another thing."""
     call = CommandLine(tmp_path, worker=False)
     call("submit", "--id", "mine", "busybox")
-    result = call("logs", "mine")
-    assert result.exit_code == 1
-    assert "has no stored log" in result.stderr
+    told = call("logs", "mine")
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert told.stderr == "task mine is queued: its output is stored when it ends\n"
+    call("cancel", "mine")
+    assert call("logs", "mine").stderr == "Error: task 'mine' has no stored log\n"
+
+
+def test_logs_of_an_earlier_attempt_are_printed_while_the_next_one_runs(call: CommandLine) -> None:
+    """They are all that is stored."""
+    call.settle()
+    ended, store = dict(call.world.services.store.find("mine") or {}), call.world.services.store
+    past = {name: ended[name] for name in ("started_at", "exit_code", "cause", "message", "logs", "metrics")}
+    document = {
+        **ended,
+        "_id": "again",
+        "status": "running",
+        "attempt": 2,
+        "logs": None,
+        "attempts": [{**past, "attempt": 1, "ended_at": ended["finished_at"]}],
+    }
+    rows = [("start", "queued", "running"), ("retry", "running", "queued"), ("start", "queued", "running")]
+    document["history"] = [
+        {**ended["history"][0], "seq": seq, "trigger": trigger, "source": source, "status": status}
+        for seq, (trigger, source, status) in enumerate(rows, 1)
+    ]
+    store.insert(document | {"seq": 3, "published": 3})
+    told = call("logs", "again")
+    assert "task again is running: its output is stored when it ends; this is the output of attempt 1\n" in told.stderr
+    assert told.exit_code == 1  # the log that this forged document names is that of another task
+
+
+def test_times_are_of_this_host_or_utc(call: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a table with their offset; JSON is UTC either way, and so is a time to search by where that is asked for."""
+    monkeypatch.setenv("TZ", "XXX-05:30")
+    time.tzset()
+    try:
+        shown = [line for line in call("show", "mine").stdout.splitlines() if line.startswith("0 ")]
+        assert "+05:30" in shown[0]
+        shown = [line for line in call("show", "mine", "--utc").stdout.splitlines() if line.startswith("0 ")]
+        assert "+00:00" in shown[0]
+        assert call("show", "mine", "--json").stdout == call("show", "mine", "--json", "--utc").stdout
+        ago = (datetime.now(UTC) - timedelta(minutes=1)).replace(tzinfo=None).isoformat()
+        assert call("list", "-o", "id", "--since", ago, "--utc").stdout == "mine\n"
+        ahead = (datetime.now(UTC) + timedelta(hours=1)).replace(tzinfo=None).isoformat()
+        assert call("list", "-o", "id", "--since", ahead, "--utc").stdout == ""
+        assert call("list", "-o", "id", "--since", ahead).stdout == "mine\n"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.fixture

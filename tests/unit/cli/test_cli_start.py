@@ -25,7 +25,7 @@ USED = {
     "list": READING | {"rich"},
     "list --json": READING,
     "list --output id --status queued --label a=b --since 1h --after mine": READING,
-    "show mine": READING | {"rich"},
+    "show mine": READING | {"rich", "redis", "rq"},  # it is queued, so the queue is asked for workers
     "show mine --json": READING,
     "logs mine": READING | {"minio", "urllib3"},
     "cancel other": READING | {"redis", "docker", "requests", "urllib3"},

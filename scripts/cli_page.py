@@ -25,7 +25,7 @@ out. Where `orchestrator up` runs, in its folder or below it, none need to be se
 | 124 | `run` | the program ran out of time |
 | 125 | `run`, `submit` | not the program's doing: a bad value, a server that is away, no such image, too much output |
 | 126, 127 | `exec` | the program cannot be run, or there is none of this name |
-| 130 | `run` | Ctrl-C; the task goes on |
+| 130 | `run`, `submit` | Ctrl-C; stderr says whether a task was handed in, and that it goes on |
 | others | `run`, `exec` | the program's own; `run`: 128 + n when signal n ended it |
 """
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.ending import FAILED, MISUSED, end, tell
+from orchestrator.cli.ending import FAILED, HANDED_IN, MISUSED, end, nothing_handed_in, tell
 from orchestrator.cli.terminal import bear_any_text, flush
 from orchestrator.errors import AmbiguousId, OrchestratorError, SettingsError
 
@@ -31,6 +31,9 @@ COMMANDS = {
     "health": ("health", "Tell by the exit code whether a worker can work here."),
 }
 """Each command's module and its line on the help page, in the order of the page."""
+_CALLED = "orchestrator.command"
+"""What the context keeps the command's name under, from before it is imported."""
+_HANDING_IN = frozenset({"run", "submit"})
 
 
 class Commands(click.Group):
@@ -40,8 +43,9 @@ class Commands(click.Group):
         """Their names."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; None when there is none of this name."""
+        ctx.meta[_CALLED] = cmd_name
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
@@ -81,6 +85,10 @@ class Commands(click.Group):
             end(error, MISUSED)
         except OrchestratorError as error:
             end(error, FAILED)
+        except KeyboardInterrupt:
+            if ctx.meta.get(_CALLED) in _HANDING_IN and HANDED_IN not in ctx.meta:
+                nothing_handed_in()
+            raise
 
 
 @click.group(

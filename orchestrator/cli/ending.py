@@ -11,8 +11,18 @@ from orchestrator.errors import InvalidTask, OrchestratorError, SettingsError
 
 FAILED = 1
 MISUSED = 2
+INTERRUPTED = 130
 OWN_ERROR = 125
 """What `docker run` ends with when the trouble is not the program's."""
+
+HANDED_IN = "orchestrator.handed_in"
+"""What the context keeps True under, from when a task is being handed in."""
+
+
+def nothing_handed_in() -> NoReturn:
+    """After Ctrl-C: say so, and end."""
+    say("nothing was handed in", err=True)
+    raise click.exceptions.Exit(INTERRUPTED)
 
 
 def end(error: OrchestratorError, code: int) -> NoReturn:

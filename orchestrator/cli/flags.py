@@ -83,6 +83,15 @@ class Flags:
         given = {name: value for name, value in request.items() if value not in (None, {}, [])}
         return self.task_id, given if self.entrypoint is None else {**given, "entrypoint": self.entrypoint}
 
+    def as_typed(self, problem: str) -> str:
+        """What is wrong with a field of the request, told of the flag that the field came from."""
+        field, _, reason = problem.partition(": ")
+        if self.source is not None or field not in _FLAGS:
+            return problem
+        if field == "network":
+            return f"--network {self.network}: {_NO_NETWORK}"
+        return f"{_FLAGS[field]}: {reason}"
+
     def _whole(self, source: str) -> tuple[str | None, dict[str, object]]:
         defaults = {name: each.default for name, each in fields_dict(Flags).items()}
         also = [name for name, value in self._given().items() if name not in {"source", "task_id"} and value != defaults[name]]
@@ -152,6 +161,36 @@ _PARAMETERS = (
 )
 
 
+_FLAGS = {
+    "_id": "--id",
+    "image": "IMAGE",
+    "command": "COMMAND",
+    "entrypoint": "--entrypoint",
+    "env": "--env",
+    "stdin": "--stdin",
+    "working_dir": "--workdir",
+    "user": "--user",
+    "network": "--network",
+    "files": "--mount-file",
+    "artifacts": "--artifact",
+    "runtime": "--runtime",
+    "on_output_limit": "--on-output-limit",
+    "retries": "--retries",
+    "labels": "--label",
+    "limits.cpus": "--cpus",
+    "limits.memory": "--memory",
+    "limits.pids": "--pids-limit",
+    "limits.timeout": "--timeout",
+    "limits.output": "--output-limit",
+    "limits.tmp": "--tmp-size",
+    "limits.cpu_time": "--cpu-time",
+    "limits.artifacts": "--artifacts-size",
+    "limits.shm": "--shm-size",
+}
+"""The flag, or argument, that each field of a request is given by."""
+_NO_NETWORK = "a task gets no network here; only none is allowed"
+
+
 def _flag(name: str) -> str:
     return name if name in {"image", "command"} else f"--{name.replace('_', '-')}"
 
@@ -195,10 +234,10 @@ def _sides(spec: str) -> tuple[str, str]:
     try:
         fields = [field.partition("=") for field in next(csv.reader([spec], strict=True))]
     except csv.Error as error:
-        raise InvalidTask([f"mount-file: {spec!r} is not src=FILE,dst=NAME: {error}"]) from None
+        raise InvalidTask([f"--mount-file: {spec!r} is not src=FILE,dst=NAME: {error}"]) from None
     sides = {_SIDES.get(name): value for name, _, value in fields}
     if None in sides or not sides.get("src") or len(sides) < len(fields):
-        raise InvalidTask([f"mount-file: {spec!r} is not src=FILE,dst=NAME"])
+        raise InvalidTask([f"--mount-file: {spec!r} is not src=FILE,dst=NAME"])
     return sides["src"], sides.get("dst", "")
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 import click
 
 from orchestrator.cli.connect import client
-from orchestrator.cli.ending import OWN_ERROR, TaskCommand
+from orchestrator.cli.ending import INTERRUPTED, OWN_ERROR, TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.output import print_output, raw_option
 from orchestrator.cli.plain import as_json, document
@@ -20,7 +20,6 @@ from orchestrator.task.event import Event
 from statemachine import State
 
 TIMED_OUT = 124
-INTERRUPTED = 130
 Tell = Callable[[Event], None]
 
 
@@ -37,9 +36,7 @@ def run_command(flags: Flags, *, quiet: bool, json: bool, raw: bool) -> None:
     """
     connected = client()
     task = submit(connected, flags)
-    if not quiet:
-        warn_if_nobody_works(connected)
-    task = _follow(connected, task, _progress(quiet=quiet))
+    task = _follow(connected, task, quiet=quiet)
     if json:
         say_json(as_json(document(task)))
     else:
@@ -59,9 +56,11 @@ def exit_code(task: Task) -> int:
     return task.exit_code if is_own and task.exit_code is not None else OWN_ERROR
 
 
-def _follow(client: Client, task: Task, progress: AbstractContextManager[Tell]) -> Task:
+def _follow(client: Client, task: Task, *, quiet: bool) -> Task:
     try:
-        with progress as tell:
+        if not quiet:
+            warn_if_nobody_works(client)
+        with _progress(quiet=quiet) as tell:
             for event in client.watch(task.id):
                 tell(event)
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ def read_variables(flag: str, path: str) -> list[tuple[str, str | None]]:
     try:
         return [*entries(data)]
     except ValueError as error:
-        raise InvalidTask([f"{flag}: {path!r}: {error}"]) from None
+        raise InvalidTask([f"--{flag}: {path!r}: {error}"]) from None
 
 
 def read_task(source: str) -> dict[str, object]:
@@ -37,11 +37,11 @@ def read_task(source: str) -> dict[str, object]:
     try:
         task = json.loads(data)
     except RecursionError:
-        raise InvalidTask(["from: the JSON is nested too deeply"]) from None
+        raise InvalidTask(["--from: the JSON is nested too deeply"]) from None
     except ValueError as error:
-        raise InvalidTask([f"from: this is not JSON: {error}"]) from error
+        raise InvalidTask([f"--from: this is not JSON: {error}"]) from error
     if not isinstance(task, dict):
-        raise InvalidTask([f"from: a task is a JSON object, not {_KINDS[type(task)]}"])
+        raise InvalidTask([f"--from: a task is a JSON object, not {_KINDS[type(task)]}"])
     return task
 
 
@@ -49,7 +49,7 @@ def _bytes(flag: str, path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise InvalidTask([f"{flag}: {path!r} cannot be read: {getattr(error, 'strerror', None) or error}"]) from error
+        raise InvalidTask([f"--{flag}: {path!r} cannot be read: {getattr(error, 'strerror', None) or error}"]) from error
 
 
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}

@@ -1,17 +1,19 @@
 """The `submit` command."""
 
+import uuid
 from contextlib import suppress
 
 import click
 
 from orchestrator.cli.connect import client
-from orchestrator.cli.ending import TaskCommand
+from orchestrator.cli.ending import HANDED_IN, INTERRUPTED, TaskCommand
 from orchestrator.cli.flags import Flags, takes_a_task
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, InvalidTask
 from orchestrator.task.document import Task
+from orchestrator.task.request import parse_request
 from orchestrator.wiring import Server
 
 
@@ -25,11 +27,11 @@ def submit_command(flags: Flags, *, json: bool) -> None:
     """
     connected = client({Server.MONGODB, Server.REDIS})
     task = submit(connected, flags)
-    warn_if_nobody_works(connected)
     if json:
         say_json(as_json(document(task)))
     else:
         say(task.id)
+    warn_if_nobody_works(connected)
 
 
 def warn_if_nobody_works(client: Client) -> None:
@@ -41,6 +43,20 @@ def warn_if_nobody_works(client: Client) -> None:
 
 
 def submit(client: Client, flags: Flags) -> Task:
-    """Hand in the task that the flags describe. Raises InvalidTask that names every bad field, and DuplicateTask."""
+    """Hand in the task that the flags describe. Raises InvalidTask that names every bad field, and DuplicateTask.
+
+    The database is reached before anything is handed in, so that one who loses patience with it has handed in nothing.
+    """
     task_id, request = flags.request()
-    return client.submit(request, task_id)
+    task_id = uuid.uuid4().hex if task_id is None else task_id
+    try:
+        parse_request(task_id, request, client.services.settings.rules)
+    except InvalidTask as error:
+        raise InvalidTask([flags.as_typed(problem) for problem in error.problems]) from None
+    client.services.deployment  # noqa: B018  asks the database, which submitting would do later
+    click.get_current_context().meta[HANDED_IN] = True
+    try:
+        return client.submit(request, task_id)
+    except KeyboardInterrupt:
+        say(f"Task {task_id} may have been handed in. Look for it with: orchestrator show {task_id}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None

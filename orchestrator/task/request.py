@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from difflib import get_close_matches
+from functools import lru_cache, partial
 from math import inf
 from typing import Self, TypeVar
 
@@ -222,10 +223,23 @@ def _reason(error: BaseException, _: type | None) -> str:
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         unknown, allowed = sorted(map(shown, error.extra_fields)), [field.name for field in fields(error.cl)]
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        return f"has unknown fields {', '.join(unknown[:_NAMED])}{more}; allowed are {', '.join(allowed)}"
+        hints = "".join(
+            f"; {hint}" for hint in map(partial(_meant, error.cl), sorted(map(str, error.extra_fields))[:_NAMED]) if hint
+        )
+        return f"has unknown fields {', '.join(unknown[:_NAMED])}{more}{hints}; allowed are {', '.join(allowed)}"
     if isinstance(error, ValueError):
         return str(error)
     return "is not a map"
+
+
+def _meant(cls: type, name: str) -> str:
+    """Where a field belongs that is at home elsewhere, or which one is near; empty when none is."""
+    request, limits = ([field.name for field in fields(each)] for each in (Request, Limits))
+    here, elsewhere = (limits, request) if cls is Limits else (request, limits)
+    if name in elsewhere:
+        return f"`{name}` belongs {'beside' if cls is Limits else 'into'} `limits`"
+    near = get_close_matches(name, here, 1) if len(name) <= _LONGEST_NAME else []
+    return f"for {shown(name)}, did you mean `{near[0]}`?" if near else ""
 
 
 def _sentence(line: str) -> str:
@@ -235,6 +249,8 @@ def _sentence(line: str) -> str:
 
 
 _NAMED = 10
+_LONGEST_NAME = 40
+"""Characters of a field that is compared with others: comparing takes the square of the time."""
 _POINTER = 8
 _MOST_STRINGS = (2 << 20) - (128 << 10)
 """Bytes: a quarter of the stack that engines give by default, 8 MiB, less what is left to the image's own variables."""

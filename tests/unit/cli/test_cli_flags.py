@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.cli.flags import Flags, takes_a_task
+from orchestrator.cli.flags import _FLAGS, Flags, takes_a_task
 from orchestrator.errors import InvalidTask
-from orchestrator.task.request import Rules, parse_request
+from orchestrator.task.request import Limits, Request, Rules, parse_request
 
 
 def described(*arguments: str, stdin: bytes = b"") -> tuple[str | None, dict[str, Any]]:
@@ -32,6 +33,12 @@ def problems(*arguments: str, stdin: bytes = b"") -> tuple[str, ...]:
     with pytest.raises(InvalidTask) as refused:
         parse_request("id", described(*arguments, stdin=stdin)[1], Rules())
     return refused.value.problems
+
+
+def test_the_flag_of_every_field_is_known() -> None:
+    """A message about a field names it. What a flag without a value says cannot be wrong."""
+    names = {each.name for each in attrs.fields(Request)} - {"limits", "init"}
+    assert {*_FLAGS} == names | {"_id"} | {f"limits.{each.name}" for each in attrs.fields(Limits)}
 
 
 def test_a_bare_image_asks_for_nothing_else() -> None:
@@ -129,7 +136,7 @@ def test_a_file_with_a_colon_in_its_name_is_mounted(form: str, name: str, tmp_pa
 def test_a_mount_that_cannot_be_understood_is_named(spec: str) -> None:
     """Nothing is guessed."""
     (problem,) = problems("--mount-file", spec, "busybox")
-    assert problem.startswith(("mount-file: ", "files: "))
+    assert problem.startswith(("--mount-file: ", "files: "))
 
 
 def test_a_colon_in_a_file_that_is_not_there_brings_the_other_form_to_mind(tmp_path: Path) -> None:
@@ -173,7 +180,7 @@ def test_a_file_that_is_not_there_is_named_with_its_flag(flag: str, tmp_path: Pa
     """No traceback for a slip of the pen."""
     image = [] if flag == "--from" else ["busybox"]
     (problem,) = problems(flag, str(tmp_path / "none"), *image)
-    assert problem == f"{flag[2:]}: '{tmp_path / 'none'}' cannot be read: No such file or directory"
+    assert problem == f"{flag}: '{tmp_path / 'none'}' cannot be read: No such file or directory"
 
 
 def test_a_whole_task_can_be_given_as_json(tmp_path: Path) -> None:
@@ -188,14 +195,14 @@ def test_a_whole_task_can_be_given_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"{", "from: this is not JSON: "),
-        (b"\xff\xfe", "from: this is not JSON: "),
-        (b"", "from: this is not JSON: "),
-        (b"1" * 5000, "from: this is not JSON: "),
-        (b"[" * 100_000, "from: the JSON is nested too deeply"),
-        (b"[1]", "from: a task is a JSON object, not an array"),
-        (b"null", "from: a task is a JSON object, not null"),
-        (b"NaN", "from: a task is a JSON object, not a number"),
+        (b"{", "--from: this is not JSON: "),
+        (b"\xff\xfe", "--from: this is not JSON: "),
+        (b"", "--from: this is not JSON: "),
+        (b"1" * 5000, "--from: this is not JSON: "),
+        (b"[" * 100_000, "--from: the JSON is nested too deeply"),
+        (b"[1]", "--from: a task is a JSON object, not an array"),
+        (b"null", "--from: a task is a JSON object, not null"),
+        (b"NaN", "--from: a task is a JSON object, not a number"),
         (b'{"_id": 5, "image": "busybox"}', "_id: 5 is not a string"),
         (b'{"image": "busybox", "limits": {"cpus": NaN}}', "limits.cpus: "),
         (b'{"image": "busybox", "command": ["\\ud800"]}', "command: "),

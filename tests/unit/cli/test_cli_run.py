@@ -1,13 +1,17 @@
 """The commands `run` and `submit`, on services in memory."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import orchestrator.cli
+from orchestrator.cli import main
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
+from orchestrator.task.document import Task
 from orchestrator.task.event import Event
 from orchestrator.testing.programs import FOREVER, Program
 from tests.unit.cli.command_line import CommandLine
@@ -82,8 +86,8 @@ def test_every_bad_value_gets_a_sentence_and_125(tmp_path: Path, command: str) -
     result = call(command, "--cpus", "many", "-m", "-1", "busybox")
     assert result.exit_code == 125
     assert [line.split(":")[:2] for line in result.stderr.splitlines()] == [
-        ["Error", " limits.cpus"],
-        ["Error", " limits.memory"],
+        ["Error", " --cpus"],
+        ["Error", " --memory"],
     ]
     assert call.client.list() == []
 
@@ -144,3 +148,76 @@ def test_a_task_outlives_whoever_follows_it(tmp_path: Path, error: BaseException
     assert result.exit_code == code
     assert f"{words} Look at it with: orchestrator show mine" in result.stderr
     assert call.client.get("mine").status == "queued"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentences"),
+    [
+        (["--network", "host", "busybox"], ["--network host: a task gets no network here; only none is allowed"]),
+        (["--network", "bridge", "-u", "0", "busybox"], ["--user: '0' is root, which", "--network bridge: a task gets no"]),
+        (["--id", "a/b", "BAD IMAGE"], ["--id: 'a/b' is not an id", "IMAGE: 'BAD IMAGE' is not"]),
+        (["--tmp-size", "1", "--pids-limit", "x", "busybox"], ["--pids-limit: 'x' is not", "--tmp-size: '1' is not"]),
+    ],
+)
+def test_what_is_wrong_is_told_of_what_was_typed(tmp_path: Path, typed: list[str], sentences: list[str]) -> None:
+    """The names of fields are for those who write tasks as JSON."""
+    told = CommandLine(tmp_path, worker=False)("submit", *typed)
+    found = told.stderr.splitlines()
+    assert told.exit_code == 125
+    assert [len(found)] + [any(line.startswith(f"Error: {each}") for line in found) for each in sentences] == [
+        len(sentences),
+        *[True] * len(sentences),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        ('{"image": "a", "timeout": 5}', "task: has unknown fields 'timeout'; `timeout` belongs into `limits`; allowed are"),
+        (
+            '{"image": "a", "limits": {"env": {}}}',
+            "limits: has unknown fields 'env'; `env` belongs beside `limits`; allowed are",
+        ),
+        (
+            '{"image": "a", "comand": []}',
+            "task: has unknown fields 'comand'; for 'comand', did you mean `command`?; allowed are",
+        ),
+        ('{"image": "a", "network": true}', "network: true is not allowed here; only false is"),
+    ],
+)
+def test_a_field_that_is_unknown_is_set_right(tmp_path: Path, task: str, sentence: str) -> None:
+    """It belongs elsewhere, or another one is near."""
+    told = CommandLine(tmp_path, worker=False)("submit", "--from", "-", stdin=task.encode())
+    assert told.stderr.startswith(f"Error: {sentence}")
+
+
+class _Interrupted(Client):
+    """A client whose user presses Ctrl-C while a task is being stored."""
+
+    def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
+        super().submit(request, task_id)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_ctrl_c_says_whether_a_task_was_handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Nothing while flags are read or servers are reached; perhaps, where that is cut off; and never "Aborted!"."""
+    call = CommandLine(tmp_path, worker=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(call.world.services), "deployment", property(lambda _: _interrupt()))
+        told = call(command, "busybox")
+        assert (told.exit_code, told.stdout, told.stderr) == (130, "", "nothing was handed in\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(orchestrator.cli, "import_module", lambda _: _interrupt())
+        told = call(command, "busybox")
+        assert (told.exit_code, told.stderr) == (130, "nothing was handed in\n")
+        assert "Aborted!" in CliRunner().invoke(main, ["list"]).stderr
+    assert call.client.list() == []
+    call.client = _Interrupted(call.world.services)
+    told = call(command, "--id", "mine", "busybox")
+    assert told.exit_code == 130
+    assert told.stderr == "Task mine may have been handed in. Look for it with: orchestrator show mine\n"
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from orchestrator.cli.terminal import drop_output, say
-from orchestrator.errors import InvalidTask, OrchestratorError, SettingsError
+from orchestrator.errors import STORAGE, InfrastructureError, InvalidTask, OrchestratorError, SettingsError
 
 FAILED = 1
 MISUSED = 2
@@ -47,7 +47,29 @@ def _sentences(error: OrchestratorError) -> Sequence[str]:
         from orchestrator.cli.variables_here import located  # noqa: PLC0415  --help needs no settings
 
         return [*map(located, str(error).splitlines())]
-    return [str(error)]
+    return [_no_servers(error) or str(error)]
+
+
+def _no_servers(error: OrchestratorError) -> str:
+    """That nothing says where the servers are, if one was not reached; else empty."""
+    if not isinstance(error, InfrastructureError) or error.service not in _VARIABLES:
+        return ""
+    kinds = {kind.__name__ for kind in type(error.__cause__).__mro__}
+    if not kinds & _UNREACHED or kinds & _ANSWERED:
+        return ""
+    from orchestrator.cli.variables_here import names_a_server  # noqa: PLC0415  --help needs no settings
+
+    with suppress(SettingsError):
+        if not names_a_server():
+            variable = _VARIABLES[error.service]
+            return f"no servers: `orchestrator up` does not run in this folder or above; start it or set {variable}"
+    return ""
+
+
+_VARIABLES = {"mongodb": "MONGO_URI", "redis": "REDIS_URL", STORAGE: "MINIO_ENDPOINT"}
+_UNREACHED = {"ConnectionFailure", "ConnectionError", "HTTPError"}
+_ANSWERED = {"AuthenticationError"}
+"""What the libraries of the servers call it, which need not be imported for that: no connection; and a kind of it that is one."""
 
 
 _NOT_MOUNTED = "nothing of the host is mounted here; --mount-file gives the task a file"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from orchestrator.cli import main
+from orchestrator.cli.page import GroupedCommand, example_lines, grouped
 from scripts.pages import NOTICE
 
 _PAGE = """# The command line
@@ -44,14 +45,17 @@ def _command(root: click.Context, name: str) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     flags = "".join(f"| {flag} | {meaning} |\n" for flag, meaning in _flags(command, context))
     table = f"\n| flag | meaning |\n| --- | --- |\n{flags}" if flags else ""
-    return f"\n## {name}\n\n```\n{usage}\n```\n\n{_prose(command)}\n{table}"
+    shown = "".join(f"    {line}\n" for line in example_lines(command))
+    return f"\n## {name}\n\n```\n{usage}\n```\n\n{_prose(command)}\n\n{shown}{table}"
 
 
 def _flags(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
-    for parameter in command.params:
-        record = parameter.get_help_record(context)
-        if record and record[1]:
-            yield f"`{record[0]}`".replace("|", "\\|"), record[1].replace("|", "\\|")
+    """Those of the command, and where they are in groups, a row for the name of each; --help is on every page."""
+    for group, records in grouped(command, context).items():
+        own = [record for record in records if "--help" not in record[0]]
+        if own and isinstance(command, GroupedCommand):
+            yield f"**{group}**", ""
+        yield from ((f"`{flag}`".replace("|", "\\|"), meaning.replace("|", "\\|")) for flag, meaning in own)
 
 
 def _prose(command: click.Command) -> str:

@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.output import print_bytes, raw_option
+from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import printable
 from orchestrator.errors import UnknownTask
 from orchestrator.ports import Stream
@@ -16,7 +17,13 @@ from orchestrator.task import fields as kinds
 from orchestrator.wiring import Server
 
 
-@click.command("artifacts")
+@click.command(
+    "artifacts",
+    epilog=examples(
+        "orchestrator artifacts 3f2a",
+        "orchestrator artifacts --output results 3f2a",
+    ),
+)
 @click.argument("task_id", metavar="ID")
 @click.argument("path", required=False)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Write them below this folder.")

@@ -4,6 +4,7 @@ import click
 
 from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
+from orchestrator.cli.page import examples
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.task.document import Task
@@ -11,7 +12,13 @@ from orchestrator.wiring import ALL, Server
 from statemachine import TERMINAL
 
 
-@click.command("cancel")
+@click.command(
+    "cancel",
+    epilog=examples(
+        "orchestrator cancel 3f2a",
+        "orchestrator cancel --json 3f2a | jq .status",
+    ),
+)
 @click.argument("task_id", metavar="ID")
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 def cancel_command(task_id: str, *, json: bool) -> None:

@@ -3,6 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
+from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import hand_on
 
 SHELLS = ("bash", "zsh", "fish")
@@ -10,7 +11,13 @@ _PROGRAM, _ASKS = "orchestrator", "_ORCHESTRATOR_COMPLETE"
 """The variable by which the shell's script asks this program what may follow."""
 
 
-@click.command("completion")
+@click.command(
+    "completion",
+    epilog=examples(
+        'eval "$(orchestrator completion bash)"',
+        "orchestrator completion fish > ~/.config/fish/completions/orchestrator.fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion_command(shell: str) -> None:
     """Print a script that has the shell complete commands, flags and their values.

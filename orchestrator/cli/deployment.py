@@ -9,6 +9,7 @@ import click
 
 from orchestrator.app import Services
 from orchestrator.cli.connect import client
+from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import Owned, Phase
@@ -21,7 +22,14 @@ def _id(_context: click.Context, _parameter: click.Parameter, given: str) -> str
     return given
 
 
-@click.group("deployment", invoke_without_command=True)
+@click.group(
+    "deployment",
+    invoke_without_command=True,
+    epilog=examples(
+        "orchestrator deployment",
+        "orchestrator deployment new --yes",
+    ),
+)
 @click.pass_context
 def deployment_command(context: click.Context) -> None:
     """Show whose database this is and which containers are on the engine; or say which database is live.

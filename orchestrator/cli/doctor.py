@@ -7,6 +7,7 @@ import click
 from attrs import asdict
 
 from orchestrator import wiring as connect
+from orchestrator.cli.page import examples
 from orchestrator.cli.plain import as_json
 from orchestrator.cli.terminal import printable, say_json
 from orchestrator.cli.variables_here import located, variables
@@ -16,7 +17,13 @@ from orchestrator.errors import SettingsError
 from orchestrator.settings.settings import Settings
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    epilog=examples(
+        "orchestrator doctor",
+        "orchestrator doctor --image busybox --json | jq '.checks[] | select(.ok | not)'",
+    ),
+)
 @click.option(
     "--image",
     metavar="IMAGE",

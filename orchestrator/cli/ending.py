@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from orchestrator.cli.page import GroupedCommand
 from orchestrator.cli.terminal import drop_output, say
 from orchestrator.errors import STORAGE, InfrastructureError, InvalidTask, OrchestratorError, SettingsError
 
@@ -69,7 +70,7 @@ def _no_servers(error: OrchestratorError) -> str:
 _VARIABLES = {"mongodb": "MONGO_URI", "redis": "REDIS_URL", STORAGE: "MINIO_ENDPOINT"}
 _UNREACHED = {"ConnectionFailure", "ConnectionError", "HTTPError"}
 _ANSWERED = {"AuthenticationError"}
-"""What the libraries of the servers call it, which need not be imported for that: no connection; and a kind of it that is one."""
+"""What the libraries call it, which need not be imported for that: no connection; and a kind of that which is an answer."""
 
 
 _NOT_MOUNTED = "nothing of the host is mounted here; --mount-file gives the task a file"
@@ -95,7 +96,7 @@ _HABITS = {
 """What to do in place of options of `docker run` that are not there."""
 
 
-class TaskCommand(click.Command):
+class TaskCommand(GroupedCommand):
     """A command whose exit code may be a program's: whatever is wrong with the command itself is 125, as with `docker run`."""
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:

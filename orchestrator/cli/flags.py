@@ -11,6 +11,7 @@ import click
 from attrs import fields_dict, frozen
 
 from orchestrator.cli.given import content_of, content_of_file, read_task, read_variables
+from orchestrator.cli.page import option
 from orchestrator.errors import InvalidTask
 
 
@@ -124,40 +125,43 @@ def takes_a_task(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+PROGRAM, LIMITS, INPUT, OUTPUT, IDENTITY = "Program", "Limits", "Input", "Output", "Identity"
+"""The groups of a help page, in its order."""
 _PARAMETERS = (
     click.argument("image", required=False),
     click.argument("command", nargs=-1, type=click.UNPROCESSED),
-    click.option("--cpus", metavar="N", help="CPUs it may use, such as 0.5."),
-    click.option("--memory", "-m", metavar="SIZE", help="Memory it may use, such as 128m; there is no swap."),
-    click.option("--pids-limit", metavar="N", help="Processes and threads it may have at once."),
-    click.option("--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
-    click.option("--cpu-time", metavar="TIME", help="CPU time that all its processes together may take, such as 10s."),
-    click.option("--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
-    click.option(
+    option(PROGRAM, "--entrypoint", metavar="PROGRAM", help="In place of the image's entrypoint; '' for none."),
+    option(PROGRAM, "--init/--no-init", default=None, help="Whether PID 1 is an init, as by default, or the program itself."),
+    option(PROGRAM, "--workdir", "-w", metavar="PATH", help="Folder to start in."),
+    option(PROGRAM, "--user", "-u", metavar="UID[:GID]", help="Numeric user to run as; GID is UID where left out."),
+    option(PROGRAM, "--network", metavar="none|bridge", help="Anything but none asks for a network."),
+    option(PROGRAM, "--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),
+    option(PROGRAM, "--retries", metavar="N", help="Times it may be run again when it fails."),
+    option(LIMITS, "--cpus", metavar="N", help="CPUs it may use, such as 0.5."),
+    option(LIMITS, "--memory", "-m", metavar="SIZE", help="Memory it may use, such as 128m; there is no swap."),
+    option(LIMITS, "--pids-limit", metavar="N", help="Processes and threads it may have at once."),
+    option(LIMITS, "--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
+    option(LIMITS, "--cpu-time", metavar="TIME", help="CPU time that all its processes together may take, such as 10s."),
+    option(LIMITS, "--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
+    option(
+        LIMITS,
         "--on-output-limit",
         metavar="end|drop_middle",
         help="What happens then: it is ended, or it goes on and both ends of the stream are kept.",
     ),
-    click.option("--entrypoint", metavar="PROGRAM", help="In place of the image's entrypoint; '' for none."),
-    click.option("--init/--no-init", default=None, help="Whether PID 1 is an init, as by default, or the program itself."),
-    click.option("--shm-size", metavar="SIZE", help="Size of its /dev/shm; it counts into the memory."),
-    click.option("--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
-    click.option("--retries", metavar="N", help="Times it may be run again when it fails."),
-    click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without a value, that of this shell."),
-    click.option("--env-file", multiple=True, metavar="FILE", help="A file of variables, one NAME[=VALUE] a line."),
-    click.option("--user", "-u", metavar="UID[:GID]", help="Numeric user to run as; GID is UID where left out."),
-    click.option("--workdir", "-w", metavar="PATH", help="Folder to start in."),
-    click.option("--network", metavar="none|bridge", help="Anything but none asks for a network."),
-    click.option("--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),
-    click.option(
-        "--mount-file", multiple=True, metavar="FILE[:NAME]|src=FILE[,dst=NAME]", help="A file of yours, at /task/NAME."
+    option(LIMITS, "--shm-size", metavar="SIZE", help="Size of its /dev/shm; it counts into the memory."),
+    option(LIMITS, "--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
+    option(LIMITS, "--artifacts-size", metavar="SIZE", help="Size of /out; it counts into the memory."),
+    option(INPUT, "--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without value, that of this shell."),
+    option(INPUT, "--env-file", multiple=True, metavar="FILE", help="A file of variables, one NAME[=VALUE] a line."),
+    option(
+        INPUT, "--mount-file", multiple=True, metavar="FILE[:NAME]|src=FILE[,dst=NAME]", help="A file of yours, at /task/NAME."
     ),
-    click.option("--artifact", multiple=True, metavar="PATH", help="A file or folder below /out to keep; '.' for all of it."),
-    click.option("--artifacts-size", metavar="SIZE", help="Size of /out; it counts into the memory."),
-    click.option("--stdin", "-i", is_flag=True, help="Read stdin to its end and hand it to the program."),
-    click.option("--label", "-l", multiple=True, metavar="NAME[=VALUE]", help="A label to find the task by."),
-    click.option("--id", "task_id", metavar="ID", help="Id of the task; by default a new one."),
-    click.option("--from", "source", metavar="FILE|-", help="A whole task as JSON from a file or stdin, in place of all else."),
+    option(INPUT, "--stdin", "-i", is_flag=True, help="Read stdin to its end and hand it to the program."),
+    option(INPUT, "--from", "source", metavar="FILE|-", help="A whole task as JSON, from a file or stdin, and no other flags."),
+    option(OUTPUT, "--artifact", multiple=True, metavar="PATH", help="A file or folder below /out to keep; '.' for all of it."),
+    option(IDENTITY, "--id", "task_id", metavar="ID", help="Id of the task; by default a new one."),
+    option(IDENTITY, "--label", "-l", multiple=True, metavar="NAME[=VALUE]", help="A label to find the task by."),
 )
 
 

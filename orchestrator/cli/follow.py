@@ -8,8 +8,9 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import INTERRUPTED, OWN_ERROR, TaskCommand
-from orchestrator.cli.flags import Flags, takes_a_task
+from orchestrator.cli.flags import OUTPUT, Flags, takes_a_task
 from orchestrator.cli.output import print_output, raw_option
+from orchestrator.cli.page import examples, option
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.submit import submit, warn_if_nobody_works
 from orchestrator.cli.terminal import say, say_json
@@ -23,10 +24,18 @@ TIMED_OUT = 124
 Tell = Callable[[Event], None]
 
 
-@click.command("run", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
+@click.command(
+    "run",
+    cls=TaskCommand,
+    context_settings={"allow_interspersed_args": False},
+    epilog=examples(
+        "orchestrator run --memory 64m --timeout 5s busybox sh -c 'echo hello; exit 3'",
+        "orchestrator run -i --mount-file sum.awk busybox awk -f /task/sum.awk < numbers.txt",
+    ),
+)
 @takes_a_task
-@click.option("--quiet", "-q", is_flag=True, help="Nothing on stderr but what the program writes.")
-@click.option("--json", is_flag=True, help="Print the final task document on stdout and nothing else.")
+@option(OUTPUT, "--quiet", "-q", is_flag=True, help="Nothing on stderr but what the program writes.")
+@option(OUTPUT, "--json", is_flag=True, help="Print the final task document on stdout and nothing else.")
 @raw_option
 def run_command(flags: Flags, *, quiet: bool, json: bool, raw: bool) -> None:
     """Run a program as a task and print what it prints, at its end.

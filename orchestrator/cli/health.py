@@ -8,6 +8,7 @@ import click
 from pymongo.errors import PyMongoError
 from redis import RedisError
 
+from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say
 from orchestrator.cli.variables_here import variables
 from orchestrator.doctor import mongo, redis
@@ -19,7 +20,13 @@ _SECONDS = 2.0
 _AWAY = (PyMongoError, RedisError, ValueError, OSError)
 
 
-@click.command("health")
+@click.command(
+    "health",
+    epilog=examples(
+        "orchestrator health",
+        "HEALTH_PORT=8080 orchestrator health",
+    ),
+)
 def health_command() -> None:
     """Exit with 0 when all is well, within some seconds.
 

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Iterable
 
-import click
-
+from orchestrator.cli.page import option
 from orchestrator.cli.terminal import decoded
 from orchestrator.client import Client
 from orchestrator.ports import Stream
 from orchestrator.task.document import Task
 
-raw_option = click.option("--raw", is_flag=True, help="In a terminal, too, print the program's bytes as they are.")
+raw_option = option("Output", "--raw", is_flag=True, help="In a terminal, too, print the program's bytes as they are.")
 
 
 def print_output(client: Client, task: Task, *, raw: bool) -> None:

@@ -12,6 +12,7 @@ from orchestrator.cli.ending import FAILED
 from orchestrator.cli.flags import label_of
 from orchestrator.cli.moment import Moment
 from orchestrator.cli.output import print_streams, raw_option
+from orchestrator.cli.page import examples
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.cli.waiting import why_queued
@@ -49,7 +50,13 @@ _FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
 }
 
 
-@click.command("show")
+@click.command(
+    "show",
+    epilog=examples(
+        "orchestrator show 3f2a",
+        "orchestrator show --json 3f2a | jq .metrics",
+    ),
+)
 @click.argument("task_id", metavar="ID")
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 @click.option("--utc", is_flag=True, help="Times in UTC in place of this host's zone; JSON has them always so.")
@@ -66,7 +73,13 @@ def show_command(task_id: str, *, json: bool, utc: bool) -> None:
         console(sys.stdout).print(card(task, UTC if utc else None, waits))
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples(
+        "orchestrator list --status failed --since 2h",
+        "orchestrator list --label team=red -o id",
+    ),
+)
 @click.option("--status", type=click.Choice([*map(str, State)]), help="Only tasks with this status.")
 @click.option("--cause", type=click.Choice([*map(str, Cause)]), help="Only tasks that ended for this cause.")
 @click.option("--image", metavar="IMAGE", help="Only tasks of this image, as it is written in the task.")
@@ -111,7 +124,13 @@ def list_command(
     _FORMS[output](tasks)
 
 
-@click.command("logs")
+@click.command(
+    "logs",
+    epilog=examples(
+        "orchestrator logs 3f2a",
+        "orchestrator logs --stdout 3f2a > output.txt",
+    ),
+)
 @click.argument("task_id", metavar="ID")
 @click.option("--stdout", is_flag=True, help="Only what went to stdout.")
 @click.option("--stderr", is_flag=True, help="Only what went to stderr.")

@@ -7,7 +7,8 @@ import click
 
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import HANDED_IN, INTERRUPTED, TaskCommand
-from orchestrator.cli.flags import Flags, takes_a_task
+from orchestrator.cli.flags import OUTPUT, Flags, takes_a_task
+from orchestrator.cli.page import examples, option
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
@@ -17,9 +18,17 @@ from orchestrator.task.request import parse_request
 from orchestrator.wiring import Server
 
 
-@click.command("submit", cls=TaskCommand, context_settings={"allow_interspersed_args": False})
+@click.command(
+    "submit",
+    cls=TaskCommand,
+    context_settings={"allow_interspersed_args": False},
+    epilog=examples(
+        "id=$(orchestrator submit --label team=red --retries 2 busybox true)",
+        "orchestrator submit --from task.json --json",
+    ),
+)
 @takes_a_task
-@click.option("--json", is_flag=True, help="Print the task document in place of the id.")
+@option(OUTPUT, "--json", is_flag=True, help="Print the task document in place of the id.")
 def submit_command(flags: Flags, *, json: bool) -> None:
     """Hand in a task and print its id. Does not wait for it.
 

@@ -3,6 +3,7 @@
 import click
 
 from orchestrator.cli.connect import client
+from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say
 from orchestrator.errors import Postponed
 from orchestrator.ports import JobInfo
@@ -10,7 +11,13 @@ from orchestrator.ports import JobInfo
 _LOCK_FOR = 60.0
 
 
-@click.command("sweep")
+@click.command(
+    "sweep",
+    epilog=examples(
+        "orchestrator sweep --dry-run",
+        "orchestrator sweep",
+    ),
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def sweep_command(*, dry_run: bool) -> None:
     """Mend what is lost or left behind: tasks without a worker, out of line, unpublished; containers without a task.

@@ -15,6 +15,7 @@ from rq import Worker
 
 from orchestrator import private_files as private
 from orchestrator.adapters.redis.client import redis_client
+from orchestrator.cli.page import examples
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
 from orchestrator.cli.variables_here import variables_of_the_user
@@ -38,7 +39,13 @@ _SHOWN = 20
 _WORKER = "worker"
 
 
-@click.command("up")
+@click.command(
+    "up",
+    epilog=examples(
+        "orchestrator up --concurrency 8",
+        "orchestrator up --data /srv/orchestrator",
+    ),
+)
 @click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), default=DATA, show_default=True, help="Folder for data."
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import hand_on, say
 from orchestrator.cli.variables_here import variables
 from orchestrator.errors import SettingsError
@@ -19,7 +20,13 @@ _NO_PROGRAM, _NOT_RUN = 127, 126
 _data = click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of an `orchestrator up --data`.")
 
 
-@click.command("env")
+@click.command(
+    "env",
+    epilog=examples(
+        'eval "$(orchestrator env)"',
+        "orchestrator env --json | jq -r .MONGO_URI",
+    ),
+)
 @click.option("--shell", type=click.Choice([SH, FISH]), default=SH, show_default=True, help="The shell that reads it.")
 @click.option("--json", is_flag=True, help="Print one JSON object of names and values.")
 @_data
@@ -38,7 +45,14 @@ def env_command(shell: str, *, json: bool, data: Path | None) -> None:
         hand_on(f"set -gx {name} {_quoted_for_fish(value)}" if shell == FISH else f"export {name}={shlex.quote(value)}")
 
 
-@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.command(
+    "exec",
+    context_settings={"allow_interspersed_args": False},
+    epilog=examples(
+        "orchestrator exec -- python3 my_client.py",
+        "orchestrator exec --data /srv/orchestrator -- rq info",
+    ),
+)
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 @_data
 def exec_command(program: tuple[str, ...], data: Path | None) -> None:

@@ -13,6 +13,7 @@ from orchestrator import private_files as private
 from orchestrator import tasks
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.app import Services
+from orchestrator.cli.page import examples
 from orchestrator.cli.variables_here import variables
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.log import logger
@@ -32,7 +33,13 @@ HANDED_OVER = 3
 """The exit code when tasks were left running for another worker to take up."""
 
 
-@click.command("worker")
+@click.command(
+    "worker",
+    epilog=examples(
+        "orchestrator worker --concurrency 8",
+        "orchestrator worker --name here --drain-timeout 30m",
+    ),
+)
 @click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Tasks at once. Default: CONCURRENCY, or 4.")
 @click.option("--drain-timeout", metavar="TIME", help="Longest wait once told to stop. Default: DRAIN_TIMEOUT, or 1h.")
 @click.option("--name", metavar="NAME", help="Name in documents and labels. Default: WORKER_NAME, or host name and process id.")

@@ -1,6 +1,8 @@
 """The command line before any command does something: help, versions, mistakes, settings."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import COMMANDS, main
+from orchestrator.cli.page import example_lines
 
 HEAVY = frozenset(
     {"docker", "requests", "urllib3", "pymongo", "redis", "minio", "rq", "rich", "loguru", "cattrs", "tenacity"}
@@ -87,6 +90,33 @@ def test_each_command_can_be_imported_under_its_name_and_explains_itself(name: s
     assert command.name == name
     assert command.help
     assert all(parameter.help for parameter in command.params if parameter.param_type_name == "option")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_ends_with_two_examples_that_it_understands(name: str) -> None:
+    """Each on a line of its own, fit for copying, and of this command."""
+    root = main.make_context("orchestrator", ["--no-env-file"], resilient_parsing=True)
+    command = main.get_command(root, name)
+    assert command is not None
+    lines = example_lines(command)
+    assert len(lines) == 2
+    shown = CliRunner().invoke(main, [name, "--help"], terminal_width=60).stdout.splitlines()
+    assert [line.strip() for line in shown[-2:]] == lines
+    for line in lines:
+        typed = re.search(r"orchestrator ([^|<>)]+)", line)
+        assert typed is not None
+        called, *arguments = shlex.split(typed[1])
+        assert called == name
+        command.make_context(name, arguments, parent=root).close()
+
+
+@pytest.mark.parametrize("name", ["run", "submit"])
+def test_the_flags_of_a_task_are_in_groups(name: str) -> None:
+    """Each flag is in one of them, and only help is in none."""
+    shown = CliRunner().invoke(main, [name, "--help"]).stdout
+    heads = [line for line in shown.splitlines() if re.fullmatch("[A-Z][a-z]+:", line)]
+    assert heads == ["Program:", "Limits:", "Input:", "Output:", "Identity:", "Options:"]
+    assert shown.partition("\nOptions:\n")[2].partition("\n\n")[0].strip() == "-h, --help  Show this message and exit."
 
 
 @pytest.mark.parametrize(

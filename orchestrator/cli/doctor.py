@@ -9,7 +9,7 @@ from attrs import asdict
 from orchestrator import wiring as connect
 from orchestrator.cli.page import examples
 from orchestrator.cli.plain import as_json
-from orchestrator.cli.terminal import printable, say_json
+from orchestrator.cli.terminal import printable, say, say_json
 from orchestrator.cli.variables_here import located, variables
 from orchestrator.doctor import engine, host, mongo, redis, storage
 from orchestrator.doctor.finding import Finding
@@ -33,16 +33,22 @@ from orchestrator.settings.settings import Settings
 def doctor_command(image: str | None, *, json: bool) -> None:
     """Check each setting, server and limit; say what was found and what to do about what is wrong.
 
-    The exit code is 0 when all is well and 1 otherwise. What it writes to try things out, it removes again.
+    What is well is shown as it is found, then what is wrong, and at the end how many of each. The exit code is 0 when all is
+    well and 1 otherwise. What it writes to try things out, it removes again.
     """
     found = []
     for finding in examine(image):
         found.append(finding)
-        if not json:
+        if finding.ok and not json:
             _print(finding)
-    ok = all(finding.ok for finding in found)
+    wrong = [finding for finding in found if not finding.ok]
+    ok = not wrong
     if json:
         say_json(as_json({"ok": ok, "checks": [asdict(finding) for finding in found]}))
+    else:
+        for finding in wrong:
+            _print(finding)
+        say(f"{len(found)} checks: {len(found) - len(wrong)} ok, {len(wrong)} to do")
     click.get_current_context().exit(0 if ok else 1)
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from orchestrator.adapters.redis.client import redis_client
+from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import place
@@ -41,6 +43,8 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield look(
             "Redis events", "allow the user of REDIS_URL to use Pub/Sub on tasks and tasks:*", lambda: _hear(client), RedisError
         )
+        advice = "start a worker with these settings: `orchestrator worker`, or `orchestrator up`"
+        yield look("queue", advice, lambda: _queue(client, settings), RedisError)
         yield clock("Redis", lambda: _time(client), RedisError)
 
 
@@ -66,6 +70,41 @@ def _hear(client: Redis) -> str:
         if subscriber.get_message(timeout=_HEARD_WITHIN) is None:
             raise Unfit(f"a message was not heard within {_HEARD_WITHIN:g} s")
     return "published and heard"
+
+
+def _queue(client: Redis, settings: Settings) -> str:
+    """How many workers the queue has and how many jobs wait in it, those of other applications included."""
+    with closing(RqQueue(settings)) as queue:
+        workers = queue.workers()
+    line = f"rq:queue:{settings.queue}"
+    first: Any = client.lindex(line, 0)
+    at: Any = client.hget(f"rq:job:{first.decode(errors='replace')}", "enqueued_at") if first else None
+    length: Any = client.llen(line)
+    return standing(settings.queue, workers, length, _age(at))
+
+
+def _age(enqueued_at: bytes | None) -> float | None:
+    """Seconds since then; None for what is no time."""
+    try:
+        at = datetime.fromisoformat((enqueued_at or b"").decode())
+        return max((datetime.now(UTC) - at).total_seconds(), 0)
+    except (ValueError, TypeError):  # TypeError: without a zone
+        return None
+
+
+def standing(queue: str, workers: int, waiting: int, oldest: float | None) -> str:
+    """What the line looks like; ``oldest`` is the age of its first entry in seconds. Raises Unfit when nobody takes from it."""
+    taking = f"{workers or 'no'} worker{'' if workers == 1 else 's'} on queue {queue!r}"
+    age = "" if oldest is None else f", the first for {_span(oldest)}"
+    waits = f"{waiting} job{' waits' if waiting == 1 else 's wait'}{age}" if waiting else "nothing waits"
+    if waiting and not workers:
+        raise Unfit(f"{taking}; {waits}")
+    return f"{taking}; {waits}"
+
+
+def _span(seconds: float) -> str:
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= 2 * size or size == 1)
+    return f"{seconds // size:.0f} {unit}"
 
 
 def _time(client: Redis) -> datetime:

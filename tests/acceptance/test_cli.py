@@ -145,6 +145,7 @@ def test_the_doctor_finds_all_well_and_leaves_nothing_behind(up: Up) -> None:
         "MongoDB writes",
         "Redis",
         "Redis events",
+        "queue",
         "objects",
         "Docker engine",
         "container",
@@ -171,6 +172,7 @@ def test_the_doctor_says_what_to_do_about_each_server_that_is_away(tmp_path: Pat
     lines = done.stdout.decode().splitlines()
     failed = [line[6:20].strip() for line in lines if line.startswith("FAIL")]
     assert failed == ["spool", "MongoDB", "Redis", "object storage", "Docker engine"]
+    assert lines[-1].endswith(f" ok, {len(failed)} to do")
     assert len([line for line in lines if "to do: " in line]) == len(failed)
     assert done.returncode == 1
     assert done.stderr == b""
@@ -179,7 +181,9 @@ def test_the_doctor_says_what_to_do_about_each_server_that_is_away(tmp_path: Pat
 def test_the_doctor_names_every_bad_setting(tmp_path: Path) -> None:
     """Without them it can look at nothing else."""
     done = call(tmp_path, "doctor", CONCURRENCY="0", MINIO_USE_SSL="perhaps")
-    assert [line[:4] for line in done.stdout.decode().splitlines() if line[:4].strip()] == ["FAIL", "FAIL"]
+    *lines, summary = done.stdout.decode().splitlines()
+    assert [line[:4] for line in lines if line[:4].strip()] == ["FAIL", "FAIL"]
+    assert summary == "2 checks: 0 ok, 2 to do"
     assert done.returncode == 1
 
 

@@ -88,9 +88,7 @@ def show_command(task_id: str, *, json: bool, utc: bool) -> None:
     "--since", metavar="AGE|TIME", type=Moment(), help="Only tasks that are not older, such as 2h, or a time in ISO 8601."
 )
 @click.option("--after", metavar="ID", help="Only tasks that follow this one: the last of an earlier list.")
-@click.option(
-    "--utc", is_flag=True, is_eager=True, help="A time without a zone in --since is UTC, not this host's; so is JSON."
-)
+@click.option("--utc", is_flag=True, is_eager=True, help="In --since, a time without a zone is UTC, not of this host.")
 @click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="How many at most.")
 @click.option(
     "--output", "-o", type=click.Choice([*_FORMS]), default="table", show_default=True, help="id prints an id on each line."

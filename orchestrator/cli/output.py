@@ -21,7 +21,7 @@ def print_output(client: Client, task: Task, *, raw: bool) -> None:
 def print_streams(client: Client, task_id: str, streams: Iterable[Stream], *, raw: bool, attempt: int | None = None) -> None:
     """What the program wrote to some of its streams, each to the stream of the same name. Raises UnknownTask."""
     for stream in streams:
-        print_bytes(client.logs(task_id, stream, attempt), stream, raw=raw)
+        print_bytes(client.logs(task_id, stream, attempt=attempt), stream, raw=raw)
 
 
 def print_bytes(chunks: Iterable[bytes], stream: Stream, *, raw: bool) -> None:

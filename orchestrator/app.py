@@ -13,10 +13,10 @@ from attrs import define, field
 
 from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.deployment import Deployment
-from orchestrator.execution.retrying import Patience
 from orchestrator.log import logger
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Origin, Queue, SharedLock, TaskStore
 from orchestrator.reconcile.database_identity import Memory, objection
+from orchestrator.retrying import Retrier
 from orchestrator.settings.settings import Settings
 from orchestrator.task.request import is_id
 
@@ -39,7 +39,7 @@ class Services:
     lock: SharedLock
     live: LiveOutput | None = None
     """None when output is seen only once it is stored."""
-    patience: Patience = field(factory=Patience)
+    retrier: Retrier = field(factory=Retrier)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""
     closing: Sequence[Callable[[], None]] = ()
@@ -64,7 +64,7 @@ class Services:
         from orchestrator.execution.assembly import assembled  # noqa: PLC0415  most commands run nothing
 
         return assembled(
-            self.settings, self.store, self.events, self.live, self.logs, self.engine, self.home, self.patience, now
+            self.settings, self.store, self.events, self.live, self.logs, self.engine, self.home, self.retrier, now
         )
 
     @property

@@ -19,6 +19,7 @@ from orchestrator.errors import AmbiguousId, InfrastructureError, UnknownTask, W
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position
 from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
+from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
 from orchestrator.task.artifact import Artifact
@@ -30,7 +31,6 @@ from orchestrator.wiring import Server, connect
 from statemachine import State
 
 T = TypeVar("T")
-_AGAIN = 0.5
 _SHORTEST = 4
 """Characters of an id that may stand for all of it."""
 _NAMED = 5
@@ -210,7 +210,7 @@ class Client:
                 if time.monotonic() > heard_at + self.services.settings.retry_budget:
                     raise
                 logger.debug("the connection is sought again: {}", error)
-                time.sleep(_AGAIN)
+                time.sleep(SUBSCRIPTION.delay(1))
             else:
                 return
 

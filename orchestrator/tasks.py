@@ -22,7 +22,7 @@ def run_task(task_id: str) -> dict[str, object] | None:
     if threading.current_thread() is threading.main_thread():
         signal.alarm(0)
     here = services()
-    here.patience.forever(here.look_again)  # RQ's own worker has nobody else that looks
+    here.retrier.forever(here.look_again)  # RQ's own worker has nobody else that looks
     if here.halted:
         raise WrongDatabase(here.halted)
     task = here.runner.run(task_id)

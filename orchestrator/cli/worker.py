@@ -6,21 +6,19 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 import click
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from orchestrator import log as logs
 from orchestrator import private_files as private
-from orchestrator import tasks
-from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator import tasks, wiring
 from orchestrator.app import Services
 from orchestrator.cli.page import examples
 from orchestrator.cli.variables_here import variables
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.log import logger
 from orchestrator.reconcile.reconciler import end_overdue
+from orchestrator.retrying import Failure, Retrier
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import place
-from orchestrator.wiring import check
 from orchestrator.worker import health
 from orchestrator.worker.engine_watch import EngineWatch
 from orchestrator.worker.health import Health
@@ -52,12 +50,12 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     given = {"CONCURRENCY": concurrency, "DRAIN_TIMEOUT": drain_timeout, "WORKER_NAME": name}
     own = {**variables(), **{option: str(value) for option, value in given.items() if value}}
     settings = Settings.load(own)
-    check(settings)
+    wiring.check(settings)
     os.environ.update(own)  # the function that the queue's entries name reads its settings there
     _refuse_a_shared_spool(settings)
     logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))
-    services = _patience(settings)(tasks.services)
+    services = _when_ready(settings)
     drained = _work(services)
     sys.stderr.flush()
     os._exit(0 if drained else HANDED_OVER)  # an ordinary exit may wait for threads that still hold a task
@@ -132,19 +130,13 @@ def _places(settings: Settings) -> str:
     )
 
 
-def _patience(settings: Settings) -> Retrying:
+def _when_ready(settings: Settings) -> Services:
     """Servers that start beside the worker are waited for; meanwhile programs are held to their time limits."""
-    engine = DockerEngine(settings.docker_host)
+    engine = wiring.connect(settings, {wiring.Server.DOCKER}).engine
 
-    def meanwhile(state: RetryCallState) -> None:
-        logger.warning("not ready yet: {}", state.outcome.exception() if state.outcome else "")
+    def meanwhile(failure: Failure) -> None:
+        logger.warning("not ready yet: {}", failure.error)
         with suppress(InfrastructureError):
             end_overdue(engine, settings.stop_grace)
 
-    return Retrying(
-        retry=retry_if_exception_type(InfrastructureError),
-        wait=wait_random_exponential(multiplier=0.2, max=5),
-        stop=stop_after_delay(settings.retry_budget),
-        before_sleep=meanwhile,
-        reraise=True,
-    )
+    return Retrier(told=meanwhile).for_at_most(settings.retry_budget, tasks.services)

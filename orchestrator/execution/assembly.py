@@ -8,7 +8,6 @@ from orchestrator.execution.attempt_output import AttemptOutput
 from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.leases import Leases
 from orchestrator.execution.program import Programs
-from orchestrator.execution.retrying import Patience
 from orchestrator.execution.runner import Budgets, Runner
 from orchestrator.execution.steps import Steps
 from orchestrator.execution.steps.announce import Announce
@@ -21,6 +20,7 @@ from orchestrator.execution.steps.upload import Upload
 from orchestrator.execution.steps.wait import Wait
 from orchestrator.output.live import LiveSender
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, TaskStore
+from orchestrator.retrying import Retrier
 from orchestrator.settings.settings import Settings
 
 
@@ -32,11 +32,11 @@ def assembled(
     logs: ObjectStore,
     engine: Engine,
     home: Deployment,
-    patience: Patience,
+    retrier: Retrier,
     now: Callable[[], datetime],
 ) -> Runner:
     """Runs tasks on these services."""
-    leases = Leases(store, settings.name, settings.lease_ttl, patience)
+    leases = Leases(store, settings.name, settings.lease_ttl, retrier)
     sender = LiveSender(live, home, settings.live_output)
     programs = Programs(engine, settings.rules, home, leases, store, sender, settings.stop_grace)
     output = AttemptOutput(programs)
@@ -54,13 +54,13 @@ def assembled(
         collect=Collect(programs, output),
         upload=Upload(logs, home, output),
         retry=Retry(engine),
-        record=Record(store, now, patience, settings.name),
+        record=Record(store, now, retrier, settings.name),
         announce=Announce(events, home),
         release=Release(engine, store, home),
     )
     budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
     admission = Admission(lambda: _capacity(engine, settings), settings.concurrency)
-    return Runner(leases, programs, steps, steps.lifecycle(settings.rules), patience, budgets, admission)
+    return Runner(leases, programs, steps, steps.lifecycle(settings.rules), retrier, budgets, admission)
 
 
 def _capacity(engine: Engine, settings: Settings) -> Capacity:

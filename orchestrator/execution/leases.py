@@ -11,9 +11,9 @@ from typing import Protocol
 from attrs import define, field
 
 from orchestrator.errors import InfrastructureError, Postponed, Superseded
-from orchestrator.execution.retrying import Patience
 from orchestrator.log import logger
 from orchestrator.ports import TaskStore
+from orchestrator.retrying import Retrier
 from orchestrator.task.values import Document
 
 _LOOK = 1.0
@@ -58,11 +58,11 @@ class Leases:
     slowly delays no renewal by that. No lease is given up because of the time: only the store's word counts.
     """
 
-    def __init__(self, store: TaskStore, worker: str, ttl: float, patience: Patience) -> None:
+    def __init__(self, store: TaskStore, worker: str, ttl: float, retrier: Retrier) -> None:
         self._store = store
         self._worker = worker
         self._ttl = ttl
-        self._patience = patience
+        self._retrier = retrier
         self._held: dict[str, HeldLease] = {}
         self._asked_for: set[str] = set()
         self._lock = threading.Lock()
@@ -103,25 +103,25 @@ class Leases:
 
     def assure(self, task_id: str, held: HeldLease) -> None:
         """As ``check``, however long the store is away."""
-        self._patience.forever(self.check, task_id, held)
+        self._retrier.forever(self.check, task_id, held)
 
     def confirm(self, task_id: str, token: str) -> None:
         """Extend the lease now, however long the store is away. Raises Superseded when somebody else has taken the task."""
-        if task_id not in self._patience.forever(self._store.renew, {task_id: token}, self._ttl):
+        if task_id not in self._retrier.forever(self._store.renew, {task_id: token}, self._ttl):
             raise Superseded(f"task {task_id} was taken over by another worker")
 
     def begin(self, task_id: str, token: str, container: str) -> None:
         """As ``confirm``, and store that the container is about to be started."""
-        if not self._patience.forever(self._store.begin, task_id, token, container, self._ttl):
+        if not self._retrier.forever(self._store.begin, task_id, token, container, self._ttl):
             raise Superseded(f"task {task_id} was taken over by another worker")
 
     def reset(self, task_id: str) -> None:
         """Strip a document that cannot be read or moved of all but its id, however long the store is away."""
-        self._patience.forever(self._store.reset, task_id)
+        self._retrier.forever(self._store.reset, task_id)
 
     def note_input(self, task_id: str, token: str, container: str) -> None:
         """Store that the engine has all of this container's input, however long the store is away."""
-        self._patience.forever(lambda: self._store.note_input(task_id, token, container, whole=True))
+        self._retrier.forever(lambda: self._store.note_input(task_id, token, container, whole=True))
 
     def hand_over(self) -> None:
         """Free all leases, so that other workers take the tasks up at once: this process is about to leave them.
@@ -197,7 +197,7 @@ class Leases:
 
         self._asked_for.add(token)
         try:
-            document = self._patience.forever(claim)
+            document = self._retrier.forever(claim)
             if document is None:
                 return None
             held = HeldLease(token, document, began + self._ttl)
@@ -205,7 +205,7 @@ class Leases:
         finally:
             self._asked_for.discard(token)
         if time.monotonic() >= began + self._ttl / 3 and _hashable(task_id):
-            self._patience.forever(self._renew, {task_id: held})
+            self._retrier.forever(self._renew, {task_id: held})
         return None if held.lost.is_set() else held
 
     def _add(self, task_id: str, held: HeldLease) -> None:

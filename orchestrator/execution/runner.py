@@ -20,10 +20,10 @@ from orchestrator.execution.admission import Admission
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
-from orchestrator.execution.retrying import Patience
 from orchestrator.execution.room import needed
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
+from orchestrator.retrying import Retrier
 from orchestrator.task.document import Task
 from orchestrator.task.units import format_size
 from orchestrator.task.values import Fields
@@ -47,7 +47,7 @@ class Runner:
     programs: Programs
     steps: Steps
     lifecycle: Lifecycle[Claim, Fields]
-    patience: Patience
+    retrier: Retrier
     budgets: Budgets
     admission: Admission
 
@@ -58,7 +58,7 @@ class Runner:
         """
         with logger.contextualize(task=task_id):
             try:
-                return self._run_on(task_id, engine or Patience(self.admission.pause).forever(self._engine_here))
+                return self._run_on(task_id, engine or Retrier(self.admission.pause).forever(self._engine_here))
             except Postponed as error:
                 logger.info("let go: {}", error)
                 return None
@@ -143,8 +143,8 @@ class Runner:
     def _make_room(self, claim: Claim) -> None:
         """Wait, queued, until what runs here leaves room for the task. Its lease may run out meanwhile, hence the question."""
         share = needed(claim.state, claim.granted(self.programs.rules))
-        room = claim.cancelled or self.patience.within(self.budgets.work, self.admission.ask, claim.token, share)
-        if not room and self.patience.within(self.budgets.work, self.programs.begun, claim):
+        room = claim.cancelled or self.retrier.within(self.budgets.work, self.admission.ask, claim.token, share)
+        if not room and self.retrier.within(self.budgets.work, self.programs.begun, claim):
             self.admission.take(claim.token, share)
         elif not room:
             logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
@@ -182,7 +182,7 @@ class Runner:
             claim.assure_held()
             self.lifecycle.fire(claim, trigger)
 
-        evolve(self.patience, over=claim.lost).within(budget, fire)
+        evolve(self.retrier, over=claim.lost).within(budget, fire)
 
     def _finish(self, claim: Claim, trouble: Interrupted | InfrastructureError) -> None:
         """A program that has finished is never run again: what can be had of its output has to do, once, and is stored next."""

@@ -3,23 +3,22 @@
 import errno
 import time
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from redis import ConnectionError as Unreachable
 from redis import Redis, RedisError
 from redis import TimeoutError as NoAnswer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from orchestrator.log import logger
+from orchestrator.retrying import JOBS, LAST_JOBS_SECONDS, LAST_JOBS_TRIES, Failure, Retrier
 
 T = TypeVar("T")
 ANSWER_WITHIN = 5
 """Seconds after which a command without a reply counts as failed; more than any command blocks."""
 _AWAY = (RedisError, OSError)
 """What a call raises that got no answer; OSError where this process has no descriptor left to ask with."""
-_LAST_TRIES, _LAST_SECONDS = 5, 2.0
 
 
 def connect(url: str) -> Redis:
@@ -35,6 +34,7 @@ class RedisRetry:
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self._stopping = stopping
+        self._retrier = Retrier(backoff=JOBS, errors=_AWAY, told=lambda failure: self._lost(failure.error))
         self._lost_at: float | None = None
         self._full = False
 
@@ -48,14 +48,11 @@ class RedisRetry:
 
         None when the worker is to stop meanwhile, or when Redis is there and refuses: what a job did must not depend on it.
         """
-        retrying = Retrying(
-            retry=retry_if_exception_type(_AWAY),
-            wait=wait_random_exponential(multiplier=0.1, max=1),
-            stop=self._enough,
-            before_sleep=lambda state: self._lost(_error(state)),
-            retry_error_callback=lambda state: logger.warning("gave up on Redis: {}", _error(state)),
-        )
-        return cast("T | None", retrying(self._noting, call))
+        try:
+            return self._retrier.until(self._enough, self._noting, call)
+        except _AWAY as error:
+            logger.warning("gave up on Redis: {}", error)
+            return None
 
     def attempt(self, call: Callable[[], T]) -> T | None:
         """The result of ``call``, or None when Redis is away or refuses; for what is done again later anyway."""
@@ -80,13 +77,9 @@ class RedisRetry:
             self._full = True
             logger.warning("no descriptor is left for a connection to Redis, trying on; raise `ulimit -n`: {}", error)
 
-    def _enough(self, state: RetryCallState) -> bool:
-        hopeless = self._stopping() or not isinstance(_error(state), Unreachable | NoAnswer | OSError)
-        return hopeless and (state.attempt_number >= _LAST_TRIES or (state.seconds_since_start or 0) > _LAST_SECONDS)
-
-
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
+    def _enough(self, failure: Failure) -> bool:
+        hopeless = self._stopping() or not isinstance(failure.error, Unreachable | NoAnswer | OSError)
+        return hopeless and (failure.tries >= LAST_JOBS_TRIES or failure.seconds > LAST_JOBS_SECONDS)
 
 
 def _no_descriptor(error: BaseException | None) -> bool:

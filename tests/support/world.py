@@ -8,10 +8,10 @@ from attrs import define, evolve, field
 
 from orchestrator.app import Services
 from orchestrator.client import Client
-from orchestrator.execution.retrying import Patience
 from orchestrator.execution.runner import Runner
 from orchestrator.ports import Stream
 from orchestrator.reconcile.reconciler import Sweep
+from orchestrator.retrying import Retrier
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
@@ -78,7 +78,7 @@ class World:
         ports["engine"] = self.engines[host]
         guarded = {port: Guarded(process or Process(), adapter) for port, adapter in ports.items()}
         settings = evolve(self.settings, worker_name=name, spool_dir=self.settings.spool_dir / host)
-        return Services(settings, patience=Patience(lambda _: None), **guarded)
+        return Services(settings, retrier=Retrier(lambda _: None), **guarded)
 
     def worker(self, process: Process | None = None, name: str = "worker", host: str | None = None) -> Runner:
         """The runner of a new worker process."""

@@ -16,6 +16,7 @@ from orchestrator.app import Services
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.ports import Stream
+from orchestrator.retrying import Backoff
 from orchestrator.settings.settings import Settings
 from orchestrator.task.codec import to_document
 from orchestrator.task.document import Task
@@ -157,7 +158,7 @@ AWAY = InfrastructureError("redis", "away")
 
 def test_watching_outlasts_a_bus_that_goes_away_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came meanwhile is read from the store, and nothing is told twice."""
-    monkeypatch.setattr(client_module, "_AGAIN", 0.01)
+    monkeypatch.setattr(client_module, "SUBSCRIPTION", Backoff(0.01, 0.01))
     bus, world = _ailing(tmp_path, EVENTS[1:3], AWAY, [])
     task = Lossy(world.services.store, [])
     task.stored(2)
@@ -172,7 +173,7 @@ def test_watching_outlasts_a_bus_that_goes_away_in_between(tmp_path: Path, monke
 
 def test_watching_outlasts_a_store_that_goes_away_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the bus brings, the store is asked for what came before it."""
-    monkeypatch.setattr(client_module, "_AGAIN", 0.01)
+    monkeypatch.setattr(client_module, "SUBSCRIPTION", Backoff(0.01, 0.01))
     world = World(tmp_path)
     task = world.client.submit({"image": "busybox"})
     world.worker().run(task.id)
@@ -184,7 +185,7 @@ def test_watching_outlasts_a_store_that_goes_away_in_between(tmp_path: Path, mon
 
 def test_watching_ends_with_an_error_when_a_server_stays_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After RETRY_BUDGET without a word, which is long enough to tell the caller."""
-    monkeypatch.setattr(client_module, "_AGAIN", 0.01)
+    monkeypatch.setattr(client_module, "SUBSCRIPTION", Backoff(0.01, 0.01))
     bus, world = _ailing(tmp_path, AWAY, budget=0.1)
     with pytest.raises(InfrastructureError, match="away"):
         next(world.client.watch("t1"))

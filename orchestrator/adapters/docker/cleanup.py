@@ -1,6 +1,5 @@
 """Whose a name on the engine is, by its labels: what a deployment has is found and removed, what others have is left alone."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,9 +14,9 @@ from orchestrator.adapters.docker.errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker.image import Image
 from orchestrator.errors import ContainerMissing, InfrastructureError
 from orchestrator.ports import ContainerPlan, Owned
+from orchestrator.retrying import ENGINE_BUSY, Retrier, silent
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
 
-_PAUSE = 0.1
 _IN_USE = 10.0
 
 
@@ -192,14 +191,9 @@ def _volume(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
 
 def _delete(call: Callable[[], None]) -> None:
     """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""
-    deadline = time.monotonic() + _IN_USE
-    while True:
-        try:
-            with suppress(ContainerMissing), translated():
-                call()
-        except Conflict:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return
+
+    def delete() -> None:
+        with suppress(ContainerMissing), translated():
+            call()
+
+    Retrier(backoff=ENGINE_BUSY, errors=(Conflict,), told=silent).for_at_most(_IN_USE, delete)

@@ -1,21 +1,21 @@
 """The network of tasks that may have one: a bridge of our own, made when it is first needed and kept."""
 
-import operator
 from contextlib import suppress
-
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.adapters.docker.errors import translated
 from orchestrator.errors import InfrastructureError
+from orchestrator.retrying import ENGINE_LISTS, Retrier, silent
 from orchestrator.task.labels import NETWORK
 
 NAME = "orchestrator"
 _OPTIONS = {"com.docker.network.bridge.enable_icc": "false"}
 _NAMED = _OPTIONS | {"com.docker.network.bridge.name": NAME}
-_LISTED = Retrying(
-    retry=retry_if_result(operator.not_), wait=wait_fixed(0.05), stop=stop_after_delay(2), retry_error_callback=lambda _: None
-)
+_LISTED_WITHIN = 2.0
+
+
+class _NotListed(Exception):
+    """The engine has made a network, and does not list it yet."""
 
 
 def ours(client: DockerClient) -> str:
@@ -29,12 +29,20 @@ def ours(client: DockerClient) -> str:
     with suppress(InfrastructureError):
         return _make(client, _NAMED)
     # the winner's is listed a moment later; an engine that was killed while it made the bridge refuses its name for good
-    return _LISTED(_found, client) or _make(client, _OPTIONS)
+    with suppress(_NotListed):
+        return Retrier(backoff=ENGINE_LISTS, errors=(_NotListed,), told=silent).for_at_most(_LISTED_WITHIN, _listed, client)
+    return _make(client, _OPTIONS)
 
 
 def _make(client: DockerClient, options: dict[str, str]) -> str:
     with translated():
         return str(client.api.create_network(NAME, driver="bridge", options=options, labels={NETWORK: NAME})["Id"])
+
+
+def _listed(client: DockerClient) -> str:
+    if found := _found(client):
+        return found
+    raise _NotListed
 
 
 def _found(client: DockerClient) -> str | None:

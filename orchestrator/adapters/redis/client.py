@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from orchestrator.errors import InfrastructureError, SettingsError
+from orchestrator.retrying import REDIS_COMMAND
 from orchestrator.settings.settings import Settings
 
 
@@ -18,7 +19,8 @@ def redis_client(settings: Settings) -> Redis:
 
     A silent server is waited for once, 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
     """
-    retry = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 3, supported_errors=(RedisConnectionError,))
+    waits = ExponentialWithJitterBackoff(base=REDIS_COMMAND.first, cap=REDIS_COMMAND.most)
+    retry = Retry(waits, REDIS_COMMAND.repeats, supported_errors=(RedisConnectionError,))
     try:
         return Redis.from_url(
             settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15

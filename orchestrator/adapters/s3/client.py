@@ -4,6 +4,7 @@ import urllib3
 from minio import Minio
 
 from orchestrator.errors import SettingsError
+from orchestrator.retrying import S3_REQUEST
 from orchestrator.settings.settings import Settings
 
 
@@ -12,7 +13,13 @@ def minio_client(settings: Settings) -> Minio:
 
     Raises SettingsError on a bad endpoint.
     """
-    retries = urllib3.Retry(total=2, read=0, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
+    retries = urllib3.Retry(
+        total=S3_REQUEST.repeats,
+        read=0,
+        backoff_factor=S3_REQUEST.first,
+        backoff_max=S3_REQUEST.most,
+        status_forcelist=(500, 502, 503, 504),
+    )
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=15), retries=retries, maxsize=10)
     try:
         return Minio(

@@ -7,8 +7,8 @@ from attrs import evolve, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.execution.claim import Claim
-from orchestrator.execution.retrying import Patience
 from orchestrator.ports import Move, TaskStore
+from orchestrator.retrying import Retrier
 from orchestrator.task.document import Task
 from orchestrator.task.values import Document, Entry, Fields
 from statemachine import INITIAL, TERMINAL, UNDECIDED, Step, Trigger
@@ -20,7 +20,7 @@ class Record:
 
     store: TaskStore
     now: Callable[[], datetime]
-    patience: Patience
+    retrier: Retrier
     worker: str
 
     def __call__(self, claim: Claim, step: Step, fields: Fields) -> None:
@@ -33,7 +33,7 @@ class Record:
         decides = step.source in UNDECIDED and step.trigger is not Trigger.RETRY
         undisputed = decides and fields.get("cause") is not Cause.CANCELLED
         move = Move(claim.task.id, claim.token, entry, self._fields(claim, step, entry, fields), unless_cancelled=undisputed)
-        claim.task = Task.from_document(evolve(self.patience, over=claim.lost).forever(self._advance, claim, move))
+        claim.task = Task.from_document(evolve(self.retrier, over=claim.lost).forever(self._advance, claim, move))
 
     def entry(self, claim: Claim, step: Step) -> Entry:
         """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""

@@ -9,8 +9,8 @@ from attrs import define, field
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.leases import HeldLease, Leases
-from orchestrator.execution.retrying import Patience
 from orchestrator.execution.steps.announce import Announce
+from orchestrator.retrying import Retrier
 from orchestrator.task.event import Event
 from orchestrator.testing.task_store import MemoryTaskStore
 from tests.support import pace
@@ -39,7 +39,7 @@ def test_two_that_publish_at_once_keep_the_order() -> None:
     bus, task = Slow(), finished()
     store = MemoryTaskStore()
     announce = Announce(bus, Deployment(store, Path()))
-    claim = Claim(task, HeldLease("token", {}, inf), Leases(store, "w1", 10, Patience()), task.status)
+    claim = Claim(task, HeldLease("token", {}, inf), Leases(store, "w1", 10, Retrier()), task.status)
     first, second = (threading.Thread(target=announce.publish, args=(claim,), daemon=True) for _ in range(2))
     first.start()
     assert bus.asked.wait(LONG)

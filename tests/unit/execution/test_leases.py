@@ -73,7 +73,7 @@ def made(folder: Path, *ids: str, process: Process | None = None) -> tuple[World
     for task_id in ids:
         world.client.submit(REQUEST, task_id)
     services = world.process(process)
-    return world, Paced(services.store, "worker", 10.0, services.patience)
+    return world, Paced(services.store, "worker", 10.0, services.retrier)
 
 
 def test_one_heartbeat_renews_all_that_is_held(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
     world = World(tmp_path)
     for task_id in ("a", "b"):
         world.client.submit(REQUEST, task_id)
-    leases = Leases(world.services.store, "worker", 0.3, world.process().patience)
+    leases = Leases(world.services.store, "worker", 0.3, world.process().retrier)
     told, again = threading.Event(), threading.Event()
 
     def stumble() -> None:
@@ -227,7 +227,7 @@ def test_cancellations_are_looked_for_apart(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.client.submit(REQUEST, "a")
     process = SlowStore(world.services.store, slow="cancelled")
-    leases = Leases(process, "worker", 0.3, world.process().patience)
+    leases = Leases(process, "worker", 0.3, world.process().retrier)
     with leases.hold("a", "e"):
         assert process.asked.wait(pace.seconds(20))
         seen = process.renewals
@@ -242,7 +242,7 @@ def test_a_claim_that_took_long_is_renewed_at_once(tmp_path: Path) -> None:
     world, leases = made(tmp_path, "a", "b")
     process = SlowStore(world.services.store)
     process.answers.set()
-    leases = Paced(process, "worker", 1e-9, world.process().patience)
+    leases = Paced(process, "worker", 1e-9, world.process().retrier)
     with leases.hold("a", "e") as held:
         assert held is not None
         assert process.renewals == 1
@@ -281,7 +281,7 @@ def test_a_task_that_is_asked_for_is_work_begun(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.client.submit(REQUEST, "t")
     slow: Any = SlowStore(world.services.store, "claim")
-    leases = Paced(slow, "w", 60.0, world.services.patience)
+    leases = Paced(slow, "w", 60.0, world.services.retrier)
     assert not leases.busy
     held = []
 

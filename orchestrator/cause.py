@@ -1,7 +1,7 @@
 """Why a task did not succeed: the closed set behind ``cause``, and what each cause implies."""
 
-from collections.abc import Mapping
 from enum import StrEnum
+from typing import Self
 
 from attrs import frozen
 
@@ -21,49 +21,51 @@ class Rule:
 
 
 class Cause(StrEnum):
-    """The value of ``cause`` on a task that ended failed or timed_out; it is null on one that succeeded."""
+    """The value of ``cause`` on a task that ended failed or timed_out; it is null on one that succeeded. A row for each."""
 
-    EXIT = "exit"
-    SIGNAL = "signal"
-    OOM = "oom"
-    OUTPUT_LIMIT = "output_limit"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-    INVALID = "invalid"
-    IMAGE = "image"
-    CONTAINER_LOST = "container_lost"
-    UPLOAD = "upload"
-    INFRASTRUCTURE = "infrastructure"
+    _value_: str
+    rule: Rule
 
-    @property
-    def rule(self) -> Rule:
-        """The cause's row of the table."""
-        return RULES[self]
+    def __new__(cls, value: str, rule: Rule | None = None) -> Self:
+        """Each row has a rule; ``Cause("exit")`` finds a row by its value."""
+        if rule is None:
+            raise TypeError(f"the cause {value} has no rule")
+        cause = str.__new__(cls, value)
+        cause._value_ = value
+        cause.rule = rule
+        return cause
 
-
-RULES: Mapping[Cause, Rule] = {
-    Cause.EXIT: Rule("the program ended with a status other than 0", is_retried=True, keeps_exit_code=True),
-    Cause.SIGNAL: Rule("the program was ended by a signal that the worker did not send", is_retried=True, keeps_exit_code=True),
-    Cause.OOM: Rule(
-        "the kernel killed the program because the container reached its memory limit",
-        is_retried=True,
-        is_proof=True,
-        keeps_exit_code=True,
-    ),
-    Cause.OUTPUT_LIMIT: Rule(
-        "a stream passed its limit; the program was ended, unless it had ended by then", is_retried=True, is_proof=True
-    ),
-    Cause.TIMEOUT: Rule(
-        "its wall time or CPU time was used up; the program was ended, unless it had ended by then (timed_out)",
-        is_retried=True,
-    ),
-    Cause.CANCELLED: Rule("somebody asked for the task to be ended", is_proof=True),
-    Cause.INVALID: Rule("the task document breaks its contract; nothing was started"),
-    Cause.IMAGE: Rule(
-        "the image cannot be had: none there, a registry that refuses or may not be asked, a pull past its bounds"
-    ),
-    Cause.CONTAINER_LOST: Rule("the container was removed by somebody else"),
-    Cause.UPLOAD: Rule("the log could not be stored; or not all of it, of a program that exited with 0"),
-    Cause.INFRASTRUCTURE: Rule("a service the worker needs did not do its part, past the budget for retries"),
-}
-"""One row for each cause."""
+    EXIT = "exit", Rule("the program ended with a status other than 0", is_retried=True, keeps_exit_code=True)
+    SIGNAL = (
+        "signal",
+        Rule("the program was ended by a signal that the worker did not send", is_retried=True, keeps_exit_code=True),
+    )
+    OOM = (
+        "oom",
+        Rule(
+            "the kernel killed the program because the container reached its memory limit",
+            is_retried=True,
+            is_proof=True,
+            keeps_exit_code=True,
+        ),
+    )
+    OUTPUT_LIMIT = (
+        "output_limit",
+        Rule("a stream passed its limit; the program was ended, unless it had ended by then", is_retried=True, is_proof=True),
+    )
+    TIMEOUT = (
+        "timeout",
+        Rule(
+            "its wall time or CPU time was used up; the program was ended, unless it had ended by then (timed_out)",
+            is_retried=True,
+        ),
+    )
+    CANCELLED = "cancelled", Rule("somebody asked for the task to be ended", is_proof=True)
+    INVALID = "invalid", Rule("the task document breaks its contract; nothing was started")
+    IMAGE = (
+        "image",
+        Rule("the image cannot be had: none there, a registry that refuses or may not be asked, a pull past its bounds"),
+    )
+    CONTAINER_LOST = "container_lost", Rule("the container was removed by somebody else")
+    UPLOAD = "upload", Rule("the log could not be stored; or not all of it, of a program that exited with 0")
+    INFRASTRUCTURE = "infrastructure", Rule("a service the worker needs did not do its part, past the budget for retries")

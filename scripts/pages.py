@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from attrs import Attribute, Factory
 
 from orchestrator import urls as setting_urls
-from orchestrator.cause import RULES
+from orchestrator.cause import Cause
 from orchestrator.settings.settings import IN_FILE, options, variable
 from orchestrator.task.schema import task_schema
 from orchestrator.urls import Option
@@ -41,10 +41,14 @@ def environment_example() -> str:
 def causes_page() -> str:
     """The closed set of causes."""
     rows = (
-        (f"`{cause}`", rule.meaning, *("yes" if column else "-" for column in (rule.is_retried, rule.keeps_exit_code)))
-        for cause, rule in RULES.items()
+        (f"`{cause}`", cause.rule.meaning, _yes(flag=cause.rule.is_retried), _yes(flag=cause.rule.keeps_exit_code))
+        for cause in Cause
     )
     return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', '`retries` apply', 'exit code of `run`', rows=rows)}"
+
+
+def _yes(*, flag: bool) -> str:
+    return "yes" if flag else "-"
 
 
 def schema_file() -> str:

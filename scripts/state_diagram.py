@@ -6,7 +6,7 @@ from typing import Any
 
 from transitions.extensions import GraphMachine
 
-from statemachine import POLICIES, Row, State, Trigger
+from statemachine import Row, State, Trigger
 
 _ORDER = [*State]
 _FILLED = {State.SUCCEEDED: "#c8e6c9", State.FAILED: "#ffcdd2", State.TIMED_OUT: "#ffe0b2"}
@@ -55,7 +55,7 @@ def _graph(table: Sequence[Row], initial: State) -> Any:
         graph.get_node(str(state)).attr.update(label=str(state), **_NODE | {"fillcolor": _FILLED.get(state, "white")})
     for row in table:
         _draw(graph, [each for each in table if (each.source, each.dest) == (row.source, row.dest)])
-    graph.add_subgraph([str(state) for state in states if POLICIES[state].is_terminal], rank="same")
+    graph.add_subgraph([str(state) for state in states if state.policy.is_terminal], rank="same")
     return graph
 
 

@@ -1,21 +1,9 @@
 """The seven states of a task, and what each implies. Finer distinctions are causes on ``failed``."""
 
-from collections.abc import Mapping
 from enum import StrEnum
+from typing import Self
 
 from attrs import frozen
-
-
-class State(StrEnum):
-    """Where a task is in its life; the value is what is stored and published."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    COLLECTING = "collecting"
-    UPLOADING = "uploading"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
 
 
 @frozen
@@ -28,19 +16,32 @@ class Policy:
     """The task has ended."""
 
 
-POLICIES: Mapping[State, Policy] = {
-    State.QUEUED: Policy(),
-    State.RUNNING: Policy(),
-    State.COLLECTING: Policy(is_decided=True),
-    State.UPLOADING: Policy(is_decided=True),
-    State.SUCCEEDED: Policy(is_decided=True, is_terminal=True),
-    State.FAILED: Policy(is_decided=True, is_terminal=True),
-    State.TIMED_OUT: Policy(is_decided=True, is_terminal=True),
-}
-"""One row for each state."""
+class State(StrEnum):
+    """Where a task is in its life, a row for each; the value is what is stored and published."""
+
+    _value_: str
+    policy: Policy
+
+    def __new__(cls, value: str, policy: Policy | None = None) -> Self:
+        """Each row has a policy; ``State("queued")`` finds a row by its value."""
+        if policy is None:
+            raise TypeError(f"the state {value} has no policy")
+        state = str.__new__(cls, value)
+        state._value_ = value
+        state.policy = policy
+        return state
+
+    QUEUED = "queued", Policy()
+    RUNNING = "running", Policy()
+    COLLECTING = "collecting", Policy(is_decided=True)
+    UPLOADING = "uploading", Policy(is_decided=True)
+    SUCCEEDED = "succeeded", Policy(is_decided=True, is_terminal=True)
+    FAILED = "failed", Policy(is_decided=True, is_terminal=True)
+    TIMED_OUT = "timed_out", Policy(is_decided=True, is_terminal=True)
+
 
 INITIAL = State.QUEUED
-TERMINAL = frozenset(state for state, policy in POLICIES.items() if policy.is_terminal)
-UNDECIDED = frozenset(state for state, policy in POLICIES.items() if not policy.is_decided)
+TERMINAL = frozenset(state for state in State if state.policy.is_terminal)
+UNDECIDED = frozenset(state for state in State if not state.policy.is_decided)
 KEEPING = frozenset(State) - TERMINAL - UNDECIDED
 """There is no program any more, but what it has left is not stored yet."""

@@ -170,10 +170,12 @@ def _pids(facts: Facts) -> dict[str, object] | None:
 
 def _sentence(cause: Cause | None, facts: Facts) -> str:
     limits = facts.limits
-    which = f"{cause}, cpu" if facts.out_of_cpu and cause is Cause.TIMEOUT else cause
-    which = f"{cause}, inside" if cause is Cause.OOM and facts.signal != "SIGKILL" else which
-    which = f"{cause}, {by}" if cause is Cause.SIGNAL and (by := _ended_by(facts)) in {"kernel", "engine"} else which
-    return (_TOO_LATE if facts.ended_for and facts.too_late else _SENTENCES)[which].format(
+    too_late = facts.ended_for and facts.too_late
+    sentence = (_TOO_LATE if too_late else _SENTENCES).get(_variant(cause, facts))
+    if sentence is None:
+        meaning = cause.rule.meaning if cause else ""
+        return f"{meaning}, {_BY_ITSELF}" if too_late else meaning
+    return sentence.format(
         code=facts.state.exit_code,
         signal=facts.signal,
         timeout=f"{limits.timeout:g}",
@@ -181,6 +183,17 @@ def _sentence(cause: Cause | None, facts: Facts) -> str:
         memory=format_size(limits.memory),
         output=format_size(limits.output),
     )
+
+
+def _variant(cause: Cause | None, facts: Facts) -> str | None:
+    """The cause, with what tells its sentences apart where it has several."""
+    if cause is Cause.TIMEOUT and facts.out_of_cpu:
+        return f"{cause}, cpu"
+    if cause is Cause.OOM and facts.signal != "SIGKILL":
+        return f"{cause}, inside"
+    if cause is Cause.SIGNAL and _ended_by(facts) in {"kernel", "engine"}:
+        return f"{cause}, {_ended_by(facts)}"
+    return cause
 
 
 _SENTENCES: dict[str | None, str] = {
@@ -199,6 +212,7 @@ _SENTENCES: dict[str | None, str] = {
     f"{Cause.TIMEOUT}, cpu": "the program was ended after it had used its CPU time of {cpu_time} s",
     Cause.CANCELLED: "the program was ended because the task was cancelled",
 }
+"""Sentences with figures; any other cause is told by its rule's meaning."""
 _UNSURE_OF_INPUT = "; its worker left before, and nobody knows whether it got all of its input"
 _BY_ITSELF = "but the program had ended before the worker could end it"
 _TOO_LATE: dict[str | None, str] = {

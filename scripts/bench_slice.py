@@ -13,7 +13,7 @@ from contextlib import closing
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.ports import ContainerPlan
 from orchestrator.task.labels import DEPLOYMENT
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from scripts.engine import address
 
 IMAGE = "orchestrator-busybox:1"

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from scripts.cli_page import cli_page
 from scripts.layers import layers_page
-from scripts.pages import causes_page, environment_example, index_page, schema_file, settings_page, transitions_page
+from scripts.pages import (
+    causes_page,
+    environment_example,
+    index_page,
+    limits_page,
+    schema_file,
+    settings_page,
+    transitions_page,
+)
 from scripts.sequence import sequence_page
 from scripts.state_diagram import state_diagram, state_graph, state_picture
 from statemachine import INITIAL, TABLE
@@ -22,6 +30,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "diagrams/transitions.md": transitions_page,
     "docs/reference/causes.md": causes_page,
     "docs/reference/cli.md": cli_page,
+    "docs/reference/limits.md": limits_page,
     "docs/reference/settings.md": settings_page,
     "docs/task.schema.json": schema_file,
 }

@@ -1,13 +1,15 @@
 """The generated pages that are plain tables: settings, causes, transitions, and the index of the diagrams."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import Attribute, Factory
+from attrs import Factory
 
 from orchestrator import urls as setting_urls
 from orchestrator.cause import Cause
 from orchestrator.settings.settings import IN_FILE, options, variable
+from orchestrator.settings.settings import Option as Setting
+from orchestrator.task.limits import about_limits
 from orchestrator.task.schema import task_schema
 from orchestrator.urls import Option
 from scripts.transition_table import transition_table
@@ -51,6 +53,23 @@ def _yes(*, flag: bool) -> str:
     return "yes" if flag else "-"
 
 
+def limits_page() -> str:
+    """What a task may use."""
+    settings = {option.name: option for option in options()}
+    rows = (
+        (f"`{name}`", about.unit, about.beyond, *_settings_of(name, settings), f"`{about.flags[0]}`")
+        for name, about in about_limits().items()
+    )
+    head = ("limit", "unit", "what happens", "default", "ceiling", "flag")
+    return f"{NOTICE}{_LIMITS}\n{_table(*head, rows=rows)}"
+
+
+def _settings_of(limit: str, settings: Mapping[str, Setting]) -> Iterator[str]:
+    for prefix in ("default", "max"):
+        option = settings.get(f"{prefix}_{limit}")
+        yield f"{variable(option)}, {_code(_default(option))}" if option else "none"
+
+
 def schema_file() -> str:
     """The JSON Schema of the task document."""
     return json.dumps(task_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -74,12 +93,12 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else "none"
 
 
-def _help(option: "Attribute[object]") -> str:
-    secret = f" (secret; or {variable(option)}{IN_FILE} names a file with it)" if option.metadata["secret"] else ""
-    return f"{option.metadata['help']}{secret}"
+def _help(option: Setting) -> str:
+    secret = f" (secret; or {variable(option)}{IN_FILE} names a file with it)" if option.secret else ""
+    return f"{option.help}{secret}"
 
 
-def _default(option: "Attribute[object]") -> str:
+def _default(option: Setting) -> str:
     """The default as people write it: the shortest text that is read as the same value."""
     value = option.default
     if isinstance(value, Factory):  # type: ignore[arg-type]
@@ -98,9 +117,9 @@ def _default(option: "Attribute[object]") -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _reads_as(option: "Attribute[object]", text: str) -> bool:
+def _reads_as(option: Setting, text: str) -> bool:
     try:
-        return bool(option.metadata["parse"](text) == option.default)
+        return bool(option.parse(text) == option.default)
     except ValueError:
         return False
 
@@ -145,6 +164,12 @@ _CAUSES = """\
 The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these. Where `retries` apply,
 the program failed by itself, and the task's own `retries` start it again. Where it says so, `orchestrator run` ends with the
 program's own exit code; otherwise it ends with 124 for timed_out and 125 for all else.
+"""
+_LIMITS = """\
+# Limits
+
+The field `limits` of a task is a map of these. One that is left out has its default, and none may be above its ceiling; both
+are [settings](settings.md). The flags are those of `run` and `submit`.
 """
 _INDEX = """\
 # Diagrams

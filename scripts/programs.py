@@ -11,7 +11,7 @@ from attrs import asdict, evolve
 
 from orchestrator.cli.render import console
 from orchestrator.client import Client
-from orchestrator.task import request
+from orchestrator.task import limits
 from scripts.demo import servers
 from scripts.engine import address
 from scripts.packages import NotReady, told
@@ -46,7 +46,7 @@ def main(names: list[str]) -> int:
 def _write(engine: docker.DockerClient, rows: list[Row]) -> None:
     about = engine.info()
     version = f"Docker {about['ServerVersion']}, cgroup v{about.get('CgroupVersion', '1')}, driver {about['CgroupDriver']}"
-    defaults = {name: value for name, value in asdict(request.Limits()).items() if name in SHOWN}
+    defaults = {name: value for name, value in asdict(limits.Limits()).items() if name in SHOWN}
     PAGE.write_text(page(rows, version, about["NCPU"], defaults), encoding="utf-8")
 
 

@@ -4,15 +4,17 @@ import csv
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
-from attrs import fields_dict, frozen
+from attrs import field, fields_dict, frozen
 
 from orchestrator.cli.given import content_of, content_of_file, read_task, read_variables
 from orchestrator.cli.page import option
 from orchestrator.errors import InvalidTask
+from orchestrator.task.fields import RETRIES, kinds_of
+from orchestrator.task.limits import Limits, about_limits
 
 
 @frozen
@@ -23,16 +25,9 @@ class Flags:
     command: tuple[str, ...] = ()
     entrypoint: str | None = None
     init: bool | None = None
-    cpus: str | None = None
-    memory: str | None = None
-    pids_limit: str | None = None
-    timeout: str | None = None
-    cpu_time: str | None = None
-    output_limit: str | None = None
+    limits: Mapping[str, str] = field(factory=dict)
+    """Those that were given, by their names in a task."""
     on_output_limit: str | None = None
-    tmp_size: str | None = None
-    artifacts_size: str | None = None
-    shm_size: str | None = None
     retries: str | None = None
     env: tuple[str, ...] = ()
     env_file: tuple[str, ...] = ()
@@ -53,17 +48,6 @@ class Flags:
             return self._whole(self.source)
         if self.image is None:
             raise InvalidTask(["image: is missing; give an IMAGE, or a whole task with --from"])
-        limits = {
-            "cpus": _number(float, self.cpus),
-            "memory": self.memory,
-            "pids": _number(int, self.pids_limit),
-            "timeout": self.timeout,
-            "cpu_time": self.cpu_time,
-            "output": self.output_limit,
-            "tmp": self.tmp_size,
-            "artifacts": self.artifacts_size,
-            "shm": self.shm_size,
-        }
         request: dict[str, object] = {
             "image": self.image,
             "command": list(self.command),
@@ -74,8 +58,8 @@ class Flags:
             "network": None if self.network is None else self.network != "none",
             "runtime": self.runtime,
             "on_output_limit": self.on_output_limit,
-            "retries": _number(int, self.retries),
-            "limits": {name: value for name, value in limits.items() if value is not None},
+            "retries": None if self.retries is None else RETRIES.amount(self.retries),
+            "limits": {name: _LIMITS[name].amount(text) for name, text in self.limits.items()},
             "files": dict(map(_mounted, self.mount_file)),
             "artifacts": list(self.artifact),
             "labels": dict(map(label_of, self.label)),
@@ -94,18 +78,22 @@ class Flags:
         return f"{_FLAGS[field]}: {reason}"
 
     def _whole(self, source: str) -> tuple[str | None, dict[str, object]]:
-        defaults = {name: each.default for name, each in fields_dict(Flags).items()}
-        also = [name for name, value in self._given().items() if name not in {"source", "task_id"} and value != defaults[name]]
-        if also:
-            raise InvalidTask([f"{_flag(name)}: cannot be given beside --from, which brings the whole task" for name in also])
+        if also := [*self._besides()]:
+            raise InvalidTask([f"{flag}: cannot be given beside --from, which brings the whole task" for flag in also])
         task = read_task(source)
         own = task.pop("_id", None)
         if own is not None and not isinstance(own, str):
             raise InvalidTask([f"_id: {own!r} is not a string"])
         return (own if self.task_id is None else self.task_id), task
 
-    def _given(self) -> Mapping[str, object]:
-        return {name: getattr(self, name) for name in fields_dict(Flags)}
+    def _besides(self) -> Iterator[str]:
+        """The flags that were given beside --from and --id."""
+        nothing = Flags()
+        for name in fields_dict(Flags):
+            if name == "limits":
+                yield from (about_limits()[limit].flags[0] for limit in self.limits)
+            elif name not in {"source", "task_id"} and getattr(self, name) != getattr(nothing, name):
+                yield _flag(name)
 
     def _env(self) -> dict[str, str]:
         written = [entry for file in self.env_file for entry in read_variables("env-file", file)]
@@ -117,7 +105,9 @@ def takes_a_task(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**given: object) -> None:
-        own = {name: given.pop(name) for name in fields_dict(Flags)}
+        limits = {name: given.pop(_parameter(name)) for name in _LIMITS}
+        own = {name: given.pop(name) for name in fields_dict(Flags) if name != "limits"}
+        own["limits"] = {name: text for name, text in limits.items() if text is not None}
         function(flags=Flags(**own), **given)  # type: ignore[arg-type]
 
     for parameter in reversed(_PARAMETERS):
@@ -125,8 +115,13 @@ def takes_a_task(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _parameter(limit: str) -> str:
+    return f"limit_{limit}"
+
+
 PROGRAM, LIMITS, INPUT, OUTPUT, IDENTITY = "Program", "Limits", "Input", "Output", "Identity"
 """The groups of a help page, in its order."""
+_LIMITS = kinds_of(Limits)
 _PARAMETERS = (
     click.argument("image", required=False),
     click.argument("command", nargs=-1, type=click.UNPROCESSED),
@@ -137,21 +132,16 @@ _PARAMETERS = (
     option(PROGRAM, "--network", metavar="none|bridge", help="Anything but none asks for a network."),
     option(PROGRAM, "--runtime", metavar="NAME", help="What the engine is to run it with, such as runsc."),
     option(PROGRAM, "--retries", metavar="N", help="Times it may be run again when it fails."),
-    option(LIMITS, "--cpus", metavar="N", help="CPUs it may use, such as 0.5."),
-    option(LIMITS, "--memory", "-m", metavar="SIZE", help="Memory it may use, such as 128m; there is no swap."),
-    option(LIMITS, "--pids-limit", metavar="N", help="Processes and threads it may have at once."),
-    option(LIMITS, "--timeout", metavar="TIME", help="Wall time it may take, such as 30s."),
-    option(LIMITS, "--cpu-time", metavar="TIME", help="CPU time that all its processes together may take, such as 10s."),
-    option(LIMITS, "--output-limit", metavar="SIZE", help="Bytes it may write to stdout and to stderr, each."),
+    *(
+        option(LIMITS, *about.flags, _parameter(name), metavar=_LIMITS[name].placeholder, help=about.help)
+        for name, about in about_limits().items()
+    ),
     option(
         LIMITS,
         "--on-output-limit",
         metavar="end|drop_middle",
-        help="What happens then: it is ended, or it goes on and both ends of the stream are kept.",
+        help="What happens at the output limit: it is ended, or it goes on and both ends of the stream are kept.",
     ),
-    option(LIMITS, "--shm-size", metavar="SIZE", help="Size of its /dev/shm; it counts into the memory."),
-    option(LIMITS, "--tmp-size", metavar="SIZE", help="Size of its /tmp; it counts into the memory."),
-    option(LIMITS, "--artifacts-size", metavar="SIZE", help="Size of /out; it counts into the memory."),
     option(INPUT, "--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="A variable; without value, that of this shell."),
     option(INPUT, "--env-file", multiple=True, metavar="FILE", help="A file of variables, one NAME[=VALUE] a line."),
     option(
@@ -181,15 +171,7 @@ _FLAGS = {
     "on_output_limit": "--on-output-limit",
     "retries": "--retries",
     "labels": "--label",
-    "limits.cpus": "--cpus",
-    "limits.memory": "--memory",
-    "limits.pids": "--pids-limit",
-    "limits.timeout": "--timeout",
-    "limits.output": "--output-limit",
-    "limits.tmp": "--tmp-size",
-    "limits.cpu_time": "--cpu-time",
-    "limits.artifacts": "--artifacts-size",
-    "limits.shm": "--shm-size",
+    **{f"limits.{name}": about.flags[0] for name, about in about_limits().items()},
 }
 """The flag, or argument, that each field of a request is given by."""
 _NO_NETWORK = "a task gets no network here; only none is allowed"
@@ -197,14 +179,6 @@ _NO_NETWORK = "a task gets no network here; only none is allowed"
 
 def _flag(name: str) -> str:
     return name if name in {"image", "command"} else f"--{name.replace('_', '-')}"
-
-
-def _number(kind: type[int] | type[float], text: str | None) -> object:
-    """The number in the text; the text itself when there is none, for the check of the request to complain about."""
-    try:
-        return text and kind(text)
-    except ValueError:
-        return text
 
 
 def _variable(entry: str) -> tuple[str, str | None]:

@@ -89,7 +89,7 @@ def _isolation(info: Info) -> str:
 
 def _room(info: Info, settings: Settings) -> str:
     """How many tasks that name no limits may run at once; others wait. Raises InvalidTask when not even one may."""
-    default = Share(settings.default_cpus, settings.default_memory)
+    default = Share(settings.defaults.cpus, settings.defaults.memory)
     capacity = Capacity.of(Share(info["NCPU"], info["MemTotal"]), settings.cpu_overcommit, settings.memory_budget)
     capacity.check(default)
     fit = min(capacity.budget.cpus // default.cpus, capacity.budget.memory // default.memory)

@@ -29,7 +29,7 @@ def _write(settings: Settings) -> str:
 def _space(settings: Settings) -> str:
     """Every task at once may fill both of its streams."""
     free = shutil.disk_usage(settings.spool_dir).free
-    needed = settings.concurrency * 2 * settings.max_output
+    needed = settings.concurrency * 2 * settings.ceilings.output
     found = f"{format_size(free)} free, {settings.concurrency} tasks may need {format_size(needed)}"
     if free < needed:
         raise Unfit(found)

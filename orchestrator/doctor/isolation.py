@@ -13,7 +13,7 @@ from orchestrator.doctor.report import PROPERTIES, SCRIPT, Report, bounded, read
 from orchestrator.ports import ContainerPlan, ContainerState, Counters, Engine, Figure, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.units import format_size
 
 Made = Mapping[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from attrs import field, frozen
 
 from orchestrator.doctor.finding import Unfit
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.units import format_size
 
 _OWN_FILES = {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/.dockerenv", "/sbin/docker-init", "/dev/init"}

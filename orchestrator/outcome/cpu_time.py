@@ -4,7 +4,7 @@ from math import inf
 
 from orchestrator.outcome.usage import PeakCounters
 from orchestrator.ports import Figure
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 
 _LOOK, _LOOK_AT_SAMPLES = 0.1, 1.0
 

@@ -8,7 +8,7 @@ from orchestrator.cause import Cause
 from orchestrator.outcome.signal_names import signal_name
 from orchestrator.outcome.usage import PeakCounters
 from orchestrator.ports import ContainerState, EngineEvents, Figure
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.units import format_size
 from orchestrator.task.values import Outcome
 

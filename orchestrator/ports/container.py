@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 
 
 @frozen

@@ -1,18 +1,23 @@
-"""What the text of a single setting may be. Each reads one kind of value, and raises ValueError that says what it has to be."""
+"""What the text of a single setting may be. Each reads one kind of value, and raises ValueError that says what it has to be.
+
+What a task may have as well is of the kind that its field has; here is what only a setting may be.
+"""
 
 import re
 from collections.abc import Callable
+from math import ulp
 from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.ports import PullPolicy
 from orchestrator.task import fields as kinds
-from orchestrator.task.request import Limits, kinds_of
 from orchestrator.task.units import parse_duration, parse_size
+from orchestrator.task.validation import Kind
+from orchestrator.task.validation import number as bounded
 from orchestrator.task.values import LONGEST_LEASE
 from orchestrator.urls import is_host
 
-T = TypeVar("T")
+N = TypeVar("N", int, float)
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
@@ -23,40 +28,9 @@ def flag(text: str) -> bool:
     raise ValueError("true or false")
 
 
-def positive(parse: Callable[[str], T], phrase: str, *, zero: bool = False) -> Callable[[str], T]:
+def number(parse: Callable[[Any], N], phrase: str, *, zero: bool = False) -> Callable[[str], N]:
     """A number above 0, or also 0, that a double holds exactly when it is whole; ``phrase`` says so to people."""
-
-    def checked(text: str) -> T:
-        try:
-            value = parse(text)
-        except (ValueError, OverflowError):
-            raise ValueError(phrase) from None
-        if not isinstance(value, int | float) or (not (zero and value == 0) and not 0 < value < 1 << 53):
-            raise ValueError(phrase)
-        return value
-
-    return checked
-
-
-def limit(name: str, parse: Callable[[str], object]) -> Callable[[str], Any]:
-    """What a task may say of this limit, written as text."""
-    kind = kinds_of(Limits)[name]
-
-    def checked(text: str) -> object:
-        try:
-            return kind.parse(parse(text))
-        except (ValueError, OverflowError):
-            raise ValueError(kind.phrase) from None
-
-    return checked
-
-
-def user(text: str) -> str:
-    """uid:gid, in digits."""
-    try:
-        return kinds.USER.parse(text)
-    except ValueError:
-        raise ValueError(kinds.USER.phrase) from None
+    return Kind(phrase, bounded(0 if zero else ulp(0.0), parse), {}).from_text
 
 
 def port(text: str) -> int:
@@ -124,14 +98,6 @@ def endpoint(text: str) -> str:
     return text
 
 
-def runtime(text: str) -> str:
-    """The name of a runtime of the engine."""
-    try:
-        return kinds.RUNTIME.parse(text)
-    except ValueError:
-        raise ValueError(kinds.RUNTIME.phrase) from None
-
-
 def policy(text: str) -> PullPolicy:
     """When to pull images."""
     try:
@@ -154,12 +120,14 @@ def lease(text: str) -> float:
     return seconds
 
 
-COUNT = positive(int, "a whole number of 1 or more")
-SIZE = positive(parse_size, "a size such as 128m")
-FACTOR = positive(float, "a factor such as 4")
-BUDGET = positive(parse_size, "a size such as 16g, or 0", zero=True)
-SECONDS = positive(parse_duration, "a time such as 30s")
-SECONDS_OR_NONE = positive(parse_duration, "a time such as 30s, or 0", zero=True)
+COUNT = kinds.POSITIVE.from_text
+USER = kinds.USER.from_text
+RUNTIME = kinds.RUNTIME.from_text
+SIZE = number(parse_size, "a size such as 128m")
+FACTOR = number(float, "a factor such as 4")
+BUDGET = number(parse_size, "a size such as 16g, or 0", zero=True)
+SECONDS = number(parse_duration, "a time such as 30s")
+SECONDS_OR_NONE = number(parse_duration, "a time such as 30s, or 0", zero=True)
 _ENDPOINT_PHRASE = "host:port, without a scheme or path"
 _ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", _ENDPOINT_PHRASE)
 KEY = shaped("[!-~]+", "a word of printable ASCII")

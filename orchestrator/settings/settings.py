@@ -7,16 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import cattrs
-from attrs import Attribute, Factory, field, fields, frozen
-from cattrs.gen import make_dict_structure_fn, override
+from attrs import Factory, asdict, evolve, field, fields, frozen
 
 from orchestrator import urls
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
 from orchestrator.settings import parsers as text
-from orchestrator.task.request import Limits, Rules
-from orchestrator.task.units import parse_duration, parse_size
+from orchestrator.task.fields import kinds_of
+from orchestrator.task.limits import Limits, about_limits, ceilings
+from orchestrator.task.request import Rules
 from orchestrator.task.validation import shown
 
 T = TypeVar("T")
@@ -100,12 +99,12 @@ class Settings:
         (), text.words, "patterns of images that tasks may run, such as python:3.* registry.example/team/*; empty: any"
     )
     runtime: str = _setting(
-        "", text.runtime, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default"
+        "", text.RUNTIME, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default"
     )
     runtimes_allowed: tuple[str, ...] = _setting((), text.words, "further runtimes that tasks may choose")
     network_allowed: bool = _setting(False, text.flag, "whether tasks may ask for a network")
     root_allowed: bool = _setting(False, text.flag, "whether tasks may ask to run as uid or gid 0")
-    default_user: str = _setting("65534:65534", text.user, "uid:gid of tasks that name no user")
+    default_user: str = _setting("65534:65534", text.USER, "uid:gid of tasks that name no user")
     files_max: int = _setting(4 << 20, text.SIZE, "most bytes in a task's files together")
     artifact_files: int = _setting(
         256, text.COUNT, "most files that are kept as a task's artifacts, and most paths it may name"
@@ -140,24 +139,10 @@ class Settings:
         text.SECONDS_OR_NONE,
         "seconds that a log which could not be stored is left in the spool, from when that was made; 0: no longer than others",
     )
-    default_cpus: float = _setting(1.0, text.limit("cpus", float), "CPUs of a task that names none")
-    default_memory: int = _setting(256 << 20, text.limit("memory", parse_size), "memory of a task that names none")
-    default_pids: int = _setting(128, text.limit("pids", int), "processes and threads of a task that names none")
-    default_timeout: float = _setting(60.0, text.limit("timeout", parse_duration), "wall time of a task that names none")
-    default_output: int = _setting(
-        10 << 20, text.limit("output", parse_size), "bytes kept of each stream for a task that names none"
-    )
-    default_tmp: int = _setting(64 << 20, text.limit("tmp", parse_size), "size of /tmp of a task that names none")
-    default_shm: int = _setting(64 << 20, text.limit("shm", parse_size), "size of /dev/shm of a task that names none")
-    default_artifacts: int = _setting(64 << 20, text.limit("artifacts", parse_size), "size of /out of a task that names none")
-    max_cpus: float = _setting(64.0, text.limit("cpus", float), "most CPUs that a task may ask for")
-    max_memory: int = _setting(4 << 30, text.limit("memory", parse_size), "most memory that a task may ask for")
-    max_pids: int = _setting(4096, text.limit("pids", int), "most processes and threads that a task may ask for")
-    max_timeout: float = _setting(3600.0, text.limit("timeout", parse_duration), "longest wall time that a task may ask for")
-    max_output: int = _setting(100 << 20, text.limit("output", parse_size), "most bytes of each stream that a task may ask for")
-    max_tmp: int = _setting(1 << 30, text.limit("tmp", parse_size), "largest /tmp that a task may ask for")
-    max_shm: int = _setting(1 << 30, text.limit("shm", parse_size), "largest /dev/shm that a task may ask for")
-    max_artifacts: int = _setting(1 << 30, text.limit("artifacts", parse_size), "largest /out that a task may ask for")
+    defaults: Limits = field(factory=Limits, kw_only=True)
+    """Of a task that names none: DEFAULT_… for each limit."""
+    ceilings: Limits = field(factory=ceilings, kw_only=True)
+    """The most that a task may ask for: MAX_… for each limit."""
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -165,38 +150,52 @@ class Settings:
 
         Raises SettingsError that names every bad value at once.
         """
-        given, unread = _given(environment)
-        converter = cattrs.Converter()
-        hooks = {option.name: override(struct_hook=_hook(option)) for option in options()}
-        try:
-            loaded = make_dict_structure_fn(cls, converter, **hooks)(given, cls)  # type: ignore[arg-type]
-        except cattrs.BaseValidationError as error:
-            lines = cattrs.transform_error(error, path="", format_exception=lambda reason, _: str(reason))
-            raise SettingsError("\n".join([*unread, *(line.rpartition(" @ ")[0] for line in lines)])) from None
-        if unread:
-            raise SettingsError("\n".join(unread))
+        values: dict[str, object] = {}
+        problems = []
+        for option in options():
+            try:
+                if text := _written(option, environment):
+                    values[option.name] = option.read(text)
+            except SettingsError as error:
+                problems.append(str(error))
+        if problems:
+            raise SettingsError("\n".join(problems))
+        loaded = cls._of(values)
         if conflicts := [*_unheard(environment, loaded.docker_host), *loaded.conflicts()]:
             raise SettingsError("\n".join(conflicts))
         return loaded
 
+    @classmethod
+    def _of(cls, values: Mapping[str, object]) -> Self:
+        """From the values that were given, by the names of the options."""
+        bare = cls()
+        own: dict[str, Any] = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        for group, prefix in _GROUPS.items():
+            limits = {name: values[f"{prefix}_{name}"] for name in about_limits() if f"{prefix}_{name}" in values}
+            own[group] = evolve(getattr(bare, group), **limits)
+        return cls(**own)
+
     def conflicts(self) -> list[str]:
         """Settings that are good each by itself, but under which no task could run that leaves the field out."""
-        above = [
-            f"DEFAULT_{limit.name.upper()}: {default} is above MAX_{limit.name.upper()}, which is {most}"
-            for limit in fields(Limits)
-            if (default := getattr(self, f"default_{limit.name}", 0)) > (most := getattr(self, f"max_{limit.name}", 0))
+        defaults, ceilings = asdict(self.defaults), asdict(self.ceilings)
+        said = [
+            f"DEFAULT_{name.upper()}: {default} is above MAX_{name.upper()}, which is {ceilings[name]}"
+            for name, default in defaults.items()
+            if ceilings[name] is not None and default is not None and default > ceilings[name]
         ]
-        rooted = not self.root_allowed and 0 in map(int, self.default_user.split(":"))
-        short = 0 < self.memory_budget < self.default_memory
-        above += [f"DEFAULT_MEMORY: {self.default_memory} is above MEMORY_BUDGET, which is {self.memory_budget}"] * short
-        return above + [f"DEFAULT_USER: {self.default_user!r} is root, and ROOT_ALLOWED is false"] * rooted
+        memory = self.defaults.memory
+        if 0 < self.memory_budget < memory:
+            said.append(f"DEFAULT_MEMORY: {memory} is above MEMORY_BUDGET, which is {self.memory_budget}")
+        if not self.root_allowed and 0 in map(int, self.default_user.split(":")):
+            said.append(f"DEFAULT_USER: {self.default_user!r} is root, and ROOT_ALLOWED is false")
+        return said
 
     @property
     def rules(self) -> Rules:
         """What tasks are granted."""
         return Rules(
-            defaults=self._limits("default"),
-            ceilings=self._limits("max"),
+            defaults=self.defaults,
+            ceilings=self.ceilings,
             network_allowed=self.network_allowed,
             root_allowed=self.root_allowed,
             retries_max=self.max_retries,
@@ -219,36 +218,66 @@ class Settings:
         """The worker's name: WORKER_NAME, or one made from host and process."""
         return self.worker_name or f"{socket.gethostname()}-{os.getpid()}"
 
-    def _limits(self, prefix: str) -> Limits:
-        given: dict[str, Any] = {limit.name: getattr(self, f"{prefix}_{limit.name}", limit.default) for limit in fields(Limits)}
-        return Limits(**given)
+
+_GROUPS = {"defaults": "default", "ceilings": "max"}
+"""The fields of Settings that have a value for each limit, and how the names of their options begin."""
 
 
-def options() -> "tuple[Attribute[Any], ...]":
-    """The settings as attrs fields: ``metadata`` holds parse, help and secret."""
-    return fields(Settings)
+@frozen
+class Option:
+    """One setting."""
+
+    name: str
+    default: object
+    """A Factory where it depends on the host."""
+    parse: Callable[[str], object]
+    """Raises ValueError that says what the text has to be."""
+    help: str
+    secret: bool = False
+
+    def read(self, text: str) -> object:
+        """The value that a text stands for. Raises SettingsError: the variable, what was given, what is allowed."""
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            hidden = self.secret or "@" in text
+            given = "the given value" if hidden else shown(text)
+            raise SettingsError(f"{variable(self)}: {given} is not {error}") from None
 
 
-def variable(option: "Attribute[Any]") -> str:
+def options() -> tuple[Option, ...]:
+    """All settings, in the order of the reference."""
+    return (*_own_options(), *_limit_options("default"), *_limit_options("max"))
+
+
+def variable(option: Option) -> str:
     """The environment variable of a setting."""
     return option.name.upper()
 
 
-def _given(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What each setting is given as, by its name in Settings, and what is wrong with files that should have it."""
-    given, unread = {}, []
-    for option in options():
-        try:
-            given[option.name] = _written(option, environment)
-        except SettingsError as error:
-            unread.append(str(error))
-    return {name: written for name, written in given.items() if written}, unread
+def _own_options() -> Iterator[Option]:
+    for setting in fields(Settings):
+        if setting.name not in _GROUPS:
+            yield Option(setting.name, setting.default, **setting.metadata)
 
 
-def _written(option: "Attribute[Any]", environment: Mapping[str, str]) -> str:
+def _limit_options(prefix: str) -> Iterator[Option]:
+    """A default and a ceiling for each limit, unless a task may do without one."""
+    kinds, defaults = kinds_of(Limits), asdict(Limits())
+    for name, about in about_limits().items():
+        if about.ceiling is None:
+            continue
+        if prefix == "default":
+            default, meaning = defaults[name], f"{about.default_is} of a task that names none"
+        else:
+            default, meaning = about.ceiling, f"{about.ceiling_is} that a task may ask for"
+        yield Option(f"{prefix}_{name}", default, kinds[name].from_text, meaning)
+
+
+def _written(option: Option, environment: Mapping[str, str]) -> str:
     """The text of the variable, or of a secret's file its first line. Raises SettingsError."""
     name, written = variable(option), environment.get(variable(option), "")
-    path = environment.get(f"{name}{IN_FILE}", "") if option.metadata["secret"] else ""
+    path = environment.get(f"{name}{IN_FILE}", "") if option.secret else ""
     if not path:
         return written
     if written:
@@ -269,15 +298,3 @@ def _unheard(environment: Mapping[str, str], docker_host: str) -> Iterator[str]:
     context = environment.get("DOCKER_CONTEXT", "")
     if context not in {"", "default"} and not environment.get("DOCKER_HOST"):
         yield f"DOCKER_CONTEXT: {shown(context)} is not read; set DOCKER_HOST to the address of the context's engine"
-
-
-def _hook(option: "Attribute[Any]") -> Callable[[str, object], object]:
-    def parse(text: str, _: object) -> object:
-        try:
-            return option.metadata["parse"](text)
-        except ValueError as error:
-            hidden = option.metadata["secret"] or "@" in text
-            given = "the given value" if hidden else shown(text)
-            raise ValueError(f"{variable(option)}: {given} is not {error}") from None
-
-    return parse

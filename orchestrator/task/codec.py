@@ -9,7 +9,7 @@ import cattrs
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InvalidTask
-from orchestrator.task.validation import shown
+from orchestrator.task.validation import sentences, shown
 from orchestrator.task.values import Document, Fields
 from statemachine import State, Trigger
 
@@ -27,8 +27,7 @@ def structured(document: Document, kind: type[T]) -> T:
     try:
         return _codec().structure(document, kind)
     except cattrs.BaseValidationError as error:
-        lines = cattrs.transform_error(error, path="", format_exception=_reason)
-        raise InvalidTask([_path_first(line) for line in lines]) from error
+        raise InvalidTask(sentences(error)) from error
 
 
 def fits(value: object, kind: object) -> bool:
@@ -64,21 +63,12 @@ def _rows(value: object, kind: object) -> tuple[object, ...]:
 def _exactly(value: object, kind: type[T]) -> T:
     """No coercion: a task read as something else than what is stored could never be compared and set."""
     if not isinstance(value, kind):
-        raise TypeError(f"{shown(value)} is not of type {kind.__name__}")
+        raise ValueError(f"{shown(value)} is not of type {kind.__name__}")
     return value
 
 
 def _number(value: object, kind: type[N]) -> N:
     """Numbers compare by value in the database, so 3 and 3.0 are the same one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or kind(value) != value:
-        raise TypeError(f"{shown(value)} is not of type {kind.__name__}")
+        raise ValueError(f"{shown(value)} is not of type {kind.__name__}")
     return kind(value)
-
-
-def _reason(error: BaseException, _: type | None) -> str:
-    return "is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _path_first(line: str) -> str:
-    reason, _, path = line.rpartition(" @ ")
-    return f"{path.lstrip('.') or 'task'}: {reason}"

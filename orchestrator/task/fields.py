@@ -2,10 +2,13 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from attrs import NOTHING, field, fields
 
 from orchestrator.task.artifact import WHOLE
-from orchestrator.task.units import DURATION, FOREVER, LONGEST, SIZE, parse_duration, parse_size
+from orchestrator.task.units import BYTES, COUNT, DURATION, FOREVER, LONGEST, NUMBER, SIZE, TIME, parse_duration, parse_size
 from orchestrator.task.validation import (
     TOO_MUCH,
     Kind,
@@ -19,6 +22,25 @@ from orchestrator.task.validation import (
     text,
     word,
 )
+
+T = TypeVar("T")
+_KIND = "kind"
+
+
+def accepts(
+    what: Kind[T],
+    default: object = NOTHING,
+    factory: Callable[[], T] | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> T:
+    """A field of an attrs class that takes values of this kind."""
+    given = {"factory": factory} if factory else {"default": default}
+    return field(**given, metadata={_KIND: what, **(metadata or {})}, kw_only=True)  # type: ignore[no-any-return]
+
+
+def kinds_of(cls: type) -> dict[str, Kind[Any]]:
+    """The fields of an attrs class that carry a kind, by name."""
+    return {attribute.name: attribute.metadata[_KIND] for attribute in fields(cls) if _KIND in attribute.metadata}
 
 
 def _float(value: object) -> float:
@@ -218,10 +240,7 @@ CPUS = Kind(
     "a number of CPUs of 0.01 or more",
     number(0.01, _float),
     {"type": "number", "minimum": 0.01, "exclusiveMaximum": TOO_MUCH},
-)
-PIDS = Kind("a whole number of 1 or more", number(1, _whole), {"type": "integer", "minimum": 1, "exclusiveMaximum": TOO_MUCH})
-RETRIES = Kind(
-    "a whole number of 0 or more", number(0, _whole), {"type": "integer", "minimum": 0, "exclusiveMaximum": TOO_MUCH}
+    unit=NUMBER,
 )
 SECONDS = Kind(
     "a time of 0.001 seconds or more, such as 30 or '30s'",
@@ -232,7 +251,17 @@ SECONDS = Kind(
             pattern_schema(DURATION, LONGEST),
         ]
     },
+    unit=TIME,
 )
+
+
+def _count(low: int) -> Kind[int]:
+    schema = {"type": "integer", "minimum": low, "exclusiveMaximum": TOO_MUCH}
+    return Kind(f"a whole number of {low} or more", number(low, _whole), schema, unit=COUNT)
+
+
+POSITIVE = _count(1)
+RETRIES = _count(0)
 
 
 def size(low: int) -> Kind[int]:
@@ -242,4 +271,5 @@ def size(low: int) -> Kind[int]:
         f"a size of {low} bytes or more, such as 134217728 or '128m'",
         number(low, parse_size),
         {"oneOf": [plain, pattern_schema(SIZE, LONGEST)]},
+        unit=BYTES,
     )

@@ -14,7 +14,9 @@ from attrs import NOTHING, fields, has
 
 from orchestrator.task import fields as kinds
 from orchestrator.task.document import Task
-from orchestrator.task.request import Limits, Request, kinds_of
+from orchestrator.task.fields import kinds_of
+from orchestrator.task.limits import Limits
+from orchestrator.task.request import Request
 from orchestrator.task.validation import Kind, Schema
 from statemachine import INITIAL, State
 

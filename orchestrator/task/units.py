@@ -2,7 +2,10 @@
 
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
+
+from attrs import frozen
 
 LONGEST = 32
 """Characters in a size or duration written as text."""
@@ -58,6 +61,26 @@ def format_size(size: float) -> str:
     return f"{scaled:.0f} {_UNITS[exponent]}" if scaled == math.floor(scaled) else f"{scaled:.1f} {_UNITS[exponent]}"
 
 
+def _plainly(amount: float) -> str:
+    return f"{amount:.15g}"
+
+
+@frozen
+class Unit:
+    """How amounts of one kind are written outside a task document."""
+
+    placeholder: str
+    """What stands for an amount in the help of a flag."""
+    read: Callable[[str], object]
+    """From a flag or a variable. Text that means the same in a document stays text. Raises ValueError."""
+    show: Callable[[float], str] = _plainly
+    """In a sentence."""
+
+
+NUMBER = Unit("N", float)
+COUNT = Unit("N", int)
+BYTES = Unit("SIZE", str, format_size)
+TIME = Unit("TIME", str)
 FOREVER = 1e9
 """Seconds that no duration may reach: threads wait no longer than some hundred years, and no date is after the year 9999."""
 _SECONDS = (Decimal(1), Decimal(86400), Decimal(3600), Decimal(60), Decimal(1), Decimal("0.001"))

@@ -1,11 +1,18 @@
-"""What a kind of value is: one parser, one JSON Schema and one phrase for people, kept together; and how kinds are made."""
+"""What a kind of value is: one parser, one JSON Schema and one phrase for people, kept together; and how kinds are made.
+
+Also the one place where errors of cattrs become sentences.
+"""
 
 import re
 import reprlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Generic, TypeVar
 
-from attrs import frozen
+import cattrs
+from attrs import fields, frozen
+
+from orchestrator.task.units import Unit
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -23,6 +30,8 @@ class Kind(Generic[T]):
     parse: Callable[[object], T]
     schema: Schema
     private: bool = False
+    unit: Unit | None = None
+    """For amounts."""
 
     def __call__(self, value: object) -> T:
         """The parsed value. Raises ValueError with a sentence that says what was given and what is allowed."""
@@ -33,6 +42,29 @@ class Kind(Generic[T]):
         except (ValueError, TypeError, OverflowError):
             given = f"the {type(value).__name__} given" if self.private else shown(value)
             raise ValueError(f"{given} is not {self.phrase}") from None
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for a value in the help of a flag."""
+        return self.unit.placeholder if self.unit else "VALUE"
+
+    def from_text(self, text: str) -> T:
+        """The value that a setting's text stands for. Raises ValueError that says what it has to be."""
+        try:
+            return self.parse(self.unit.read(text) if self.unit else text)
+        except (ValueError, TypeError, OverflowError):
+            raise ValueError(self.phrase) from None
+
+    def amount(self, text: str) -> object:
+        """What a flag's text is in a document: the text itself when it is no amount, for the check to complain about."""
+        try:
+            return self.unit.read(text) if self.unit else text
+        except ValueError:
+            return text
+
+    def show(self, amount: float) -> str:
+        """An amount in a sentence."""
+        return self.unit.show(amount) if self.unit else shown(amount)
 
 
 class Refused(ValueError):
@@ -47,6 +79,33 @@ def shown(value: object) -> str:
         return short.repr(value)
     except ValueError:  # Python refuses to print an integer of thousands of digits
         return f"a very large {type(value).__name__}"
+
+
+def sentences(error: cattrs.BaseValidationError, meant: Callable[[type, str], str] = lambda *_: "") -> list[str]:
+    """A sentence for each field that is not as it should be, the field first.
+
+    ``meant`` says what an unknown field of a class may be meant to be, or nothing.
+    """
+    reason = partial(_reason, meant)
+    return [_field_first(line) for line in cattrs.transform_error(error, path="", format_exception=reason)]
+
+
+def _reason(meant: Callable[[type, str], str], error: BaseException, _: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "is missing"
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        unknown, allowed = sorted(map(shown, error.extra_fields)), [field.name for field in fields(error.cl)]
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        hints = [meant(error.cl, name) for name in sorted(map(str, error.extra_fields))[:_NAMED]]
+        hint = "".join(f"; {hint}" for hint in hints if hint)
+        return f"has unknown fields {', '.join(unknown[:_NAMED])}{more}{hint}; allowed are {', '.join(allowed)}"
+    return str(error) if isinstance(error, ValueError) else "is not a map"
+
+
+def _field_first(line: str) -> str:
+    """A line of cattrs ends with ``@ <path>``."""
+    reason, _, path = line.rpartition(" @ ")
+    return f"{path.lstrip('.') or 'task'}: {reason}"
 
 
 def text(value: object) -> str:
@@ -122,3 +181,4 @@ def _part(what: str, kind: Kind[T], value: object) -> T:
 TOO_MUCH = 1 << 53
 """No number is as large: up to here every JSON reader keeps whole numbers exact."""
 _SHOWN = 60
+_NAMED = 10

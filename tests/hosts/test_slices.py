@@ -17,7 +17,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.outcome.usage import PeakCounters
 from orchestrator.outcome.verdict import Facts, verdict
 from orchestrator.ports import ContainerPlan, Figure, Phase
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.hosts.conftest import TOP, in_container
 from tests.support.containers import OURS, PATIENCE, WHERE, Bench
 

@@ -11,7 +11,7 @@ from orchestrator.outcome.usage import PeakCounters
 from orchestrator.outcome.verdict import Facts
 from orchestrator.ports import Chunk, ContainerPlan, ContainerState, Engine, Stream
 from orchestrator.task.labels import DEPLOYMENT, WORKER
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support import pace
 from tests.support.pace import IMAGE, WHERE
 

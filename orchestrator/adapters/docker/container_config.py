@@ -5,7 +5,7 @@ The default seccomp profile and the masked paths stay, because nothing here touc
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -13,7 +13,7 @@ from attrs import evolve
 
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.ports import ContainerPlan
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 
 Config = Mapping[str, object]
 FILES, OUT = "/task", "/out"
@@ -185,14 +185,10 @@ def probe_config(made: Mapping[str, Any], memory: int) -> Config:
 
 
 def _host_config(plan: ContainerPlan, image: Image, names: str) -> Config:
-    limits = plan.limits
     mounts = _own_mounts(plan)
     kept = [_kept_mount(plan, number, path) for number, path in enumerate(kept_sizes(plan, image))]
     return {
-        "NanoCpus": round(limits.cpus * 1e9),
-        "Memory": limits.memory,
-        "MemorySwap": limits.memory,
-        "PidsLimit": limits.pids + plan.init,  # the init process is not the task's
+        **_bounds_of_the_kernel(plan),
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
@@ -201,8 +197,21 @@ def _host_config(plan: ContainerPlan, image: Image, names: str) -> Config:
         "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],  # the host's handler would store it on the host's disk
         "Tmpfs": _tmpfs(plan, image, [*mounts, *kept]),
         "Mounts": mounts + kept + _names(plan, names),
-        "LogConfig": _log_config(limits),
+        "LogConfig": _log_config(plan.limits),
     }
+
+
+def _bounds_of_the_kernel(plan: ContainerPlan) -> Config:
+    """Limits that the engine hands to the kernel as they are. Those on folders and on the log are part of what they bound."""
+    return {key: value for bound in KERNEL_BOUNDS.values() for key, value in bound(plan).items()}
+
+
+KERNEL_BOUNDS: Mapping[str, Callable[[ContainerPlan], Config]] = {
+    "cpus": lambda plan: {"NanoCpus": round(plan.limits.cpus * 1e9)},
+    "memory": lambda plan: {"Memory": plan.limits.memory, "MemorySwap": plan.limits.memory},
+    "pids": lambda plan: {"PidsLimit": plan.limits.pids + (1 if plan.init else 0)},  # the init process is not the task's
+}
+"""What each of these limits is in the body of the create call."""
 
 
 def _tmpfs(plan: ContainerPlan, image: Image, mounts: Sequence[Config]) -> dict[str, str]:
@@ -241,7 +250,12 @@ def kept_sizes(plan: ContainerPlan, image: Image) -> Mapping[str, int]:
 
 
 def _own_mounts(plan: ContainerPlan) -> list[Config]:
-    return [_files_mount(plan, read_only=True)] * bool(plan.files) + [_out_mount(plan)] * plan.out
+    mounts = []
+    if plan.files:
+        mounts.append(_files_mount(plan, read_only=True))
+    if plan.out:
+        mounts.append(_out_mount(plan))
+    return mounts
 
 
 def _kept_mount(plan: ContainerPlan, number: int, path: str) -> Config:

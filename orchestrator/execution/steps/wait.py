@@ -15,7 +15,7 @@ from orchestrator.outcome.verdict import KILLED, Facts, lost, verdict
 from orchestrator.output.spool import SPOOL
 from orchestrator.ports import ContainerState, Engine, Figure, Phase
 from orchestrator.task.labels import LIFETIME
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.values import Fields, Outcome
 
 _SETTLE = 5.0

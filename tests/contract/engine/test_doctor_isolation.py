@@ -14,7 +14,7 @@ from orchestrator.doctor import engine, isolation, report
 from orchestrator.doctor.finding import Unfit
 from orchestrator.settings.settings import Settings
 from orchestrator.task.labels import DEPLOYMENT
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.testing.engine import MemoryEngine
 from tests.support import pace
 from tests.support.containers import IMAGE, WHERE, Bench, library

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from orchestrator.ports import EngineEvents, Figure
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support import pace
 from tests.support.containers import OURS, PATIENCE, Bench, library
 

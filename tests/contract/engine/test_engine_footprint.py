@@ -11,7 +11,7 @@ from orchestrator.adapters.docker.container_config import OUT
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.adapters.docker.host_probe import HostProbe
 from orchestrator.ports import Figure, Phase
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support.abuse_program import SHM, TMP
 from tests.support.containers import IMAGE, PATIENCE, WHERE, Bench, library
 from tests.support.worker_process import until

@@ -11,7 +11,7 @@ from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.adapters.docker.memory_floor import SIZES, MemoryFloor, Probe
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.ports import ContainerPlan, Phase
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.units import format_size
 from tests.support.containers import WHERE, Bench, leftovers
 

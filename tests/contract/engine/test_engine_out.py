@@ -13,7 +13,7 @@ from orchestrator.adapters.docker.container_config import holder_config, out_nam
 from orchestrator.errors import ContainerMissing, TaskFailure
 from orchestrator.ports import ContainerPlan, Phase
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.contract.engine import shell
 from tests.support import pace
 from tests.support.containers import LABEL, PATIENCE, Bench, joined, leftovers, library, out_of_memory

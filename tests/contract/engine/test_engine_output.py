@@ -14,7 +14,7 @@ from orchestrator.adapters.docker import stdin as docker_feed
 from orchestrator.errors import InfrastructureError, OutputLost
 from orchestrator.output.spool import Sealed, Spool
 from orchestrator.ports import Chunk, Phase, Stream
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support import pace
 from tests.support.containers import PATIENCE, Bench, joined, library
 from tests.support.worker_process import until

@@ -8,7 +8,7 @@ from orchestrator.adapters.docker.container_config import TMP
 from orchestrator.cause import Cause
 from orchestrator.errors import TaskFailure
 from orchestrator.ports import PullPolicy
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support.containers import IMAGE, Bench, leftovers, library
 
 MEBI = 1 << 20

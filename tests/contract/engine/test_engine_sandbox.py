@@ -9,7 +9,7 @@ from orchestrator.adapters.docker.container_config import NAME_FILES
 from orchestrator.cause import Cause
 from orchestrator.errors import ImageUnavailable, InfrastructureError, TaskFailure
 from orchestrator.ports import Phase
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support import pace
 from tests.support.containers import IMAGE, LABEL, PATIENCE, Bench, library, out_of_memory
 

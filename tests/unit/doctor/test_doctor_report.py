@@ -9,7 +9,7 @@ from orchestrator.doctor import isolation
 from orchestrator.doctor.finding import Unfit
 from orchestrator.doctor.report import PROPERTIES, SCRIPT, bounded, read_report
 from orchestrator.settings.settings import Settings
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.testing.engine import MemoryEngine
 from orchestrator.testing.programs import FOREVER, Program
 

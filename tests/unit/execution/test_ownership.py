@@ -11,7 +11,7 @@ from orchestrator.cause import Cause
 from orchestrator.ports import ContainerPlan, ContainerState, Phase, Stream
 from orchestrator.task.codec import to_document
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.values import Document
 from orchestrator.testing.programs import FOREVER, Program
 from statemachine import State

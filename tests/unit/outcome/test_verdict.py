@@ -12,7 +12,7 @@ from orchestrator.cause import Cause
 from orchestrator.outcome.usage import PeakCounters
 from orchestrator.outcome.verdict import Facts, verdict
 from orchestrator.ports import ContainerState, Counters, EngineEvents, Figure, Phase
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.task.values import Outcome
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

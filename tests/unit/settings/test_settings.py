@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from attrs import asdict, fields
+from attrs import evolve, fields
 from hypothesis import given
 from hypothesis import strategies as st
 from minio.helpers import check_bucket_name
@@ -11,7 +11,8 @@ from minio.helpers import check_bucket_name
 from orchestrator.errors import SettingsError
 from orchestrator.ports import PullPolicy
 from orchestrator.settings.settings import Settings, options, variable
-from orchestrator.task.request import Limits, parse_request
+from orchestrator.task.limits import Limits, about_limits, ceilings
+from orchestrator.task.request import parse_request
 from tests.support import junk
 
 AGREED = {
@@ -71,9 +72,8 @@ def test_values_are_read() -> None:
         concurrency=8,
         spool_dir=Path("/srv/spool"),
         pull_policy=PullPolicy.NEVER,
-        max_memory=8 << 30,
-        default_timeout=90.0,
-        default_cpus=0.5,
+        defaults=Limits(timeout=90.0, cpus=0.5),
+        ceilings=evolve(ceilings(), memory=8 << 30),
         default_user="1000:1000",
     )
 
@@ -223,7 +223,7 @@ def test_secret_is_in_no_text(name: str) -> None:
     value = {"MONGO_URI": "mongodb://u:hunter2@h", "REDIS_URL": "redis://:hunter2@h"}.get(name, "hunter2")
     assert "hunter2" not in repr(Settings.load({name: value}))
     option = next(option for option in options() if variable(option) == name)
-    assert option.metadata["secret"]
+    assert option.secret
 
 
 def test_bad_secret_is_named_without_its_value() -> None:
@@ -243,9 +243,9 @@ def test_rules_carry_the_settings_for_tasks() -> None:
 def test_every_limit_is_a_setting_twice() -> None:
     """A new limit of a task needs a default and a ceiling, unless it is one that a task may do without."""
     names = {option.name for option in options()}
-    assert {
-        f"{prefix}_{limit.name}" for limit in fields(Limits) if limit.default is not None for prefix in ("default", "max")
-    } <= names
+    optional = {name for name, about in about_limits().items() if about.ceiling is None}
+    assert optional == {limit.name for limit in fields(Limits) if limit.default is None}
+    assert {f"{prefix}_{name}" for name in {*about_limits()} - optional for prefix in ("default", "max")} <= names
 
 
 def test_worker_is_named_by_setting_or_by_host_and_process() -> None:
@@ -259,6 +259,6 @@ def test_any_environment_is_read_or_refused(environment: dict[str, str]) -> None
     """Nothing but SettingsError comes out; it has a line for each bad variable, and only for variables that were given."""
     said = complaints(environment)
     if not said:
-        assert asdict(Settings.load(environment)).keys() == {option.name for option in options()}
+        assert isinstance(Settings.load(environment), Settings)
     related = {*environment, *(f"DEFAULT_{limit.name.upper()}" for limit in fields(Limits)), "DEFAULT_USER"}
     assert all(line.partition(":")[0] in related for line in said)

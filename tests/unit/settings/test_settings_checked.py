@@ -23,7 +23,7 @@ from orchestrator.worker.health import Health
 from tests.support import junk
 
 NAMES = [variable(option) for option in options()]
-SECRETS = [variable(option) for option in options() if option.metadata["secret"]]
+SECRETS = [variable(option) for option in options() if option.secret]
 MARK = "hunter2"
 FORMS = st.sampled_from(
     ["{}", "mongodb://{}", "mongodb://u:{}@h/?{}", "redis://{}", "redis://:{}@h", "redis://h?{}", "unix://{}", "tcp://{}", "http://h:1{}",

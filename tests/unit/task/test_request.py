@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InvalidTask
-from orchestrator.task.request import Limits, Request, Rules, parse_request
+from orchestrator.task.limits import Limits
+from orchestrator.task.request import Request, Rules, parse_request
 from tests.support import junk
 
 MIB = 1 << 20

@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 
 from orchestrator.errors import InvalidTask
 from orchestrator.task.document import Task
-from orchestrator.task.request import Limits, Rules, parse_request
+from orchestrator.task.limits import Limits
+from orchestrator.task.request import Rules, parse_request
 from orchestrator.task.schema import task_schema
 from tests.support import junk
 from tests.support.tasks import finished

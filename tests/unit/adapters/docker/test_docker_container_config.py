@@ -25,7 +25,7 @@ from orchestrator.adapters.docker.image import Account, Image, accounts
 from orchestrator.adapters.docker.input_volume import archive
 from orchestrator.execution.naming import container_name
 from orchestrator.ports import ContainerPlan
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 
 PLAN = ContainerPlan(
     name="orchestrator-t1-1",

@@ -15,7 +15,7 @@ from orchestrator.adapters.docker.logs import replay
 from orchestrator.output.ring_file import marker
 from orchestrator.output.spool import Spool
 from orchestrator.ports import Chunk, Phase, Stream
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from orchestrator.testing.engine import MemoryEngine
 from tests.support.containers import Bench
 from tests.unit.adapters.docker.engine_stub import Answer, Stage, apart, frame, seen, streams, together

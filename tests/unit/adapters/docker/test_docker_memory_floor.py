@@ -8,7 +8,7 @@ from orchestrator.adapters.docker import memory_floor as docker_floor
 from orchestrator.errors import InfrastructureError, TaskFailure
 from orchestrator.ports import Created
 from orchestrator.task.labels import DEPLOYMENT
-from orchestrator.task.request import Limits
+from orchestrator.task.limits import Limits
 from tests.support.containers import Bench
 from tests.unit.adapters.docker.engine_stub import NOW, Answer, Script, Stage, StubEngine, container, hangs_up, refuses, says
 

@@ -167,7 +167,9 @@ def cell(promise: Promise, host: str, parts: Sequence[Part]) -> str:
     if is_held(promise, host, parts):
         return f"held, {passed} of {len(cases)}"
     counts = [(sum(case.outcome == outcome for case in cases), outcome) for outcome in (FAILED, SKIPPED)]
-    why = [f"{count} {outcome}" for count, outcome in counts if count] + ["the run ended early"] * part.ended_early
+    why = [f"{count} {outcome}" for count, outcome in counts if count]
+    if part.ended_early:
+        why.append("the run ended early")
     return f"**not held**, {passed} of {len(cases)}: {', '.join(why)}"
 
 

@@ -75,6 +75,8 @@ class Lifecycle(Generic[S, R]):
         self._machine = Machine(model=None, states=State, initial=INITIAL, auto_transitions=False, queued=False)
         for row in TABLE:
             self._add(row)
+        for trigger in {row.trigger for row in TABLE} - {Trigger.FAIL}:
+            bindings.work[trigger]  # a missing one shows now, not when a task needs it
 
     def fire(self, subject: S, trigger: Trigger) -> None:
         """Do the work of ``trigger``, record it, move. Raises what work or record raise, or NotAllowed; then nothing moved."""

@@ -73,10 +73,7 @@ TABLE: tuple[Row, ...] = (
     Row(Trigger.UPLOAD, State.UPLOADING, State.FAILED, _UPLOAD, Guard.WENT_WRONG),
     Row(Trigger.RETRY, State.QUEUED, State.QUEUED, _RETRY),
     Row(Trigger.RETRY, State.RUNNING, State.QUEUED, _RETRY),
-    Row(Trigger.FAIL, State.QUEUED, State.FAILED, _FAIL),
-    Row(Trigger.FAIL, State.RUNNING, State.FAILED, _FAIL),
-    Row(Trigger.FAIL, State.COLLECTING, State.FAILED, _FAIL),
-    Row(Trigger.FAIL, State.UPLOADING, State.FAILED, _FAIL),
+    *(Row(Trigger.FAIL, state, State.FAILED, _FAIL) for state in State if state not in TERMINAL),
 )
 
 

@@ -1,10 +1,11 @@
 """What help pages have beyond click's: options in groups, and examples."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 _REST = "Options"
 
 
@@ -16,7 +17,7 @@ class _Grouped(click.Option):
         self.group = group
 
 
-def option(group: str, *names: str, **more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def option(group: str, *names: str, **more: Any) -> Callable[[FC], FC]:
     """As ``click.option``, in a group of this name."""
     return click.option(*names, cls=_Grouped, group=group, **more)
 

@@ -50,9 +50,11 @@ def check(engine: Engine, image: str, settings: Settings, describe: Callable[[st
     told = look("container", advice, lambda: _ask(probe, reports))
     probe = evolve(probe, slowness=max((time.monotonic() - began) / _USUAL, 1.0))
     yield told
-    for name, todo, judge in PROPERTIES if told.ok else ():
+    if not told.ok:
+        return
+    for name, todo, judge in PROPERTIES:
         yield look(name, todo, lambda judge=judge: judge(reports[0]))  # type: ignore[misc]
-    for name, todo, run in _LIMITS if told.ok else ():
+    for name, todo, run in _LIMITS:
         yield look(name, todo, lambda run=run: run(probe))  # type: ignore[misc]
 
 

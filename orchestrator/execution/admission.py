@@ -1,4 +1,4 @@
-"""Which tasks may run at once: what they may use together fits a budget. Knows no task, no container and no clock."""
+"""Which tasks may run at once: what they may use together fits a budget. Knows no container and no clock."""
 
 import sys
 import threading
@@ -9,7 +9,9 @@ from math import fsum
 from attrs import define, frozen
 
 from orchestrator.errors import InvalidTask, Postponed
+from orchestrator.task.request import Request
 from orchestrator.task.units import format_size
+from statemachine import KEEPING, State
 
 OVERTAKEN = 16
 """How many later tasks may begin before one that waits: small ones use what room there is, but no large one waits for ever."""
@@ -23,6 +25,14 @@ class Share:
 
     cpus: float
     memory: int
+
+
+def needed(state: State, request: Request) -> Share:
+    """All that the program may use; once it has ended what it may have left in /out, which was part of its memory."""
+    limits = request.limits
+    if state not in KEEPING:
+        return Share(limits.cpus, limits.memory)
+    return Share(0, min(limits.artifacts, limits.memory) if request.artifacts else 0)
 
 
 @frozen

@@ -22,6 +22,7 @@ from orchestrator.output.live import LiveSender
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, TaskStore
 from orchestrator.retrying import Retrier
 from orchestrator.settings.settings import Settings
+from statemachine import Trigger
 
 
 def assembled(
@@ -40,6 +41,7 @@ def assembled(
     sender = LiveSender(live, home, settings.live_output)
     programs = Programs(engine, settings.rules, home, leases, store, sender, settings.stop_grace)
     output = AttemptOutput(programs)
+    collect = Collect(programs, output)
     start = Start(
         programs,
         worker=settings.name,
@@ -49,11 +51,14 @@ def assembled(
         pull_timeout=settings.pull_timeout,
     )
     steps = Steps(
-        start=start,
-        wait=Wait(programs),
-        collect=Collect(programs, output),
-        upload=Upload(logs, home, output),
-        retry=Retry(engine),
+        work={
+            Trigger.START: start,
+            Trigger.WAIT: Wait(programs),
+            Trigger.COLLECT: collect,
+            Trigger.UPLOAD: Upload(logs, home, output),
+            Trigger.RETRY: Retry(engine),
+        },
+        collect=collect,
         record=Record(store, now, retrier, settings.name),
         announce=Announce(events, home),
         release=Release(engine, store, home),

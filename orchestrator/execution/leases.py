@@ -158,7 +158,9 @@ class Leases:
     def hear(self) -> None:
         """Pass on who is to be cancelled. Raises InfrastructureError."""
         held = self._all()
-        for task_id in self._store.cancelled(held.keys()) if held else ():
+        if not held:
+            return
+        for task_id in self._store.cancelled(held.keys()):
             if holder := held[task_id].holder:
                 holder.cancel()
 

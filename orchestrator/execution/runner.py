@@ -16,11 +16,10 @@ from orchestrator.errors import (
     Superseded,
     TaskFailure,
 )
-from orchestrator.execution.admission import Admission
+from orchestrator.execution.admission import Admission, needed
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
-from orchestrator.execution.room import needed
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
 from orchestrator.retrying import Retrier

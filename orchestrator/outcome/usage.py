@@ -1,11 +1,16 @@
-"""Sums up what a program used: samples of CPU and memory while they come, in constant space, and what was counted."""
+"""Sums up what a program used: samples of CPU and memory while they come, in constant space, and what was counted.
+
+Also whether that has used up its CPU time.
+"""
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from attrs import define, field
 
 from orchestrator.ports import Counters, Figure, Sample
+from orchestrator.task.limits import Limits
 from orchestrator.task.values import Metrics, Usage
 
 
@@ -92,6 +97,26 @@ class UsageMeter:
         )
 
 
+def cpu_time_lasts(limits: Limits, counted: PeakCounters, sampled: PeakCounters) -> float:
+    """Seconds of wall time until the CPU time can be up at the earliest, or until it is worth another look.
+
+    A program gets ``limits.cpus`` at most. What the kernel counts can be looked at 10 times a second, samples come once.
+    """
+    if limits.cpu_time is None:
+        return inf
+    return max((limits.cpu_time - _used(counted, sampled)) / limits.cpus, _LOOK if counted.figures else _LOOK_AT_SAMPLES)
+
+
+def cpu_time_is_up(limits: Limits, counted: PeakCounters, sampled: PeakCounters) -> bool:
+    """Whether all processes together have used the CPU time."""
+    return limits.cpu_time is not None and _used(counted, sampled) >= limits.cpu_time
+
+
+def _used(counted: PeakCounters, sampled: PeakCounters) -> float:
+    return counted.with_(sampled).get(Figure.CPU_TIME, 0)
+
+
+_LOOK, _LOOK_AT_SAMPLES = 0.1, 1.0
 _LACKS = {Figure.THROTTLED: "it is counted only while the container runs, and the program ended before it could be read"}
 _MEASURES: dict[Figure, Callable[[float], float]] = {
     Figure.CPU_TIME: _seconds,

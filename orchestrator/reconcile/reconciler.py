@@ -95,9 +95,14 @@ class Sweep:
         What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it gets no lock.
         """
         ends = time.monotonic() + ttl
+        done: list[Action] = []
         with self.lock.hold(f"sweep:{self.deployment}:{self.engine.identity()}", ttl) as held:
-            looks = self._looks if held else ()
-            return [action for look in looks if time.monotonic() < ends for action in self._mended(look, ends)]
+            if not held:
+                return done
+            for look in self._looks:
+                if time.monotonic() < ends:
+                    done.extend(self._mended(look, ends))
+        return done
 
     def _mended(self, look: Callable[[], Iterator[Action]], ends: float) -> Iterator[Action]:
         """What was done of what is seen; one thing at least is tried, so that a look that takes all the time is not in vain."""
@@ -252,8 +257,9 @@ class Sweep:
         """
         found = self.store.find(task_id)
         task = next(readable([found] if found else []), None)
-        for event in Event.all_of(task, task.published, self.deployment) if task else ():
-            self.events.publish(event)
+        if task:
+            for event in Event.all_of(task, task.published, self.deployment):
+                self.events.publish(event)
         if task and is_id(task.id):
             name = container_name(task.id, max(task.attempt, 1))
             self.engine.remove(name, self.deployment, task.nonce or "")

@@ -1,7 +1,7 @@
 """The part of a task document that its owner writes, checked: every bad field is named at once."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Self, TypeVar
@@ -16,7 +16,7 @@ from orchestrator.task.fields import accepts, kinds_of
 from orchestrator.task.image_policy import allowed
 from orchestrator.task.limits import Limits
 from orchestrator.task.units import format_size
-from orchestrator.task.validation import Kind, Refused, sentences
+from orchestrator.task.validation import Kind, Refused, sentences, shown
 from orchestrator.task.values import Document
 
 T = TypeVar("T")
@@ -119,11 +119,15 @@ def _too_long(request: Request) -> list[str]:
     """Linux counts what a program is started with together: each string with its NUL and a pointer to it."""
     variables = [f"{name}={value}" for name, value in request.env.items()]
     arguments = (*(request.entrypoint or ()), *(request.command or ()))
-    command, env = (sum(len(each.encode()) + 1 + _POINTER for each in given) for given in (arguments, variables))
+    command, env = _bytes(arguments), _bytes(variables)
     if command + env <= _MOST_STRINGS:
         return []
     field = "command" if command > env else "env"
     return [f"{field}: {command + env} bytes of command and env together is above the ceiling of {_MOST_STRINGS}"]
+
+
+def _bytes(strings: Iterable[str]) -> int:
+    return sum(len(each.encode()) + 1 + _POINTER for each in strings)
 
 
 def _present(document: Document, cls: type) -> dict[str, object]:

@@ -149,10 +149,12 @@ class ThreadWorker(Bookkeeper):
         """Count one job more if there is a place for it, or comes to be one soon; whether it is counted."""
         ends = time.monotonic() + _POLL
         with self._changed:
-            while not (there_is := self._held < self._places()) and time.monotonic() < ends:
+            while self._held >= self._places():
+                if time.monotonic() >= ends:
+                    return False
                 self._changed.wait(_LOOK)
-            self._held += there_is
-            return there_is
+            self._held += 1
+            return True
 
     def _leave(self) -> None:
         with self._changed:

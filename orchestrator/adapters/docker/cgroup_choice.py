@@ -163,7 +163,9 @@ class CgroupChoice:
     def parent(self, plan: ContainerPlan) -> Parent:
         """What the create call takes: empty for the engine's own choice."""
         parents = self.parents if plan.name.startswith(OURS) else None
-        return (parents and parents.take(plan.name, plan.labels.get(DEPLOYMENT))) or _NO_PARENT
+        if not parents:
+            return _NO_PARENT
+        return parents.take(plan.name, plan.labels.get(DEPLOYMENT)) or _NO_PARENT
 
     def count(self, reading: Reading) -> Counters | None:
         """What has been counted for the container of an answer to inspect; None where nothing can be read."""
@@ -199,7 +201,9 @@ class CgroupChoice:
 
     def owned(self, deployment: str) -> Iterator[Owned]:
         """The containers that have a group, be they there or not."""
-        for name, age in self.parents.left(deployment) if self.parents else ():
+        if self.parents is None:
+            return
+        for name, age in self.parents.left(deployment):
             task_id, _, attempt = name.removeprefix(OURS).rpartition("-")
             if task_id and attempt.isdecimal():
                 yield Owned(name, task_id, int(attempt), age)

@@ -1,15 +1,9 @@
 """Reads the engine's description of a container."""
 
-from contextlib import closing
 from datetime import datetime
-from itertools import takewhile
 
-from orchestrator.adapters.docker.client import DockerClient, Reading
-from orchestrator.adapters.docker.events import END, events
-from orchestrator.outcome.signal_names import signal_name
-from orchestrator.ports import ContainerState, Counters, EngineEvents, Phase
-
-_PATIENCE = 1.0
+from orchestrator.adapters.docker.client import Reading
+from orchestrator.ports import ContainerState, Counters, Phase
 
 
 def container_state(reading: Reading, now: datetime, counted: Counters | None = None) -> ContainerState:
@@ -33,23 +27,6 @@ def container_state(reading: Reading, now: datetime, counted: Counters | None = 
 def phase(reading: Reading) -> Phase:
     """The phase in an answer to inspect."""
     return _PHASES.get(reading["State"]["Status"], Phase.EXITED)
-
-
-def noted(client: DockerClient, container: str, now: datetime) -> EngineEvents:
-    """What happened to an exited container, from the engine's memory of events, which come in order, its end last.
-
-    The engine is left waiting for its end a moment past ``now``, which is the engine's time: it may have forgotten it.
-    """
-    filters = {"container": [container], "event": ["kill", "oom", END]}
-    with closing(events(client.stream, client.timeout, filters, now.timestamp() + _PATIENCE)) as told:
-        before_end = [*takewhile(lambda event: event["Action"] != END, told)]
-    sent = [event["Actor"]["Attributes"].get("signal", "") for event in before_end if event["Action"] == "kill"]
-    return EngineEvents([_name(number) for number in sent], any(event["Action"] == "oom" for event in before_end))
-
-
-def _name(told: str) -> str:
-    """An engine tells of a signal by its number; what is none stays as it is."""
-    return (told.isdecimal() and signal_name(int(told))) or told
 
 
 def instant(text: str) -> datetime | None:

@@ -12,6 +12,7 @@ from orchestrator.adapters.docker import attach as docker_attach
 from orchestrator.adapters.docker import cleanup as docker_owned
 from orchestrator.adapters.docker import container_state as docker_state
 from orchestrator.adapters.docker import engine_restart as docker_deaths
+from orchestrator.adapters.docker import events
 from orchestrator.adapters.docker import input_volume as docker_files
 from orchestrator.adapters.docker import log_end as docker_cut
 from orchestrator.adapters.docker import logs as docker_logs
@@ -174,7 +175,7 @@ class DockerEngine:
 
     def noted(self, container: str) -> EngineEvents:
         """See ports.Engine. It remembers its last 256 events of all containers."""
-        return docker_state.noted(self._client, container, self._clock.now())
+        return events.noted(self._client, container, self._clock.now())
 
     def took_down(self, state: ContainerState, *, away: bool) -> bool:
         """See ports.Engine."""

@@ -1,24 +1,41 @@
-"""What the engine remembers of events, oldest first: a few hundred, of all containers."""
+"""What the engine remembers of what happened to a container. Its memory is a few hundred events, of all containers."""
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from datetime import datetime
+from itertools import takewhile
 
-from requests import Response
+from orchestrator.adapters.docker.client import DockerClient, Reading
+from orchestrator.outcome.signal_names import signal_name
+from orchestrator.ports import EngineEvents
 
-from orchestrator.adapters.docker.client import Reading
+_END = "die"
+"""The last event of a program."""
+_PATIENCE = 1.0
 
-END = "die"
-"""The last that befalls a program."""
 
+def noted(client: DockerClient, container: str, now: datetime) -> EngineEvents:
+    """What happened to an exited container before its end. Raises InfrastructureError.
 
-def events(
-    stream: Callable[..., AbstractContextManager[Response]], silence: float, filters: Mapping[str, object], until: float
-) -> Generator[Reading]:
-    """Those that the filters let through, up to a time of the engine's, in seconds; one that is to come is waited for.
-
-    ``stream`` is the client's that the connection is to be had by. Raises InfrastructureError.
+    The engine is left waiting for its end a moment past ``now``, which is the engine's time: it may have forgotten it.
     """
+    filters = {"container": [container], "event": ["kill", "oom", _END]}
+    with closing(_events(client, filters, now.timestamp() + _PATIENCE)) as told:
+        before_end = [*takewhile(lambda event: event["Action"] != _END, told)]
+    sent = [event["Actor"]["Attributes"].get("signal", "") for event in before_end if event["Action"] == "kill"]
+    return EngineEvents([_name(number) for number in sent], any(event["Action"] == "oom" for event in before_end))
+
+
+def _events(client: DockerClient, filters: Mapping[str, object], until: float) -> Generator[Reading]:
+    """Those that the filters let through, oldest first, up to a time of the engine's, in seconds; it waits for that time."""
     wanted = {"filters": json.dumps(filters), "since": "0", "until": f"{until:.6f}"}
-    with stream("GET", "/events", silence=silence, params=wanted) as response:
+    with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
         yield from (json.loads(line) for line in response.iter_lines() if line)
+
+
+def _name(told: str) -> str:
+    """An engine tells of a signal by its number; what is none stays as it is."""
+    if not told.isdecimal():
+        return told
+    return signal_name(int(told)) or told

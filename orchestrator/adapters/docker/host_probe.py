@@ -71,7 +71,9 @@ class HostProbe:
         group, processes = self._found() if not self._held or self._unwatched else ("", [])
         if group and self._unwatched:
             self._notice = OomNotice.of(self._places[group])
-        for process in () if self._held else processes:
+        if self._held:
+            return True
+        for process in processes:
             opened = _opened(Path(f"/proc/{process}/root"), self._folders) if process else {}
             if opened and process in self._found()[1]:  # its id is not another's by now
                 self._held = opened

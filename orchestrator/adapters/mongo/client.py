@@ -65,7 +65,8 @@ def check_mongo(settings: Settings) -> None:
     What it warns of besides is no fault of the URI. Raises SettingsError.
     """
     url = split(settings.mongo_uri)
-    for option in url.query.split("&") if url else ():
+    options = url.query.split("&") if url else []
+    for option in options:
         if "=" in option and not _is_usable(option):
             name = option.partition("=")[0]
             raise SettingsError(f"MONGO_URI: the given value has the option {name} with a value that cannot be used")

@@ -10,7 +10,7 @@ from orchestrator.execution.attempt import Attempt
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.ownership import expect_whole_input, look_again
 from orchestrator.execution.program import Programs
-from orchestrator.outcome import cpu_time
+from orchestrator.outcome.usage import cpu_time_is_up, cpu_time_lasts
 from orchestrator.outcome.verdict import KILLED, Facts, lost, verdict
 from orchestrator.output.spool import SPOOL
 from orchestrator.ports import ContainerState, Engine, Figure, Phase
@@ -73,11 +73,12 @@ class Wait:
         """
         attempt = claim.attempt
         while True:
-            left, cpu_left = self._remaining(attempt, limits), cpu_time.lasts(limits, attempt.tally, attempt.meter.tally)
+            left = self._remaining(attempt, limits)
+            cpu_left = cpu_time_lasts(limits, attempt.tally, attempt.meter.tally)
             state = self._engine.wait(attempt.container, min(left, cpu_left), claim.lost.is_set)
             claim.check_lost()
             attempt.tally.add(state.counted, state.uncounted)
-            out_of_cpu = cpu_time.used_up(limits, attempt.tally, attempt.meter.tally)
+            out_of_cpu = cpu_time_is_up(limits, attempt.tally, attempt.meter.tally)
             if out_of_cpu and attempt.claim_end(Cause.TIMEOUT):
                 attempt.out_of_cpu = True
             if state.phase is Phase.EXITED:

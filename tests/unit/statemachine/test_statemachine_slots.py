@@ -117,6 +117,13 @@ def test_missing_guard_shows_when_the_machine_is_made() -> None:
         Lifecycle(Bindings({}, {}, lambda *_: None, lambda *_: None, lambda _: None))
 
 
+def test_missing_work_shows_when_the_machine_is_made() -> None:
+    """As for a state that was added without its step."""
+    guards = dict.fromkeys(Guard, lambda _: True)
+    with pytest.raises(KeyError, match=r"Trigger\."):
+        Lifecycle(Bindings({}, guards, lambda *_: None, lambda *_: None, lambda _: None))
+
+
 def _guarded(asks) -> Lifecycle[Thing, None]:  # noqa: ANN001
     """A machine with ``asks`` for every guard."""
     return Lifecycle(

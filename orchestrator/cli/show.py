@@ -1,7 +1,8 @@
 """The commands that look at tasks: `show`, `list` and `logs`."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -10,8 +11,9 @@ from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import FAILED
 from orchestrator.cli.flags import label_of
+from orchestrator.cli.follow import Teller, follow
 from orchestrator.cli.moment import Moment
-from orchestrator.cli.output import print_streams, raw_option
+from orchestrator.cli.output import Printer, print_bytes, print_streams, raw_option
 from orchestrator.cli.page import examples
 from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
@@ -125,26 +127,56 @@ def list_command(
 @click.command(
     "logs",
     epilog=examples(
-        "orchestrator logs 3f2a",
+        "orchestrator logs --follow 3f2a",
         "orchestrator logs --stdout 3f2a > output.txt",
     ),
 )
 @click.argument("task_id", metavar="ID")
 @click.option("--stdout", is_flag=True, help="Only what went to stdout.")
 @click.option("--stderr", is_flag=True, help="Only what went to stderr.")
+@click.option("--follow", "-f", "follows", is_flag=True, help="Print what it prints while it runs, until it ends.")
+@click.option("--tail", metavar="N", type=click.IntRange(min=0), help="Only the last N lines of each stream that is stored.")
+@click.option(
+    "--since-offset", metavar="N", type=click.IntRange(min=0), default=0, help="Leave out the first N bytes of each stream."
+)
 @raw_option
-def logs_command(task_id: str, *, stdout: bool, stderr: bool, raw: bool) -> None:
-    """Print the output of a finished task: its stdout to stdout, its stderr to stderr.
+def logs_command(
+    task_id: str, *, stdout: bool, stderr: bool, follows: bool, tail: int | None, since_offset: int, raw: bool
+) -> None:
+    """Print the output of a task: its stdout to stdout, its stderr to stderr.
 
-    Byte for byte, but what a terminal would obey is replaced in a terminal. Of a task that has not ended, a sentence on stderr
-    says so; what is printed is the output of its last attempt that has ended, where there is one.
+    Byte for byte, but what a terminal would obey is replaced in a terminal. Of a task that has not ended, --follow prints what
+    comes. Without it, a sentence on stderr says so, and the output of the last attempt that has ended is printed, if there is
+    one.
     """
+    if follows and tail is not None:
+        raise click.UsageError("--tail cannot be given beside --follow, which begins at --since-offset")
     chosen = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
     streams = [stream for stream in Stream if chosen[stream] or stdout == stderr]
-    connected = client({Server.MONGODB, Server.S3})
+    connected = client({Server.MONGODB, Server.S3, *([Server.REDIS] if follows else [])})
     task = connected.get(connected.id_of(task_id))
+    if follows:
+        with Teller(Printer(raw=raw), quiet=False, streams=streams) as teller:
+            follow(connected.follow(task.id, dict.fromkeys(Stream, since_offset)), teller)
+        return
     attempt = None if task.status in TERMINAL else _stored_so_far(task)
-    print_streams(connected, task.id, streams, raw=raw, attempt=attempt)
+    if tail is None:
+        print_streams(connected, task.id, streams, raw=raw, attempt=attempt, offset=since_offset)
+        return
+    for stream in streams:
+        print_bytes(last_lines(connected.logs(task.id, stream, since_offset, attempt=attempt), tail), stream, raw=raw)
+
+
+def last_lines(chunks: Iterable[bytes], number: int) -> Iterator[bytes]:
+    """The last lines of a stream; one that is very long is held as a whole."""
+    lines: deque[bytes] = deque(maxlen=number)
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        lines.extend(line + b"\n" for line in whole)
+    if rest:
+        lines.append(rest)
+    yield from lines
 
 
 def _stored_so_far(task: Task) -> int:
@@ -154,7 +186,7 @@ def _stored_so_far(task: Task) -> int:
     """
     stored = [past.attempt for past in task.attempts if past.logs is not None]
     meanwhile = f"; this is the output of attempt {stored[-1]}" if stored else ""
-    say(f"task {task.id} is {task.status}: its output is stored when it ends{meanwhile}", err=True)
+    say(f"task {task.id} is {task.status}: follow its output with `orchestrator logs -f {task.id}`{meanwhile}", err=True)
     if not stored:
         raise click.exceptions.Exit(FAILED)
     return stored[-1]

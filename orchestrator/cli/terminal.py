@@ -7,7 +7,6 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,9 +52,12 @@ def drop_output() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-def decoded(chunks: Iterable[bytes]) -> Iterator[str]:
+class Decoder:
     """The bytes of a program as text that may be shown: what is no UTF-8 is replaced, and a carriage return ends its line."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
-    for chunk in chunks:
-        yield printable(decoder.decode(chunk), keep="\n\t")
-    yield printable(decoder.decode(b"", final=True), keep="\n\t")
+
+    def __init__(self) -> None:
+        self._decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+
+    def text(self, data: bytes, *, final: bool = False) -> str:
+        """The text of the next bytes, as far as it is whole; with ``final`` all of it."""
+        return printable(self._decoder.decode(data, final=final), keep="\n\t")

@@ -101,11 +101,12 @@ def test_the_container_is_locked_down_by_default(installation: Installation) -> 
 
 
 def test_a_program_that_runs_for_seconds_is_sampled(installation: Installation) -> None:
-    """CPU of a busy loop and its memory, at most about the limit of one CPU."""
+    """CPU of a busy loop and its memory, on average at most about the limit of one CPU; one sample may be above it."""
     document = installation.ended(installation.submit(f"timeout {pace.seconds(4):.0f} sh -c 'while :; do :; done'; true"))
     metrics = document["metrics"]
     assert metrics["samples"] >= 1
-    assert 0 < metrics["cpu_percent"]["avg"] <= metrics["cpu_percent"]["max"] < 150
+    assert 0 < metrics["cpu_percent"]["avg"] <= metrics["cpu_percent"]["max"]
+    assert metrics["cpu_percent"]["avg"] < 150
     assert metrics["memory_bytes"]["max"] > 0
     assert metrics["duration_s"] > 3
 

@@ -11,7 +11,7 @@ from loguru import logger
 
 import orchestrator.cli
 from orchestrator import log as logs
-from orchestrator.cli.terminal import decoded, printable, say, say_json
+from orchestrator.cli.terminal import Decoder, printable, say, say_json
 from orchestrator.errors import UnknownTask
 from orchestrator.testing.programs import Program
 from tests.unit.cli.command_line import CommandLine
@@ -69,7 +69,9 @@ def test_output_into_a_file_is_the_programs_own(call: CommandLine) -> None:
 def test_text_does_not_depend_on_the_pieces_it_comes_in(size: int) -> None:
     """Signs of several bytes and line ends may be cut in two."""
     text = "é☃\r\n\x1b[0m\r.\n".encode()
-    assert "".join(decoded(text[at : at + size] for at in range(0, len(text), size))) == "é☃\n\ufffd[0m\n.\n"
+    decoder = Decoder()
+    told = "".join(decoder.text(text[at : at + size]) for at in range(0, len(text), size)) + decoder.text(b"", final=True)
+    assert told == "é☃\n\ufffd[0m\n.\n"
 
 
 def test_whatever_is_said_is_cleaned(capsys: pytest.CaptureFixture[str]) -> None:

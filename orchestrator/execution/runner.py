@@ -16,7 +16,7 @@ from orchestrator.errors import (
     Superseded,
     TaskFailure,
 )
-from orchestrator.execution.admission import Admission, needed
+from orchestrator.execution.admission import Admission, Share, needed
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
@@ -142,14 +142,18 @@ class Runner:
     def _make_room(self, claim: Claim) -> None:
         """Wait, queued, until what runs here leaves room for the task. Its lease may run out meanwhile, hence the question."""
         share = needed(claim.state, claim.granted(self.programs.rules))
-        room = claim.cancelled or self.retrier.within(self.budgets.work, self.admission.ask, claim.token, share)
-        if not room and self.retrier.within(self.budgets.work, self.programs.begun, claim):
-            self.admission.take(claim.token, share)
-        elif not room:
-            logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
-            self.admission.wait(claim.token, lambda: claim.cancelled or claim.lost.is_set())
-            self.leases.confirm(claim.task.id, claim.token)
+        if not claim.cancelled and not self.retrier.within(self.budgets.work, self.admission.ask, claim.token, share):
+            self._wait_for_room(claim, share)
         claim.check_wanted()
+
+    def _wait_for_room(self, claim: Claim, share: Share) -> None:
+        """A program that a dead worker has started takes its room at once: it runs already."""
+        if self.retrier.within(self.budgets.work, self.programs.begun, claim):
+            self.admission.take(claim.token, share)
+            return
+        logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
+        self.admission.wait(claim.token, lambda: claim.cancelled or claim.lost.is_set())
+        self.leases.confirm(claim.task.id, claim.token)
 
     def _step(self, claim: Claim, trigger: Trigger) -> None:
         uploading = trigger is Trigger.UPLOAD

@@ -98,13 +98,16 @@ class MemoryTaskStore:
             free = document.get("status") not in BOUND or not isinstance(bound, str) or not bound
             if engine is not None and not free and bound != engine:
                 return None
-            if leaves_no_room(document, size := len(bson.encode(document))):
+            size = len(bson.encode(document))
+            if leaves_no_room(document, size):
                 raise too_large(size)
             again = lease_of(document).get("token") == token
-            binds = document["lease"].get("binds") is True if again else engine is not None and free
+            newly_bound = engine is not None and free
+            binds = document["lease"].get("binds") is True if again else newly_bound
             document["lease"] = {"worker": worker, "token": token, "expires_at": self._after(ttl), "binds": binds}
             document["engine"] = engine or document.get("engine")
-            document["nonce"] = nonce if isinstance(nonce := document.get("nonce"), str) else token
+            if not isinstance(document.get("nonce"), str):
+                document["nonce"] = token
             return self._save(document)
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
@@ -302,7 +305,8 @@ def _home(document: Document) -> object:
 
 
 def _is_bound(document: Document) -> bool:
-    return isinstance(bound := document.get("engine"), str) and bound != ""
+    bound = document.get("engine")
+    return isinstance(bound, str) and bound != ""
 
 
 def _only(document: Document, names: Iterable[str]) -> Document:

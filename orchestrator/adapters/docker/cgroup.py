@@ -106,9 +106,15 @@ class Cgroups:
         inside = _inside(folder)
         found = [_figure(each / file, key) for each in (folder, *inside)]
         values = [value for value in found if value is not None]
-        event = figure in _EVENTS
-        none_known = key is None or (not inside and self._counts_below(folder / file) if event else bool(inside))
-        return max(values) * unit if values and (any(values) or none_known) else None
+        if not values:
+            return None
+        if key is None:
+            none_is_known = True
+        elif figure in _EVENTS:
+            none_is_known = not inside and self._counts_below(folder / file)
+        else:
+            none_is_known = bool(inside)
+        return max(values) * unit if any(values) or none_is_known else None
 
     def _counts_below(self, file: Path) -> bool:
         """Whether a file of events counts those of the groups below: the kernel then has a file of the local ones beside it."""

@@ -43,8 +43,10 @@ def _explained(state: ContainerState, starts: list[datetime], noted: datetime | 
         return False
     if noted and began < noted <= ended:
         return True
-    code = state.exit_code
-    return code != 0 and (away or code in _SHUT_DOWN) if starts else away and code in _SHUT_DOWN
+    shut_down = state.exit_code in _SHUT_DOWN
+    if not starts:
+        return away and shut_down
+    return state.exit_code != 0 and (away or shut_down)
 
 
 def _bridge_made(client: DockerClient) -> datetime | None:

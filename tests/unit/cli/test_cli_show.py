@@ -131,7 +131,7 @@ def test_logs_of_a_task_that_has_not_ended_are_not_there_yet(tmp_path: Path) -> 
     call("submit", "--id", "mine", "busybox")
     told = call("logs", "mine")
     assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr == "task mine is queued: its output is stored when it ends\n"
+    assert told.stderr == "task mine is queued: follow its output with `orchestrator logs -f mine`\n"
     call("cancel", "mine")
     assert call("logs", "mine").stderr == "Error: task 'mine' has no stored log\n"
 
@@ -156,7 +156,7 @@ def test_logs_of_an_earlier_attempt_are_printed_while_the_next_one_runs(call: Co
     ]
     store.insert(document | {"seq": 3, "published": 3})
     told = call("logs", "again")
-    assert "task again is running: its output is stored when it ends; this is the output of attempt 1\n" in told.stderr
+    assert "task again is running: follow its output with `orchestrator logs -f again`; this is the output of attempt 1\n" in told.stderr
     assert told.exit_code == 1  # the log that this forged document names is that of another task
 
 
@@ -283,3 +283,25 @@ def test_not_all_of_many_ids_are_named(two: CommandLine) -> None:
     for number in range(10):
         two.world.services.store.insert({"_id": f"many{number}", "status": "queued"})
     assert "many0, many1, many2, many3, many4 and others; give" in two("show", "many").stderr
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, b""), (1, b"end"), (2, b"two\nend"), (9, b"one\ntwo\nend")])
+def test_the_last_lines_alone(tmp_path: Path, number: int, expected: bytes) -> None:
+    """Of what is stored, in whatever pieces it comes."""
+    call = CommandLine(tmp_path, {("speak",): Program(stdout=b"one\ntwo\nend")})
+    call("run", "--id", "mine", "busybox", "speak")
+    assert call("logs", "--tail", str(number), "mine").stdout_bytes == expected
+    for size in (1, 3, 100):
+        text = b"one\ntwo\nend"
+        assert b"".join(last_lines((text[at : at + size] for at in range(0, len(text), size)), number)) == expected
+
+
+def test_logs_follow_a_task_to_its_end(tmp_path: Path) -> None:
+    """From an offset on, of one stream, also when it has ended; --tail has no meaning there."""
+    call = CommandLine(tmp_path, {("speak",): Program(stdout=b"0123456789", stderr=b"abc")})
+    call("run", "--id", "mine", "busybox", "speak")
+    told = call("logs", "-f", "mine")
+    assert (told.exit_code, told.stdout_bytes, told.stderr_bytes) == (0, b"0123456789", b"abc")
+    assert call("logs", "--follow", "--stdout", "--since-offset", "7", "mine").stdout_bytes == b"789"
+    assert call("logs", "--since-offset", "99", "mine").stdout_bytes == b""
+    assert "--tail cannot be given beside --follow" in call("logs", "-f", "--tail", "1", "mine").stderr

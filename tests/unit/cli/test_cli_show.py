@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.cli.render import card, console, memory
+from orchestrator.cli.show import last_lines
 from orchestrator.task.values import Metrics, Usage
 from orchestrator.testing.programs import Program
 from tests.support.tars import out
@@ -156,7 +157,10 @@ def test_logs_of_an_earlier_attempt_are_printed_while_the_next_one_runs(call: Co
     ]
     store.insert(document | {"seq": 3, "published": 3})
     told = call("logs", "again")
-    assert "task again is running: follow its output with `orchestrator logs -f again`; this is the output of attempt 1\n" in told.stderr
+    assert (
+        "task again is running: follow its output with `orchestrator logs -f again`; this is the output of attempt 1\n"
+        in told.stderr
+    )
     assert told.exit_code == 1  # the log that this forged document names is that of another task
 
 

@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: help demo test unit faults abuse programs bench machines machine test-on short-on fresh-on machines-test machines-down \
+.PHONY: help demo test unit faults abuse programs bench bench-follow machines machine test-on short-on fresh-on machines-test machines-down \
 	check format diagrams setup ready lock clean
 
 MACHINE = trixie
@@ -39,6 +39,9 @@ faults: ready # the fault suite in full, DURATION seconds for each random loop; 
 
 bench: ready # what the worker costs on top of the container, both sides measured in one run
 	.venv/bin/python -m scripts.bench
+
+bench-follow: ready # how soon output is seen, and what that costs, both sides measured in one run
+	.venv/bin/python -m scripts.bench_follow
 
 machines: ready # real Debian machines for the tests, all three: built, booted and left running; `make machines-down` ends them
 	.venv/bin/python -m scripts.image python

@@ -50,7 +50,7 @@ def test_a_program_gets_its_variables_files_stdin_folder_and_user(up: Up) -> Non
         (("--output-limit", "1k", IMAGE, "yes"), 125, b"limit of 1 KiB"),
         (("no-such-image:1",), 125, b"no-such-image:1"),
         (("--network", "bridge", IMAGE), 125, b"network"),
-        (("--cpus", "0", "-m", "1t", IMAGE), 125, b"limits.cpus"),
+        (("--cpus", "0", "-m", "1t", IMAGE), 125, b"--cpus"),
     ],
 )
 def test_the_exit_code_says_whose_fault_it_was_and_stderr_says_why(

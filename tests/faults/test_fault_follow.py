@@ -202,13 +202,3 @@ def test_bytes_are_bytes(site: Site, kind: str) -> None:
     follower = Follower(site.client, task_id)
     follower.end()
     assert follower.text() == stdout
-
-
-def test_a_short_program_costs_redis_no_call_more(site: Site) -> None:
-    """What ends before the first look is not sent; events go as they did."""
-    site.worker("worker", LIVE_OUTPUT="1m")
-    task_id = site.submit(Program("echo hi", b"hi\n"))
-    site.ended([task_id])
-    with redis_client(site.settings) as redis:
-        keys = [key(site.services.deployment, task_id) for key in (live_key, ends_key)]
-        assert redis.exists(*keys) == 0

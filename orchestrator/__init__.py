@@ -8,12 +8,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.async_client import AsyncClient
     from orchestrator.client import Client
     from orchestrator.output.following import Missed
     from orchestrator.ports import Piece, Stream
     from orchestrator.task.event import Event
 else:  # out of sight of type checkers, for which it would make any name one of this package
-    _PLACES = {"Client": "client", "Event": "task.event", "Missed": "output.following", "Piece": "ports", "Stream": "ports"}
+    _PLACES = {
+        "AsyncClient": "async_client",
+        "Client": "client",
+        "Event": "task.event",
+        "Missed": "output.following",
+        "Piece": "ports",
+        "Stream": "ports",
+    }
 
     def __getattr__(name: str) -> object:
         if name not in _PLACES:
@@ -21,4 +29,4 @@ else:  # out of sight of type checkers, for which it would make any name one of 
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
-__all__ = ["Client", "Event", "Missed", "Piece", "Stream"]
+__all__ = ["AsyncClient", "Client", "Event", "Missed", "Piece", "Stream"]

@@ -17,7 +17,7 @@ from orchestrator.app import Services, now
 from orchestrator.cause import Cause
 from orchestrator.errors import AmbiguousId, InfrastructureError, UnknownTask, WrongDatabase
 from orchestrator.log import logger
-from orchestrator.output.following import Missed, Position
+from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment
@@ -172,7 +172,7 @@ class Client:
                         continue
                     for event in self._news(task_id, seen, heard):
                         if event.is_last:
-                            yield from self._rest(task_id, position)
+                            yield from self.rest(task_id, position)
                         seen = event.seq
                         yield event
                         if event.is_last:
@@ -185,8 +185,8 @@ class Client:
         live = self.services.live
         return live.follow(self.services.deployment, task_id) if live else self.services.events.subscribe(task_id)
 
-    def _rest(self, task_id: str, position: Position) -> Iterator[Piece | Missed]:
-        """What is stored behind the position."""
+    def rest(self, task_id: str, position: Position) -> Iterator[Piece | Missed]:
+        """What is stored behind the position of a follower. Raises UnknownTask."""
         task = self.get(task_id)
         position.begin(task.attempt)
         for stream in Stream:
@@ -215,20 +215,9 @@ class Client:
                 return
 
     def _news(self, task_id: str, seen: int, heard: Event | None) -> builtins.list[Event]:
-        """The task's events after ``seen``, now that ``heard`` has come, or nothing for a while.
-
-        Channels are shared by all of Redis: what another deployment says of a task with this id is passed over, and for what
-        nobody has signed the store is asked.
-        """
-        if heard is not None:
-            if heard.seq <= seen or heard.deployment not in {"", self.services.deployment}:
-                return []
-            if heard.deployment and heard.seq == seen + 1:
-                return [heard]
-        return self._since(task_id, seen)
-
-    def _since(self, task_id: str, after_seq: int) -> builtins.list[Event]:
-        return Event.all_of(self.get(task_id), after_seq, self.services.deployment)
+        """The task's events after ``seen``, now that ``heard`` has come, or nothing for a while."""
+        told = news(heard, seen, self.services.deployment)
+        return Event.all_of(self.get(task_id), seen, self.services.deployment) if told is None else told
 
     def cancel(self, task_id: str) -> Task:
         """Ask for the task to be cancelled; once or often makes no difference. Raises UnknownTask.

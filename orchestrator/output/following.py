@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from attrs import evolve, frozen
 
 from orchestrator.ports import Piece, Stream
+from orchestrator.task.event import Event
 
 
 @frozen
@@ -56,3 +57,16 @@ class Position:
         if piece.end > at:
             self._next[stream] = piece.end
             yield evolve(piece, offset=at, data=piece.data[at - piece.offset :])
+
+
+def news(heard: Event | None, seen: int, deployment: str) -> list[Event] | None:
+    """The events after ``seen``, now that ``heard`` has come, or nothing for a while; None when the store has to be asked.
+
+    Redis is shared: what another deployment says of a task with this id is passed over, and for what nobody has signed the
+    store is asked.
+    """
+    if heard is None:
+        return None
+    if heard.seq <= seen or heard.deployment not in {"", deployment}:
+        return []
+    return [heard] if heard.deployment and heard.seq == seen + 1 else None

@@ -37,14 +37,16 @@ class MemoryServices(Services):
         folder = tempfile.mkdtemp(prefix="orchestrator-memory-")
         remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._taken = MemoryQueue()
+        events = MemoryEventBus()
         super().__init__(
             evolve(settings or Settings(), spool_dir=Path(folder)),
             store=MemoryTaskStore(),
-            events=MemoryEventBus(),
+            events=events,
             queue=self._taken,
             logs=MemoryObjectStore(),
             engine=MemoryEngine(programs),
             lock=MemoryLock(),
+            live=events.live,
             closing=[remove],
         )
 

@@ -1,5 +1,6 @@
 """Who follows a program's output gets all of it, each byte once, whatever becomes of the worker, Redis or the follower."""
 
+import asyncio
 import hashlib
 import random
 import signal
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.adapters.mongo.task_store import AsyncDocuments
 from orchestrator.adapters.redis.client import redis_client
-from orchestrator.adapters.redis.live_output import ends_key, live_key
+from orchestrator.adapters.redis.live_output import AsyncRedisLiveOutput, ends_key, live_key
+from orchestrator.async_client import AsyncClient
 from orchestrator.client import Client
 from orchestrator.output.following import Missed
 from orchestrator.ports import Piece, Stream
@@ -180,6 +183,28 @@ def test_redis_that_lost_all_takes_nothing(site: Site) -> None:
         follower.end()
         _expect_whole(site, follower, task_id)
     assert any(isinstance(item, Missed) for item in late.items)
+
+
+def test_one_event_loop_follows_many_tasks(site: Site) -> None:
+    """By the client for asyncio, on real servers: each task's bytes, each once."""
+
+    async def one(client: AsyncClient, task_id: str) -> dict[Stream, bytes]:
+        got = dict.fromkeys(Stream, b"")
+        async for item in client.follow(task_id):
+            if isinstance(item, Piece):
+                assert item.offset == len(got[item.stream])
+                got[item.stream] += item.data
+        return got
+
+    async def all_of(tasks: list[str]) -> list[dict[Stream, bytes]]:
+        entries = AsyncRedisLiveOutput(site.settings)
+        async with AsyncClient(Client(connect(site.settings)), AsyncDocuments(site.settings), entries) as client:
+            return await asyncio.gather(*(one(client, task_id) for task_id in tasks))
+
+    site.worker("worker")
+    tasks = [site.submit(_waves(5)) for _ in range(6)]
+    for task_id, got in zip(tasks, asyncio.run(all_of(tasks)), strict=True):
+        assert got == {stream: getattr(site.programs[task_id], stream) for stream in Stream}
 
 
 HOSTILE = {

@@ -1,12 +1,12 @@
 """The client of MongoDB with bounded waits. Knows how the library is told so; knows no port."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.decimal128 import Decimal128
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import ConfigurationError
 from pymongo.uri_parser import split_options
 
@@ -14,7 +14,9 @@ from orchestrator.errors import SettingsError
 from orchestrator.settings.settings import Settings
 from orchestrator.urls import split
 
+T = TypeVar("T")
 Mongo = MongoClient[Mapping[str, Any]]
+AsyncMongo = AsyncMongoClient[Mapping[str, Any]]
 _MONGO_MS: Mapping[str, Any] = {"timeoutMS": 5000, "connectTimeoutMS": 3000}
 _LASTING: Mapping[str, Any] = {"w": "majority", "journal": True, "readConcernLevel": "majority"}
 """A failover undoes no write that was confirmed, and none that was read."""
@@ -41,8 +43,17 @@ def mongo_client(settings: Settings) -> Mongo:
     the majority and the journal for which each write waits, nor of the majority that has what is read.
     One document with a date or a text that Python cannot have must not hide all others, hence it is read as the nearest one.
     """
+    return _made(MongoClient, settings)
+
+
+def async_mongo_client(settings: Settings) -> AsyncMongo:
+    """The same for asyncio."""
+    return _made(AsyncMongoClient, settings)
+
+
+def _made(kind: Callable[..., T], settings: Settings) -> T:
     try:
-        return MongoClient(
+        return kind(
             settings.mongo_uri,
             tz_aware=True,
             datetime_conversion="DATETIME_CLAMP",

@@ -16,7 +16,7 @@ from bson.codec_options import CodecOptions
 from pymongo import ReadPreference
 from pymongo.collection import Collection
 
-from orchestrator.adapters.mongo.client import mongo_client
+from orchestrator.adapters.mongo.client import async_mongo_client, mongo_client
 from orchestrator.adapters.mongo.errors import translated
 from orchestrator.adapters.mongo.stages import (
     EXPIRED,
@@ -328,3 +328,20 @@ class MongoTaskStore:
 def _held(task_id: str, token: str) -> Stage:
     """The task, if it is held with this token."""
     return {**by(task_id), "lease.token": token, "status": _ALIVE}
+
+
+class AsyncDocuments:
+    """Reads documents for asyncio."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = async_mongo_client(settings)
+        self._tasks = self._client[settings.mongo_db_name]["tasks"]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def find(self, task_id: str) -> Document | None:
+        """The document, or None."""
+        with translated():
+            return await self._tasks.find_one(by(task_id))

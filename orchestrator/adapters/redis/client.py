@@ -1,10 +1,13 @@
 """The client of Redis with bounded waits. Knows how the library is told so; knows no port."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import TypeVar
 
 from redis import Redis, RedisError
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
@@ -13,18 +16,27 @@ from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.retrying import REDIS_COMMAND
 from orchestrator.settings.settings import Settings
 
+T = TypeVar("T")
+
 
 def redis_client(settings: Settings) -> Redis:
     """Connects on first use; a command is tried again for about a second while the server refuses or drops connections.
 
     A silent server is waited for once, 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
     """
+    return _made(Redis.from_url, Retry, settings)
+
+
+def async_redis_client(settings: Settings) -> AsyncRedis:
+    """The same for asyncio."""
+    return _made(AsyncRedis.from_url, AsyncRetry, settings)
+
+
+def _made(from_url: Callable[..., T], retries: Callable[..., object], settings: Settings) -> T:
     waits = ExponentialWithJitterBackoff(base=REDIS_COMMAND.first, cap=REDIS_COMMAND.most)
-    retry = Retry(waits, REDIS_COMMAND.repeats, supported_errors=(RedisConnectionError,))
+    retry = retries(waits, REDIS_COMMAND.repeats, supported_errors=(RedisConnectionError,))
     try:
-        return Redis.from_url(
-            settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15
-        )
+        return from_url(settings.redis_url, retry=retry, socket_connect_timeout=3, socket_timeout=5, health_check_interval=15)
     except ValueError:
         raise SettingsError("REDIS_URL: the given value is not a URL such as redis://host:6379/0") from None
 

@@ -1,10 +1,10 @@
 """Output that is followed, as one stream of Redis for each task. Knows its keys and entries, not what is done with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from orchestrator.adapters.redis.client import redis_client, redis_errors
+from orchestrator.adapters.redis.client import async_redis_client, redis_client, redis_errors
 from orchestrator.ports import LiveEntry, Piece, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
@@ -115,6 +115,37 @@ class RedisLiveOutput:
         with redis_errors():
             found = cast("Any", self._redis.xread({key: last}, block=round(self._idle * 1000), count=_COUNT))
         return found[0][1] if found else []
+
+
+class AsyncRedisLiveOutput:
+    """Following for asyncio; ``idle`` as there."""
+
+    def __init__(self, settings: Settings, idle: float = 1.0) -> None:
+        self._redis = async_redis_client(settings)
+        self._open = self._redis.register_script(_OPEN)
+        self._idle = idle
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def follow(self, deployment: str, task_id: str) -> AsyncIterator[LiveEntry | None]:
+        """The entries that are there and those that come, as of the other one; the first thing is None, once it follows."""
+        key, last = live_key(deployment, task_id), b"0"
+        entries: list[tuple[bytes, dict[bytes, bytes]]] = []
+        while True:
+            with redis_errors():
+                if not entries:
+                    await cast("Any", self._open(keys=[key], args=[KEEP]))
+            if not entries:
+                yield None
+            with redis_errors():
+                found = cast("Any", await self._redis.xread({key: last}, block=round(self._idle * 1000), count=_COUNT))
+            entries = found[0][1] if found else []
+            for entry_id, fields in entries:
+                last = entry_id
+                if (entry := _parsed(fields)) is not None:
+                    yield entry
 
 
 _COUNT = 16

@@ -6,6 +6,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+from pymongo.errors import OperationFailure
+
+from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.s3.object_store import MinioObjectStore
@@ -21,7 +25,7 @@ def test_every_server_has_another_password_afterwards_and_its_data(tmp_path: Pat
     (program,) = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"))
     folder = tmp_path / ".orchestrator"
     with Embedded(folder) as servers:
-        settings = Settings.load(servers.environment)
+        settings = old = Settings.load(servers.environment)
         store = MongoTaskStore(settings)
         store.insert(TASK)
         store.close()
@@ -38,6 +42,8 @@ def test_every_server_has_another_password_afterwards_and_its_data(tmp_path: Pat
         MinioObjectStore(settings).prepare()
         with redis_client(settings) as redis:
             assert redis.get("key") == b"value"
+        with mongo_client(old) as client, pytest.raises(OperationFailure):
+            client[old.mongo_db_name].tasks.count_documents({})
     after = home.load(folder).passwords
     assert after.keys() == before.keys()
     assert {name for name in before if after[name] == before[name]} == set()

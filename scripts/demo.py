@@ -23,9 +23,9 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
+from orchestrator.cli.down import READY
 from orchestrator.cli.render import coloured, memory, seconds
 from orchestrator.cli.render import console as console_on
-from orchestrator.cli.up import READY
 from orchestrator.client import Client
 from orchestrator.embedded import leash
 from orchestrator.errors import OrchestratorError

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "up": ("up", "Start the servers that are missing and a worker."),
+    "down": ("down", "Stop what `up` runs."),
     "run": ("follow", "Run a program as a task and print what it prints."),
     "submit": ("submit", "Hand in a task and print its id."),
     "show": ("show", "Show a task."),
     "list": ("show", "List the newest tasks."),
-    "logs": ("show", "Print what the program of a finished task printed."),
+    "logs": ("show", "Print what the program of a task has printed."),
     "artifacts": ("artifacts", "List, print or fetch the files that a task has left in /out."),
     "cancel": ("cancel", "Ask for a task to be cancelled."),
     "env": ("variables", "Print the settings for a shell or another program."),

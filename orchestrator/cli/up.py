@@ -15,26 +15,23 @@ from rq import Worker
 
 from orchestrator import private_files as private
 from orchestrator.adapters.redis.client import redis_client
+from orchestrator.cli.down import APART, READY, noted, start_detached
 from orchestrator.cli.page import examples
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
 from orchestrator.cli.terminal import say
 from orchestrator.cli.variables_here import variables_of_the_user
 from orchestrator.doctor import engine
-from orchestrator.embedded import PATIENCE, Embedded, absent
+from orchestrator.embedded import PATIENCE, Embedded, absent, renew_passwords
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
-from orchestrator.folder_lock import hold
+from orchestrator.folder_lock import hold, is_held
 from orchestrator.settings.environment import DATA, FILE, published
 from orchestrator.settings.settings import Settings, options, variable
 from orchestrator.urls import place
 from orchestrator.wiring import check
 
-READY = "ready"
-"""The last line before it waits."""
 _GRACE = 10.0
 _HURRY = 5.0
-_APART = 1.2
-"""Seconds between two requests; the worker takes what comes sooner for the first one, sent twice."""
 _SHOWN = 20
 _WORKER = "worker"
 
@@ -50,7 +47,9 @@ _WORKER = "worker"
     "--data", type=click.Path(file_okay=False, path_type=Path), default=DATA, show_default=True, help="Folder for data."
 )
 @click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Tasks at once. Default: CONCURRENCY, or 4.")
-def up_command(data: Path, concurrency: int | None) -> None:
+@click.option("--detach", "-d", is_flag=True, help="Return when all is ready, and run on in the background until `down`.")
+@click.option("--new-passwords", is_flag=True, help="Give the servers other passwords first.")
+def up_command(data: Path, concurrency: int | None, *, detach: bool, new_passwords: bool) -> None:
     """Start the servers that are missing and a worker; Ctrl-C stops them.
 
     Of MongoDB, Redis and S3, those whose variable (MONGO_URI, REDIS_URL, MINIO_ENDPOINT) is not set are run from Python
@@ -59,14 +58,32 @@ def up_command(data: Path, concurrency: int | None) -> None:
     """
     own = variables_of_the_user()
     check(Settings.load(own))
+    context = click.get_current_context()
+    if detach and (data / FILE).exists() and is_held(data):
+        say(f"runs in {data} already")
+        return
     _refuse_a_second(data)
+    if detach:
+        context.exit(start_detached(data, _again(context)))
     interrupt_on_stop()
+    if new_passwords:
+        renew_passwords(data, absent(own))
     with Embedded(data, absent(own)) as servers:
         variables = _variables(data, own, servers.environment, concurrency)
-        with published(data / FILE, variables), hold(data / _WORKER) as lock:
+        with published(data / FILE, variables), noted(data), hold(data / _WORKER) as lock:
             worker = Process(_worker({**own, **variables}), data.absolute() / _WORKER, lock)
             code = _mind({**servers.processes, _WORKER: worker}, data, variables)
-    click.get_current_context().exit(code)
+    context.exit(code)
+
+
+def _again(context: click.Context) -> list[str]:
+    """The arguments of this command without --detach."""
+    given = context.params
+    arguments = ["--no-env-file"] if context.find_root().params.get("no_env_file") else []
+    arguments += ["up", "--data", str(given["data"])]
+    if given["concurrency"]:
+        arguments += ["--concurrency", str(given["concurrency"])]
+    return [*arguments, "--new-passwords"] if given["new_passwords"] else arguments
 
 
 def _refuse_a_second(data: Path) -> None:
@@ -137,7 +154,7 @@ def _drain(worker: Process, inbox: Inbox) -> int:
     asked_at = time.monotonic()
     while worker.pid is not None:
         if inbox.next() in STOP:
-            time.sleep(max(asked_at + _APART - time.monotonic(), 0))
+            time.sleep(max(asked_at + APART - time.monotonic(), 0))
             worker.stop(_HURRY)
     return 0
 

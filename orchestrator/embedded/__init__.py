@@ -1,13 +1,15 @@
 """Real servers as child processes, where there are none: for tests, and the command ``up``."""
 
+import secrets
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from attrs import evolve
+from pymongo import MongoClient
 
 from orchestrator.embedded import home
 from orchestrator.embedded.home import State
@@ -16,6 +18,7 @@ from orchestrator.embedded.process import Process, Server
 from orchestrator.embedded.servers import RECIPES
 from orchestrator.folder_lock import hold, is_held
 
+DATABASE = "secantusdb"
 NAMES = tuple(recipe.name for recipe in RECIPES)
 PATIENCE = 600.0
 """Seconds that a server may take to start: so many that only one that hangs needs them, on the slowest machine."""
@@ -92,3 +95,18 @@ class Embedded:
             process.ask_to_stop()
         for process in self.processes.values():
             process.stop(_GRACE)
+
+
+def renew_passwords(folder: Path, names: Collection[str] = NAMES) -> None:
+    """Give those of the servers on ``folder`` other passwords, which must not run. Raises as Embedded does.
+
+    Valkey and SeaweedFS take a new one when they start. SecantusDB keeps its user with the data, so it runs for this.
+    """
+    kept = dict(home.load(folder.absolute()).passwords)
+    if DATABASE in names and DATABASE in kept:
+        kept[DATABASE] = secrets.token_urlsafe(24)
+        with Embedded(folder, [DATABASE]) as servers, MongoClient[Any](servers.environment["MONGO_URI"]) as client:
+            client.admin.command("updateUser", "orchestrator", pwd=kept[DATABASE])
+            home.save(servers.folder, evolve(home.load(servers.folder), passwords=kept))
+    others = {name: password for name, password in kept.items() if name == DATABASE or name not in names}
+    home.save(folder.absolute(), evolve(home.load(folder.absolute()), passwords=others))

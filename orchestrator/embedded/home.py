@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from attrs import asdict, field, frozen
 
@@ -35,8 +36,15 @@ def load(folder: Path) -> State:
 def save(folder: Path, state: State) -> None:
     """Replace what is kept, readable by its owner only. On disk before this returns: without the passwords data is lost."""
     draft = folder / f"{_STATE}.new"
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(asdict(state), file, indent=2)
+    with written(draft) as file:
+        file.write(json.dumps(asdict(state), indent=2).encode())
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / _STATE)
+
+
+def written(path: Path) -> BinaryIO:
+    """A file to write from its beginning, which its owner alone may read, also if an earlier version left it open to others."""
+    file = os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb")
+    os.fchmod(file.fileno(), 0o600)
+    return file

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from orchestrator.embedded import leash
+from orchestrator.embedded import home, leash
 from orchestrator.errors import InfrastructureError
 
 
@@ -56,7 +56,7 @@ class Process:
         self._folder.chmod(0o700)
         for name, text in self._server.files.items():
             _write(self._folder / name, text)
-        with self._log.open("wb") as log:
+        with home.written(self._log) as log:
             self._child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self._server.argv],
                 cwd=self._folder,

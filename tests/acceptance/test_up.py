@@ -3,17 +3,20 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from orchestrator.embedded import Embedded
-from orchestrator.settings.environment import DATA, FILE
+from orchestrator.settings.environment import DATA, FILE, read
+from orchestrator.settings.settings import Settings
+from orchestrator.wiring import connect
 from tests.support import pace
 from tests.support.containers import library
-from tests.support.up import IMAGE, Up
+from tests.support.up import IMAGE, Up, call
 from tests.support.worker_process import until
 
 SERVERS = ("valkey", "secantusdb", "seaweedfs")
@@ -131,3 +134,49 @@ def test_when_it_is_killed_its_children_die_with_it_and_the_next_start_works(tmp
     with Up(tmp_path) as up:
         assert document(up, "before")["status"] == "succeeded"
         assert up("run", "-q", IMAGE, "echo", "hello").stdout == b"hello\n"
+
+
+def test_it_runs_on_in_the_background_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """`up --detach` returns when all is ready, and `down` when nothing is left; both may be repeated."""
+    try:
+        begun = call(tmp_path, "up", "--detach", "--concurrency", "2")
+        assert begun.returncode == 0, begun.stderr
+        said = begun.stdout.decode().splitlines()
+        assert said[-1] == "stop     orchestrator down"
+        assert any("2 tasks at once" in line for line in said)
+        assert call(tmp_path, "up", "-d").stdout == b"runs in .orchestrator already\n"
+        assert call(tmp_path, "run", "-q", IMAGE, "echo", "hello").stdout == b"hello\n"
+        modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / DATA).iterdir()}
+        assert set(modes.values()) == {0}, modes
+        pid = int((tmp_path / DATA / "up.pid").read_text())
+    finally:
+        ended = call(tmp_path, "down")
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, b"stopped")
+    assert not is_alive(pid)
+    assert call(tmp_path, "down").stdout == b"no `orchestrator up` runs in .orchestrator\n"
+
+
+def test_what_does_not_get_ready_in_the_background_is_told(tmp_path: Path) -> None:
+    """With the words that it said, and its exit code."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        begun = call(tmp_path, "up", "--detach", HEALTH_PORT=str(port))
+    assert begun.returncode == 1
+    assert f"HEALTH_PORT: no probe can be answered on 127.0.0.1:{port}".encode() in begun.stderr
+    assert b"no `orchestrator up` runs" in call(tmp_path, "down").stdout
+
+
+def test_tasks_are_left_to_the_next_start_at_once(tmp_path: Path) -> None:
+    """`down --now` does not wait for a program that runs; the next `up` goes on with it."""
+    script = f"echo begun; sleep {pace.seconds(6)}; echo ended"
+    assert call(tmp_path, "up", "-d").returncode == 0
+    try:
+        assert call(tmp_path, "submit", "--id", "busy", IMAGE, "sh", "-c", script).returncode == 0
+        with closing(connect(Settings.load(read(tmp_path / DATA / FILE))).store) as store:
+            until(lambda: (store.find("busy") or {}).get("status") == "running", pace.seconds(60))
+        assert call(tmp_path, "down", "--now").returncode == 0
+        assert call(tmp_path, "up", "-d", "--new-passwords").returncode == 0
+        followed = call(tmp_path, "logs", "-f", "busy")
+        assert (followed.returncode, followed.stdout) == (0, b"begun\nended\n")
+    finally:
+        call(tmp_path, "down", "--now")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestrator.cli.up import READY
+from orchestrator.cli.down import READY
 from orchestrator.client import Client
 from orchestrator.embedded import leash
 from orchestrator.settings.environment import DATA, FILE, read

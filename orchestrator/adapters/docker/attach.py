@@ -25,19 +25,19 @@ def attach(
     cut: Callable[[Pace], Collection[Stream]],
     written: Callable[[], None] = lambda: None,
 ) -> Iterator[Chunk]:
-    """Attach now, and return the output from here on; ``alive`` is asked now and then while none comes.
+    """Attach now, and return the output from here on. While no output comes, ``alive`` is asked now and then.
 
-    ``stdin`` is sent at once; ``written`` is called once all of it is sure to reach the program if that reads it, even if this
-    process dies. The engine never ends the stream of a container that had exited before or is removed unstarted, hence
-    ``alive``. Raises InfrastructureError at a cut; over a network at any end, for there a cut may look like one. ``cut`` is
-    asked at the end for the streams whose own end may be missing, which OutputLost then tells.
+    ``stdin`` is sent at once. ``written`` is called when all of it will reach the program if the program reads it, even if this
+    process dies. ``alive`` is needed because the engine never ends the stream of a container that had exited before, or that is
+    removed without a start. Raises InfrastructureError if the connection is cut. Over a network a cut may look like an end, so
+    there every end raises it. At the end, ``cut`` returns the streams whose own end may be missing; OutputLost names them.
     """
     connections = [client.hijack(f"/containers/{name}/attach?stdout=1&stderr=1&stream=1")]
     try:
         if stdin is not None:
             connections.append(feed(client, name, stdin, written))
         output = _output(connections, alive, cut, sure=client.local)
-        next(output)  # a generator that was begun closes the connections even if nobody reads it
+        next(output)  # a generator that has begun closes the connections even if it is never read
     except BaseException:
         _close(connections)
         raise
@@ -75,7 +75,7 @@ def _output(
 def _close(connections: Iterable[socket.socket]) -> None:
     for connection in connections:
         with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; closing would not
+            connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that still sends stdin; `close` would not wake it
         connection.close()
 
 

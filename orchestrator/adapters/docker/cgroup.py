@@ -1,6 +1,6 @@
 """The control groups of this host, read from files. Knows no engine and no task.
 
-A group above a container goes on counting when the container has ended.
+A group above a container keeps its counts after the container has ended.
 """
 
 import time
@@ -26,7 +26,7 @@ class Cgroups:
 
     @property
     def usable(self) -> bool:
-        """Whether this process sees the groups of the whole host and may make and remove some."""
+        """Whether this process sees the groups of the whole host and may make and remove groups."""
         probe = f"orchestrator-probe-{time.monotonic_ns()}"
         folders = [top / probe for top in self._tops()] if self.whole else []
         try:
@@ -39,9 +39,9 @@ class Cgroups:
         return bool(folders)
 
     def count(self, group: str, before: Mapping[Figure, float] | None = None) -> Counters | None:
-        """What the group and those in it have counted so far; None when nothing ran in it that this process could see.
+        """The counts of the group and the groups in it; None if no process that this process can see ran in it.
 
-        ``before`` is what it had counted when it was given to this container, where it served others.
+        ``before`` has the counts at the time when this container got the group, if other containers had it earlier.
         """
         version, table = (2, _V2) if self.unified else (1, _V1)
         read = {figure: self._most(group, figure, *where) for figure, where in table.items()}
@@ -55,13 +55,13 @@ class Cgroups:
         return Counters(f"cgroup v{version}", figures, missing) if figures.get(Figure.CPU_TIME) else None
 
     def own(self, container: str, parent: str) -> dict[str, Path]:
-        """What its own group may be, in ``parent`` or where engines put it by themselves; each with its folder."""
+        """The possible groups of the container, in ``parent`` or in the engines' default place; each with its folder."""
         groups = [f"{parent}/docker-{container}.scope", f"{parent}/{container}"] if parent else []
         groups += [f"system.slice/docker-{container}.scope", f"docker/{container}"]
         return {group: self.root / ("" if self.unified else "memory") / group for group in groups}
 
     def remove(self, group: str) -> None:
-        """Remove the group, where it is there and nothing runs in it any more."""
+        """Remove the group if it exists and no process runs in it."""
         for folder in self._folders(group):
             for inner in _inside(folder):
                 with suppress(OSError):
@@ -70,7 +70,7 @@ class Cgroups:
                 folder.rmdir()
 
     def has(self, group: str) -> bool:
-        """Whether the group is there."""
+        """Whether the group exists."""
         return any(self._folders(group))
 
     def below(self, parent: str = "") -> Iterator[tuple[str, float]]:
@@ -87,7 +87,7 @@ class Cgroups:
         return _figure(self.root / group / "cgroup.events", "populated") == 1
 
     def limits(self, group: str) -> dict[str, str]:
-        """The limits on a group that are set, by the kernel's names. Version 2 only."""
+        """The limits that are set on a group, by the kernel's names. Version 2 only."""
         found: dict[str, str] = {}
         for name, unset in _UNSET.items():
             with suppress(OSError):
@@ -96,11 +96,11 @@ class Cgroups:
         return found
 
     def _most(self, group: str, figure: Figure, controller: str, file: str, key: str | None, unit: float) -> float | None:
-        """The largest of a figure in the group and in that of the container inside.
+        """The larger value of a figure: of the group, or of the container's group in it.
 
-        With a ``key`` it is counted only where the limit is, and none is unknown once the container's own group is gone. Of
-        events none is unknown while the container is there, for one may come yet; a group that counts those below it knows at
-        the end.
+        With a ``key``, the kernel counts only in the group that has the limit. So 0 means unknown if the container's own group
+        is gone. For events, 0 means unknown also while the container exists, because an event may still come. At the end, a
+        group that counts the events of the groups below knows that there was none.
         """
         folder = self.root / ("" if self.unified else controller) / group
         inside = _inside(folder)
@@ -122,7 +122,7 @@ class Cgroups:
 
     @property
     def _mount(self) -> str:
-        """How version 2 is mounted here: with an option it counts no events of the groups below."""
+        """The mount options of version 2 here. With one of them, a group does not count the events of the groups below."""
         with suppress(OSError):
             return next((line for line in _MOUNTS.read_text().splitlines() if " - cgroup2 " in line), "")
         return ""
@@ -131,7 +131,7 @@ class Cgroups:
     def whole(self) -> bool:
         """Whether this process sees the groups of the whole host, not only those of its own container.
 
-        The topmost group of a host has what none below it has, and the other way round.
+        The topmost group of a host has files that no group below it has, and the other way round.
         """
         if self.unified:
             return not (self.root / "cgroup.type").exists()
@@ -143,7 +143,10 @@ class Cgroups:
         return (self.root / "cgroup.controllers").exists()
 
     def _tops(self) -> list[Path]:
-        """Where the worker's groups are: of names for one and the same folder, as ``cpu`` for ``cpu,cpuacct``, the real one."""
+        """The folder of the worker's groups.
+
+        If a folder has several names, such as ``cpu`` for ``cpu,cpuacct``, the real one.
+        """
         if self.unified:
             return [self.root]
         return [top for top in _inside(self.root) if (top / "tasks").exists() or (top / "cgroup.procs").exists()]
@@ -159,12 +162,12 @@ def group_name(container: str, owner: str | None) -> str:
 
 
 def digest(owner: str) -> str:
-    """Eight hex digits that stand for an installation in the names of its groups."""
+    """Eight hex digits that identify an installation in the names of its groups."""
     return f"{zlib.crc32(owner.encode()):08x}"
 
 
 def _since(before: Mapping[Figure, float], now: Mapping[Figure, float]) -> dict[Figure, float]:
-    """What has come on top; a peak is known only where it is higher than all before."""
+    """The counts since ``before``. A peak is known only if it is higher than all earlier peaks."""
     peaks = {figure: value for figure, value in now.items() if figure in _PEAKS and value > before.get(figure, 0)}
     return peaks | {figure: value - before.get(figure, 0) for figure, value in now.items() if figure not in _PEAKS}
 
@@ -177,7 +180,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _figure(file: Path, key: str | None) -> float | None:
-    """A file's only number, or that after ``key`` in a file of many."""
+    """The only number of a file, or the number after ``key`` in a file with many."""
     try:
         words = file.read_text().split()
         return float(words[0] if key is None else words[words.index(key) + 1])
@@ -216,4 +219,4 @@ _V2 = {
     Figure.PIDS_PEAK: ("", "pids.peak", None, 1),
     Figure.PIDS_REFUSED: ("", "pids.events", "max", 1),
 }
-"""Where each figure is: controller, file, the key in a file of many figures, and what its unit is in ours."""
+"""The place of each figure: controller, file, the key in a file with many figures, and the factor to this package's unit."""

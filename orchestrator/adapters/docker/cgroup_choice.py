@@ -1,4 +1,4 @@
-"""Which control group each container gets above its own, by what the engine and this process may do."""
+"""Chooses the control group above the group of each container, by the rights of the engine and of this process."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from orchestrator.task.labels import DEPLOYMENT
 
 _SETTLE, _PAUSE = 2.0, 0.01
 _ASK_AGAIN = 30.0
-"""Seconds until a bus that did not answer is asked again: one that hangs would hold up each look at each container."""
+"""Seconds until a bus that did not answer is asked again. A bus that hangs would delay each look at each container."""
 _CONFIG = Path("/etc/docker/daemon.json")
 _PID_FILE = Path("/run/docker.pid")
 _PROC = Path("/proc")
@@ -36,7 +36,7 @@ _USUAL = {"system.slice", "docker"}
 _NO_PARENT = Parent("")
 _NEEDED = ": the worker's container needs the bus, user 0, and no AppArmor profile that keeps it away"
 Way = tuple[Parents | None, str]
-"""How groups are made, None where they are not, and why figures are not exact, empty where they are."""
+"""How groups are made, or None; and the reason why figures are not exact, or an empty text."""
 
 
 class _BusAway(Exception):
@@ -44,9 +44,9 @@ class _BusAway(Exception):
 
 
 class CgroupChoice:
-    """A group above each container's own, where this process and the engine can have one; ``reason`` says why not.
+    """Makes a group above each container's own, if this process and the engine can have one. ``reason`` says why not.
 
-    Without one, what can be seen while a container runs has to do; of a remote engine nothing can.
+    Without such a group, figures come from looks at the running container. For a remote engine there are none.
     """
 
     def __init__(self, client: DockerClient, cgroups: Cgroups, units: Units | None = None) -> None:
@@ -63,7 +63,7 @@ class CgroupChoice:
 
     @property
     def parents(self) -> Parents | None:
-        """The way that groups are made here; None where there is none. Raises InfrastructureError."""
+        """How groups are made here; None if they are not. Raises InfrastructureError."""
         return self._way[0]
 
     @property
@@ -72,13 +72,13 @@ class CgroupChoice:
         return self._way[1]
 
     def look_again(self) -> None:
-        """Forget how groups are made: the engine was started with other settings."""
+        """Forget how groups are made, because the engine was started with other settings."""
         self._known = None
         self._away_until = -math.inf
 
     @property
     def _way(self) -> Way:
-        """How groups are made, and why not better. A bus that is away is asked again after a while."""
+        """How groups are made, and why figures are not exact. A bus that is away is asked again later."""
         if self._known is None and time.monotonic() > self._away_until:
             try:
                 self._known = self._found()
@@ -104,7 +104,7 @@ class CgroupChoice:
     def _obstacle(self, info: Reading) -> str:
         """Why containers can have no groups at all.
 
-        A socket may lead to another host, and what is made there could not be read or removed from here.
+        A socket may lead to another host. This process could neither read nor remove groups there.
         """
         driver, version = info.get("CgroupDriver"), 2 if self._cgroups.unified else 1
         obstacles = {
@@ -118,7 +118,7 @@ class CgroupChoice:
         return next((obstacle for obstacle, there in obstacles.items() if there), "")
 
     def _slices(self, base: str) -> Way:
-        """Who is not root, outside of a container, can do without the bus."""
+        """Outside a container, a process that is not root does not need the bus."""
         try:
             refusal = self._units.refusal()
         except InfrastructureError as error:
@@ -132,7 +132,10 @@ class CgroupChoice:
         return SlotSlices(self._cgroups, base), f"{refusal}, so a peak is known only when it is the highest of its slice"
 
     def _base(self) -> str | None:
-        """The engine's own ``cgroup-parent``; None when it cannot be known. In a container of the engine, where that one is."""
+        """The engine's own ``cgroup-parent``; None if it is unknown.
+
+        If this process is in a container of the engine, the parent of that container.
+        """
         own = own_container()
         if not own:
             return default_parent()
@@ -152,7 +155,7 @@ class CgroupChoice:
             return False
 
     def limits_on_all(self) -> str:
-        """See DockerEngine. Slices alone have a group that all tasks are in."""
+        """See DockerEngine. Only with slices is there a group that contains all tasks."""
         if not isinstance(self.parents, Slices | SlotSlices):
             return ""
         top = top_slice(self.parents.base)
@@ -161,18 +164,18 @@ class CgroupChoice:
         return f"{top}: {there if self._cgroups.has(top) else 'not there before the first task'}"
 
     def parent(self, plan: ContainerPlan) -> Parent:
-        """What the create call takes: empty for the engine's own choice."""
+        """The parent for the create call; empty for the engine's own choice."""
         parents = self.parents if plan.name.startswith(OURS) else None
         if not parents:
             return _NO_PARENT
         return parents.take(plan.name, plan.labels.get(DEPLOYMENT)) or _NO_PARENT
 
     def count(self, reading: Reading) -> Counters | None:
-        """What has been counted for the container of an answer to inspect; None where nothing can be read."""
+        """The counts for the container of an answer to inspect; None if nothing can be read."""
         return self.parents.counted(reading) if self.parents and self._made(reading) else None
 
     def probe(self, reading: Reading, start: Callable[[], None] | None = None) -> HostProbe:
-        """What can be seen of that container while it runs, which ``start`` lets it do if it does not yet."""
+        """The figures of that container while it runs. ``start`` starts it if it does not run yet."""
         made = self._made(reading)
         count = (lambda: self.count(reading)) if made else None
         parent = made or _folder(parent_of(reading) or default_parent() or "")
@@ -187,7 +190,7 @@ class CgroupChoice:
         return probe
 
     def remove(self, name: str, deployment: str) -> None:
-        """Remove the group of the deployment's container of this name; what died a moment ago may hold it for a while.
+        """Remove the group of the deployment's container of this name. A process that has just died may hold it for a moment.
 
         The container must be gone. Raises InfrastructureError when the group stays in use.
         """
@@ -200,7 +203,7 @@ class CgroupChoice:
             time.sleep(_PAUSE)
 
     def owned(self, deployment: str) -> Iterator[Owned]:
-        """The containers that have a group, be they there or not."""
+        """The containers that have a group, also those that are gone."""
         if self.parents is None:
             return
         for name, age in self.parents.left(deployment):
@@ -209,7 +212,7 @@ class CgroupChoice:
                 yield Owned(name, task_id, int(attempt), age)
 
     def _made(self, reading: Reading) -> str:
-        """The group that was made for the container; empty when it has none."""
+        """The group that was made for the container; empty if there is none."""
         return self.parents.group(parent_of(reading)) if self.parents else ""
 
 
@@ -218,7 +221,7 @@ def _options(info: Reading) -> list[str]:
 
 
 def own_container(mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """The id of the container that this process is in, which the engine's files for it tell; empty outside of one."""
+    """The id of the container that this process is in, from the files that the engine mounts; empty outside a container."""
     with suppress(OSError):
         found = _CONTAINER.search(mounts.read_text())
         return found[1] if found else ""
@@ -226,12 +229,12 @@ def own_container(mounts: Path = Path("/proc/self/mountinfo")) -> str:
 
 
 def _folder(parent: str) -> str:
-    """The folder of any parent, be it a slice or plain."""
+    """The folder of a parent: a slice or a plain folder."""
     return systemd_units.folder(parent) if parent.endswith(".slice") and "/" not in parent else parent.strip("/")
 
 
 def parent_of_container(groups: Path = Path("/proc/self/cgroup")) -> str | None:
-    """The slice that the engine put this process's container in; empty for its usual one, None when it cannot be seen."""
+    """The slice of the container of this process; empty for the engine's default slice, None if it is not visible."""
     with suppress(OSError):
         found = _OWN_GROUP.search(groups.read_text())
         inside = found[1].rpartition("/")[2] if found else None
@@ -240,7 +243,7 @@ def parent_of_container(groups: Path = Path("/proc/self/cgroup")) -> str | None:
 
 
 def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE) -> str | None:
-    """The engine's own ``cgroup-parent``, from its configuration or its command line; empty when it has none.
+    """The engine's own ``cgroup-parent``, from its configuration or its command line; empty if it has none.
 
     None when its configuration cannot be read.
     """

@@ -1,7 +1,7 @@
-"""The control group above each container's own: what it is called, how it goes, and which are left of lost containers.
+"""The control group above each container's own: its name, its removal, and the groups that lost containers have left.
 
-There is a way for each driver of an engine: plain folders, a slice of systemd for each container, and slices that are used
-again where this process may not stop any.
+There is a class for each driver of an engine: plain folders; a slice of systemd for each container; and slices that are used
+again, if this process may not stop slices.
 """
 
 import json
@@ -21,7 +21,7 @@ from orchestrator.ports import Counters, Figure
 
 OURS = "orchestrator-"
 BEFORE = "orchestrator.cgroup.before"
-"""The label of a container with what its slice had counted before it."""
+"""The label of a container with the counts that its slice had before."""
 _SLICE = ".slice"
 _SLOT = "slot_"
 _SLOTS = 256
@@ -30,7 +30,7 @@ _SLOT_NAME = re.compile(rf"{_SLOT}[0-9a-f]{{8}}_\d+_\d+{re.escape(_SLICE)}")
 
 @frozen
 class Parent:
-    """What the create call takes as the parent of a container's group, and the labels that tell more of it."""
+    """The parent of a container's group, as the create call takes it, and the labels that belong to it."""
 
     name: str
     labels: Mapping[str, str] = field(factory=dict)
@@ -40,19 +40,19 @@ class Parents(Protocol):
     """One way to have a group above each container."""
 
     def take(self, container: str, owner: str | None) -> Parent | None:
-        """The parent for a container that is about to be made; None when it can have none."""
+        """The parent for a container that is about to be made; None if it can have none."""
 
     def group(self, parent: str) -> str:
-        """The folder of a parent that is ours; empty for any other."""
+        """The folder of a parent that this package made; empty for any other."""
 
     def counted(self, reading: Reading) -> Counters | None:
-        """What was counted for the container of an answer to inspect; None when nothing is known."""
+        """The counts for the container of an answer to inspect; None if they are unknown."""
 
     def forget(self, container: str) -> None:
-        """All that is wanted of the container's figures has been read."""
+        """Called when the container's figures have been read."""
 
     def drop(self, container: str, owner: str) -> bool:
-        """Let the group of a container that is gone go; whether it has. Raises InfrastructureError."""
+        """Remove the group of a container that is gone; whether the group is gone. Raises InfrastructureError."""
 
     def left(self, owner: str) -> Iterator[tuple[str, float]]:
         """The containers of ``owner`` that have a group, by name, and seconds since it was last changed."""
@@ -103,7 +103,7 @@ class Folders:
 class Slices:
     """A slice for each container, for the driver ``systemd``; ``base`` is the engine's own slice, or empty.
 
-    A slice stays when its container has gone, with all that it has counted, until it is stopped.
+    A slice and its counts stay after its container has gone, until the slice is stopped.
     """
 
     cgroups: Cgroups
@@ -111,7 +111,7 @@ class Slices:
     base: str = ""
 
     def take(self, container: str, owner: str | None) -> Parent | None:
-        """See Parents. A name that is too long for a unit has none."""
+        """See Parents. There is no parent if the name is too long for a unit."""
         unit = self._unit(container, owner)
         return Parent(unit) if len(unit) <= systemd_units.LONGEST else None
 
@@ -128,7 +128,7 @@ class Slices:
         """See Parents."""
 
     def drop(self, container: str, owner: str) -> bool:
-        """See Parents. To stop a slice ends what runs in it, so one that is not empty is left."""
+        """See Parents. Stopping a slice ends the processes in it, so a slice that is not empty is left."""
         unit = self._unit(container, owner)
         group = systemd_units.folder(unit)
         if not self.cgroups.has(group):
@@ -154,11 +154,11 @@ class Slices:
 
 @define
 class SlotSlices:
-    """Slices that are used again, for a process that may not stop any: as many stay as were needed at once.
+    """Slices that are used again, for a process that may not stop slices. Their number is the most that were in use at once.
 
-    A slot is one process's as long as it holds a socket with the slot's name, and counts for a container from what it had
-    counted before. Whether another used it since is not known of a slot that this process does not hold. The slice that a
-    worker with more rights gave a container is read as it is, and left.
+    A process owns a slot while it holds a socket with the slot's name. The figures of a container are the counts since it got
+    the slot. For a slot that this process does not hold, it is unknown whether another process has used it since. A slice that
+    a worker with more rights gave a container is read as it is, and left.
     """
 
     cgroups: Cgroups
@@ -231,7 +231,7 @@ class _Slot:
 
 
 def _bind(unit: str) -> _Slot | None:
-    """A name that one process of this host can have at a time, and that is free when it dies."""
+    """A name that one process of this host can hold at a time. It is free when the process dies."""
     held = socket.socket(socket.AF_UNIX)
     try:
         held.bind(f"\0{unit}")
@@ -247,7 +247,7 @@ def parent_of(reading: Reading) -> str:
 
 
 def before_of(reading: Reading) -> Mapping[Figure, float]:
-    """What the label of a container says that its slice had counted before it."""
+    """The counts that the slice of a container had before, from the container's label."""
     labels = (reading.get("Config") or {}).get("Labels") or {}
     return {Figure(name): float(value) for name, value in json.loads(labels.get(BEFORE, "{}")).items()}
 

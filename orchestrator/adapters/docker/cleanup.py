@@ -1,4 +1,4 @@
-"""Whose a name on the engine is, by its labels: what a deployment has is found and removed, what others have is left alone."""
+"""Finds and removes the containers and volumes of a deployment, by their labels. Everything else is left alone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ _IN_USE = 10.0
 
 
 def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Config) -> None:
-    """Make a container with a volume, both called ``name``, or go on with what an earlier try of the same plan left.
+    """Make a container with a volume, both called ``name``, or use those that an earlier try of the same plan made.
 
-    Raises ImageUnavailable, TaskFailure when the engine refuses it, and InfrastructureError, also when the name is another's.
+    Raises ImageUnavailable, TaskFailure if the engine refuses it, and InfrastructureError, also if the name is taken.
     """
     try:
         with translated(wishes=True):
@@ -35,9 +35,10 @@ def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Co
 
 @contextmanager
 def unstarted(client: DockerClient, plan: ContainerPlan, image: Image, mounts: Sequence[Config] = ()) -> Iterator[str]:
-    """The name of a container of the plan's image that is never started, to reach what is in it; it is removed again.
+    """The name of a container of the plan's image that is never started.
 
-    It has the plan's labels, so that the sweep finds what a worker left that died. Raises as ``make_beside`` does.
+    It gives access to the image's files, and is removed again. It has the plan's labels, so that the sweep finds it if the
+    worker dies. Raises the same as ``make_beside``.
     """
     name = f"{plan.name}-look-{token_hex(4)}"
     try:
@@ -45,18 +46,18 @@ def unstarted(client: DockerClient, plan: ContainerPlan, image: Image, mounts: S
             client.api.create_container_from_config(unstarted_config(plan, image, mounts), name)  # type: ignore[no-untyped-call]
         yield name
     finally:
-        _delete(partial(client.api.remove_container, name, v=True, force=True))  # nobody else has a name with this token
+        _delete(partial(client.api.remove_container, name, v=True, force=True))  # no other process has a name with this token
 
 
 def expect_ours(plan: ContainerPlan, name: str, labels: Mapping[str, str]) -> None:
-    """Raise InfrastructureError unless what has the name was made for this plan, by whichever worker.
+    """Raise InfrastructureError unless the container or volume of this name was made for this plan, by any worker.
 
     Blank labels are the image's, and the image may have changed.
     """
     if any(labels.get(key) != value for key, value in plan.labels.items() if key not in {WORKER, LIFETIME} and value):
         raise InfrastructureError(
             SERVICE,
-            f"the name {name} is taken by what has other labels, as of another deployment or of another task that had this id",
+            f"the name {name} is already used with other labels, by another deployment's task or by an earlier task of this id",
         )
 
 
@@ -70,7 +71,7 @@ def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owne
     found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
     for name, labels, made in found:
         if TASK in labels and labels.get(ATTEMPT, "").isdigit():
-            age = max(now.timestamp() - made, 0)  # the engine's clock is known to half a round trip
+            age = max(now.timestamp() - made, 0)  # the engine's clock is exact to half a round trip
             yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), age, labels.get(NONCE, ""))
 
 
@@ -82,9 +83,10 @@ def deployments(client: DockerClient) -> Mapping[str, int]:
 
 
 def overdue(client: DockerClient, now: datetime) -> Iterator[str]:
-    """The ids of programs that run for longer than their label allows; ``now`` is the engine's time.
+    """The ids of containers that run longer than their label allows; ``now`` is the engine's time.
 
-    A container beside a program's has the same labels, but holds what is still wanted. Raises InfrastructureError.
+    A container beside the program's container has the same labels, but is still needed, so it is left out. Raises
+    InfrastructureError.
     """
     with translated():
         running = client.api.containers(filters={"label": LIFETIME, "status": "running"})
@@ -97,7 +99,7 @@ def overdue(client: DockerClient, now: datetime) -> Iterator[str]:
 
 
 def _ran_for(client: DockerClient, container: str, now: datetime) -> float:
-    """Seconds since the start of a program that runs; 0 when it does not any more."""
+    """Seconds since the start of a running program; 0 if it has ended."""
     with suppress(ContainerMissing), translated():
         state = client.api.inspect_container(container)["State"]
         started = instant(state["StartedAt"])
@@ -109,7 +111,8 @@ def _ran_for(client: DockerClient, container: str, now: datetime) -> float:
 def remove(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:
     """Remove the deployment's container of this name, and the containers and volumes beside it.
 
-    False when the name is left to another's. With ``nonce`` only what has that is removed. Raises InfrastructureError.
+    False if the name belongs to another task. With ``nonce``, only containers and volumes with this nonce are removed. Raises
+    InfrastructureError.
     """
     free, container = _removed(client, name, deployment, nonce)
     for beside in (files_name(name), out_name(name)):
@@ -125,9 +128,9 @@ def remove(client: DockerClient, name: str, deployment: str, nonce: str | None =
 
 
 def forget_kept(client: DockerClient, plan: ContainerPlan) -> None:
-    """Remove what a create that was cut has left of the image's volumes: the engine would not copy into it again.
+    """Remove the image's volumes that an interrupted create call has left: the engine would not copy into them again.
 
-    Those of a container that is there stay. Raises InfrastructureError.
+    Volumes of an existing container stay. Raises InfrastructureError.
     """
     for volume in _kept(client, plan.name, plan.labels.get(DEPLOYMENT, ""), plan.labels.get(NONCE)):
         with suppress(Conflict, ContainerMissing), translated():
@@ -135,7 +138,7 @@ def forget_kept(client: DockerClient, plan: ContainerPlan) -> None:
 
 
 def _kept(client: DockerClient, name: str, deployment: str, nonce: str | None) -> list[str]:
-    """The deployment's volumes with what an image had in its own, of the container of this name.
+    """The deployment's volumes with the content of an image's volumes, for the container of this name.
 
     The engine looks through all volumes of the host for them.
     """
@@ -150,15 +153,16 @@ def _kept(client: DockerClient, name: str, deployment: str, nonce: str | None) -
 
 
 def remove_container(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:
-    """Remove the deployment's container of this name; by its id, so that none is hit that has the name by then.
+    """Remove the deployment's container of this name.
 
-    False when it is left to another.
+    It is removed by its id, because another container may have the name by then. False if the container belongs to another
+    task.
     """
     return _removed(client, name, deployment, nonce)[0]
 
 
 def _removed(client: DockerClient, name: str, deployment: str, nonce: str | None) -> tuple[bool, Reading]:
-    """The same, and what the engine said of the container; nothing when it was gone."""
+    """The same, and the engine's description of the container; empty if it was gone."""
     with suppress(ContainerMissing):
         reading = _container(client, name)
         free = _is_of(reading["Config"]["Labels"] or {}, deployment, nonce)
@@ -169,7 +173,7 @@ def _removed(client: DockerClient, name: str, deployment: str, nonce: str | None
 
 
 def _mounts_kept(container: Reading, name: str) -> bool:
-    """Whether it has volumes with what its image had in its own."""
+    """Whether it has volumes with the content of its image's volumes."""
     return any(mount.get("Name", "").startswith(kept_name(name)) for mount in container.get("Mounts") or ())
 
 
@@ -190,7 +194,7 @@ def _volume(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _delete(call: Callable[[], None]) -> None:
-    """Delete until it is gone: a conflict says that somebody else is at it, or that it is still in use for a moment."""
+    """Delete until it is gone. A conflict means that another process deletes it, or that it is still in use for a moment."""
 
     def delete() -> None:
         with suppress(ContainerMissing), translated():

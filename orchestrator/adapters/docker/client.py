@@ -1,4 +1,7 @@
-"""The connection to the engine: opened when first used, shared by all threads. It knows HTTP and sockets, no containers."""
+"""The connection to the engine: opened at its first use, shared by all threads.
+
+It knows HTTP and sockets, but no containers.
+"""
 
 import json
 import socket
@@ -25,18 +28,18 @@ from orchestrator.task.validation import shown
 from orchestrator.urls import is_host
 
 Reading = Mapping[str, Any]
-"""What the engine says about something, as decoded JSON."""
+"""An answer of the engine, as decoded JSON."""
 _THREADS = 128
 _HEAD = 16384
 _BLOCK = 1 << 18
 _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
 _ANY_VERSION = "1.41"
 _PEER = struct.Struct("3i")
-"""Who is at the other end of a socket: process, user, group."""
+"""The peer of a socket: process, user, group."""
 
 
 class DockerClient:
-    """``timeout`` in seconds is the longest silence of the engine during one call; ``heard`` is given every response."""
+    """``timeout``, in seconds, is the longest silence of the engine during one call. ``heard`` gets every response."""
 
     def __init__(self, base_url: str, timeout: float, heard: Callable[[Response], None] | None = None) -> None:
         self.timeout = timeout
@@ -46,9 +49,9 @@ class DockerClient:
 
     @property
     def api(self) -> APIClient:
-        """The library's client. Raises what the library raises; use it under ``translated``."""
+        """The library's client. Raises the library's errors; use it under ``translated``."""
         if self._api is None:
-            self._api = self._open()  # threads may race and open two; either serves
+            self._api = self._open()  # two threads may open two; both work
         return self._api
 
     @property
@@ -78,7 +81,7 @@ class DockerClient:
 
     @contextmanager
     def stream_anew(self, method: str, path: str, *, silence: float, **arguments: Any) -> Iterator[Response]:
-        """As ``stream``, over a connection of its own: an engine that stops takes none, but goes on to serve those it has."""
+        """As ``stream``, over a new connection. An engine that stops accepts no new connection, but serves its old ones."""
         with (
             translated(),
             closing(self._session(self.api.api_version)) as session,
@@ -99,9 +102,9 @@ class DockerClient:
             response.close()
 
     def body(self, path: str) -> Generator[bytes]:
-        """GET, and the body of the answer in blocks. Raises as ``translated`` does, also when the body is not whole.
+        """GET, and the body of the answer in blocks. Raises the same as ``translated``, also if the body is not whole.
 
-        The engine makes a chunk of HTTP of each line of a log. The library reads chunk by chunk, which takes most of the time.
+        The engine sends each line of a log as a chunk of HTTP. The library reads chunk by chunk, which takes most of the time.
         """
         with translated(), closing(self._dial()) as connection:
             head = f"GET /v{self.api.api_version}{path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
@@ -111,14 +114,12 @@ class DockerClient:
                 if chunked:
                     yield from unchunked(iter(partial(file.read, _BLOCK), b""))
                 elif file.read(1):
-                    raise InfrastructureError(
-                        SERVICE, "the answer does not come in chunks, so nobody can tell whether it is whole"
-                    )
+                    raise InfrastructureError(SERVICE, "the answer does not come in chunks, so its end cannot be checked")
 
     def hijack(self, path: str) -> socket.socket:
-        """POST and take over the connection: what follows on the socket is the raw stream, both ways, without a timeout.
+        """POST and take over the connection. The socket then carries the raw stream, both ways, without a timeout.
 
-        The library can do this, but drops bytes that arrive in one packet with the head. Raises as ``translated`` does.
+        The library can do this, but it drops bytes that arrive in one packet with the head. Raises the same as ``translated``.
         """
         with translated():
             target = f"/v{self.api.api_version}{path}"
@@ -140,10 +141,10 @@ class DockerClient:
         return self._session(version)
 
     def _session(self, version: str) -> APIClient:
-        """The library asks for the version before its transport can be replaced, hence in two steps."""
+        """In two steps, because the library asks for the version before its transport can be replaced."""
         session = _session(self._url, version, self.timeout)
         if self._url.startswith("unix:"):
-            session.trust_env = False  # proxies and netrc have no say on a socket, and looking for them costs
+            session.trust_env = False  # proxies and netrc do not apply to a socket, and looking for them takes time
             session.mount(session.base_url, _SocketAdapter(urlsplit(self._url).path))
         else:
             session.mount(session.base_url, HTTPAdapter(pool_maxsize=_THREADS))
@@ -183,7 +184,10 @@ def check(docker_host: str) -> None:
 
 
 def _complaint(file: str) -> str | None:
-    """What is wrong with the stores of credentials, which the library asks for at a pull. What is no JSON holds none for it."""
+    """The problem with the stores of credentials, which the library uses at a pull.
+
+    The library ignores a file that is not JSON.
+    """
     try:
         config = json.loads(Path(file).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -196,7 +200,7 @@ def _complaint(file: str) -> str | None:
 
 
 def _session(url: str, version: str, timeout: float) -> APIClient:
-    """The library's client, which reads the user's configuration, whatever that holds. Raises DockerException."""
+    """The library's client. It reads the user's configuration. Raises DockerException."""
     try:
         return APIClient(url, version=version, timeout=timeout)  # type: ignore[arg-type]
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -215,7 +219,7 @@ def _dial_socket(path: str, timeout: float | None) -> socket.socket:
 
 
 class _SocketConnection(UnixHTTPConnection):
-    """Closes its socket when nobody answers; the library's own leaves that to the garbage collector."""
+    """Closes its socket if the connection fails; the library's own class leaves this to the garbage collector."""
 
     def connect(self) -> None:
         self.sock = _dial_socket(self.unix_socket, self.timeout)
@@ -229,8 +233,8 @@ class _SocketPool(UnixHTTPConnectionPool):
 class _SocketAdapter(UnixHTTPAdapter):
     """Keeps one pool of connections for all paths.
 
-    The library's own keeps a pool for each of the last 25 URLs, so that connections are hardly ever used again, and may close
-    one under a thread that is about to use it.
+    The library's own class keeps a pool for each of the last 25 URLs. So it hardly ever uses a connection again, and may close
+    one that a thread is about to use.
     """
 
     def __init__(self, path: str) -> None:
@@ -253,7 +257,7 @@ def _check(response: Response) -> None:
 
 
 def _expect_stream(connection: socket.socket) -> bytes:
-    """Read the head of the answer to its last byte and not beyond."""
+    """Read the head of the answer to its last byte, and no further."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)

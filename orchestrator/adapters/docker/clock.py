@@ -1,4 +1,4 @@
-"""What time it is for the engine, without asking it each time."""
+"""The engine's time, without a request each time."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,10 @@ from requests import Response
 
 
 class EngineClock:
-    """The engine's clock, read once and carried on by the monotonic clock; read again when an answer's Date contradicts it."""
+    """The engine's clock. It is read once and continued by the monotonic clock.
+
+    It is read again if the Date of an answer contradicts it.
+    """
 
     def __init__(self, read: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._read = read
@@ -17,7 +20,7 @@ class EngineClock:
         self._zero: datetime | None = None
 
     def now(self) -> datetime:
-        """The engine's time, right to half the time that reading it took. Raises what ``read`` raises."""
+        """The engine's time, exact to half the duration of reading it. Raises the same as ``read``."""
         return self.at(None)
 
     def at(self, moment: float | None) -> datetime:
@@ -30,7 +33,7 @@ class EngineClock:
         return zero + timedelta(seconds=self._monotonic() if moment is None else moment)
 
     def heard(self, response: Response, *_: object, **__: object) -> None:
-        """Compare with an answer that has just come; its Date is in whole seconds. To be hooked to every response."""
+        """Compare with an answer that has just come. Its Date is in whole seconds. Called for every response."""
         date = response.headers.get("Date")
         if date is None or self._zero is None:
             return

@@ -1,4 +1,4 @@
-"""What a task's container is made of: a pure function from the plan to what the engine's create call takes.
+"""The configuration of a task's container: a pure function from the plan to the body of the engine's create call.
 
 The default seccomp profile and the masked paths stay, because nothing here touches them.
 """
@@ -19,15 +19,16 @@ Config = Mapping[str, object]
 FILES, OUT = "/task", "/out"
 PROGRAM = "/orchestrator-pause"
 _FILES_SUFFIX, _OUT_SUFFIX, _KEPT_SUFFIX = "-files", "-out", "-kept"
-"""What stands beside a container has one of these after its name. No container's name ends so: the attempt follows a dash."""
+"""The name of a container or volume beside a container has one of these suffixes. No container's own name ends so: its end is a
+dash and the attempt."""
 STARTABLE = 32 << 20
 """Memory with which every engine starts a container: runc takes up to 16 MiB of it before the program begins (seen: 1.1.15).
 
-A limit reserves nothing, so a container that needs a few pages may have as much.
+A limit reserves no memory, so a container that needs a few pages may have this limit.
 """
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108
 HOST_NAME = "task"
-"""The host name of containers without a network, for which ``docker_names`` has the addresses."""
+"""The host name of containers without a network; ``name_files`` has its addresses."""
 NAME_FILES = ("hosts", "hostname", "resolv.conf")
 _PAGE = 4096
 _FEWEST_INODES = 1024
@@ -48,7 +49,10 @@ def out_name(name: str) -> str:
 
 
 def kept_name(name: str, number: int | str = "") -> str:
-    """The name of a volume with what the image of container ``name`` has in one of its own; how all begin without a number."""
+    """The name of a volume with the content of one volume of the image of container ``name``.
+
+    Without a number: their common prefix.
+    """
     return f"{name}{_KEPT_SUFFIX}{number}"
 
 
@@ -62,8 +66,8 @@ def container_config(
 ) -> Config:
     """The body of the create call.
 
-    ``group`` is the control group that the container's own is made in, ``network`` the one that a plan with a network gets;
-    empty: the engine's choice. ``names`` is the folder of the engine's host with NAME_FILES for a container without a network.
+    ``group`` is the parent of the container's control group, ``network`` the network of a plan with a network; empty: the
+    engine's choice. ``names`` is the folder of the engine's host with NAME_FILES for a container without a network.
     """
     stdin = plan.stdin is not None
     return {
@@ -79,19 +83,19 @@ def container_config(
         "AttachStdin": stdin,
         "OpenStdin": stdin,
         "StdinOnce": stdin,
-        "StopSignal": "SIGTERM",  # also where the engine goes down, so that the exit code tells
+        "StopSignal": "SIGTERM",  # also when the engine goes down, so that the exit code tells it
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {**_host_config(plan, image, names), **_choices(group, network, plan.runtime)},
     }
 
 
 def _entrypoint(plan: ContainerPlan) -> Config:
-    """An empty one is none: the command is the whole program then. Without one the image's own stands."""
+    """With an empty entrypoint, the command is the whole program. Without an entrypoint, the image's entrypoint is used."""
     return {} if plan.entrypoint is None else {"Entrypoint": list(plan.entrypoint)}
 
 
 def _home(plan: ContainerPlan, image: Image) -> dict[str, str]:
-    """The user of a task is rarely the one for whom the image has a home, and programs want to write to theirs."""
+    """The image rarely has a home for the user of a task, and programs want to write to their home."""
     return {} if image.is_home_of(_uid(plan)) else {"HOME": TMP}
 
 
@@ -107,18 +111,21 @@ def own_folder(plan: ContainerPlan, image: Image) -> str | None:
 
 
 def _choices(group: str, network: str, runtime: str | None) -> Config:
-    """What is left to the engine unless something is chosen."""
+    """Fields that are left to the engine unless the plan sets them."""
     chosen = {"CgroupParent": group, "NetworkMode": network, "Runtime": runtime}
     return {name: value for name, value in chosen.items() if value}
 
 
 def loader_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
-    """A container that is never started: archives can be put into a volume only through a container that mounts it."""
+    """A container that is never started.
+
+    The engine takes an archive for a volume only through a container that mounts the volume.
+    """
     return unstarted_config(plan, image, [_files_mount(plan, read_only=False)])
 
 
 def unstarted_config(plan: ContainerPlan, image: Image, mounts: Sequence[Config] = ()) -> Config:
-    """A container through which archives go in and out. They do not see a tmpfs, but what the image has below it."""
+    """A container through which archives go in and out. An archive does not see a tmpfs, but the image's files below it."""
     return {
         "Image": plan.image,
         "Cmd": ["-"],
@@ -133,9 +140,9 @@ def unstarted_config(plan: ContainerPlan, image: Image, mounts: Sequence[Config]
 
 
 def holder_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
-    """The pause container of /out: a tmpfs is gone with the last running container that mounts it. It can do nothing else.
+    """The pause container of /out. A tmpfs ends with the last running container that mounts it, so this one stays running.
 
-    KILL ends it: as the first process of its container it would not heed TERM.
+    KILL ends it: the first process of a container ignores TERM.
     """
     mounts = [_out_mount(plan)]
     return {
@@ -163,14 +170,14 @@ def holder_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
 
 
 def bare(plan: ContainerPlan) -> ContainerPlan:
-    """The plan without what its owner can get wrong, and without what the engine would have to make for it."""
+    """The plan without fields that its owner can get wrong, and without parts that the engine would have to make for it."""
     return evolve(plan, user="65534", env={}, working_dir="/", network=False, stdin=None, files={}, out=False, entrypoint=None)
 
 
 def probe_config(made: Mapping[str, Any], memory: int) -> Config:
-    """A container as ``made``, with so much memory, to see whether it starts: its program is ours and ends at once.
+    """A container as ``made``, with this memory, to test whether it starts. Its program is this package's, and ends at once.
 
-    A file can only be put where the root is not read-only. The rest of what differs would slow it down or outlive it.
+    A file can only be put into a root that is not read-only. The other changed fields would slow it down or outlive it.
     """
     differs = {
         "Memory": memory,
@@ -194,7 +201,7 @@ def _host_config(plan: ContainerPlan, image: Image, names: str) -> Config:
         "SecurityOpt": ["no-new-privileges"],
         "IpcMode": "private",
         "Init": plan.init,
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],  # the host's handler would store it on the host's disk
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],  # the host's handler would store a core file on the host's disk
         "Tmpfs": _tmpfs(plan, image, [*mounts, *kept]),
         "Mounts": mounts + kept + _names(plan, names),
         "LogConfig": _log_config(plan.limits),
@@ -202,7 +209,10 @@ def _host_config(plan: ContainerPlan, image: Image, names: str) -> Config:
 
 
 def _bounds_of_the_kernel(plan: ContainerPlan) -> Config:
-    """Limits that the engine hands to the kernel as they are. Those on folders and on the log are part of what they bound."""
+    """Limits that the engine passes to the kernel unchanged.
+
+    The limits of folders and of the log are set at the folders and the log.
+    """
     return {key: value for bound in KERNEL_BOUNDS.values() for key, value in bound(plan).items()}
 
 
@@ -211,14 +221,14 @@ KERNEL_BOUNDS: Mapping[str, Callable[[ContainerPlan], Config]] = {
     "memory": lambda plan: {"Memory": plan.limits.memory, "MemorySwap": plan.limits.memory},
     "pids": lambda plan: {"PidsLimit": plan.limits.pids + (1 if plan.init else 0)},  # the init process is not the task's
 }
-"""What each of these limits is in the body of the create call."""
+"""The field of the create call for each of these limits."""
 
 
 def _tmpfs(plan: ContainerPlan, image: Image, mounts: Sequence[Config]) -> dict[str, str]:
-    """Programs in /tmp may be run, as compilers and installers want; it gives no rights that an interpreter would not.
+    """The folders in memory. Programs in /tmp may be run, because compilers and installers need it.
 
-    A volume that the image asks for is memory that counts as the task's. All belong to the task's user, because runc gives a
-    tmpfs the mode of the image's folder, whatever mode is asked for.
+    This gives no rights that an interpreter does not give. A volume of the image is memory that counts as the task's. All
+    folders belong to the task's user, because runc gives a tmpfs the mode of the image's folder and ignores the requested mode.
     """
     limits = plan.limits
     scratch = f"rw,exec,nosuid,nodev,mode=1777,uid={_uid(plan)},{_bounds(limits.tmp)}"
@@ -228,13 +238,13 @@ def _tmpfs(plan: ContainerPlan, image: Image, mounts: Sequence[Config]) -> dict[
 
 
 def _working_folder(plan: ContainerPlan, image: Image, folders: Mapping[str, str], scratch: str) -> dict[str, str]:
-    """A working folder below a tmpfs is a tmpfs, too: runc makes what lacks there, but as root's."""
+    """A working folder below a tmpfs is a tmpfs, too. runc would make a missing folder there, but as root's."""
     folder = working_folder(plan, image)
     return {folder: scratch} if any(folder.startswith(f"{above}/") for above in folders) else {}
 
 
 def _instead_of_volumes(image: Image, mounts: Sequence[Config], options: str) -> dict[str, str]:
-    """A tmpfs wherever the image wants a volume: the engine would make unlimited disk of the host.
+    """A tmpfs for each volume of the image. Otherwise the engine would use the host's disk without a limit.
 
     A path below one of these mounts needs its tmpfs as well.
     """
@@ -243,7 +253,10 @@ def _instead_of_volumes(image: Image, mounts: Sequence[Config], options: str) ->
 
 
 def kept_sizes(plan: ContainerPlan, image: Image) -> Mapping[str, int]:
-    """Where the image has how many bytes in volumes: the engine copies them, as for anyone, but they cannot be written to."""
+    """The image's volumes with content, and the bytes in each.
+
+    The engine copies them, and the container mounts them read-only.
+    """
     taken = {mount["Target"] for mount in _own_mounts(plan)} | {TMP, SHM}
     sizes = {mount_point(path): size for path, size in image.filled.items()}
     return {path: size for path, size in sorted(sizes.items()) if path not in taken}
@@ -271,19 +284,22 @@ def _kept_mount(plan: ContainerPlan, number: int, path: str) -> Config:
 def mount_point(path: str) -> str:
     """The path of a volume as the engine cleans it when it looks for a mount there.
 
-    A relative path is left as it is and refused by the engine: a tmpfs could not stand for it.
+    A relative path is left unchanged, and the engine refuses it: a tmpfs cannot replace it.
     """
     return posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else path
 
 
 def _names(plan: ContainerPlan, folder: str) -> list[Config]:
-    """What the engine would make for a container with a network, or with ``none``, which takes twice as long to start."""
+    """Mounts of the name files.
+
+    The engine makes them only with a network, or with ``none``, whose start takes twice as long.
+    """
     files = NAME_FILES if folder and not plan.network else ()
     return [{"Type": "bind", "Source": f"{folder}/{name}", "Target": f"/etc/{name}", "ReadOnly": True} for name in files]
 
 
 def _user(plan: ContainerPlan) -> str:
-    """Always with a gid: without one the image's /etc/passwd and /etc/group choose the groups, and may choose root's."""
+    """Always with a gid. Without one, the image's /etc/passwd and /etc/group choose the groups, and may choose root's."""
     return plan.user if ":" in plan.user else f"{plan.user}:{plan.user}"
 
 
@@ -304,9 +320,9 @@ def _bounds(size: int) -> str:
 def _log_config(limits: Limits) -> Config:
     """The engine's own log: driver local, because json-file replaces all bytes that are not UTF-8.
 
-    A newline alone costs 26 bytes there, the most that any byte can. All files but the one being written together hold both
-    streams at their limit even then, so rotation drops nothing below it, where that fits into ``_log_bound``. Else rotation
-    drops the beginning of a flood of short lines.
+    A line that is only a newline costs 26 bytes there, the most of any byte. Even then, all files except the current one
+    together hold both streams at their limit, if this fits into ``_log_bound``. So rotation drops nothing below the limit.
+    Otherwise rotation drops the beginning of a flood of short lines.
     """
     whole = 2 * limits.output * _LOG_OVERHEAD // (_LOG_FILES - 1) + _LOG_SLACK
     size = min(whole, _log_bound(limits) // _LOG_FILES - _LOG_SLACK)
@@ -317,12 +333,12 @@ def _log_config(limits: Limits) -> Config:
 
 
 def _log_bound(limits: Limits) -> int:
-    """Bytes of the host's disk that the engine's log may take. Each file may pass its size by the last message."""
+    """Bytes of the host's disk that the engine's log may take. Each file may exceed its size by the last message."""
     return max(_LOG_SHARE * limits.output, _LOG_LEAST)
 
 
 def log_keeps(reading: Mapping[str, Any]) -> float:
-    """How many bytes the engine's log of an inspected container holds at least, once it has dropped its beginning."""
+    """The least number of bytes in the engine's log of an inspected container after it has dropped its beginning."""
     config = reading.get("HostConfig", {}).get("LogConfig", {}).get("Config") or {}
     return int(config["max-size"]) * (int(config["max-file"]) - 1) if str(config.get("max-size")).isdecimal() else inf
 
@@ -338,7 +354,7 @@ def _files_mount(plan: ContainerPlan, *, read_only: bool) -> Config:
 
 
 def _out_mount(plan: ContainerPlan) -> Config:
-    """A volume of memory, bounded like /tmp; its pages count as those of the task, which writes them."""
+    """A volume of memory, limited like /tmp. Its pages count into the memory of the task, which writes them."""
     options = f"nosuid,nodev,mode=1777,uid={_uid(plan)},{_bounds(plan.limits.artifacts)}"
     return {
         "Type": "volume",

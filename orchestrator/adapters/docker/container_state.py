@@ -30,12 +30,12 @@ def phase(reading: Reading) -> Phase:
 
 
 def instant(text: str) -> datetime | None:
-    """A time of the engine, cut to microseconds; None for the zero time, which stands for never."""
+    """A time of the engine, cut to microseconds; None for the zero time, which means never."""
     return None if text.startswith("0001-") else datetime.fromisoformat(text)
 
 
 _LEAVING = frozenset({"removing", "dead"})
-"""Such a container does not run and never will; a forced removal says so before it kills."""
+"""Such a container does not run and will never run. A forced removal sets this state before it kills."""
 _PHASES = {
     "created": Phase.CREATED,
     "running": Phase.RUNNING,

@@ -18,13 +18,13 @@ _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 
 
 class Demux:
-    """Keeps the bytes of the frame that has not come whole yet."""
+    """Keeps the bytes of an incomplete frame."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """The frames that ``data`` completes, one chunk each. Raises InfrastructureError on the engine's own complaints."""
+        """The frames that ``data`` completes, one chunk each. Raises InfrastructureError if the engine reports an error."""
         self._rest += data
         chunks: list[Chunk] = []
         at = 0
@@ -42,14 +42,14 @@ class Demux:
         return chunks
 
     def end(self) -> None:
-        """To be called at the end of the stream. Raises InfrastructureError when it came inside a frame."""
+        """Call it at the end of the stream. Raises InfrastructureError if the end is inside a frame."""
         if self._rest:
             raise InfrastructureError(SERVICE, f"the stream broke off in a frame, after {len(self._rest)} bytes of it")
 
 
 @frozen
 class Messages:
-    """Messages of a log that came together, in their order: of each its stream, its time stamp and its text."""
+    """Messages of a log that came together, in order: the stream, the time stamp and the text of each."""
 
     streams: Sequence[Stream]
     stamps: Sequence[bytes]
@@ -59,22 +59,22 @@ class Messages:
         return len(self.streams)
 
     def after(self, count: int) -> "Messages":
-        """All but the first ``count``."""
+        """All except the first ``count``."""
         return Messages(self.streams[count:], self.stamps[count:], self.texts[count:]) if count > 0 else self
 
     def of(self, stream: Stream) -> "Messages":
-        """Those of one stream."""
+        """The messages of one stream."""
         if self.streams.count(stream) == len(self):
             return self
         return self.chosen([each is stream for each in self.streams])
 
     def chosen(self, which: Sequence[bool]) -> "Messages":
-        """Those for which ``which`` is true."""
+        """The messages for which ``which`` is true."""
         return Messages([*compress(self.streams, which)], [*compress(self.stamps, which)], [*compress(self.texts, which)])
 
 
 def log_messages(client: DockerClient, name: str, **wanted: object) -> Generator[Messages]:
-    """The messages that are in the engine's log now. Raises InfrastructureError when it breaks off, and ContainerMissing."""
+    """The messages that are in the engine's log now. Raises InfrastructureError if the log breaks off, and ContainerMissing."""
     rest = b""
     asked = urlencode({"stdout": 1, "stderr": 1, "timestamps": 1, **wanted})
     with closing(client.body(f"/containers/{name}/logs?{asked}")) as blocks:
@@ -86,9 +86,9 @@ def log_messages(client: DockerClient, name: str, **wanted: object) -> Generator
 
 
 def split_messages(data: bytes) -> tuple[Messages, bytes]:
-    """The messages that are whole in ``data``, and the rest of it. Raises InfrastructureError on the engine's own complaints.
+    """The complete messages in ``data``, and the remaining bytes. Raises InfrastructureError if the engine reports an error.
 
-    A log may have millions of lines, so this loop does as little as possible for each.
+    A log may have millions of lines, so this loop does little for each.
     """
     streams: list[Stream] = []
     stamps: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The container engine, by Docker. Owns the order of calls that makes each step repeatable; knows no task document."""
+"""The container engine, by Docker. Owns the order of calls that makes each step repeatable. Knows no task document."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -52,18 +52,18 @@ from orchestrator.task.labels import DEPLOYMENT
 
 _PAUSE = 0.1
 _LOOK = 5.0
-"""Seconds after which a wait looks whether it is to be given up."""
+"""Seconds after which a wait checks whether to give up."""
 _PARENT = "cgroup-parent"
-"""What an engine names when it does not take the parent of a container's group."""
+"""The words in an engine's answer when it refuses the parent of a container's group."""
 
 
 _ANY_PULL = PullRules()
 
 
 class DockerEngine:
-    """Implements ports.Engine. Connects when first used; one is shared by all threads, but not over a fork.
+    """Implements ports.Engine. Connects at its first use. All threads can share it, but not across a fork.
 
-    ``timeout`` in seconds is how long the engine may be silent during a call, ``pull_stall`` during a pull.
+    ``timeout``, in seconds, is the longest silence of the engine during a call, ``pull_stall`` during a pull.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class DockerEngine:
         self._identity = ""
 
     def close(self) -> None:
-        """Close idle connections; streams that are open go on."""
+        """Close idle connections; open streams continue."""
         self._client.close()
 
     def identity(self) -> str:
@@ -94,7 +94,7 @@ class DockerEngine:
         return Host(info["NCPU"], info["MemTotal"])
 
     def limits_on_all(self) -> str:
-        """The limits on all tasks of this host together, in a line; empty where their group is not known."""
+        """The limits on all tasks of this host together, in a line; empty if their group is unknown."""
         return self._groups.limits_on_all()
 
     def pull(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
@@ -112,7 +112,7 @@ class DockerEngine:
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
         try:
-            created = self._adopt(plan) if self._needs_more(plan) else None  # what it needs is complete then, and may be in use
+            created = self._adopt(plan) if self._needs_more(plan) else None  # its parts are complete then, and may be in use
             created = created or self._make_with_folders(plan)
         except ContainerMissing as error:
             raise InfrastructureError(SERVICE, f"{plan.name} was removed in part while it was made: {error}") from error
@@ -147,7 +147,7 @@ class DockerEngine:
         return evolve(state, uncounted=self._groups.reason) if state.counted is None else state
 
     def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
-        """See ports.Engine. What the engine answers to wait is not believed, be it an exit or a cut: the state decides."""
+        """See ports.Engine. The engine's answer to wait is ignored, whether it is an exit or a cut: the state decides."""
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
@@ -174,7 +174,7 @@ class DockerEngine:
         return sent
 
     def noted(self, container: str) -> EngineEvents:
-        """See ports.Engine. It remembers its last 256 events of all containers."""
+        """See ports.Engine. The engine remembers the last 256 events of all containers."""
         return events.noted(self._client, container, self._clock.now())
 
     def took_down(self, state: ContainerState, *, away: bool) -> bool:
@@ -209,15 +209,18 @@ class DockerEngine:
         return [*docker_owned.overdue(self._client, self._clock.now())]
 
     def start_id(self) -> str:
-        """See ports.Engine: the id of its default bridge, which it makes when it comes up."""
+        """See ports.Engine. It is the id of the engine's default bridge, which the engine makes when it starts."""
         return docker_deaths.bridge_id(self._client)
 
     def _needs_more(self, plan: ContainerPlan) -> bool:
-        """Whether more is to be done for the plan than to make its container."""
+        """Whether the plan needs more than its container."""
         return bool(plan.files) or plan.out or self._floor.concerns(plan)
 
     def _make_with_folders(self, plan: ContainerPlan) -> Created:
-        """The engine adds the image's labels unless they are given: they are blank, for whatever heeds labels on the host."""
+        """Make the container and its folders. The image's labels are set to blank: other programs of the host may act on them.
+
+        Without a value here, the engine adds the image's.
+        """
         image = self._images.described(plan.image)
         plan = evolve(plan, labels={**dict.fromkeys(image.labels, ""), **plan.labels})
         self._floor.check(plan, image)
@@ -253,7 +256,7 @@ class DockerEngine:
         return Created(answer["Id"], adopted=False)
 
     def _adopt(self, plan: ContainerPlan) -> Created | None:
-        """Take over the container of this name; None when there is none, or no more: one that was never started is removed.
+        """Take over the container of this name; None if there is none. A container that was never started is removed first.
 
         Raises InfrastructureError when it is not the task's.
         """
@@ -267,7 +270,7 @@ class DockerEngine:
         return Created(state.id, adopted=True)
 
     def _withdraw(self, container: str) -> bool:
-        """Remove a container unless it was started by now; whether it is gone."""
+        """Remove a container unless it has been started; whether it is gone."""
         try:
             with suppress(ContainerMissing), translated():
                 self._client.api.remove_container(container, v=True, force=False)
@@ -276,7 +279,7 @@ class DockerEngine:
         return True
 
     def _start(self, reading: Reading) -> None:
-        """An engine that says no may only have had too little memory to start with, which is told in other words."""
+        """A refusal of the engine may only mean too little memory for the start. The task then gets another message."""
         container = reading["Id"]
         try:
             with translated(wishes=True):
@@ -291,7 +294,7 @@ class DockerEngine:
             raise
 
     def _alive(self, container: str) -> bool:
-        """Whether output may still come; an engine that does not answer leaves it open."""
+        """Whether output may still come; True if the engine does not answer."""
         try:
             return self.inspect(container).phase is not Phase.EXITED
         except ContainerMissing:
@@ -300,7 +303,7 @@ class DockerEngine:
             return True
 
     def _cut(self, container: str, pace: Pace) -> frozenset[Stream]:
-        """The streams that may have lost their end, of a live output that has ended; asks only after long ones."""
+        """The streams of an ended live output that may have lost their end. Asks the engine only after a long output."""
         if not pace.held_up:
             return frozenset()
         try:
@@ -313,7 +316,7 @@ class DockerEngine:
             self._client.api.wait(container, timeout=timeout)  # type: ignore[arg-type]
 
     def _kill(self, container: str, signal: str) -> bool:
-        """Send the signal; False when there is no program to take it. A call that was cut may have had its effect."""
+        """Send the signal; False if no program is there. A call that was cut may have had its effect."""
         try:
             with translated():
                 self._client.api.kill(container, signal)

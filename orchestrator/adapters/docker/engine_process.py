@@ -1,4 +1,4 @@
-"""When the process that answers as a local engine was started, and when the machine was. By the machine's present clock."""
+"""The start times of a local engine's process and of the machine, by the machine's present clock."""
 
 import os
 import time
@@ -9,13 +9,14 @@ _NAME = "dockerd"
 _INIT = 1
 _PROC = Path("/proc")
 _STARTED = 19
-"""The place of the start time in /proc/<pid>/stat, counted behind the name."""
+"""The position of the start time in /proc/<pid>/stat, counted after the name."""
 
 
 def engine_started(peer: int, proc: Path = _PROC) -> datetime | None:
-    """When the engine was started whose socket process ``peer`` listens at; None when that cannot be told.
+    """The start time of the engine at whose socket process ``peer`` listens; None if it is unknown.
 
-    Under socket activation that is process 1, which has handed the socket on: to the one engine that there is, if there is one.
+    Under socket activation ``peer`` is process 1, which has passed the socket on. Then it is the engine's process, if there is
+    exactly one.
     """
     pids = [pid for pid in _processes(proc) if _name(proc, pid) == _NAME]
     if peer in pids:
@@ -24,7 +25,7 @@ def engine_started(peer: int, proc: Path = _PROC) -> datetime | None:
 
 
 def machine_started() -> datetime:
-    """When the kernel came up."""
+    """The time when the kernel started."""
     return datetime.now(UTC) - timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
@@ -35,12 +36,12 @@ def _processes(proc: Path) -> list[int]:
 def _name(proc: Path, pid: int) -> str:
     try:
         return (proc / str(pid) / "comm").read_text().rstrip("\n")
-    except OSError:  # it has ended meanwhile
+    except OSError:  # it has ended in the meantime
         return ""
 
 
 def _started(proc: Path, pid: int) -> datetime | None:
-    """The kernel counts in ticks and cuts; the end of the tick is taken."""
+    """The kernel counts in ticks and rounds down; this takes the end of the tick."""
     try:
         ticks = int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[_STARTED]) + 1
     except (OSError, ValueError, IndexError):

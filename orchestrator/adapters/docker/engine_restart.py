@@ -1,6 +1,6 @@
-"""Whether an engine went down and took a program with it: by when the engine was started and what it says of the program's end.
+"""Whether an engine went down and ended a program: by the start of the engine, and by its record of the program's end.
 
-Its memory of events has no say: it is short, and a busy engine has forgotten anything within seconds.
+The engine's events are not used: it keeps few, and a busy engine forgets them within seconds.
 """
 
 from contextlib import suppress
@@ -14,11 +14,11 @@ from orchestrator.errors import ContainerMissing
 from orchestrator.ports import ContainerState
 
 _SHUT_DOWN = frozenset({137, 143, 255})
-"""Exit codes of a program that got KILL or TERM, and of one of which the engine does not know how it ended."""
+"""Exit codes of a program that got KILL or TERM, and of a program whose end the engine did not see."""
 
 
 def took_down(client: DockerClient, state: ContainerState, *, away: bool) -> bool:
-    """See ports.Engine. Asks over a new connection, which an engine that is just going down does not take."""
+    """See ports.Engine. Asks over a new connection, because an engine that goes down does not accept one."""
     bridge = _bridge_made(client)
     if state.finished_at is None:
         return True
@@ -33,10 +33,10 @@ def took_down(client: DockerClient, state: ContainerState, *, away: bool) -> boo
 
 
 def _explained(state: ContainerState, starts: list[datetime], noted: datetime | None, *, away: bool) -> bool:
-    """Whether a start of the engine explains the end; ``starts`` are what is known of when it was, by clocks that may differ.
+    """Whether a start of the engine explains the end. ``starts`` are its known times, by clocks that may differ.
 
-    An end that was noted after that start, of a program that began before, was not seen: the engine that came up ended what it
-    found, or found nothing and made up the exit code, which is 0 before version 25.
+    If a program began before that start, and its end was noted after it, then the engine did not see the end. The new engine
+    ended the program, or found none and made up the exit code, which is 0 before version 25.
     """
     began, ended = state.started_at, state.finished_at
     if began is None or ended is None or (starts and began >= min(starts)):
@@ -50,9 +50,9 @@ def _explained(state: ContainerState, starts: list[datetime], noted: datetime | 
 
 
 def _bridge_made(client: DockerClient) -> datetime | None:
-    """When the engine's default bridge was made, which it does when it comes up; None when it is told to have none.
+    """The time when the engine made its default bridge, which it does at its start; None if it is configured without one.
 
-    An engine that keeps programs alive keeps the bridge, too, unless none of them is left.
+    An engine with live-restore keeps the bridge, unless no program is left.
     """
     with (
         suppress(ContainerMissing),

@@ -1,4 +1,4 @@
-"""Translates what the engine and its library raise into errors of this package, so that no type of theirs leaves an adapter."""
+"""Translates errors of the engine and its library into errors of this package, so that no foreign type leaves an adapter."""
 
 import re
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ SERVICE = "docker"
 
 
 class Conflict(InfrastructureError):
-    """The engine answers 409: the name is taken, or what the container does forbids the call."""
+    """The engine answers 409: the name is taken, or the state of the container forbids the call."""
 
 
 class Refused(InfrastructureError):
-    """The engine answers and says no, with a status that tells no more. What was cut or not heard is no such answer."""
+    """The engine refuses, with a status that gives no reason. A cut or missing answer is not a refusal."""
 
 
 @contextmanager
 def translated(*, wishes: bool = False) -> Iterator[None]:
-    """Run a call to the engine. With ``wishes`` the call carries what the task asks for, so a refusal is the task's to mend.
+    """Run a call to the engine. With ``wishes`` the call has fields of the task, so a refusal is an error of the task.
 
     Raises ImageUnavailable and ContainerMissing on 404, Conflict on 409, TaskFailure (invalid) on refused wishes, and
-    InfrastructureError on all else: Refused if the engine has answered.
+    InfrastructureError on all other errors: Refused if the engine has answered.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def translated(*, wishes: bool = False) -> Iterator[None]:
 
 
 def answer(status: int | None, text: str, *, wishes: bool = False, image: bool = False) -> OrchestratorError:
-    """The error that an HTTP status with the engine's explanation stands for."""
+    """The error for an HTTP status with the engine's explanation."""
     if image:
         return ImageUnavailable(text)
     if status == _NOT_FOUND:
@@ -52,7 +52,7 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
 
 
 def explain(error: Exception) -> str:
-    """What went wrong in one line: the engine's own words where it said any."""
+    """The problem in one line: the engine's own words if there are any."""
     text = getattr(error, "explanation", None) or str(error) or type(error).__name__
     return " ".join(text.split())[:_LONGEST]
 
@@ -60,8 +60,9 @@ def explain(error: Exception) -> str:
 _REFUSED, _NOT_FOUND, _CONFLICT = 400, 404, 409
 _LONGEST = 500
 _NO_FOLDER = re.compile(r"init.*: mkdir /.*: read-only file system")
-"""A working folder that runc cannot make in the container; on the host it would not be its init that fails."""
-_TASKS_FAULT = (  # what the engine answers with 500 although only the task's owner can mend it
+"""A working folder that runc cannot make in the container. If the problem is on the host, another process than its init
+fails."""
+_TASKS_FAULT = (  # the engine answers these with 500, although only the owner of the task can repair them
     "is not a directory",
     "invalid argument",
     "unable to find user",

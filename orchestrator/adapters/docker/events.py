@@ -1,4 +1,4 @@
-"""What the engine remembers of what happened to a container. Its memory is a few hundred events, of all containers."""
+"""The engine's events of a container. The engine remembers a few hundred events of all containers."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -16,9 +16,9 @@ _PATIENCE = 1.0
 
 
 def noted(client: DockerClient, container: str, now: datetime) -> EngineEvents:
-    """What happened to an exited container before its end. Raises InfrastructureError.
+    """The events of an exited container before its end. Raises InfrastructureError.
 
-    The engine is left waiting for its end a moment past ``now``, which is the engine's time: it may have forgotten it.
+    The request ends shortly after ``now``, the engine's time, because the engine may have forgotten the event of the end.
     """
     filters = {"container": [container], "event": ["kill", "oom", _END]}
     with closing(_events(client, filters, now.timestamp() + _PATIENCE)) as told:
@@ -28,14 +28,17 @@ def noted(client: DockerClient, container: str, now: datetime) -> EngineEvents:
 
 
 def _events(client: DockerClient, filters: Mapping[str, object], until: float) -> Generator[Reading]:
-    """Those that the filters let through, oldest first, up to a time of the engine's, in seconds; it waits for that time."""
+    """The events that pass the filters, oldest first, up to a time of the engine, in seconds.
+
+    The engine waits for that time.
+    """
     wanted = {"filters": json.dumps(filters), "since": "0", "until": f"{until:.6f}"}
     with client.stream("GET", "/events", silence=client.timeout, params=wanted) as response:
         yield from (json.loads(line) for line in response.iter_lines() if line)
 
 
 def _name(told: str) -> str:
-    """An engine tells of a signal by its number; what is none stays as it is."""
+    """An engine names a signal by its number; other values stay unchanged."""
     if not told.isdecimal():
         return told
     return signal_name(int(told)) or told

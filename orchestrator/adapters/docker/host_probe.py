@@ -1,6 +1,6 @@
-"""What can be seen of a container from its host: the counts of its control group, and how full its tmpfs folders are.
+"""Figures of a container from its host: the counts of its control group, and how full its tmpfs folders are.
 
-A tmpfs is gone with its container, unless somebody holds it: one that is held can be asked how full it was at the end.
+A tmpfs ends with its container, unless a process holds it. If this process holds it, it can read how full it was at the end.
 """
 
 import os
@@ -26,8 +26,9 @@ _SIZE = re.compile(r"(?:^|,)size=(\d+)(?:,|$)")
 class HostProbe:
     """Implements ports.ContainerProbe, for the container of an answer to inspect.
 
-    ``parent`` is the folder of the group that its own is in, empty where that is not known. ``count`` reads the group that was
-    made for it, which counts on when its own is gone; None where none was. ``forget`` is told when nobody reads it any more.
+    ``parent`` is the folder of the parent of its group, empty if unknown. ``count`` reads the group that was made for it, which
+    keeps its counts when the container's own group is gone; None if none was made. ``forget`` is called when no more reads
+    follow.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class HostProbe:
         self._let_go()
 
     def look_during(self, start: Callable[[], None]) -> None:
-        """Start the container and look for it meanwhile: a program may have ended before the engine says that it began."""
+        """Start the container and look at it at the same time: a program may end before the engine reports its start."""
         over = threading.Event()
         looking = threading.Thread(target=self._look_until, args=(over,), daemon=True)
         looking.start()
@@ -67,7 +68,7 @@ class HostProbe:
                 self.close()
 
     def look(self) -> bool:
-        """Hold the folders of the container if it runs; whether they are held, now or before."""
+        """Hold the folders of the container if it runs; whether they are or were held."""
         group, processes = self._found() if not self._held or self._unwatched else ("", [])
         if group and self._unwatched:
             self._notice = OomNotice.of(self._places[group])
@@ -75,7 +76,7 @@ class HostProbe:
             return True
         for process in processes:
             opened = _opened(Path(f"/proc/{process}/root"), self._folders) if process else {}
-            if opened and process in self._found()[1]:  # its id is not another's by now
+            if opened and process in self._found()[1]:  # its id does not belong to another process by now
                 self._held = opened
                 break
             _close(opened.values())
@@ -96,7 +97,7 @@ class HostProbe:
 
     @property
     def _unwatched(self) -> bool:
-        """Whether a count of kills may go with the container's own group."""
+        """Whether a count of kills may be lost with the container's own group."""
         return self._notice is None and not self._cgroups.unified
 
     def close(self) -> list[str]:
@@ -122,7 +123,7 @@ class HostProbe:
             pass
 
     def _found(self) -> tuple[str, list[int]]:
-        """The container's own group and what runs in it, by the ids that this process knows them by, 0 where it knows none."""
+        """The container's own group and its processes, by their ids in this process's namespace; 0 for a process outside it."""
         for group, folder in self._places.items():
             with suppress(OSError, ValueError):
                 return group, [int(process) for process in (folder / "cgroup.procs").read_text().split()]
@@ -130,7 +131,7 @@ class HostProbe:
 
 
 def _opened(root: Path, folders: Mapping[str, int]) -> dict[str, int]:
-    """Those of the folders that are of the size that was asked for: until it is in its own root, a process has the engine's."""
+    """The folders that have the requested size. Until a process is in its own root, it sees the engine's folders."""
     opened: dict[str, int] = {}
     for folder, size in folders.items():
         with suppress(OSError):
@@ -151,7 +152,7 @@ def _close(descriptors: Iterable[int]) -> None:
 def _folders(reading: Reading) -> dict[str, int]:
     """Its folders that are a tmpfs, and their sizes in bytes.
 
-    An image may want any number of them, so only some are looked at, and none on whose way there may be a link of the image's.
+    An image may have any number of them, so only some are read, and none whose path may have a link of the image.
     """
     host = reading.get("HostConfig") or {}
     volumes = {mount["Target"]: _options(mount) for mount in host.get("Mounts") or ()}

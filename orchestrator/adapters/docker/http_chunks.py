@@ -9,7 +9,7 @@ _END = b"\r\n"
 
 
 def unchunked(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """What is in the chunks. Raises InfrastructureError when the last chunk does not come, because the connection was cut."""
+    """The content of the chunks. Raises InfrastructureError if the last chunk does not come, because the connection was cut."""
     rest = b""
     for block in blocks:
         data, rest, ended = take_chunks(rest + block)
@@ -21,9 +21,9 @@ def unchunked(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def take_chunks(data: bytes) -> tuple[bytes, bytes, bool]:
-    """What is in the chunks that are whole in ``data``, the rest of it, and whether the last chunk was among them.
+    """The content of the complete chunks in ``data``, the remaining bytes, and whether the last chunk was among them.
 
-    A log may have millions of chunks, so this loop does as little as possible for each.
+    A log may have millions of chunks, so this loop does little for each.
     """
     parts: list[bytes] = []
     at = 0

@@ -1,4 +1,4 @@
-"""What an image says of itself, and what is in it, as far as the container of a task depends on it."""
+"""The facts of an image on which the container of a task depends: its configuration and its content."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -25,16 +25,16 @@ class Image:
 
     id: str = ""
     volumes: tuple[str, ...] = ()
-    """The paths for which it wants volumes."""
+    """The paths of its volumes."""
     labels: tuple[str, ...] = ()
-    """The names of the labels that it gives its containers."""
+    """The names of its labels, which its containers get."""
     working_dir: str = ""
     user: str = ""
-    """Whom it runs as unless told otherwise: a name or a number, with or without a group."""
+    """Its default user: a name or a number, with or without a group."""
     home: str = ""
     """HOME among its variables."""
     filled: Mapping[str, int] = field(factory=dict)
-    """Those of its volumes that have something in them, with its bytes."""
+    """Its volumes with content, and the bytes in each."""
     accounts: tuple[Account, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -52,7 +52,7 @@ class Image:
         )
 
     def is_home_of(self, uid: int) -> bool:
-        """Whether the HOME that a program of this user gets here is the user's own."""
+        """Whether HOME in this image is the home of this user."""
         own = next((account for account in self.accounts if account.uid == uid), Account("", uid, ""))
         if not self.home:
             return own.home not in _NO_HOMES
@@ -64,7 +64,7 @@ UNKNOWN = Image()
 
 
 def accounts(passwd: str) -> Iterator[Account]:
-    """The accounts in the text of an /etc/passwd; lines that are none are left out."""
+    """The accounts in the text of an /etc/passwd; other lines are left out."""
     for line in passwd.splitlines():
         fields = line.split(":")
         if len(fields) == _PASSWD and fields[2].isdecimal() and len(fields[2]) <= _DIGITS:

@@ -1,4 +1,4 @@
-"""Looks into images: how much they have in which of their volumes, and whose home is where. Each image once."""
+"""Reads the content of images, each image once: the bytes in each of their volumes, and the homes of users."""
 
 import io
 import tarfile
@@ -16,24 +16,24 @@ from orchestrator.errors import ContainerMissing, TaskFailure
 from orchestrator.ports import ContainerPlan
 
 _MOST = 1 << 20
-"""Bytes of an archive that are looked into."""
+"""Bytes of an archive that are read."""
 VOLUMES_MOST = 1 << 30
-"""Bytes that an image may have in those of its volumes that are copied, once for each task, on the host's disk."""
+"""The most bytes in the volumes of an image. They are copied for each task on the host's disk."""
 _CHUNK = 1 << 16
 _PASSWD = "/etc/passwd"  # noqa: S105
 
 
 class Insides:
-    """What is in the images of one engine. Two threads may look at the same image; either will do."""
+    """The content of the images of one engine. Two threads may read the same image; both results are equal."""
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
         self._known: dict[str, Image] = {}
 
     def of(self, plan: ContainerPlan, image: Image) -> Image:
-        """The plan's image, completed; as it is when it is not there.
+        """The plan's image with its content; unchanged if the engine does not have it.
 
-        Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses a container of it.
+        Raises ImageUnavailable, InfrastructureError, and TaskFailure if the engine refuses a container of it.
         """
         if image.id and image.id not in self._known:
             with unstarted(self._client, plan, image) as container:
@@ -44,7 +44,7 @@ class Insides:
         return evolve(image, filled=known.filled, accounts=known.accounts)
 
     def _volume(self, container: str, path: str) -> int:
-        """How many bytes the image has in a volume, as an archive of them; 0 for none. Past VOLUMES_MOST it is not read on."""
+        """The size of an archive of a volume of the image, in bytes; 0 for an empty one. Reading stops after VOLUMES_MOST."""
         begun, size = b"", 0
         with closing(self._archive(container, path)) as chunks:
             for chunk in chunks:
@@ -62,7 +62,7 @@ class Insides:
         return _first_file(begun).decode(errors="replace")
 
     def _archive(self, container: str, path: str) -> Generator[bytes]:
-        """The archive of a path; nothing when the image has nothing there."""
+        """The archive of a path; empty if the image has no such path."""
         address, silence = f"/containers/{container}/archive", self._client.timeout
         with (
             suppress(ContainerMissing),
@@ -72,7 +72,7 @@ class Insides:
 
 
 def expect_bounded(plan: ContainerPlan, image: Image) -> None:
-    """Raise TaskFailure (invalid) where the copy of what the image has in its volumes would be too large."""
+    """Raise TaskFailure (invalid) if the content of the image's volumes is too large for a copy."""
     sizes = kept_sizes(plan, image)
     if sum(sizes.values()) > VOLUMES_MOST:
         raise TaskFailure(
@@ -83,7 +83,7 @@ def expect_bounded(plan: ContainerPlan, image: Image) -> None:
 
 
 def _has_more_than_a_folder(begun: bytes) -> bool:
-    """Whether an archive that may be cut begins with two members: the first is the folder itself."""
+    """Whether an archive, which may be cut, begins with two members. The first is the folder itself."""
     with suppress(tarfile.TarError), _opened(begun) as tar:
         return None not in {tar.next(), tar.next()}
     return False

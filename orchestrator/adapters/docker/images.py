@@ -1,4 +1,4 @@
-"""Images: whether they are there, how they are pulled, and what they say of themselves."""
+"""Finds, pulls and inspects images."""
 
 import json
 import re
@@ -23,11 +23,11 @@ from orchestrator.ports import PullPolicy
 
 _RULES = PullRules()
 _NO_HELPER = re.compile(r"(docker-credential-[\w.-]+) not installed")
-"""What the library says of a helper of ``credsStore`` or ``credHelpers`` that is not there."""
+"""The library's message for a missing helper of ``credsStore`` or ``credHelpers``."""
 
 
 class Images:
-    """The images of one engine. ``stall`` in seconds is the longest silence during a pull before it is cut."""
+    """The images of one engine. ``stall``, in seconds, is the longest silence before a pull is cut."""
 
     def __init__(
         self, client: DockerClient, stall: float, rules: PullRules = _RULES, now: Callable[[], float] = time.time
@@ -39,9 +39,9 @@ class Images:
         self._pulled = PulledImages(client, rules.image_ttl, now)
 
     def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
-        """Pull by policy. Raises ImageUnavailable when it cannot be had, InfrastructureError when asking again may help.
+        """Pull by policy. Raises ImageUnavailable if a new try does not help, InfrastructureError if it may help.
 
-        What ``go_on`` raises, called for each line of progress, ends the pull.
+        ``go_on`` is called for each line of progress. An error that it raises ends the pull.
         """
         if policy is PullPolicy.ALWAYS or not self._present(image):
             if policy is PullPolicy.NEVER:
@@ -63,7 +63,7 @@ class Images:
         self._pulled.remove(image)
 
     def described(self, image: str) -> Image:
-        """What the image says of itself; UNKNOWN when it is not there."""
+        """The image as the engine inspects it; UNKNOWN if the engine does not have it."""
         if image not in self._known:
             self._present(image)
         return self._known.get(image, UNKNOWN)
@@ -82,13 +82,13 @@ class Images:
         return True
 
     def _pull(self, image: str, go_on: Callable[[], None]) -> None:
-        """The engine may quote whatever service answered in a registry's place, so its words go into the worker's log alone."""
+        """The engine may quote any service that answered in place of a registry. So its words go only into the worker's log."""
         docker_registry.check(image, self._rules.registries)
         try:
             self._read_pull(image, go_on)
         except (ContainerMissing, ImageUnavailable, InfrastructureError) as error:
             if isinstance(error, _TooMuch) or not isinstance(error.__cause__, APIError | None):
-                raise  # this package's words, or those of the connection to the engine
+                raise  # the words of this package, or of the connection to the engine
             logger.warning("the engine says of the pull of {}: {}", image, error)
             what = f"image {image!r} cannot be pulled: {docker_registry.told(str(error))}"
             if isinstance(error, InfrastructureError) and not docker_registry.is_final(str(error)):
@@ -96,7 +96,7 @@ class Images:
             raise ImageUnavailable(what) from error
 
     def _read_pull(self, image: str, go_on: Callable[[], None]) -> None:
-        """Ask for the pull and read its progress to the end: errors are found there, under the status 200."""
+        """Ask for the pull and read its progress to the end, because errors come there, under the status 200."""
         repository, tag, credentials = self._asked(image)
         headers = {"X-Registry-Auth": credentials} if credentials else {}
         arguments = {"params": {"fromImage": repository, "tag": tag or "latest"}, "headers": headers}
@@ -111,7 +111,7 @@ class Images:
                 layers.count(told)
 
     def _asked(self, image: str) -> tuple[str, str | None, bytes | None]:
-        """Repository, tag and credentials. Raises ImageUnavailable for what the library does not take for a name."""
+        """Repository, tag and credentials. Raises ImageUnavailable if the library refuses the name."""
         try:
             repository, tag = parse_repository_tag(image)
             with translated():
@@ -129,14 +129,14 @@ class Images:
 
 @define
 class _Layers:
-    """The bytes of layers that a pull has told of."""
+    """The bytes of layers that a pull has reported."""
 
     _image: str
     _most: int
     _bytes: dict[str, int] = field(factory=dict)
 
     def count(self, told: Mapping[str, Any]) -> None:
-        """Raise _TooMuch once there are too many, by what a line of the progress tells."""
+        """Add the bytes of a line of progress. Raises _TooMuch if there are too many."""
         layer, progress = str(told.get("id")), told.get("progressDetail") or {}
         self._bytes[layer] = max(progress.get("total") or 0, progress.get("current") or 0, self._bytes.get(layer, 0))
         if sum(self._bytes.values()) > self._most:
@@ -144,4 +144,4 @@ class _Layers:
 
 
 class _TooMuch(ImageUnavailable):
-    """A bound of a pull is passed; its message is ours."""
+    """A pull passed a limit; the message is this package's."""

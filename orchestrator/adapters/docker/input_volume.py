@@ -12,13 +12,13 @@ from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.ports import ContainerPlan
 
 _MODE, _OWN_MODE = 0o555, 0o755
-_MADE = 946_684_800  # the year 2000: zip archives know no earlier files than 1980
+_MADE = 946_684_800  # the year 2000: zip archives cannot hold times before 1980
 
 
 def fill(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
-    """Make the volume, or go on with one that was begun, so that it holds the plan's files, if there are any.
+    """Make the volume with the plan's files, or complete an unfinished one; nothing if the plan has no files.
 
-    Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses the plan.
+    Raises ImageUnavailable, InfrastructureError, and TaskFailure if the engine refuses the plan.
     """
     if not plan.files:
         return
@@ -29,7 +29,7 @@ def fill(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> N
 
 
 def archive(files: Mapping[str, bytes], mode: int = _MODE) -> bytes:
-    """A tar of the files and the folders above them, owned by root; everyone may read and execute the files unless told."""
+    """A tar of the files and the folders above them, owned by root. By default every user may read and execute the files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in sorted({above for path in files for above in _above(path)}):
@@ -40,7 +40,7 @@ def archive(files: Mapping[str, bytes], mode: int = _MODE) -> bytes:
 
 
 def folders(path: str, uid: int, gid: int) -> bytes:
-    """A tar of the folder at a relative path and those above it, all of this user."""
+    """A tar of the folder at a relative path and the folders above it, all owned by this user."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in [*_above(path), path]:

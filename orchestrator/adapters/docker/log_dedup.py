@@ -1,4 +1,4 @@
-"""Which messages of a log that is read again and again are new, though the engine drops its beginning when it is long."""
+"""Finds the new messages of a log that is read repeatedly, although the engine drops the beginning of a long log."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -12,8 +12,8 @@ _Mark = tuple[bytes, int]
 class GrowingLog:
     """A log of driver ``local``. Parts of one line share their time stamp.
 
-    ``keeps`` bytes are in the engine's files at least once the beginning was dropped. ``lost`` says that it may have been.
-    ``sizes`` is what the last reading had of each stream.
+    After the beginning was dropped, the engine's files have at least ``keeps`` bytes. ``lost`` says that it may have been
+    dropped. ``sizes`` has the bytes of each stream in the last reading.
     """
 
     def __init__(self, keeps: float) -> None:
@@ -26,13 +26,14 @@ class GrowingLog:
 
     @property
     def last(self) -> bytes:
-        """The latest time stamp; empty when there is none."""
+        """The latest time stamp; empty if there is none."""
         return max((stamp for stamp, _ in self._marks.values()), default=b"")
 
     def new(self, log: Iterable[Messages]) -> Iterator[Messages]:
-        """Those of ``log``, the messages that are in it now, that came after the last reading, which was to its end.
+        """The messages of ``log`` that came after the last reading.
 
-        They are counted, for the clock may have been set back; where the beginning is another one, the stamps have to do.
+        ``log`` has all messages that are in it now, and the last reading was to the end. They are found by their number,
+        because the clock may have been set back. If the beginning has changed, they are found by their stamps.
         """
         known, marks, now = self._count, dict(self._marks), dict[Stream, _Mark]()
         self._count, size, moved = 0, 0, False
@@ -54,9 +55,9 @@ class GrowingLog:
         self.lost = self.lost or moved or size >= self._keeps
 
     def _begins_elsewhere(self, messages: Messages, marks: dict[Stream, _Mark]) -> bool:
-        """Whether the log has another beginning than it had. How much is new of a line longer than the log, nobody knows.
+        """Whether the beginning of the log has changed. If a line is longer than the log, it is unknown how much of it is new.
 
-        Parts of one line may all be alike, so of a log that may have been cut such a beginning tells nothing.
+        All parts of one line may be equal. So if the log may have been cut, such a beginning proves nothing.
         """
         stream, stamp, text = messages.streams[0], messages.stamps[0], messages.texts[0]
         moved = self._first not in {None, (stream, stamp, text)} or (self.lost and not text.endswith(b"\n"))
@@ -67,7 +68,7 @@ class GrowingLog:
 
 
 def _behind(messages: Messages, marks: Mapping[Stream, _Mark], now: dict[Stream, _Mark]) -> Messages:
-    """The messages that come after ``marks`` by their stamps."""
+    """The messages after ``marks``, by their stamps."""
     chosen: list[bool] = []
     for stream, stamp in zip(messages.streams, messages.stamps, strict=True):
         now[stream] = _next(now.get(stream, _NONE), stamp)
@@ -86,12 +87,12 @@ def _count_on(messages: Messages, now: dict[Stream, _Mark]) -> None:
 
 
 def _next(mark: _Mark, stamp: bytes) -> _Mark:
-    """A message's stamp, and its number among those that share it."""
+    """A message's stamp, and its number among the messages with this stamp."""
     return stamp, mark[1] + 1 if mark[0] == stamp else 1
 
 
 def _at_most(texts: Sequence[bytes]) -> int:
-    """Bytes that messages take in the engine's files; a newline is not kept. A part of a long line has more beside it."""
+    """Bytes of messages in the engine's files, without the newlines. A part of a long line has more bytes of metadata."""
     sizes = [*map(len, texts)]
     empty = sizes.count(0) + sizes.count(1)
     size = sum(sizes) - sizes.count(1)

@@ -1,8 +1,8 @@
-"""Whether the engine can have cut the end off a container's output: it waits only so long for its own buffers after the exit.
+"""Whether the engine may have cut off the end of a container's output: after the exit, it waits a limited time for its buffers.
 
-Each stream passes one buffer of the engine on its way to the log and one on its way to each reader. A full buffer holds up
-the stream. Engines from 20.10 to 28 behave alike: after the exit they wait for what is before the buffers, some of them
-``_STREAM`` seconds and no longer, then ``_LOG`` seconds for what is in the buffer of the log.
+Each stream passes one buffer of the engine on its way to the log, and one on its way to each reader. A full buffer blocks the
+stream. Engines from 20.10 to 28 behave in the same way. After the exit they wait for the bytes before the buffers, some of them
+for at most ``_STREAM`` seconds. Then they wait ``_LOG`` seconds for the bytes in the buffer of the log.
 """
 
 import time
@@ -18,21 +18,21 @@ from orchestrator.ports import Chunk, ContainerState, Stream
 
 CUT = "the engine was so slow with the output that it may have cut off its end"
 BUFFER = 1_000_000
-"""Bytes of a stream that a buffer takes before it holds up the stream: a stream with fewer in all is never held up."""
+"""Bytes that a buffer takes before it blocks the stream. A stream with fewer bytes in all is never blocked."""
 _FULL = BUFFER * 3 // 4
-"""So many bytes that came after a cut may have been in a buffer that was full then."""
+"""If so many bytes came after a cut, the buffer may have been full at the cut."""
 _LATE = BUFFER // 16
-"""So many bytes of a log that were written after a cut: messages are slow to count, so few have to do."""
+"""The same for bytes of a log. Messages are slow to count, so the number is small."""
 _STEP = BUFFER // 16
 _STREAM, _LOG = timedelta(seconds=2), timedelta(seconds=10)
 _CLOCK = timedelta(seconds=1)
-"""How wrong our idea of the engine's clock may be."""
+"""The largest error of the engine's clock as this process knows it."""
 _STALL = timedelta(seconds=5)
-"""How long the engine may need for one message of a log while it has more."""
+"""The longest time that the engine needs for one message of a log while more messages wait."""
 
 
 class Pace:
-    """When the output of each stream came and ended, as far as a cut asks for it, by the monotonic clock."""
+    """The times at which the output of each stream came and ended, by the monotonic clock, as far as a cut needs them."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -41,7 +41,7 @@ class Pace:
         self._ended = 0.0
 
     def add(self, chunks: Iterable[Chunk]) -> None:
-        """Output that came just now."""
+        """Note output that has just come."""
         now = self._monotonic()
         for stream, data in chunks:
             before = self._total[stream]
@@ -54,20 +54,20 @@ class Pace:
 
     @property
     def held_up(self) -> frozenset[Stream]:
-        """The streams that may have been held up."""
+        """The streams that may have been blocked."""
         return frozenset(stream for stream, total in self._total.items() if total >= BUFFER)
 
     def late(self, stream: Stream, moment: datetime, at: Callable[[float], datetime]) -> bool:
-        """Whether so much of it came after ``moment`` that its reader may have held it up."""
+        """Whether so much output came after ``moment`` that its reader may have blocked it."""
         return at(self._steps[stream][0]) > moment
 
     def ended_by(self, moment: datetime, at: Callable[[float], datetime]) -> bool:
-        """Whether the end came before ``moment``; ``at`` tells the engine's time at one of the monotonic clock."""
+        """Whether the end came before ``moment``. ``at`` converts a monotonic time to the engine's time."""
         return at(self._ended) < moment
 
 
 def of_stream(client: DockerClient, state: ContainerState, pace: Pace, at: Callable[[float], datetime]) -> frozenset[Stream]:
-    """The streams whose end may be missing from a live output: those that were held up as the engine gave up on them."""
+    """The streams whose end may be missing from a live output: they were blocked when the engine gave up on them."""
     streams = pace.held_up
     if not streams or state.finished_at is None:
         return frozenset()
@@ -79,7 +79,7 @@ def of_stream(client: DockerClient, state: ContainerState, pace: Pace, at: Calla
 
 
 def of_log(client: DockerClient, state: ContainerState, log: GrowingLog) -> frozenset[Stream]:
-    """The streams whose end may be missing from the log, read to its end, of a container that was seen exited in ``state``."""
+    """The streams whose end may be missing from a log that was read to its end. The container was seen exited in ``state``."""
     if state.finished_at is None or not log.last or written(log.last) < state.finished_at + _STREAM:
         return frozenset()
     if gave_up(state.finished_at, state.now, written(log.last)):
@@ -91,7 +91,7 @@ def of_log(client: DockerClient, state: ContainerState, log: GrowingLog) -> froz
 def _by_log(
     client: DockerClient, name: str, finished: datetime, seen: datetime, streams: frozenset[Stream]
 ) -> frozenset[Stream]:
-    """Those of ``streams`` that the log held up or may have lost, by the messages that it wrote after the first cut."""
+    """The ``streams`` that the log blocked or may have lost, by the messages that it wrote after the first cut."""
     sizes, stamp = dict.fromkeys(streams, 0), b""
     since = (finished + _STREAM).timestamp()
     with closing(log_messages(client, name, since=f"{since:.6f}")) as log:
@@ -107,17 +107,17 @@ def _by_log(
 def gave_up(finished: datetime, seen: datetime, last: datetime) -> bool:
     """Whether the engine may have given up on the log of a program that ended at ``finished``.
 
-    Not if it told the exit before its time was up, for it closes the log before; ``seen`` is when it told. Not if the ``last``
-    message was written long before, for a log that is given up has messages right up to that.
+    Not if it reported the exit before its time was up, because it closes the log before the report; ``seen`` is the time of the
+    report. Not if the ``last`` message was written long before, because a log that is given up has messages up to that time.
     """
     return last >= finished + _LOG - _STALL and seen >= finished + _LOG - _CLOCK
 
 
 def full(sizes: Mapping[Stream, int]) -> frozenset[Stream]:
-    """The streams of which so much was written after a cut that a full buffer held them up before it."""
+    """The streams that a full buffer blocked before a cut, because so much of them was written after it."""
     return frozenset(stream for stream, size in sizes.items() if size >= _LATE)
 
 
 def written(stamp: bytes) -> datetime:
-    """When a message was written."""
+    """The time at which a message was written."""
     return datetime.fromisoformat(stamp.decode())

@@ -1,7 +1,8 @@
 """The output of a container read again from the engine's log, to the byte, whether or not the program still runs.
 
-Following the log would be simpler, but engine 20.10 drops the tail when the program exits, and attaching with the log first
-repeats or loses what is written meanwhile. Reading the whole log again and skipping what is known is exact.
+It would be simpler to follow the log, but engine 20.10 drops the tail when the program exits. An attach with the log first
+repeats or loses bytes that are written at that time. So the whole log is read again, and known bytes are skipped, which is
+exact.
 """
 
 import time
@@ -23,10 +24,11 @@ _KEEPS_NEWLINES = (1, 42)
 
 
 def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerState], keeps: float) -> Iterator[Chunk]:
-    """All output from the first byte until the container has exited; ``wait`` waits that long for it and tells its state.
+    """All output from the first byte until the container has exited.
 
-    ``keeps`` is as ``GrowingLog`` takes it. Raises InfrastructureError when the log cannot be read to its end, be it because
-    the container is removed meanwhile, and OutputLost at the end when the log may not have all of the output.
+    ``wait`` waits up to so many seconds for the exit, and returns the state. ``keeps`` is for ``GrowingLog``. Raises
+    InfrastructureError if the log cannot be read to its end, also if the container is removed during the reading. Raises
+    OutputLost at the end if the log may be incomplete.
     """
     try:
         yield from whole_lines(_messages(client, name, wait, GrowingLog(keeps)), exact=_keeps_newlines(client))
@@ -35,11 +37,11 @@ def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerSta
 
 
 def whole_lines(log: Iterable[Messages], *, exact: bool) -> Iterator[Chunk]:
-    """The program's bytes from the log's messages: of those that came together one chunk for each stream.
+    """The program's bytes from the log's messages. Messages that came together make one chunk for each stream.
 
-    Parts of one long line share their stamp. Unless the log is ``exact``, the engine forgets the newline after the last part:
-    it is put back when a part is empty or a new stamp follows. At the very end of a stream nothing tells: nothing is added, and
-    OutputLost raised.
+    Parts of one long line share their stamp. Unless the log is ``exact``, the engine forgets the newline after the last part.
+    It is added again if a part is empty or a new stamp follows. At the end of a stream it is unknown whether there was a
+    newline: none is added, and OutputLost is raised.
     """
     lines = {stream: _Lines() for stream in Stream}
     try:
@@ -56,16 +58,19 @@ def whole_lines(log: Iterable[Messages], *, exact: bool) -> Iterator[Chunk]:
 
 @define
 class _Lines:
-    """Puts the lines of one stream together. ``unfinished`` is the stamp of a line whose end has not come.
+    """Joins the lines of one stream. ``unfinished`` is the stamp of a line whose end has not come.
 
-    ``untold`` says that its end may have come all the same, for the engine forgets such a newline.
+    ``untold`` says that its end may have come, because the engine forgets such a newline.
     """
 
     unfinished: bytes | None = None
     untold: bool = False
 
     def join(self, messages: Messages) -> bytes:
-        """The bytes of the next messages. A message has one newline at most, at its end, so counting tells if all have one."""
+        """The bytes of the next messages.
+
+        A message has at most one newline, at its end, so a count shows whether all have one.
+        """
         if self.unfinished is None:
             data = b"".join(messages.texts)
             if data.count(b"\n") == len(messages):

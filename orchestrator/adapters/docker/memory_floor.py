@@ -1,7 +1,7 @@
 """The least memory with which an engine starts a container reliably.
 
-An engine accepts less than its runtime needs before the program begins, and then fails to start some of the containers, each
-time with another error. What it needs depends on engine, runtime and kernel, so it is measured, once in a process for each.
+An engine accepts less memory than its runtime needs before the program begins. It then fails to start some of the containers,
+with different errors. The need depends on engine, runtime and kernel. So it is measured, once in a process for each of them.
 """
 
 import threading
@@ -27,15 +27,15 @@ from orchestrator.task.units import format_size
 
 SIZES = tuple(mebibytes << 20 for mebibytes in (6, 8, 10, 12, 16, 20, 24, 32))
 _STARTS = 10
-"""Starts in a row that show a size to be enough: one that fails at every fifth passes at one time in nine.
+"""Starts in a row that show that a size is enough. A size that fails at every fifth start passes in one of nine measurements.
 
-Such a size is found out when a task meets the failure; see ``MemoryFloor.blame``.
+Such a size is found when a task has the failure; see ``MemoryFloor.blame``.
 """
 _DEPENDS_ON = ("ID", "ServerVersion", "KernelVersion", "CgroupDriver", "CgroupVersion", "DefaultRuntime")
 
 
 class MemoryFloor:
-    """What one engine needs, for each runtime. Threads that ask at the same time wait for one measurement."""
+    """The memory that one engine needs, for each runtime. Threads that ask at the same time wait for one measurement."""
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
@@ -51,8 +51,8 @@ class MemoryFloor:
     def check(self, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
         """Raise TaskFailure (invalid) if the engine needs more memory than the plan's limit to start a container.
 
-        The first such plan is measured for, with containers of its image and its labels. If they do not start even with
-        STARTABLE, nothing is known and nothing is refused. Raises ImageUnavailable and InfrastructureError.
+        The first such plan starts the measurement, with containers of its image and its labels. If they do not start even with
+        STARTABLE, the need is unknown and no plan is refused. Raises ImageUnavailable and InfrastructureError.
         """
         if not self.concerns(plan):
             return
@@ -66,11 +66,12 @@ class MemoryFloor:
             _expect_enough(plan.limits.memory, self._least.get(engine, 0))
 
     def blame(self, reading: Reading) -> None:
-        """Look whether the container of an answer to inspect, which the engine failed to start, had too little memory for it.
+        """Find out whether a container that the engine failed to start had too little memory.
 
-        If one as it starts with more memory, then its owner's wishes are not to blame, and its size is measured again. Raises
-        TaskFailure (invalid) when that size is not enough, InfrastructureError when it is, so that the start is tried again. A
-        size that fails a second time is not enough, however often it starts in between. Returns when memory has no part in it.
+        ``reading`` is the answer to inspect. If an equal container with more memory starts, the fields of the task are not the
+        cause, and the size is measured again. Raises TaskFailure (invalid) if this size is not enough. Raises
+        InfrastructureError if it is enough, so that the start is tried again. A size that fails a second time is not enough,
+        even if it starts in between. Returns if memory is not the cause.
         """
         host = reading.get("HostConfig") or {}
         memory = host.get("Memory") or STARTABLE
@@ -97,7 +98,7 @@ class MemoryFloor:
         return info
 
     def _probe(self, info: Reading, name: str, made: Reading) -> "Probe | None":
-        """None on a machine that the program is not written for: nothing can be measured there."""
+        """None on a machine for which there is no program: nothing can be measured there."""
         architecture = info.get("Architecture", "")
         return Probe(self._client, name, made, QUIT.elf(architecture)) if QUIT.runs_on(architecture) else None
 
@@ -112,7 +113,7 @@ class Probe:
     executable: bytes
 
     def least(self, sizes: Iterable[int]) -> int | None:
-        """The first of the sizes with which they start reliably. None when one does not start with STARTABLE either.
+        """The first size with which they start reliably. None if one does not start even with STARTABLE.
 
         Then something else is wrong, with the engine or the image, and a failure says nothing about memory.
         """
@@ -124,7 +125,7 @@ class Probe:
         return None
 
     def starts(self, memory: int) -> bool:
-        """Whether one with so much memory starts and runs to its end. It is removed again. Raises InfrastructureError."""
+        """Whether a container with this memory starts and runs to its end. It is removed again. Raises InfrastructureError."""
         name = f"{self.name}-floor-{token_hex(4)}"
         try:
             with translated():
@@ -148,7 +149,7 @@ class Probe:
 
 
 def _kind(info: Reading, runtime: str | None) -> Sequence[str]:
-    """What the measurement depends on; it changes when the engine is replaced while this process runs."""
+    """The facts on which the measurement depends. They change if the engine is replaced while this process runs."""
     runc = str((info.get("RuncCommit") or {}).get("ID"))
     return (*(str(info.get(name)) for name in _DEPENDS_ON), runc, runtime or "")
 

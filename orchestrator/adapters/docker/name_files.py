@@ -1,7 +1,7 @@
-"""The files by which a program finds localhost and its own name: for containers without a network the engine makes none.
+"""The files with the addresses of localhost and the host name. Without a network the engine makes none.
 
-It makes them with the network ``none``, too, but then a start takes twice as long. So a volume of the engine holds them, once
-for all containers, and each gets them by a bind mount: no mount of a volume is as small as a file with every engine.
+With the network ``none`` it makes them, but a start takes twice as long. So one volume of the engine has them for all
+containers. Each container gets them by a bind mount, because not every engine can mount a single file of a volume.
 """
 
 import io
@@ -37,7 +37,7 @@ CONTENT = dict(zip(NAME_FILES, (_HOSTS.encode(), f"{HOST_NAME}\n".encode(), _RES
 _MODE = 0o644
 _DRIVER = "local"
 _REMOVED = ("does not exist", "no such file or directory")
-"""What the engine, and runc under it, say of a mount whose source is not there."""
+"""The messages of the engine and of runc for a mount whose source is missing."""
 _MOUNT = {
     "Type": "volume",
     "Source": VOLUME,
@@ -47,7 +47,7 @@ _MOUNT = {
 
 
 class Names:
-    """The folder of one engine's host that has the files. It is made when it is first needed and kept, as the network is."""
+    """The folder of one engine's host that has the files. Like the network, it is made at its first use and kept."""
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
@@ -56,9 +56,10 @@ class Names:
         self._making = threading.Lock()
 
     def folder(self, plan: ContainerPlan, image: Image) -> str:
-        """Its path there. The first time looks through a container of the plan's image, with its labels, that it is filled.
+        """The path of the folder. The first call fills it through a container of the plan's image, with the plan's labels.
 
-        Empty when the image is not there. Raises as ``unstarted`` does, and InfrastructureError when the volume is another's.
+        Empty if the engine does not have the image. Raises the same as ``unstarted``, and InfrastructureError if the volume is
+        not this package's.
         """
         with self._making:
             if image.id and not self._there:
@@ -67,14 +68,17 @@ class Names:
             return self._folder if image.id else ""
 
     def expect_there(self, error: OrchestratorError) -> None:
-        """Raise InfrastructureError where a refusal of the engine says that somebody has removed it; it is made again then."""
+        """Raise InfrastructureError if a refusal of the engine says that the folder was removed.
+
+        The next call makes it again.
+        """
         text = str(error)
         if self._folder and self._folder in text and any(phrase in text for phrase in _REMOVED):
             self._there = False
             raise InfrastructureError(SERVICE, f"the volume of host names was removed: {error}") from error
 
     def _filled(self, plan: ContainerPlan, image: Image) -> str:
-        """Writes only what is not there: others may be about to mount it."""
+        """Write only missing files: other containers may be about to mount them."""
         with unstarted(self._client, plan, image, [_MOUNT]) as container, translated():
             reading = self._client.api.inspect_volume(VOLUME)
             _expect_own(reading)  # before the engine mounts it
@@ -90,7 +94,7 @@ class Names:
 
 
 def _expect_own(reading: Mapping[str, Any]) -> None:
-    """Raise InfrastructureError unless the volume is as this module makes it: with another all tasks would see its files."""
+    """Raise InfrastructureError unless the volume is as this module makes it: all tasks would see the files of another one."""
     label, driver, options = (reading["Labels"] or {}).get(NAMES), reading["Driver"], reading["Options"] or {}
     if (label, driver, options) != (VOLUME, _DRIVER, {}):
         given = f"label {NAMES}={label}, driver {driver} and options {', '.join(sorted(options)) or 'none'}"

@@ -1,4 +1,4 @@
-"""The network of tasks that may have one: a bridge of our own, made when it is first needed and kept."""
+"""The network of tasks that may have one: a separate bridge, made at its first use and kept."""
 
 from contextlib import suppress
 
@@ -15,20 +15,21 @@ _LISTED_WITHIN = 2.0
 
 
 class _NotListed(Exception):
-    """The engine has made a network, and does not list it yet."""
+    """The engine has made a network but does not list it yet."""
 
 
 def ours(client: DockerClient) -> str:
     """The id of the bridge, on which containers reach the outside but not each other. Raises InfrastructureError.
 
-    Names of networks need not be unique, but the engine refuses a second bridge of one name: of workers that make it at the
-    same time one succeeds. It is never removed here: dockerd cannot start again once it was killed in the midst of that.
+    Names of networks need not be unique, but the engine refuses a second bridge with the same interface name. So if several
+    workers make it at the same time, one succeeds. The network is never removed here: if dockerd is killed during a removal, it
+    cannot start again.
     """
     if found := _found(client):
         return found
     with suppress(InfrastructureError):
         return _make(client, _NAMED)
-    # the winner's is listed a moment later; an engine that was killed while it made the bridge refuses its name for good
+    # another worker's bridge is listed a moment later; an engine that was killed while it made a bridge always refuses its name
     with suppress(_NotListed):
         return Retrier(backoff=ENGINE_LISTS, errors=(_NotListed,), told=silent).for_at_most(_LISTED_WITHIN, _listed, client)
     return _make(client, _OPTIONS)
@@ -46,7 +47,7 @@ def _listed(client: DockerClient) -> str:
 
 
 def _found(client: DockerClient) -> str | None:
-    """The first made of them."""
+    """The oldest of these networks."""
     with translated():
         networks = client.api.networks(filters={"label": [f"{NETWORK}={NAME}"]})
     return min(((each["Created"], str(each["Id"])) for each in networks), default=(None, None))[1]

@@ -1,8 +1,8 @@
-"""Version 1 of control groups: how often memory ran out in a group, also when the group is gone.
+"""For version 1 of control groups: how often memory ran out in a group, also after the group is gone.
 
-That version counts kills in the group that has the limit, and the group goes with its program. A busy engine drops the
-kernel's word of one program in six. The kernel signals an eventfd each time that memory runs out in a group, and once more
-when the group is removed.
+This version counts kills in the group that has the limit, and the group is removed with its program. A busy engine loses the
+kernel's notice of one program in six. The kernel signals an eventfd each time memory runs out in a group, and once more when
+the group is removed.
 
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html#oom-control
 """
@@ -17,14 +17,14 @@ from typing import Self
 _SETTLE, _PAUSE = 0.5, 0.002
 """Seconds that the kernel may take to signal the removal of a group, which it does in the background."""
 _NEVER = 1 << 62
-"""Bytes in use that are never reached, so the removal alone is signalled."""
+"""A number of bytes that is never reached, so only the removal is signalled."""
 
 
 class OomNotice:
     """Watches one group; ``folder`` is its folder of the controller ``memory``. Threads may share it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError where the kernel does not take it, as of version 2 or without the right to write."""
+        """Raises OSError if the kernel refuses it, as with version 2 or without the right to write."""
         self._folder = folder
         self._told = 0
         self._over = False
@@ -41,7 +41,7 @@ class OomNotice:
 
     @classmethod
     def of(cls, folder: Path) -> Self | None:
-        """One for the group, where the kernel takes it."""
+        """A notice for the group; None if the kernel refuses it."""
         with suppress(OSError):
             return cls(folder)
         return None
@@ -58,7 +58,7 @@ class OomNotice:
             return self._told
 
     def close(self) -> None:
-        """Watch no more; what was told stays."""
+        """Stop watching; the count stays."""
         with self._lock:
             self._over = True
             for event in self._events:
@@ -66,7 +66,7 @@ class OomNotice:
             self._events = ()
 
     def _await_removal(self) -> None:
-        """The notice of it comes after that of the memory, for the kernel waits for all readers of a threshold first."""
+        """Wait for the notice of the removal. It is the last one: the kernel first waits for all readers of a threshold."""
         deadline = time.monotonic() + _SETTLE
         while not _signals(self._removed) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
@@ -77,7 +77,7 @@ class OomNotice:
 
 
 def _signals(event: int) -> int:
-    """How often it was signalled since it was asked last."""
+    """The number of signals since the last call."""
     try:
         return os.eventfd_read(event)
     except BlockingIOError:

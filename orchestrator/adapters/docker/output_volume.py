@@ -19,11 +19,11 @@ _NEVER_RAN = "created"
 
 
 def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> None:
-    """Have the volume and its pause container running, where the plan wants them, or go on with what was begun.
+    """Make the volume and start its pause container if the plan needs them, or complete an unfinished start.
 
-    Raises ImageUnavailable, InfrastructureError, and TaskFailure when the engine refuses what the plan wants. That the pause
-    container does not start is InfrastructureError, because its limits and its program are not the task's; only the folders
-    for which the image wants volumes are, and no engine can mount one over a file.
+    Raises ImageUnavailable, InfrastructureError, and TaskFailure if the engine refuses a field of the plan. If the pause
+    container does not start, this is InfrastructureError, because its limits and its program are not the task's. Only the
+    folders of the image's volumes are the task's, and no engine can mount a volume over a file.
     """
     if not plan.out:
         return
@@ -40,9 +40,9 @@ def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> N
 
 
 def read(client: DockerClient, name: str) -> Generator[bytes]:
-    """The tar of /out of the container of this name, through its pause container. Raises as ports.Engine.archive does.
+    """The tar of /out of the container of this name, through its pause container. Raises the same as ports.Engine.archive.
 
-    One that runs has run since before the task's program began: nobody starts it again after that.
+    A running pause container has run since before the task's program began: it is never started again after that.
     """
     state = _state(client, name)
     if not state["Running"]:
@@ -53,7 +53,7 @@ def read(client: DockerClient, name: str) -> Generator[bytes]:
 
 
 def sleeper(architecture: str) -> bytes:
-    """The program of the pause container. Raises TaskFailure (invalid) for a machine that it is not written for."""
+    """The program of the pause container. Raises TaskFailure (invalid) for a machine without one."""
     if not PAUSE.runs_on(architecture):
         raise TaskFailure(
             Cause.INVALID, f"artifacts: engines on {architecture} cannot keep {OUT}; on {', '.join(PAUSE.code)} can"
@@ -68,13 +68,13 @@ def _state(client: DockerClient, name: str) -> Reading:
 
 
 def _expect_running(state: Reading) -> None:
-    """Raise InfrastructureError when it ended at once, so that the task's program never begins without its folder."""
+    """Raise InfrastructureError if it ended at once, so that the task's program never begins without its folder."""
     if not state["Running"]:
         raise InfrastructureError(SERVICE, f"the container that holds {OUT} ended as it started ({_end(state)})")
 
 
 def _end(state: Reading) -> str:
-    """Why a container does not run, in the engine's words and figures."""
+    """The reason why a container does not run, in the engine's words and figures."""
     if state["Status"] == _NEVER_RAN:
         return state["Error"] or "it never ran"
     told = [f"exit code {state['ExitCode']}", "killed for memory" if state["OOMKilled"] else "", state["Error"]]

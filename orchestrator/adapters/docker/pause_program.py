@@ -26,7 +26,7 @@ class Program:
         return architecture in self.code
 
     def elf(self, architecture: str) -> bytes:
-        """The executable, with one segment. Raises KeyError for a machine that it is not written for."""
+        """The executable, with one segment. Raises KeyError for a machine without machine code here."""
         code = bytes.fromhex(self.code[architecture])
         size, machine = _HEADERS + len(code), _MACHINES[architecture]
         head = struct.pack(
@@ -36,7 +36,7 @@ class Program:
 
 
 PAUSE = Program({"x86_64": "b8220000000f05ebf7", "aarch64": "000080d2010080d2020080d2030080d2280980d2010000d4faffff17"})
-"""Waits for ever: pause(), and ppoll() of nothing, again and again."""
+"""Waits for ever: repeats pause(), or ppoll() of nothing."""
 QUIT = Program({"x86_64": "31ffb83c0000000f05", "aarch64": "000080d2a80b80d2010000d4"})
 """exit(0)."""
 

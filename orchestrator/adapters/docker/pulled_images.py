@@ -1,7 +1,7 @@
-"""Which images a worker has pulled, and when a task last used each. The engine keeps that, in volumes with labels.
+"""The images that workers have pulled, and when a task last used each. The engine stores this in labels of volumes.
 
-So it is as old as the images, and all workers of an engine share it, whatever their deployment. A volume's labels never change:
-a later use is a new volume in place of the earlier ones.
+So the notes exist as long as the images, and all workers of an engine share them, in all deployments. The labels of a volume
+never change: a later use makes a new volume and removes the earlier ones.
 """
 
 from collections import defaultdict
@@ -18,15 +18,15 @@ from orchestrator.log import logger
 from orchestrator.task.labels import IMAGE, IMAGE_TAGS, IMAGE_USED
 
 _LATE = 0.1
-"""The part of the time by which a note of a use may be late, so that not each use costs one."""
+"""The part of the time by which a note of a use may be late, so that not each use needs a note."""
 _MILLI = 1000
 Tags = Mapping[str, frozenset[str]]
-"""The images that are there, by id, with their tags."""
+"""The images of the engine, by id, with their tags."""
 
 
 @frozen
 class Pulled:
-    """An image that a worker has pulled, by id: the tags that it had then, when it was last used, and where this is noted."""
+    """An image that a worker has pulled: its id, its tags at that time, its last use, and the volumes with the notes."""
 
     image: str
     tags: frozenset[str]
@@ -34,16 +34,16 @@ class Pulled:
     volumes: tuple[str, ...] = ()
 
     def is_stale(self, now: float, ttl: float) -> bool:
-        """Whether a use now is to be noted."""
+        """Whether a use at this time needs a note."""
         return now - self.used > ttl * _LATE
 
     def is_unwanted(self, tags: Collection[str], now: float, ttl: float) -> bool:
-        """Whether no task has used the image within the time, and nobody else has given it a tag."""
+        """Whether no task has used the image within the time, and no other program has given it a tag."""
         return self.tags.issuperset(tags) and now - self.used > ttl * (1 + _LATE)
 
 
 def noted(volumes: Iterable[Reading]) -> Iterator[Pulled]:
-    """What the volumes say, each image once; what cannot be read is left alone."""
+    """The notes of the volumes, each image once; unreadable volumes are left alone."""
     by_image: dict[str, list[Reading]] = defaultdict(list)
     for volume in volumes:
         if volume["Labels"].get(IMAGE_USED, "").isdecimal():
@@ -55,7 +55,7 @@ def noted(volumes: Iterable[Reading]) -> Iterator[Pulled]:
 
 
 class PulledImages:
-    """The images of one engine that workers have pulled. With a ``ttl`` of 0 nothing is noted and nothing removed."""
+    """The images of one engine that workers have pulled. With a ``ttl`` of 0 there are no notes and no removals."""
 
     def __init__(self, client: DockerClient, ttl: float, now: Callable[[], float]) -> None:
         self._client = client
@@ -63,11 +63,11 @@ class PulledImages:
         self._now = now
 
     def there(self) -> Tags:
-        """What is there before a pull; empty when it is not asked for. Raises InfrastructureError."""
+        """The images before a pull; empty if notes are off. Raises InfrastructureError."""
         return self._there() if self._ttl else {}
 
     def note(self, image: str, before: Tags) -> None:
-        """Note a pull of this image, unless it was there before, or its tags were, and no worker had pulled that.
+        """Note a pull of this image. No note if the image or its tags were there before and no worker had pulled them.
 
         Raises InfrastructureError.
         """
@@ -88,15 +88,15 @@ class PulledImages:
                     self._renew(pulled)
 
     def unwanted(self) -> Sequence[str]:
-        """The ids of images that only tasks wanted, none of them within the time. Raises InfrastructureError.
+        """The ids of images that only tasks used, and that no task used within the time. Raises InfrastructureError.
 
-        Notes that those which containers have are in use.
+        Images that containers have are noted as used.
         """
         pulled = [*self._noted()] if self._ttl else []
         return tuple(self._judged(pulled)) if pulled else ()
 
     def remove(self, image: str) -> None:
-        """Remove an image. The engine refuses if a container has it, another is made from it, or it has further names.
+        """Remove an image. The engine refuses if a container has it, another image is made from it, or it has other names.
 
         Then it counts as used. Raises InfrastructureError.
         """
@@ -133,7 +133,7 @@ class PulledImages:
         return {each["Id"]: frozenset(each["RepoTags"] or ()) - {"<none>:<none>"} for each in images}
 
     def _renew(self, pulled: Pulled) -> None:
-        """Note that it is used now."""
+        """Note a use at this time."""
         labels = {IMAGE: pulled.image, IMAGE_TAGS: " ".join(sorted(pulled.tags)), IMAGE_USED: str(int(self._now() * _MILLI))}
         with translated():
             self._client.api.create_volume(f"orchestrator-image-{token_hex(8)}", labels=labels)

@@ -1,6 +1,6 @@
-"""Registries: which one an image comes from, whether it may be asked, and what of its answers is told.
+"""The registry of an image: whether the engine may ask it, and which parts of its answers a task may see.
 
-A task chooses the image, so it chooses whom the engine asks; what an answer says could come from any service that the engine's
+A task chooses the image, so it chooses the host that the engine asks. An answer can come from any service that the engine's
 host reaches.
 """
 
@@ -19,16 +19,16 @@ HUB = "docker.io"
 _METADATA = frozenset(
     map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "169.254.169.254", "fd00:ec2::254", "fd20:ce::254"))
 )
-"""Where clouds tell machines their secrets; most are link-local, these are all that are known."""
+"""Known addresses at which clouds give machines their secrets. Most others are link-local."""
 
 
 @frozen
 class PullRules:
-    """What a pull may do.
+    """The limits of a pull.
 
-    ``timeout``: seconds; silence for so long ends it in any case. ``most``: bytes of layers, as they are sent. ``registries``:
-    patterns of hosts with their ports; empty: any host that has no address of the engine's own machine or of a cloud's.
-    ``image_ttl``: seconds after which what was pulled and is not used may be removed; 0: never.
+    ``timeout``: seconds; a silence of this length always ends a pull. ``most``: bytes of layers, as they are sent.
+    ``registries``: patterns of hosts with their ports; empty: any host except those with an address of the engine's own machine
+    or of a cloud's metadata service. ``image_ttl``: seconds after which a pulled and unused image may be removed; 0: never.
     """
 
     timeout: float = 300.0
@@ -38,7 +38,7 @@ class PullRules:
 
 
 def registry(image: str) -> str:
-    """The host, with its port where one is named, that an engine would ask for the image."""
+    """The host that an engine would ask for the image, with its port if one is named."""
     first, slash, _ = image.partition("/")
     named = slash and (set(".:") & set(first) or first.lower() != first or first == "localhost")
     return first.lower() if named else HUB
@@ -55,7 +55,7 @@ def check(image: str, patterns: Iterable[str]) -> None:
 
 
 def _forbidden(host: str) -> str | None:
-    """What is wrong with an address of the host; None for one that has none here, which is the engine's to find out."""
+    """The problem with an address of the host, or None. A host without an address here is left to the engine."""
     return next(filter(None, map(_objection, _addresses(host))), None)
 
 
@@ -80,14 +80,14 @@ def _objection(address: IPv4Address | IPv6Address) -> str | None:
 
 
 def told(text: str) -> str:
-    """The part of an engine's answer to a pull that may be told: a sentence of this package, and the HTTP status if any."""
+    """The part of an engine's answer to a pull that a task may see: a sentence of this package, and the HTTP status if any."""
     sentence = next((sentence for pattern, sentence in _SENTENCES if pattern.search(text)), "the pull failed")
     status = _STATUS.search(text)
     return f"{sentence} (HTTP {status[1]})" if status else sentence
 
 
 def is_final(text: str) -> bool:
-    """Whether asking again would not help."""
+    """Whether a new try would not help."""
     return bool(_FOR_GOOD.search(text))
 
 
@@ -117,4 +117,4 @@ _FOR_GOOD = re.compile(
     "|repository name|index name|invalid tag|unauthorized|no basic auth credentials|403 forbidden|(?<!permission )denied",
     re.IGNORECASE,
 )
-"""What registries and the engine say when asking again would not help; permission is what lacks on the way."""
+"""The messages of registries and the engine when a new try does not help. A missing permission is a problem on the way."""

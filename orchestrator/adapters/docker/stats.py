@@ -1,4 +1,4 @@
-"""Samples of what a container uses, from the engine's stream of readings."""
+"""Samples of a container's use of resources, from the engine's stream of readings."""
 
 import json
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ _SILENCE = 10.0
 
 
 def samples(client: DockerClient, name: str) -> Iterator[Sample]:
-    """A sample about each second from the second reading on; nothing is opened before the first is asked for.
+    """About one sample each second, from the second reading on. The stream is opened when the first sample is requested.
 
-    Ends when the program has ended or the stream breaks. Raises ContainerMissing, InfrastructureError when it does not open.
+    Ends when the program has ended or the stream breaks. Raises ContainerMissing, and InfrastructureError if the stream does
+    not open.
     """
     silence = min(_SILENCE, client.timeout)
     with client.stream("GET", f"/containers/{name}/stats", silence=silence, params={"stream": 1}) as response:
@@ -27,14 +28,14 @@ def _samples(lines: Iterator[bytes]) -> Iterator[Sample]:
     for line in lines:
         reading = json.loads(line)
         if not reading["cpu_stats"].get("system_cpu_usage"):
-            return  # it has exited, and such readings would come for ever
+            return  # it has exited, and such readings never end
         sample = sample_of(reading)
         if sample:
             yield sample
 
 
 def sample_of(reading: Reading) -> Sample | None:
-    """CPU and memory as ``docker stats`` computes them; None for the first reading, which has nothing to compare with.
+    """CPU and memory as ``docker stats`` computes them; None for the first reading, because there is no earlier one.
 
     CPU is Δtotal_usage / Δsystem_cpu_usage x online CPUs x 100.
     """
@@ -50,7 +51,7 @@ def sample_of(reading: Reading) -> Sample | None:
 
 
 def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
-    """What is counted by the engine up to this reading; of peaks, what is there now, the init process left out."""
+    """The engine's counts up to this reading. For peaks, the present values, without the init process."""
     cpu = reading["cpu_stats"]
     return {
         Figure.CPU_TIME: cpu["cpu_usage"]["total_usage"] * 1e-9,

@@ -16,15 +16,15 @@ from contextlib import suppress
 from orchestrator.adapters.docker.client import DockerClient
 
 _SO_SNDBUFFORCE = 32
-"""As in the kernel's asm-generic/socket.h: a larger buffer than others may have, for a privileged process."""
+"""From the kernel's asm-generic/socket.h: lets a privileged process have a larger buffer than others."""
 _LOOK = 0.05
 
 
 def feed(client: DockerClient, name: str, stdin: bytes, written: Callable[[], None]) -> socket.socket:
-    """Connect and send; the connection, which ends it when it is shut down. ``written`` is called once all is sure to arrive.
+    """Connect and send. Returns the connection; its shutdown ends the sending.
 
-    What fits into the kernel's buffer of a local socket stays there for the engine, whatever becomes of this process. So a
-    privileged process needs no thread, whatever the size.
+    ``written`` is called when all bytes will arrive. Bytes in the kernel's buffer of a local socket stay there for the engine,
+    even if this process dies. So a privileged process needs no thread for any size.
     """
     connection = client.hijack(f"/containers/{name}/attach?stdin=1&stream=1")
     with suppress(OSError):
@@ -41,7 +41,7 @@ def feed(client: DockerClient, name: str, stdin: bytes, written: Callable[[], No
 
 
 def _send_at_once(connection: socket.socket, stdin: bytes) -> memoryview:
-    """Send what can be sent without waiting; the rest."""
+    """Send as much as possible without waiting; returns the rest."""
     rest = memoryview(stdin)
     with suppress(OSError):
         while rest:
@@ -50,9 +50,9 @@ def _send_at_once(connection: socket.socket, stdin: bytes) -> memoryview:
 
 
 def _finish(connection: socket.socket, rest: memoryview, written: Callable[[], None], *, local: bool) -> None:
-    """Send the rest and close this direction; a program that ends without having read it is no error.
+    """Send the rest and close this direction. It is no error if the program ends before it has read all.
 
-    Over a network the buffer may go with this process's network, so what is in it counts only once it has arrived.
+    Over a network, the buffer may be lost with this process's network, so its bytes count only after they have arrived.
     """
     try:
         connection.sendall(rest)

@@ -25,29 +25,29 @@ _GONE = "org.freedesktop.systemd1.NoSuchUnit"
 
 
 class Units:
-    """Units of the host's service manager. ``bus`` is the address of the bus; each call has a connection of its own."""
+    """Units of the host's service manager. ``bus`` is the address of the bus. Each call opens a connection."""
 
     def __init__(self, bus: str = "") -> None:
         self._bus = bus or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or _BUS
 
     def stop(self, unit: str) -> None:
-        """Have the unit stopped; its folder is gone some milliseconds later. Nothing for a unit that is not there.
+        """Stop the unit; its folder is gone some milliseconds later. Does nothing if there is no such unit.
 
-        Raises InfrastructureError when the bus is away or refuses.
+        Raises InfrastructureError if the bus is away or refuses.
         """
         if error := self._ask_to_stop(unit):
             raise InfrastructureError(SERVICE, f"{unit} is not stopped: {error}")
 
     def refusal(self) -> str:
-        """Why this process may not stop units; empty when it may. It asks by a call that stops nothing.
+        """Why this process may not stop units; empty if it may. It asks with a call that stops nothing.
 
-        Raises InfrastructureError when the bus does not answer, which may change.
+        Raises InfrastructureError if the bus does not answer, which may change.
         """
         error = self._ask_to_stop(_PROBE)
         return error and f"systemd does not let this process stop slices ({error})"
 
     def _ask_to_stop(self, unit: str) -> str:
-        """The error that systemd or the bus answers; empty when it does as asked or has nothing to do."""
+        """The error of systemd or the bus; empty if the call succeeds or there is nothing to do."""
         try:
             with closing(prep_socket(get_bus(self._bus), timeout=_SECONDS)) as channel, _Connection(channel) as connection:
                 unwrap_msg(connection.send_and_get_reply(new_method_call(_MANAGER, "StopUnit", "ss", (unit, _REPLACE))))
@@ -59,14 +59,14 @@ class Units:
 
 
 class _Connection(DBusConnection):  # type: ignore[misc]  # the library is not typed
-    """Waits for no answer for ever, not even for that to its greeting."""
+    """Limits the wait for each answer, also for the answer to its greeting."""
 
     def send_and_get_reply(self, message: Message, *, timeout: float | None = None) -> Message:
         return super().send_and_get_reply(message, timeout=_SECONDS if timeout is None else timeout)
 
 
 def escape(text: str) -> str:
-    r"""Text as a part of a unit's name, as ``systemd-escape`` writes it: a dash, ``\x2d`` there, would be a level of slices."""
+    r"""Text as a part of a unit's name, as ``systemd-escape`` writes it. A plain dash would be a level of slices."""
     escaped = _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
     return f"\\x2e{escaped[1:]}" if escaped.startswith(".") else escaped
 
@@ -77,6 +77,6 @@ def unescape(text: str) -> str:
 
 
 def folder(unit: str) -> str:
-    """Where the control group of a slice is: ``a-b.slice`` is in ``a.slice/a-b.slice``."""
+    """The folder of the control group of a slice: ``a-b.slice`` is in ``a.slice/a-b.slice``."""
     parts = unit.removesuffix(".slice").split("-")
     return "/".join(f"{'-'.join(parts[: end + 1])}.slice" for end in range(len(parts)))

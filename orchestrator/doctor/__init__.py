@@ -1,1 +1,1 @@
-"""What the doctor looks at, a module for each server. Each knows one library and says what to do about what it finds."""
+"""The checks of the doctor, a module for each server. Each knows one library and says how to repair each problem."""

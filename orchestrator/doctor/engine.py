@@ -28,7 +28,7 @@ Info = Mapping[str, Any]
 
 
 def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
-    """Look at the engine, and run a container of ``image``; without one, of ``IMAGE`` where the engine has it."""
+    """Check the engine, and run a container of ``image``; without it, of ``IMAGE`` if the engine has this image."""
     where = settings.docker_host
     advice = f"start Docker, or set DOCKER_HOST; let this user use the socket: usermod -aG docker, or run as root ({where})"
     answers: list[Info] = []
@@ -88,7 +88,7 @@ def _isolation(info: Info) -> str:
 
 
 def _room(info: Info, settings: Settings) -> str:
-    """How many tasks that name no limits may run at once; others wait. Raises InvalidTask when not even one may."""
+    """The number of tasks without limits that may run at once; others wait. Raises InvalidTask if not even one may."""
     default = Share(settings.defaults.cpus, settings.defaults.memory)
     capacity = Capacity.of(Share(info["NCPU"], info["MemTotal"]), settings.cpu_overcommit, settings.memory_budget)
     capacity.check(default)
@@ -97,7 +97,7 @@ def _room(info: Info, settings: Settings) -> str:
 
 
 def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
-    """What containers find from inside; one finding, which is not ok, when there is no image for them."""
+    """The findings of containers from inside. If there is no image for them: one finding, which is not ok."""
     engine = DockerEngine(settings.docker_host)
     advice = f"name an image that the engine has with --image, or get one: docker pull {image or IMAGE}"
     there = look("image", advice, lambda: _image(engine, image))
@@ -109,7 +109,7 @@ def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
 
 
 def described(where: str, container: str) -> Info:
-    """How the engine says that it keeps a container: its HostConfig. Raises Unfit."""
+    """The engine's own description of how it keeps a container: its HostConfig. Raises Unfit."""
     client = docker.DockerClient(base_url=where, timeout=_PATIENCE)
     try:
         found: Info = client.api.inspect_container(container)["HostConfig"]
@@ -122,7 +122,7 @@ def described(where: str, container: str) -> Info:
 
 
 def _containers(where: str) -> str:
-    """Whose containers are there: those of a deployment whose database is lost are the operator's to remove."""
+    """The deployments that have containers here. If the database of one is lost, the operator has to remove its containers."""
     with closing(DockerEngine(where)) as engine:
         found = engine.deployments()
     return ", ".join(f"{count} of deployment {each}" for each, count in sorted(found.items())) or "none of any deployment"

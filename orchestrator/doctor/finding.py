@@ -1,4 +1,4 @@
-"""What a check found. It knows no server."""
+"""The result of a check. It knows no server."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SKEW = 2.0
 
 @frozen
 class Finding:
-    """One line of the report; ``advice`` says what to do when it is not ok."""
+    """One line of the report. ``advice`` says what to do if it is not ok."""
 
     check: str
     ok: bool
@@ -25,11 +25,11 @@ class Finding:
 
 
 class Unfit(Exception):
-    """What was found will not do; the message says what it is."""
+    """The result is not sufficient; the message names it."""
 
 
 def look(check: str, advice: str, ask: Callable[[], str], *failures: type[Exception]) -> Finding:
-    """Ask, and put the answer or why there is none into a finding. ``failures`` are what the library raises."""
+    """Ask, and put the answer, or the reason for its absence, into a finding. ``failures`` are the errors of the library."""
     known: tuple[type[Exception], ...] = (Unfit, OrchestratorError, *failures)
     try:
         return Finding(check, True, ask())
@@ -38,14 +38,14 @@ def look(check: str, advice: str, ask: Callable[[], str], *failures: type[Except
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in a line: libraries put half of their state around the words that matter."""
+    """The message of an error, in one line: libraries put much of their state around the important words."""
     text = " ".join(str(error).split()) or type(error).__name__
     refused = _SYSTEM_ERROR.search(text)
     return refused[1].strip() if refused else _STATE.split(text)[0]
 
 
 def at_least(version: str, lowest: tuple[int, int]) -> str:
-    """The version. Raises Unfit when it is lower."""
+    """The version. Raises Unfit if it is lower."""
     numbers = [int(part) for part in version.split(".")[:2] if part.isdecimal()]
     if tuple(numbers) < lowest:
         raise Unfit(f"{version} is older than {lowest[0]}.{lowest[1]}")
@@ -53,7 +53,7 @@ def at_least(version: str, lowest: tuple[int, int]) -> str:
 
 
 def clock(check: str, read: Callable[[], datetime], *failures: type[Exception]) -> Finding:
-    """Compare a server's clock with this host's; half of the round trip is the error of the comparison."""
+    """Compare a server's clock with this host's. The error of the comparison is half of the round trip."""
 
     def ask() -> str:
         before = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Checks this host: the folder where output is kept until it is uploaded."""
+"""Checks this host: the folder that keeps output until it is uploaded."""
 
 import shutil
 import tempfile
@@ -11,7 +11,7 @@ from orchestrator.task.units import format_size
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Look at the spool folder."""
+    """Check the spool folder."""
     advice = f"make {settings.spool_dir} a folder that this user may write to and no other, or set SPOOL_DIR"
     writable = look("spool", advice, lambda: _write(settings), OSError)
     yield writable

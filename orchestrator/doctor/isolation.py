@@ -1,4 +1,4 @@
-"""Checks each property of the isolation from inside: hostile little containers that report what they could do."""
+"""Checks each property of the isolation from inside, with small hostile containers that report what they could do."""
 
 import time
 import uuid
@@ -20,13 +20,13 @@ Made = Mapping[str, Any]
 """The engine's HostConfig of a container."""
 _PROBES = "doctor"
 _LEFT = 600.0
-"""Seconds after which a probe is one that a doctor left behind who was ended in the midst of it."""
+"""Seconds after which a probe counts as left behind by an interrupted doctor."""
 _PATIENCE, _GRACE, _MOMENT = 20.0, 0.5, 1.0
-"""Seconds of a machine that is not slow: until a probe is ended, from TERM to KILL, and in which a program is well begun."""
+"""Seconds on a usual machine: until a probe is ended, from TERM to KILL, and until a program has certainly begun."""
 _FIRST = 300.0
-"""Seconds until the first probe is ended, for until then nobody knows how slow the machine is."""
+"""Seconds until the first probe is ended, because until then the speed of the machine is unknown."""
 _USUAL = 1.0
-"""Seconds that the first probe takes at most where the machine is not slow."""
+"""The longest time of the first probe on a usual machine, in seconds."""
 _MEBI = 1 << 20
 _SMALL = 32 * _MEBI
 """Memory with which any engine starts a container."""
@@ -42,7 +42,7 @@ _CLING = "trap '' TERM; while :; do :; done"
 
 
 def check(engine: Engine, image: str, settings: Settings, describe: Callable[[str], Made]) -> Iterator[Finding]:
-    """A finding for each property, from containers of ``image``, which has to have a shell."""
+    """A finding for each property, from containers of ``image``, which must have a shell."""
     probe = Probe(engine, image, settings, describe, _FIRST / _PATIENCE)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
@@ -60,9 +60,10 @@ def check(engine: Engine, image: str, settings: Settings, describe: Callable[[st
 
 @frozen
 class Probe:
-    """Runs programs as tasks are run. ``describe`` gives the engine's own words on how it keeps a container, by its id.
+    """Runs programs in the same way as tasks. ``describe`` returns the engine's own description of a container, by its id.
 
-    ``slowness`` is how many times slower than usual the machine is: no finding may depend on it, so all waits are multiples.
+    ``slowness`` is how many times slower than usual the machine is. No finding may depend on it, so all waits are multiplied by
+    it.
     """
 
     engine: Engine
@@ -77,14 +78,14 @@ class Probe:
             return self._run(container, stop_after or _PATIENCE * self.slowness)
 
     def run_with_out(self, script: str) -> tuple[str, bytes]:
-        """The output of a shell script that has /out, and the archive of what it left there."""
+        """The output of a shell script that has /out, and the archive of its files there."""
         plan = evolve(self._plan(script, self.settings.rules.defaults), out=True)
         with self._made(plan) as container:
             _, output = self._run(container, _PATIENCE * self.slowness)
             return output, b"".join(self.engine.archive(plan.name))
 
     def seen(self) -> tuple[Counters | None, str, Sequence[str]]:
-        """What is counted for a program that fills its /tmp, why not more, and which of its folders are known to be full."""
+        """The counts for a program that fills its /tmp, the reason for missing counts, and the folders known to be full."""
         with self._made(
             self._plan("cat /dev/zero >/tmp/x; sleep 60", evolve(self.settings.rules.defaults, tmp=_MEBI))
         ) as container:
@@ -96,7 +97,7 @@ class Probe:
             return ended.counted or counted, ended.uncounted, probe.close()
 
     def made(self) -> Made:
-        """How the engine would keep a program that is never started."""
+        """The engine's description of a container that is never started."""
         with self._made(self._plan("true", self.settings.rules.defaults)) as container:
             return self.describe(container)
 
@@ -134,7 +135,7 @@ class Probe:
 
 
 def _with_earlier(ended: ContainerState, before: ContainerState) -> ContainerState:
-    """The state at the end, with the figures that only a running container tells."""
+    """The state at the end, with the figures that only a running container has."""
     if not ended.counted or not before.counted:
         return ended
     return evolve(ended, counted=evolve(ended.counted, figures={**before.counted.figures, **ended.counted.figures}))
@@ -165,7 +166,7 @@ def _processes(probe: Probe) -> str:
 
 
 def _ending(probe: Probe) -> str:
-    """A program that ignores TERM and is never idle; what it used is known where it is counted."""
+    """A program that ignores TERM and is never idle. Its CPU use is known if it is counted."""
     state, _ = probe.run(_CLING, evolve(probe.settings.rules.defaults, cpus=0.2), _MOMENT * probe.slowness)
     if state.ran_for > (_MOMENT + _GRACE + _PATIENCE / 2) * probe.slowness:
         raise Unfit(f"a program that ignores TERM ran on for {state.ran_for:.1f} s")

@@ -27,7 +27,7 @@ def ping(settings: Settings, seconds: float) -> None:
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Look at the server. Raises SettingsError for a bad URI."""
+    """Check the server. Raises SettingsError for a bad URI."""
     where = place(settings.mongo_uri)
     with mongo_client(settings) as client:
         advice = f"start MongoDB at {where}, set MONGO_URI (with user and password if it wants them), or run `orchestrator up`"
@@ -45,7 +45,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def topology(hello: Mapping[str, object]) -> str:
-    """What kind of server says hello, and what that means for what is stored."""
+    """The kind of the server, by its answer to hello, and the consequences for stored data."""
     if hello.get("msg") == "isdbgrid":
         return "sharded cluster; what is stored is in the journals of a majority of a shard's members"
     if "setName" not in hello:
@@ -67,7 +67,7 @@ def _version(client: Mongo) -> str:
 
 
 def _deployment(settings: Settings) -> str:
-    """Whose database it is, and whether workers with these settings take tasks from it."""
+    """The deployment of the database, and whether workers with these settings take tasks from it."""
     with closing(MongoTaskStore(settings)) as store:
         origin = store.origin()
     if why := objection(origin, Memory.of(settings).known):
@@ -81,7 +81,7 @@ def _time(client: Mongo) -> datetime:
 
 
 def _compare_and_set(client: Mongo, database: str) -> str:
-    """Move a document in a collection of our own, and see a stale move refused; the collection is dropped again."""
+    """Move a document in a separate collection, and expect that a stale move is refused. The collection is dropped again."""
     scratch = client[database][f"{_SCRATCH}_{uuid.uuid4().hex[:8]}"]
     try:
         scratch.insert_one({"_id": "probe", "seq": 0})

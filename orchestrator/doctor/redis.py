@@ -1,4 +1,4 @@
-"""Checks Redis: whether it answers, is new enough, keeps what it is given, and brings events."""
+"""Checks Redis: whether it answers, is new enough, evicts nothing, and delivers events."""
 
 import uuid
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def ping(settings: Settings, seconds: float) -> None:
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Look at the server. Raises SettingsError for a bad URL."""
+    """Check the server. Raises SettingsError for a bad URL."""
     where = place(settings.redis_url)
     with redis_client(settings) as client:
         advice = (
@@ -73,7 +73,7 @@ def _hear(client: Redis) -> str:
 
 
 def _queue(client: Redis, settings: Settings) -> str:
-    """How many workers the queue has and how many jobs wait in it, those of other applications included."""
+    """The number of workers of the queue, and of jobs that wait in it, including those of other applications."""
     with closing(RqQueue(settings)) as queue:
         workers = queue.workers()
     line = f"rq:queue:{settings.queue}"
@@ -84,7 +84,7 @@ def _queue(client: Redis, settings: Settings) -> str:
 
 
 def _age(enqueued_at: bytes | None) -> float | None:
-    """Seconds since then; None for what is no time."""
+    """Seconds since then; None if it is not a time."""
     try:
         at = datetime.fromisoformat((enqueued_at or b"").decode())
         return max((datetime.now(UTC) - at).total_seconds(), 0)
@@ -93,7 +93,7 @@ def _age(enqueued_at: bytes | None) -> float | None:
 
 
 def standing(queue: str, workers: int, waiting: int, oldest: float | None) -> str:
-    """What the line looks like; ``oldest`` is the age of its first entry in seconds. Raises Unfit when nobody takes from it."""
+    """The state of the queue. ``oldest`` is the age of its first entry in seconds. Raises Unfit if no worker takes from it."""
     taking = f"{workers or 'no'} worker{'' if workers == 1 else 's'} on queue {queue!r}"
     age = "" if oldest is None else f", the first for {_span(oldest)}"
     waits = f"{waiting} job{' waits' if waiting == 1 else 's wait'}{age}" if waiting else "nothing waits"

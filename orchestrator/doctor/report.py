@@ -1,4 +1,4 @@
-"""What a program in a container reports of its surroundings, and what each property of the isolation asks of the report."""
+"""The report of a program in a container on its surroundings, and a check of it for each property of the isolation."""
 
 from collections.abc import Callable, Mapping
 
@@ -33,7 +33,7 @@ echo "end yes"
 
 @frozen
 class Report:
-    """What a program in a container found, by kind: the rests of the lines that began with the word."""
+    """The report of a program in a container, by kind: the lines that begin with the word of the kind, without this word."""
 
     lines: Mapping[str, list[str]]
     limits: Limits = field(factory=Limits)
@@ -43,7 +43,7 @@ class Report:
         return self.lines.get(kind, [])
 
     def value(self, kind: str, name: str) -> str:
-        """What the line of a kind says of a name. Raises Unfit when it does not."""
+        """The value of a name in a line of this kind. Raises Unfit if there is none."""
         for line in self.of(kind):
             key, _, value = line.partition(" ")
             if key.rstrip(":") == name:
@@ -52,7 +52,7 @@ class Report:
 
 
 def read_report(output: str, limits: Limits) -> Report:
-    """The report in a program's output. Raises Unfit when it was not written to its end."""
+    """The report in a program's output. Raises Unfit if it is incomplete."""
     lines: dict[str, list[str]] = {}
     for line in output.splitlines():
         kind, _, rest = line.partition(" ")
@@ -78,7 +78,7 @@ def _privileges(report: Report) -> str:
 
 
 def _files(report: Report) -> str:
-    """Nothing can be written but the folders in memory, and nothing of the host is mounted but what the engine makes itself."""
+    """Only the folders in memory are writable, and the only mounts from the host are those that the engine makes itself."""
     wrote = report.of("wrote")
     mounts = [line.split() for line in report.of("mount")]
     strange = [place for place, kind, *_ in mounts if kind not in _VIRTUAL and place not in {"/", "/task", *_OWN_FILES}]
@@ -89,7 +89,7 @@ def _files(report: Report) -> str:
 
 
 def bounded(report: Report, place: str, most: int, *wanted: str) -> None:
-    """Raises Unfit unless a folder is mounted with a bound of files, one of ``most`` bytes, and the options ``wanted``."""
+    """Raise Unfit unless a folder is mounted with a limit of files, a limit of ``most`` bytes, and the options ``wanted``."""
     options = next((line.split()[2].split(",") for line in report.of("mount") if line.split()[0] == place), [])
     values = dict(each.partition("=")[::2] for each in options)
     size = values.get("size", "").removesuffix("k")
@@ -123,7 +123,7 @@ def _network(report: Report) -> str:
 
 
 def _swap(report: Report) -> str:
-    """The first version of control groups bounds memory and swap together, the second swap alone."""
+    """Version 1 of control groups limits memory and swap together, version 2 limits swap separately."""
     limits = dict(line.split() for line in report.of("memory"))
     devices = sorted({*report.of("swap")} - {"Filename"})
     if not limits and devices:
@@ -150,7 +150,7 @@ def _ulimits(report: Report) -> str:
 
 
 _PAGE = 1 << 16
-"""Bytes of the largest pages that kernels have; sizes are rounded up to theirs."""
+"""Bytes of the largest pages of kernels, which round sizes up to their pages."""
 _ASLEEP = {
     "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0",
 }  # fmt: skip

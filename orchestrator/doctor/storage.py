@@ -1,4 +1,4 @@
-"""Checks object storage: the bucket, and an object that makes the round trip."""
+"""Checks object storage: the bucket, and the round trip of an object."""
 
 import io
 import uuid
@@ -19,7 +19,7 @@ _PROBE = b"doctor"
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Look at the bucket. Raises SettingsError for a bad endpoint."""
+    """Check the bucket. Raises SettingsError for a bad endpoint."""
     client, bucket = minio_client(settings), settings.minio_bucket
     advice = (
         f"start MinIO or another S3 server at {settings.minio_endpoint}, set MINIO_ENDPOINT and the keys, or run "

@@ -1,4 +1,7 @@
-"""The versions of the engine and the servers, as each tells its own. What is away is said, and keeps nothing else back."""
+"""The versions of the engine and the servers, as each reports its own.
+
+A server that is away is named, and does not delay the others.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -33,7 +36,7 @@ _AWAY = (
 
 
 def versions(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The name of each with its version, or with a sentence where it does not answer within some seconds."""
+    """The name of each with its version, or with a sentence if it does not answer within some seconds."""
     asked: dict[str, tuple[str, Callable[[Settings], str]]] = {
         "Docker engine": (settings.docker_host, _engine),
         "MongoDB": (place(settings.mongo_uri), _mongo),
@@ -59,7 +62,7 @@ def _mongo(settings: Settings) -> str:
 
 
 def _redis(settings: Settings) -> str:
-    """Valkey says which version of Redis it is like, and then its own."""
+    """Valkey reports its equivalent version of Redis, and its own."""
     once, limits = Retry(NoBackoff(), 0), {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
     with Redis.from_url(settings.redis_url, retry=once, **limits) as client:
         found = client.info("server")
@@ -68,7 +71,7 @@ def _redis(settings: Settings) -> str:
 
 
 def _storage(settings: Settings) -> str:
-    """What its answers name as their server; S3 has no request for it."""
+    """The server that its answers name. S3 has no request for the version."""
     scheme = "https" if settings.minio_use_ssl else "http"
     with urllib3.PoolManager(timeout=_SECONDS, retries=False) as pool:
         answer = pool.request("HEAD", f"{scheme}://{settings.minio_endpoint}/", redirect=False)

@@ -1,4 +1,4 @@
-"""Real servers as child processes, where there are none: for tests, and the command ``up``."""
+"""Real servers as child processes, for tests and for the command ``up``."""
 
 import secrets
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ from orchestrator.folder_lock import hold, is_held
 DATABASE = "secantusdb"
 NAMES = tuple(recipe.name for recipe in RECIPES)
 PATIENCE = 600.0
-"""Seconds that a server may take to start: so many that only one that hangs needs them, on the slowest machine."""
+"""Seconds that a server may take to start. Even on the slowest machine, only a server that hangs needs them."""
 _GRACE = 5.0
 
 
@@ -31,15 +31,15 @@ def absent(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def running(folder: Path) -> Mapping[str, str]:
-    """The environment variables of the servers that run on ``folder`` now, in whatever process; none when none do."""
+    """The environment variables of the servers that run on ``folder`` now, in any process; empty if none run."""
     return home.load(folder).environment if is_held(folder) else {}
 
 
 class Embedded:
-    """Runs servers for the length of a block, with their data, logs and passwords in ``folder``; the next run finds them.
+    """Runs servers during a block. Their data, logs and passwords are in ``folder``, where the next run finds them.
 
-    Entering waits up to ``patience`` seconds for each that runs. Raises InfrastructureError when one ends or does not get
-    ready, is not installed, or the folder is in use. The servers die with the thread that entered, even if that is killed.
+    Entering waits up to ``patience`` seconds for each server. Raises InfrastructureError if a server ends, does not get ready
+    or is not installed, or if the folder is in use. The servers die with the thread that entered, even if it is killed.
     """
 
     def __init__(self, folder: Path, names: Collection[str] = NAMES, patience: float = PATIENCE) -> None:
@@ -66,7 +66,10 @@ class Embedded:
         self._exit.close()
 
     def _planned(self) -> list[Server]:
-        """What to run, with the ports and passwords of the last run where there are any; those are kept first."""
+        """The servers to run, with the ports and passwords of the last run if there are any.
+
+        Ports and passwords are stored first.
+        """
         state = home.load(self.folder)
         last = [port for recipe in self._recipes for port in state.ports.get(recipe.name, ())]
         free = iter(choose_ports(sum(recipe.ports for recipe in self._recipes), last))
@@ -89,7 +92,7 @@ class Embedded:
         self.environment |= server.settings
 
     def _stop(self) -> None:
-        """Ask all to end before waiting for each, so that the slowest one sets the time."""
+        """Ask all to end before waiting for each, so that the slowest one decides the time."""
         home.save(self.folder, evolve(home.load(self.folder), environment={}))
         for process in self.processes.values():
             process.ask_to_stop()

@@ -1,4 +1,4 @@
-"""Certificates with which the parts of a server know each other: made when it is started, and known to nobody else."""
+"""Certificates by which the parts of a server know each other. They are made at its start and known to no other program."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,16 @@ AUTHORITY, CERTIFICATE, KEY, IDENTITY = "ca.pem", "cert.pem", "key.pem", "identi
 
 
 def certificates(host: str) -> Mapping[str, str]:
-    """A certificate for ``host``, its key, and the authority that signs no other one, as texts by the name of their file.
+    """A certificate for ``host``, its key, and its authority, which signs no other certificate, as texts by file name.
 
-    Raises InfrastructureError when the package that makes them is missing.
+    Raises InfrastructureError if the package that makes them is missing.
     """
     try:
         from trustme import CA  # noqa: PLC0415  clients without embedded servers do not have it
     except ImportError:
-        raise InfrastructureError("trustme", "not installed: it comes with pip install 'orchestrator[embedded]'") from None
+        raise InfrastructureError(
+            "trustme", "not installed: run pip install '.[embedded]' in a checkout of this package"
+        ) from None
     authority = CA()
     issued = authority.issue_cert(host)
     return {

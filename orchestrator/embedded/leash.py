@@ -1,6 +1,6 @@
-"""Runs a command that is killed by the kernel when the process that started it dies, however that happens. Linux only.
+"""Runs a command. The kernel kills it when the process that started it dies, in any way. Linux only.
 
-A program of its own, run by its path: ``leash.py PID COMMAND…``. The leash is tied to the thread that started it.
+A separate program, run by its path: ``leash.py PID COMMAND…``. The leash is tied to the thread that started it.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int, *command: str) -> None:
-    """Become the command. Returns only when the parent was gone already."""
+    """Become the command. Returns only if the parent was gone already."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == parent:
         os.execvp(command[0], command)  # noqa: S606

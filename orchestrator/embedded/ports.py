@@ -7,11 +7,11 @@ from collections.abc import Sequence
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC this far above each of its ports."""
 _RANGE = range(10_000, 20_000)
-"""Neither these nor those above them for gRPC are given to outgoing connections (32768 and up), so a port stays free."""
+"""The kernel gives neither these ports nor the ports for gRPC to outgoing connections (32768 and up), so a port stays free."""
 
 
 def choose_ports(count: int, preferred: Sequence[int] = ()) -> list[int]:
-    """The preferred ports when they are still free, else others at random."""
+    """The preferred ports if they are still free, otherwise random ones."""
     if len(preferred) == count and all(map(_is_free, preferred)):
         return [*preferred]
     free: set[int] = set()
@@ -28,7 +28,7 @@ def _is_free(port: int) -> bool:
 
 def _can_bind(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lingering connections do not count
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -1,4 +1,4 @@
-"""One server as a child process: started, waited for, stopped. Knows nothing of what the server is for."""
+"""Starts, awaits and stops one server as a child process. Knows nothing of the server's purpose."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from orchestrator.errors import InfrastructureError
 
 @frozen
 class Server:
-    """How a server is run in a folder of its own.
+    """How to run a server in its folder.
 
-    ``ready`` answers whether it can be used, ``settings`` are the environment variables for its clients; ``stdin`` is for
-    what must not be seen in a list of processes. ``files`` are texts by their name in its folder. ``litter`` is what it leaves
-    outside of its folder. ``first`` has to have been ready once on a new folder before the server itself is started.
+    ``ready`` says whether it can be used. ``settings`` are the environment variables for its clients. ``stdin`` has secrets,
+    which a list of processes must not show. ``files`` are texts by their name in its folder. ``litter`` are the files that it
+    leaves outside its folder. On a new folder, ``first`` must be ready once before the server itself is started.
     """
 
     name: str
@@ -36,7 +36,10 @@ class Server:
 
 
 class Process:
-    """A server that runs in ``folder`` and logs beside it. It dies with the thread that starts it; ``lock`` dies with it."""
+    """A server that runs in ``folder`` and logs beside it.
+
+    It dies with the thread that starts it, and ``lock`` is then free.
+    """
 
     def __init__(self, server: Server, folder: Path, lock: int) -> None:
         self._server = server
@@ -47,11 +50,11 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None when it does not run."""
+        """The process id, or None if it does not run."""
         return self._child.pid if self._child and self._child.poll() is None else None
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C in a terminal does not reach it."""
+        """Start it in a separate session, so that Ctrl-C in a terminal does not reach it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._folder.chmod(0o700)
         for name, text in self._server.files.items():
@@ -73,7 +76,7 @@ class Process:
                 stdin.write(self._server.stdin)
 
     def await_ready(self, patience: float) -> None:
-        """Wait until it can be used. Raises InfrastructureError when it ends, or is not ready within ``patience`` seconds."""
+        """Wait until it can be used. Raises InfrastructureError if it ends, or is not ready within ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while not self._server.ready():
             if self.pid is None:
@@ -84,12 +87,12 @@ class Process:
             time.sleep(0.02)
 
     def ask_to_stop(self) -> None:
-        """Send TERM; nothing when it does not run."""
+        """Send TERM. Does nothing if it does not run."""
         if self._child is not None:
             self._child.terminate()
 
     def stop(self, grace: float) -> None:
-        """TERM, and KILL after ``grace`` seconds; 0 kills at once. Nothing when it does not run."""
+        """Send TERM, and KILL after ``grace`` seconds; 0 kills at once. Does nothing if it does not run."""
         if self._child is None:
             return
         if grace:
@@ -112,7 +115,7 @@ class Process:
 
 
 def _write(path: Path, text: str) -> None:
-    """For this user alone, also if the file was there: keys are among them."""
+    """Only this user can read it, also if the file was there before: some files have keys."""
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(text)

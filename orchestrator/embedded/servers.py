@@ -1,6 +1,6 @@
-"""How each server is run: Valkey for Redis, SecantusDB for MongoDB, SeaweedFS for S3; all on loopback with a password.
+"""How to run each server: Valkey for Redis, SecantusDB for MongoDB, SeaweedFS for S3; all on loopback with a password.
 
-They come as Python packages (the extra ``embedded``) and are run, never imported.
+They are Python packages (the extra ``embedded``). They run as programs and are never imported.
 """
 
 import secrets
@@ -34,14 +34,14 @@ USER = "orchestrator"
 _USER_EXISTS = 51003
 _PROBE = "readiness"
 _GRPC_PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "client")
-"""Those of SeaweedFS that serve gRPC, or ask for it."""
+"""The parts of SeaweedFS that serve or use gRPC."""
 
 
 @frozen
 class Recipe:
-    """A server that can be had. ``variable`` is the setting that names another one in its place.
+    """An available server. ``variable`` is the setting that names another server in its place.
 
-    ``build`` takes its folder, as many ports as ``ports`` says, and the password, which needs no quoting anywhere.
+    ``build`` takes its folder, as many ports as ``ports``, and the password, which needs no quoting.
     """
 
     name: str
@@ -74,10 +74,10 @@ def valkey(_folder: Path, ports: Sequence[int], password: str) -> Server:
 def secantusdb(folder: Path, ports: Sequence[int], password: str) -> Server:
     """Has every acknowledged write on disk.
 
-    Its user can be made only while it asks nobody for a password. Until then it lets in only who has its certificate.
+    Its user can be made only while it needs no password. Until then it accepts only clients with its certificate.
 
-    A write of a full document of 16 MB is 32 MB of changes with its log entry. WiredTiger lets changes be a fifth of its
-    cache, and where a checkpoint holds on to them at a quarter of that size, all writers wait for each other for ever.
+    A write of a full document of 16 MB makes 32 MB of changes with its log entry. WiredTiger allows changes up to a fifth of
+    its cache. With a quarter of this cache, a checkpoint kept them there, and all writers waited for each other for ever.
     """
     (port,) = ports
     where = f"{HOST}:{port}/?directConnection=true&retryWrites=false"
@@ -102,7 +102,7 @@ def secantusdb(folder: Path, ports: Sequence[int], password: str) -> Server:
 
 
 def seaweedfs(_folder: Path, ports: Sequence[int], password: str) -> Server:
-    """Asks for keys only because it is given them. Its other ports, and its sockets in /tmp, serve none but its own parts."""
+    """It requires keys because it is started with them. Its other ports, and its sockets in /tmp, serve only its own parts."""
     parts = dict(zip(("master", "volume", "filer", "s3", "admin"), ports, strict=True))
     endpoint = f"{HOST}:{parts['s3']}"
     settings = Settings(minio_endpoint=endpoint, minio_access_key=USER, minio_secret_key=password)
@@ -139,7 +139,10 @@ def seaweedfs(_folder: Path, ports: Sequence[int], password: str) -> Server:
 
 
 def _security() -> str:
-    """What SeaweedFS reads: each part proves itself to the others by certificate over gRPC, and by a signed token over HTTP."""
+    """The file that SeaweedFS reads.
+
+    Its parts prove themselves to each other by certificate over gRPC, and by a signed token over HTTP.
+    """
     signing = {section: {"key": secrets.token_urlsafe(24)} for section in ("jwt.signing", "jwt.signing.read")}
     identity = {"cert": CERTIFICATE, "key": KEY}
     sections = {"grpc": {"ca": AUTHORITY}, **{f"grpc.{part}": identity for part in _GRPC_PARTS}, **signing}
@@ -148,7 +151,7 @@ def _security() -> str:
     )
 
 
-# SecantusDB is last: the others start while it is given its user
+# SecantusDB is last: the others start while it gets its user
 RECIPES = (
     Recipe("valkey", "REDIS_URL", 1, valkey),
     Recipe("seaweedfs", "MINIO_ENDPOINT", 5, seaweedfs),
@@ -162,12 +165,12 @@ def _program(package: str, name: str) -> str:
     except metadata.PackageNotFoundError:
         found = []
     if not found:
-        raise InfrastructureError(package, "not installed: it comes with pip install 'orchestrator[embedded]'")
+        raise InfrastructureError(package, "not installed: run pip install '.[embedded]' in a checkout of this package")
     return str(found[0].locate())
 
 
 def _once_listening(port: int, ready: Callable[[], bool]) -> Callable[[], bool]:
-    """A client's own retries would make each question to a server that does not listen yet slow."""
+    """Ask only a listening server: the client's own retries would make each earlier request slow."""
 
     def check() -> bool:
         with socket.socket() as probe:
@@ -179,7 +182,7 @@ def _once_listening(port: int, ready: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def _keep_and_find(client: Minio) -> None:
-    """It answers before it has heard of its own volumes, and until then neither takes objects nor finds those it has."""
+    """Store and read an object. The server answers before it knows its own volumes, and until then it cannot do either."""
     if not client.bucket_exists(_PROBE):
         client.make_bucket(_PROBE)
     client.put_object(_PROBE, _PROBE, BytesIO(b"ready"), len(b"ready"))

@@ -1,1 +1,1 @@
-"""What is lost or left over is found and mended."""
+"""Finds and mends lost tasks and leftover resources."""

@@ -1,4 +1,4 @@
-"""Whether the database that answers is the one whose tasks this host has, or a copy, an empty one or another's."""
+"""Whether the database is the one whose tasks this host has, or a copy, an empty one, or the database of another deployment."""
 
 import hashlib
 import os
@@ -17,9 +17,9 @@ from orchestrator.urls import place
 
 @frozen
 class Memory:
-    """Which deployment this host last worked for with ``database``, its address and name; kept in ``folder``.
+    """The last deployment of this host for ``database``, which is an address and a name. It is stored in ``folder``.
 
-    A folder that cannot be used holds nothing up: then nothing is remembered.
+    If the folder cannot be used, the host remembers nothing, and the work goes on.
     """
 
     folder: Path
@@ -27,12 +27,12 @@ class Memory:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """What the host of a worker with these settings remembers."""
+        """The memory of the host of a worker with these settings."""
         return cls(settings.spool_dir, f"{place(settings.mongo_uri)}/{settings.mongo_db_name}")
 
     @property
     def known(self) -> str:
-        """The id; empty when there is none yet."""
+        """The id; empty if there is none yet."""
         try:
             with private.held(self.folder) as folder:
                 return os.readlink(self._name, dir_fd=folder)
@@ -40,7 +40,7 @@ class Memory:
             return ""
 
     def keep(self, deployment: str) -> None:
-        """From now on it is this one: a link to its part of the spool, because a link is replaced as a whole."""
+        """Store the id, as a link to its part of the spool, because a link is replaced as a whole."""
         if self.known == deployment:
             return
         draft = f"{self._name}.new"
@@ -60,9 +60,10 @@ class Memory:
 
 
 def objection(origin: Origin, known: str, begun_as: str = "") -> str:
-    """Why nothing may be run or swept, in a sentence; empty when nothing stands against it.
+    """Why no task may be run or swept, in a sentence; empty if there is no reason.
 
-    ``known`` is the deployment that this host remembers, ``begun_as`` the one that this process has made containers for.
+    ``known`` is the deployment that this host remembers. ``begun_as`` is the deployment for which this process has made
+    containers.
     """
     if origin.is_copy:
         return (

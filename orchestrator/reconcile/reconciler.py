@@ -1,4 +1,4 @@
-"""Looks in both directions for what is lost or left behind, and mends it: every worker does, for one engine one at a time."""
+"""Finds and mends lost tasks and leftover resources. Every worker does this; for one engine, one worker at a time."""
 
 import random
 import time
@@ -27,11 +27,11 @@ from statemachine import TERMINAL
 
 _LINE = 2000
 _MOST = 200
-"""What is put in line at once."""
+"""The most tasks that one sweep enqueues."""
 
 
 class Kind(StrEnum):
-    """What can be done about something."""
+    """The kinds of actions."""
 
     ADOPT = "adopt"
     TAKE_OVER = "take over"
@@ -44,9 +44,9 @@ class Kind(StrEnum):
 
 @frozen
 class Action:
-    """One thing to be done, to a task, to the container or spool of that name, or to the image of that id, and why.
+    """One action, and its reason: on a task, on the container or spool of this name, or on the image of this id.
 
-    ``nonce`` is that of the container; None: whichever it has. ``begun`` says that a task to be adopted was begun for certain.
+    ``nonce`` is the nonce of the container; None: any. ``begun`` says that a task to be adopted has certainly begun.
     """
 
     kind: Kind
@@ -58,9 +58,9 @@ class Action:
 
 @frozen
 class GracePeriods:
-    """Seconds: how old something without a task must be, and how long a task waits for its own engine's workers.
+    """Seconds: the least age of a resource without a task, and the time that a task waits for the workers of its engine.
 
-    ``spool`` is how old the spool of a log must be that could not be stored.
+    ``spool`` is the least age of the spool of a log that could not be stored.
     """
 
     orphan: float
@@ -70,7 +70,7 @@ class GracePeriods:
 
 @frozen
 class Sweep:
-    """Plans what is to be done, and does it."""
+    """Plans actions and does them."""
 
     store: TaskStore
     queue: Queue
@@ -81,18 +81,20 @@ class Sweep:
     spool_dir: Path
     graces: GracePeriods
     adopt: Callable[[str, str], None]
-    """Runs a task that was begun and is bound to an engine, beside those from the queue; Postponed when there is no place."""
+    """Runs a task that has begun and is bound to an engine, beside those from the queue. Raises Postponed if there is no
+    place."""
     resume: Callable[[str, str], None]
-    """The same for a task that waits, or has to begin again."""
+    """The same for a task that waits or has to begin again."""
     holds: Callable[[str], bool] = lambda _: False
-    """Whether this process has the task: then it is not lost, however late its lease is renewed."""
+    """Whether this process has the task. Then it is not lost, even if its lease is renewed late."""
     check: Callable[[], None] = lambda: None
-    """Raises WrongDatabase when the database is not the own one; asked after a read, for it may be another since a moment."""
+    """Raises WrongDatabase if the database is not this deployment's. It is called after a read, because the database may have
+    just changed."""
 
     def once(self, ttl: float) -> list[Action]:
-        """Sweep for about ``ttl`` seconds unless another worker of this engine is at it; what was done.
+        """Sweep for about ``ttl`` seconds, unless another worker of this engine sweeps. Returns the actions that were done.
 
-        What fails is left for a later sweep and holds up nothing else. Raises InfrastructureError when it gets no lock.
+        A failed action is left for a later sweep and does not block the others. Raises InfrastructureError if it gets no lock.
         """
         ends = time.monotonic() + ttl
         done: list[Action] = []
@@ -105,7 +107,10 @@ class Sweep:
         return done
 
     def _mended(self, look: Callable[[], Iterator[Action]], ends: float) -> Iterator[Action]:
-        """What was done of what is seen; one thing at least is tried, so that a look that takes all the time is not in vain."""
+        """The actions of a look that were done.
+
+        At least one is tried, so that a look that takes all the time is not useless.
+        """
         for action in _seen(look):
             try:
                 if self._is_done(action):
@@ -117,12 +122,15 @@ class Sweep:
                 return
 
     def plan(self) -> list[Action]:
-        """What there is to do; does nothing. Raises InfrastructureError."""
+        """The actions that are due, without doing them. Raises InfrastructureError."""
         return [action for look in self._looks for action in look()]
 
     @property
     def _looks(self) -> Sequence[Callable[[], Iterator[Action]]]:
-        """First what brings tasks on; then, in any order, so that neither is always behind, what may wait for the engine."""
+        """First the looks that move tasks on.
+
+        Then, in random order, the looks that may wait for the engine, so that none is always last.
+        """
         return (
             self._tasks,
             self._bound,
@@ -133,7 +141,7 @@ class Sweep:
         )
 
     def _tasks(self) -> Iterator[Action]:
-        """Tasks that were begun and that nobody holds."""
+        """Tasks that have begun and that no worker holds."""
         free = self._free
         for task in self._lost(self.store.active(free), free):
             late = task.late(free.now)
@@ -147,7 +155,7 @@ class Sweep:
                 )
 
     def _bound(self) -> Iterator[Action]:
-        """Queued tasks that nobody holds and that may have been begun, or that no queue may give to another engine's worker."""
+        """Queued tasks without a holder that may have begun, or that are bound to an engine."""
         free = self._free
         for task in self._lost(self.store.bound(free), free):
             if task.engine == free.engine:
@@ -157,9 +165,9 @@ class Sweep:
                 yield Action(Kind.TAKE_OVER, task.id, "queued for an engine that has no worker")
 
     def _waiting(self) -> Iterator[Action]:
-        """Queued tasks that nobody holds and that are not in line. Those in line do not stand before the others.
+        """Queued tasks without a holder that are not in the queue. Tasks in the queue do not block the others.
 
-        Of a line too long to be looked at whole, one that may stand further back may as well be in it twice.
+        If the queue is too long to be read whole, one task is enqueued, which may then be in the queue twice.
         """
         free = self._free
         tasks = self._lost(self.store.waiting(_LINE + _MOST, free), free)
@@ -175,7 +183,7 @@ class Sweep:
         return Free(self.store.now(), self.engine.identity(), self.graces.engine)
 
     def _lost(self, documents: Iterable[Document], free: Free) -> Iterator[Glimpse]:
-        """Of as many as a sweep can see to, the tasks that nobody holds."""
+        """The tasks that no worker holds, out of as many as a sweep can handle."""
         stubs = map(Glimpse.of, islice(documents, _LINE + _MOST))
         return (task for task in stubs if task.late(free.now) > 0 and not self.holds(task.id))
 
@@ -197,7 +205,7 @@ class Sweep:
             yield Action(Kind.REMOVE_IMAGE, image, "pulled for tasks, and none has used it for IMAGE_TTL")
 
     def _spools(self) -> Iterator[Action]:
-        """Folders are named as their containers are, those in them by the nonces of the tasks that had the name."""
+        """A folder has the name of its container. The folders in it have the nonces of the tasks that had this name."""
         old = [spooled for spooled in _spooled(self.spool_dir) if _age(spooled[0]) > self.graces.orphan]
         standing = self._standing({task_id for _, task_id, _, _ in old})
         for folder, task_id, attempt, nonce in old:
@@ -207,7 +215,10 @@ class Sweep:
                 yield Action(Kind.DISCARD, str(folder.relative_to(self.spool_dir)), why)
 
     def _standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
-        """Those of the tasks that there are: what is not among them is removed, so the answer has to be the right one's."""
+        """The existing ones of these tasks.
+
+        Resources of all others are removed, so the answer must come from the right database.
+        """
         standing = self.store.standing(task_ids)
         if task_ids:
             self.check()
@@ -245,15 +256,15 @@ class Sweep:
                     discard(self.spool_dir / action.subject)
 
     def _take_over(self, task_id: str) -> None:
-        """Claimed as a task of its engine, which is given up with the attempt: the next one is made here."""
+        """Claim the task for its engine, and give up the engine with the attempt. The next attempt is made here."""
         document = self.store.find(task_id)
         if document and isinstance(engine := document.get("engine"), str):
             self.resume(task_id, engine)
 
     def _settle(self, task_id: str) -> None:
-        """Do what its worker had left to do when it died: publish what is stored, and release.
+        """Finish the work of a dead worker: publish the stored events, and release the resources.
 
-        Of one that cannot be read there is nothing to publish, for no worker wrote it.
+        An unreadable task has no events to publish, because no worker wrote it.
         """
         found = self.store.find(task_id)
         task = next(readable([found] if found else []), None)
@@ -269,10 +280,10 @@ class Sweep:
 
 
 def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lambda _: False) -> None:
-    """End programs that ran for longer than their label allows: those whose worker and database are lost, of any deployment.
+    """End programs that run longer than their label allows, of any deployment. Their worker and database may be lost.
 
-    Needs the engine alone, and goes by its clock, which may jump. So those of tasks that this process ``holds`` are left to the
-    clock that it goes by itself. A later holder of the task finds that its time was up. Raises InfrastructureError.
+    Needs only the engine, and uses its clock, which may jump. So tasks that this process ``holds`` are left out: the process
+    has a better clock for them. A later holder of the task finds that its time was up. Raises InfrastructureError.
     """
     for container in engine.overdue():
         with suppress(ContainerMissing):
@@ -283,7 +294,10 @@ def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lam
 
 
 def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
-    """Each folder of a task's, with the task's id, the attempt, and the nonce; one that has no folders only has none."""
+    """Each folder of a task, with the task's id, the attempt, and the nonce.
+
+    The nonce is None unless the folder has only folders.
+    """
     for folder in folders(spool_dir):
         if owner := named(folder.name):
             inner = [*folder.iterdir()]
@@ -294,31 +308,31 @@ def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
 
 
 def _has_files(folder: Path) -> bool:
-    """Whether the folder is a holder's, as it is where there is no level of nonces: then its name is no nonce."""
+    """Whether the folder belongs to a holder, because there is no level of nonces. Then its name is not a nonce."""
     return any(not each.is_dir() for each in folder.iterdir())
 
 
 def _orphaned(document: Document | None, attempt: int, nonce: str | None) -> str | None:
-    """Why nobody will need what belongs to this attempt of the task; None when somebody may."""
+    """Why the resources of this attempt are not needed; None if they may be needed."""
     if document is None:
         return "its task is unknown"
     if nonce not in {None, document.get("nonce") or ""}:
         return "its task was deleted, and another has its id"
-    if document.get("status") in [*TERMINAL]:  # a status may be anything, also what cannot be hashed
+    if document.get("status") in [*TERMINAL]:  # a status may be any value, also one that cannot be hashed
         return "its task has ended"
     current = document.get("attempt") or 1
     return f"its task is at attempt {current}" if isinstance(current, int) and attempt < current else None
 
 
 def _is_unstored(document: Document | None) -> bool:
-    """Whether the task has ended without its log, so that somebody may still want what is in the spool."""
+    """Whether the task has ended without its log, so that an operator may still need the spool."""
     return document is not None and document.get("cause") == Cause.UPLOAD and document.get("logs") is None
 
 
 def _seen(look: Callable[[], Iterator[Action]]) -> list[Action]:
-    """What waits, in the order of its age; what may wait for the engine in any, so that nothing is always behind.
+    """The actions of a look. Oldest first. Cleanup is shuffled so that one slow item cannot block the rest.
 
-    Where there is nothing to be seen, as of an engine that is away, the rest is swept all the same.
+    If a look fails, for example because the engine is away, the other looks go on.
     """
     try:
         actions = [*look()]

@@ -1,4 +1,4 @@
-"""What a sweep sees of a stored task: little, and read leniently, for most of what it looks at is not its own to judge."""
+"""The part of a stored task that a sweep reads. It is read leniently, because a sweep does not validate documents."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,9 +15,9 @@ _INSERTED = 3.0
 
 @frozen
 class Glimpse:
-    """``engine`` is the one that the task is bound to, ``home`` the one that has its container.
+    """``engine`` is the engine to which the task is bound, ``home`` the engine that has its container.
 
-    What no worker could have written counts as not there.
+    Values that no worker could have written count as missing.
     """
 
     id: str
@@ -29,7 +29,7 @@ class Glimpse:
 
     @classmethod
     def of(cls, document: Document) -> Self:
-        """From a document, or the part of it that has these fields."""
+        """From a document, or from the part of it with these fields."""
         lease, container = _map(document.get("lease")), _map(document.get("container"))
         return cls(
             id=cast("str", document["_id"]),
@@ -41,9 +41,9 @@ class Glimpse:
         )
 
     def late(self, now: datetime) -> float:
-        """Seconds since the lease ran out, or since a task that nobody has held yet should have been in line.
+        """Seconds since the lease expired. For a task without a lease, seconds since it should have been in the queue.
 
-        A time that cannot be, written by a foreign hand or a wrong clock, holds nothing up.
+        An impossible time, written by another program or a wrong clock, delays nothing.
         """
         if self.held_until is not None:
             late = (now - self.held_until).total_seconds()

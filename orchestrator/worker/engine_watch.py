@@ -1,4 +1,4 @@
-"""Knows whether the engine answers. It is asked beforehand, because an engine that hangs would hold up the probe."""
+"""Knows whether the engine answers. It asks in advance, because an engine that hangs would delay a probe."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from orchestrator.log import logger
 
 _EVERY = 2.0
 _STALE = 15.0
-"""Seconds without an answer after which the engine counts as away though it has not refused."""
+"""Seconds without an answer after which the engine counts as away, although it has not refused."""
 
 
 @define
 class EngineWatch:
-    """Asks every two seconds, in a thread of its own. ``ask`` raises InfrastructureError when the engine is away."""
+    """Asks every two seconds, in a separate thread. ``ask`` raises InfrastructureError if the engine is away."""
 
     ask: Callable[[], object]
     _heard: float = field(default=-inf, init=False)
@@ -28,7 +28,7 @@ class EngineWatch:
 
     @property
     def answers(self) -> bool:
-        """Whether it has answered of late, and has not refused since."""
+        """Whether it has answered recently, and has not refused since."""
         return time.monotonic() - self._heard < _STALE
 
     def look(self) -> None:

@@ -1,4 +1,4 @@
-"""Jobs in the queue that are not this worker's: of other applications, and of other installations. It knows no task."""
+"""Jobs in the queue that belong to other applications or other installations. It knows no task."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -18,16 +18,16 @@ return redis.call('RPUSH', KEYS[2], ARGV[1])
 _WARN_EVERY = 60.0
 _LOOKED_AT = 1000
 _RESTS = 0.1, 1.0
-"""The fewest and the most seconds of rest when there is nothing but foreign jobs in line."""
+"""The shortest and the longest rest, in seconds, while the queue has only foreign jobs."""
 _SHARE = 5
-"""So many times as long as the look took lasts the rest."""
+"""The rest is this many times as long as the search took."""
 
 
 @define
 class ForeignJobs:
-    """Puts them back at the far end of the line, as they were, finds the worker's own behind them, and warns once a minute.
+    """Puts foreign jobs back at the end of the queue, unchanged, finds the worker's own behind them, and warns once a minute.
 
-    ``functions`` are those that the worker runs; ``are_ours`` says of jobs that call them which ones it is to run.
+    ``functions`` are the functions that the worker runs. ``are_ours`` says which of the jobs that call them it should run.
     """
 
     queue: Queue
@@ -37,18 +37,18 @@ class ForeignJobs:
     _said_at: float = field(default=float("-inf"), init=False)
 
     def is_foreign(self, call: Call | None) -> bool:
-        """Whether a job that makes this call, or one that cannot be read, is to be left to others."""
+        """Whether to leave the job of this call, or an unreadable job, to other workers."""
         return call is None or call.function not in self.functions or not self.are_ours([call])[0]
 
     def put_back(self, entry: bytes, call: Call | None) -> None:
-        """Back into the line, in one step; who repeats it after a lost reply puts back nothing."""
+        """Back into the queue, in one step. A repeated call after a lost reply moves nothing."""
         self._move(self.queue.intermediate_queue_key, self.queue.key, entry)
         self._warn(entry, call)
 
     def find(self) -> tuple[bytes | None, float]:
-        """An entry of the worker's own, which is on its way to it then; when there is none, for how many seconds to rest.
+        """An entry of the worker's own, now on its way to the worker; if there is none, the seconds to rest.
 
-        A line too long to be looked at whole is turned, and there is no rest.
+        If the queue is too long for one search, its head moves to the end, and there is no rest.
         """
         began, redis = time.monotonic(), self.queue.connection
         entries = cast("list[bytes]", redis.lrange(self.queue.key, 0, _LOOKED_AT))
@@ -68,14 +68,14 @@ class ForeignJobs:
         return [entry for (entry, _), is_ours in zip(known, ours, strict=True) if is_ours]
 
     def _turn(self) -> None:
-        """Those at the head go to the far end, in their order."""
+        """Move the entries at the head to the end, in their order."""
         with self.queue.connection.pipeline(transaction=False) as pipeline:
             for _ in range(_LOOKED_AT):
                 pipeline.lmove(self.queue.key, self.queue.key, "LEFT", "RIGHT")
             pipeline.execute()
 
     def _move(self, source: str, target: str, entry: bytes) -> bool:
-        """In one step, from one list to the end of the other; False when it is not there."""
+        """Move an entry in one step from one list to the end of the other; False if it is not there."""
         return bool(self.queue.connection.eval(_MOVE, 2, source, target, entry))
 
     def _warn(self, entry: bytes, call: Call | None) -> None:

@@ -11,19 +11,19 @@ from typing import Any
 from attrs import asdict, frozen
 
 _DEADLINE = 5.0
-"""Seconds in which a request has to be made and answered: each connection has a thread and a file of the worker's."""
+"""Seconds for a request and its answer, because each connection takes a thread and a file of the worker."""
 _CONNECTIONS = 16
-"""Connections at once; what comes on top is closed."""
+"""Connections at once; further ones are closed."""
 _NO_DESCRIPTOR = 0.2
-"""Seconds until the next try where a connection could not be accepted."""
+"""Seconds until the next try after a connection could not be accepted."""
 
 
 @frozen
 class Health:
-    """What a probe is told.
+    """The answer to a probe.
 
-    ``alive``: its loop turns, its leases are renewed, it sweeps. ``draining``: it takes no more. ``tasks``: how many it holds.
-    ``engine``: the Docker engine answers. ``database``: it is the deployment's own, as far as this host knows.
+    ``alive``: its loop turns, its leases are renewed, it sweeps. ``draining``: it takes no new task. ``tasks``: the number that
+    it holds. ``engine``: the Docker engine answers. ``database``: it is the deployment's own, as far as this host knows.
     """
 
     alive: bool
@@ -53,7 +53,7 @@ def serve(port: int, health: Callable[[], Health], host: str = "127.0.0.1") -> T
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Probes come every few seconds and are nothing to tell."""
+            """Logs nothing, because probes come every few seconds."""
 
     server = _Server((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
@@ -61,7 +61,7 @@ def serve(port: int, health: Callable[[], Health], host: str = "127.0.0.1") -> T
 
 
 class _Server(ThreadingHTTPServer):
-    """Has a bounded number of connections, each for a bounded time."""
+    """Has a limited number of connections, each for a limited time."""
 
     daemon_threads = True
     request_queue_size = _CONNECTIONS
@@ -71,7 +71,10 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; where there is no descriptor for it, not again at once, for it stays at the door."""
+        """Accept a connection.
+
+        If there is no descriptor for it, the next try waits, because the connection stays in the backlog.
+        """
         try:
             return super().get_request()
         except OSError:
@@ -79,7 +82,7 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own, if there is one to be had."""
+        """Answer in a separate thread, if one can be started."""
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -90,7 +93,7 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer before the deadline: after it the connection is cut, however busy it is."""
+        """Answer before the deadline. After it the connection is cut, even if it is busy."""
         cut = threading.Timer(_DEADLINE, _cut, (request,))
         cut.daemon = True
         try:
@@ -101,7 +104,7 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A probe that went away is nothing to tell."""
+        """Logs nothing if a probe went away."""
 
 
 def _cut(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The worker's second job: every few seconds it publishes what could not be, sweeps, and carries the tasks that it adopts."""
+"""The worker's second job: every few seconds it publishes delayed events, sweeps, and runs the tasks that it adopts."""
 
 import threading
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from orchestrator.reconcile.reconciler import end_overdue
 
 
 class Keeper:
-    """A thread that sweeps until the worker stops, and publishes for as long as the worker holds tasks.
+    """A thread that sweeps until the worker stops, and publishes as long as the worker holds tasks.
 
-    Adopted tasks have threads beside those of the queue: up to ADOPTED_MAX for tasks that were begun, and up to CONCURRENCY for
-    tasks that wait for room, so that these do not stand before those whose programs run.
+    Adopted tasks have threads beside the threads of the queue: up to ADOPTED_MAX for tasks that have begun, and up to
+    CONCURRENCY for tasks that wait for room. So waiting tasks do not block tasks whose programs run.
     """
 
     def __init__(self, services: Services, stopping: Callable[[], bool]) -> None:
@@ -29,21 +29,24 @@ class Keeper:
 
     @property
     def alive(self) -> bool:
-        """Whether it sweeps, or need not any more."""
+        """Whether it sweeps, or no longer needs to."""
         return self._thread.is_alive() or self._stopping()
 
     def adopt(self, task_id: str, engine: str) -> None:
-        """Run a task that was begun and is bound to ``engine`` beside those from the queue. Raises Postponed: no place."""
+        """Run a task that has begun and is bound to ``engine``, beside those from the queue.
+
+        Raises Postponed if there is no place.
+        """
         self._begun.run(task_id, lambda: self._services.runner.run(task_id, engine))
 
     def resume(self, task_id: str, engine: str) -> None:
-        """The same for a task that is queued, or has to begin again."""
+        """The same for a task that is queued or has to begin again."""
         self._resumed.run(task_id, lambda: self._services.runner.run(task_id, engine))
 
     def _run(self) -> None:
         pause, leases = threading.Event(), self._services.runner.leases
         while not pause.wait(self._services.settings.sweep_interval) and not (self._stopping() and leases.count == 0):
-            _guarded(self._end_overdue)  # first: it needs the engine alone, and what follows may wait for a server
+            _guarded(self._end_overdue)  # first, because it needs only the engine, and the next steps may wait for a server
             _guarded(leases.catch_up)
             _guarded(self._services.look)
             if not self._stopping() and not self._services.halted:
@@ -54,19 +57,21 @@ class Keeper:
         end_overdue(services.engine, services.settings.stop_grace, services.runner.leases.holds)
 
     def _sweep(self) -> None:
-        lock_for = self._services.settings.lease_ttl / 2  # a worker that dies in a sweep must not hold up who takes its tasks
+        lock_for = (
+            self._services.settings.lease_ttl / 2
+        )  # a worker that dies in a sweep must not delay the worker that takes its tasks
         self._services.sweep(self.adopt, self.resume).once(lock_for)
 
 
 class Places:
-    """As many threads as there are places, each of which runs an adopted task."""
+    """A thread for each place; each runs an adopted task."""
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._free = threading.BoundedSemaphore(number)
 
     def run(self, task_id: str, work: Callable[[], object]) -> None:
-        """Do the work in a thread. Raises Postponed when all places are taken."""
+        """Do the work in a thread. Raises Postponed if all places are taken."""
         if not self._free.acquire(blocking=False):
             raise Postponed(f"all {self._number} places for adopted tasks are taken")
         try:

@@ -1,4 +1,4 @@
-"""How the worker talks to Redis: its client, and what it does when Redis is away. It knows no job."""
+"""The worker's client of Redis, and its retries while Redis is away. It knows no job."""
 
 import errno
 import time
@@ -16,20 +16,21 @@ from orchestrator.retrying import JOBS, LAST_JOBS_SECONDS, LAST_JOBS_TRIES, Fail
 
 T = TypeVar("T")
 ANSWER_WITHIN = 5
-"""Seconds after which a command without a reply counts as failed; more than any command blocks."""
+"""Seconds after which a command without a reply counts as failed. No command blocks for so long."""
 _AWAY = (RedisError, OSError)
-"""What a call raises that got no answer; OSError where this process has no descriptor left to ask with."""
+"""The errors of a call without an answer; OSError if this process has no descriptor left for it."""
 
 
 def connect(url: str) -> Redis:
-    """A client for the worker alone, connected on first use. It retries nothing: a BLMOVE sent again takes a second job."""
+    """A client for the worker only, connected at its first use. It retries no command: a repeated BLMOVE takes a second job."""
     return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=ANSWER_WITHIN, socket_connect_timeout=2)
 
 
 class RedisRetry:
-    """Calls to Redis that outlast an outage, with one line when it begins and one when it ends. For use from many threads.
+    """Calls to Redis that outlast an outage. One line is logged at its begin and one at its end. For use from many threads.
 
-    A lack of descriptors is told beside an outage: a connection cut before would hide it, and only the operator can mend it.
+    A lack of descriptors is logged beside an outage: an earlier cut connection would hide it, and only the operator can repair
+    it.
     """
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
@@ -40,13 +41,13 @@ class RedisRetry:
 
     @property
     def is_lost(self) -> bool:
-        """Whether Redis has not answered of late."""
+        """Whether Redis has not answered recently."""
         return self._lost_at is not None
 
     def persist(self, call: Callable[[], T]) -> T | None:
-        """The result of ``call``, repeated for as long as Redis is away.
+        """The result of ``call``, repeated while Redis is away.
 
-        None when the worker is to stop meanwhile, or when Redis is there and refuses: what a job did must not depend on it.
+        None if the worker should stop in the meantime, or if Redis refuses: the result of a job must not depend on it.
         """
         try:
             return self._retrier.until(self._enough, self._noting, call)
@@ -55,7 +56,7 @@ class RedisRetry:
             return None
 
     def attempt(self, call: Callable[[], T]) -> T | None:
-        """The result of ``call``, or None when Redis is away or refuses; for what is done again later anyway."""
+        """The result of ``call``, or None if Redis is away or refuses. For calls that are repeated later anyway."""
         try:
             return self._noting(call)
         except _AWAY as error:
@@ -72,10 +73,10 @@ class RedisRetry:
     def _lost(self, error: BaseException | None) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
-            logger.warning("Redis does not answer as it should, trying on: {}", error)
+            logger.warning("Redis does not answer correctly, trying again: {}", error)
         if _no_descriptor(error) and not self._full:
             self._full = True
-            logger.warning("no descriptor is left for a connection to Redis, trying on; raise `ulimit -n`: {}", error)
+            logger.warning("no descriptor is left for a connection to Redis, trying again; raise `ulimit -n`: {}", error)
 
     def _enough(self, failure: Failure) -> bool:
         hopeless = self._stopping() or not isinstance(failure.error, Unreachable | NoAnswer | OSError)
@@ -83,7 +84,10 @@ class RedisRetry:
 
 
 def _no_descriptor(error: BaseException | None) -> bool:
-    """Whether this process, or its host, has none left; the client's own errors have the system's as their context."""
+    """Whether this process or its host has no descriptor left.
+
+    The client's own errors have the system's error as their context.
+    """
     while error is not None:
         if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
             return True

@@ -1,4 +1,4 @@
-"""What a worker does for its queue every now and then. It knows RQ's keys, but no worker and no task."""
+"""The periodic maintenance of the queue by a worker. It knows RQ's keys, but no worker and no task."""
 
 import time
 from collections.abc import Callable, Collection
@@ -20,14 +20,14 @@ _LEFT_BEHIND = 3
 
 @define
 class PeriodicTask:
-    """Something to be done every so many seconds, for the first time at once. Called more often, it does nothing."""
+    """A job that is done every so many seconds, for the first time at once. More frequent calls do nothing."""
 
     every: float
     do: Callable[[], None]
     _due: float = field(default=0.0, init=False)
 
     def __call__(self) -> None:
-        """Do it if it is time; a failure counts as done until the next time."""
+        """Do it if it is due. A failure counts as done until the next time."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + self.every
             self.do()
@@ -35,11 +35,11 @@ class PeriodicTask:
 
 @define
 class Rescue:
-    """Puts back in line what a worker took and did not begin, because it died or lost Redis's answer.
+    """Puts entries back into the queue that a worker took and did not begin, because it died or lost Redis's answer.
 
-    RQ itself would fail such a job, after 10 to 20 minutes. A worker leaves an entry on the intermediate list for milliseconds:
-    one that is there at three looks in a row was left behind. Putting back what a slow worker holds is harmless: the second
-    delivery finds the task claimed.
+    RQ itself would fail such a job, after 10 to 20 minutes. A worker leaves an entry on the intermediate list for milliseconds.
+    An entry that is there at three looks in a row was left behind. If a slow worker still holds it, this does no harm: the
+    second delivery finds the task claimed.
     """
 
     queue: Queue
@@ -53,7 +53,7 @@ class Rescue:
             self._put_back(entry)
 
     def _put_back(self, entry: bytes) -> None:
-        # in one step, so that of several workers one puts it back; at the head, where it was
+        # in one step, so that only one of several workers puts it back; at the head, where it was
         keys = (self.queue.intermediate_queue_key, self.queue.key)
         if self.queue.connection.eval(_PUT_BACK, len(keys), *keys, entry):
             logger.warning("queue entry {!r} was taken but not begun: put back in line", entry)
@@ -61,7 +61,10 @@ class Rescue:
 
 
 def clean(queue: Queue, functions: Collection[str]) -> None:
-    """Drop what has expired from RQ's registries; a job whose worker died goes to the failed ones. One worker at a time."""
+    """Drop expired entries from RQ's registries. A job whose worker died goes to the failed jobs.
+
+    One worker at a time does this.
+    """
     if not queue.acquire_maintenance_lock():
         return
     try:

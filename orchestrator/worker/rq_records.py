@@ -1,7 +1,7 @@
-"""What RQ's records say about a worker and its jobs. It knows RQ and Redis, but not how jobs are run.
+"""Writes RQ's records about a worker and its jobs. It knows RQ and Redis, but not how jobs run.
 
-None of it may hurt a job: a record that cannot be written waits for Redis, and is given up when the worker stops meanwhile.
-What counts is what the job itself stored.
+A record must never harm a job: if it cannot be written, it waits for Redis, and is given up when the worker stops. Only the
+values that the job itself stored are authoritative.
 """
 
 import os
@@ -28,9 +28,9 @@ from orchestrator.log import logger
 from orchestrator.worker.redis_retry import ANSWER_WITHIN, RedisRetry
 
 EXECUTION_TTL = 300
-"""Seconds without a heartbeat after which RQ takes a running job for abandoned."""
+"""Seconds without a heartbeat after which RQ counts a running job as abandoned."""
 JOB_TTL = 3600
-"""Seconds without a heartbeat that the job itself is kept: other workers have so long to note that it was abandoned."""
+"""Seconds without a heartbeat for which the job itself is kept. In this time other workers note that it was abandoned."""
 
 
 class Unlimited(BaseDeathPenalty):
@@ -53,7 +53,7 @@ class Bookkeeper(SimpleWorker):
     connection_timeout = ANSWER_WITHIN
 
     def __init__(self, connection: Redis, queue: str, name: str, link: RedisRetry, result_ttl: int = 600) -> None:
-        """``result_ttl`` is for how many seconds a job is kept after its end when it does not say itself."""
+        """``result_ttl``: seconds for which a job is kept after its end, if the job does not set them."""
         # a killed worker's name stays taken for minutes, so each process has its own
         unique = f"{name}.{uuid.uuid4().hex[:8]}"
         super().__init__(
@@ -71,10 +71,10 @@ class Bookkeeper(SimpleWorker):
         self.link = link
 
     def beat(self) -> None:
-        """Say that the worker and all that it runs are alive; the first time, that it exists."""
+        """Record that the worker and its jobs are alive; the first call records that the worker exists."""
         self.last_heartbeat = now()
         with self.connection.pipeline() as pipeline:
-            # all of it each time: a Redis that came back empty has forgotten the worker
+            # the whole record each time: a Redis that came back empty has forgotten the worker
             pipeline.hset(self.key, mapping=self.serialize())
             worker_registration.register(self, pipeline)
             self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, pipeline)
@@ -105,16 +105,16 @@ class Bookkeeper(SimpleWorker):
             pipeline.execute()
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Nothing is left to prepare after ``begin``."""
+        """Does nothing, because ``begin`` prepares everything."""
 
     def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:  # noqa: ARG002
-        """Note the time only: what follows writes it."""
+        """Set the time only; the next call writes it."""
         job.ended_at = now()
 
     def handle_job_success(
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
-        """Record the success as RQ does, once Redis lets it."""
+        """Record the success as RQ does, when Redis answers."""
         self.link.persist(partial(super().handle_job_success, job, queue, started_job_registry, execution))
 
     def handle_job_failure(
@@ -125,20 +125,20 @@ class Bookkeeper(SimpleWorker):
         exc_string: str = "",
         execution: Execution | None = None,
     ) -> None:
-        """Record the failure as RQ does, once Redis answers: RQ swallows it here when Redis is away."""
+        """Record the failure as RQ does, when Redis answers. RQ itself drops it here if Redis is away."""
         self.link.persist(self.connection.ping)
         super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
 
     def handle_exception(self, job: Job, *exc_info: object) -> None:
-        """Tell in one line what the job raised; RQ keeps the whole traceback with the failed job."""
+        """Log the error of the job in one line. RQ keeps the whole traceback with the failed job."""
         _, error, trace = exc_info
         where = traceback.extract_tb(trace)[-1] if isinstance(trace, TracebackType) else None
         place = f"{where.filename}:{where.lineno}" if where else "?"
         logger.error("job {} raised {}: {} ({})", job.id, type(error).__name__, error, place)
 
     def cleanup_execution(self, job: Job, pipeline: Pipeline, execution: Execution | None = None) -> None:
-        """Forget the execution; with the last one the worker is idle."""
+        """Forget the execution. After the last one the worker is idle."""
         super().cleanup_execution(job, pipeline, execution)
         if not self.executions:
             self.set_state(WorkerStatus.IDLE, pipeline)
-        self.heartbeat(pipeline=pipeline)  # a Redis that came back empty must not keep what is counted here for ever
+        self.heartbeat(pipeline=pipeline)  # a Redis that came back empty must not keep these counts for ever

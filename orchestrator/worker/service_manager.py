@@ -10,15 +10,15 @@ from orchestrator.log import logger
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 _MICROSECONDS = 1e6
 _SHARE = 3
-"""So many times it is told that the worker lives in the time after which it counts as dead, so that one may come late."""
+"""Number of messages within the time after which the worker counts as dead, so that one of them may be late."""
 _SECONDS = 1.0
-"""For how long a message waits where the manager takes none."""
+"""Seconds that a message waits if the manager takes none."""
 
 
 class ServiceManager:
-    """What started this process and wants to hear of it; where NOTIFY_SOCKET is not set, nobody does, and nothing is sent.
+    """The service manager that started this process. If NOTIFY_SOCKET is not set, nothing is sent.
 
-    The socket is made at once and kept: a worker that has no descriptor left still says that it lives.
+    The socket is made at once and kept, so that a worker without a free descriptor can still report that it lives.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -30,20 +30,20 @@ class ServiceManager:
         self._closed = threading.Event()
 
     def ready(self, lives: Callable[[], bool]) -> None:
-        """The worker takes tasks. From now on, if there is a watchdog, it is told that the worker lives for as long as it does.
+        """The worker takes tasks. If there is a watchdog, it gets a message from now on as long as the worker lives.
 
-        It is a thread of its own that asks and tells: the worker's loop stands still while Redis is away, and lives.
+        A separate thread sends it: the worker's loop stands still while Redis is away, although the worker lives.
         """
         self._tell(READY)
         if self._socket and self._patience:
             threading.Thread(target=self._watch, args=(lives,), name="watchdog", daemon=True).start()
 
     def stopping(self) -> None:
-        """The worker takes no more, and leaves when what runs has ended."""
+        """The worker takes no new task, and leaves when its running tasks have ended."""
         self._tell(STOPPING)
 
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Send no more messages."""
         self._closed.set()
         if self._socket:
             self._socket.close()
@@ -67,14 +67,14 @@ class ServiceManager:
 
 
 def _address(named: str) -> str:
-    """Where to send to: a path, or a name of Linux's abstract space, which is written with an @. Empty for anything else."""
+    """The address: a path, or a name in Linux's abstract space, which is written with an @. Empty for other values."""
     if named.startswith("@"):
         return f"\0{named[1:]}"
     return named if named.startswith("/") else ""
 
 
 def _patience(environment: Mapping[str, str]) -> float:
-    """Seconds of silence after which this process counts as dead; 0 when it may be silent, or another process is meant."""
+    """Seconds of silence after which this process counts as dead; 0 without a watchdog, or if it is for another process."""
     limit, process = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
     meant = process in {"", str(os.getpid())}
     return int(limit) / _MICROSECONDS if meant and limit.isascii() and limit.isdecimal() else 0.0

@@ -1,7 +1,7 @@
-"""The worker process: takes jobs from one RQ queue and runs each in a thread of its own. It knows RQ and Redis, but no task.
+"""The worker process: takes jobs from one RQ queue and runs each in a separate thread. It knows RQ and Redis, but no task.
 
-A job that was taken is run, whatever becomes of RQ's records: a second run, and a task that is gone, are told by the task
-store.
+A job that was taken is run, even if RQ's records cannot be written. The task store detects a second run, and a task that is
+gone.
 """
 
 import threading
@@ -25,16 +25,16 @@ from orchestrator.worker.rq_maintenance import PeriodicTask, Rescue, clean
 from orchestrator.worker.rq_records import Bookkeeper
 
 _STUCK = 60.0
-"""Seconds without a turn after which the loop counts as stuck; Redis may hold one up for a while."""
+"""Seconds without a turn after which the loop counts as stuck. Redis may delay a turn."""
 _PAUSE = 0.05
 _LOOK = 0.2
-"""Seconds after which is looked again whether there is a place for one job more."""
+"""Seconds until the next check for a free place for a job."""
 _POLL = 1
-"""Seconds for which the loop may be blind to a request to stop."""
+"""Seconds for which the loop may not see a request to stop."""
 _UNBEGUN = 1.0
-"""Seconds of a drain without any task begun after which jobs that were taken are left: the engine may hang for a minute."""
+"""Seconds of a drain without a started task after which taken jobs are left. The engine may hang for a minute."""
 _SAME_REQUEST = 1.0
-"""Seconds within which a second signal is the first one, sent both to the group and to the process."""
+"""Seconds within which a second signal counts as the first one, because it may go to both the group and the process."""
 
 
 class ThreadWorker(Bookkeeper):
@@ -58,23 +58,25 @@ class ThreadWorker(Bookkeeper):
         functions: Collection[str] = frozenset({RUN_TASK}),
         are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
     ) -> None:
-        """``connection`` is the worker's own, from ``connect``.
+        """``connection`` is the worker's connection, from ``connect``.
 
-        ``ready`` is called once Redis knows the worker and before it takes the first job.
+        ``ready`` is called when Redis knows the worker, before it takes the first job.
 
-        ``hand_over`` is called when a second signal cuts the wait for what runs, or it has lasted ``drain_timeout`` seconds;
-        ``drain`` is called before that wait, and ``others`` counts what is waited for besides jobs. Jobs of which none has
-        ``begun`` for a second, as where the engine hangs, are not waited for: nothing is lost with them.
+        A drain waits for running jobs. ``drain`` is called before this wait, and ``others`` counts further tasks to wait for.
+        ``hand_over`` is called when a second signal ends the wait, or when it has lasted ``drain_timeout`` seconds. If no task
+        has ``begun`` for some seconds, as when the engine hangs, the worker does not wait for its jobs: nothing is lost with
+        them.
 
-        ``places`` tells how many jobs it may hold now, when that is not always ``concurrency``: more while some of them wait.
+        ``places`` returns how many jobs it may hold now, if this is not always ``concurrency``: more while some of them wait.
 
-        ``rescue_after`` is for how many seconds a job may be taken but not begun, by any worker, before it is put back in line;
-        more than ``RedisRetry.persist`` may pause, or after an outage it overtakes who is about to begin it.
+        ``rescue_after``: seconds for which a job may be taken but not begun, by any worker, before it is put back into the
+        queue. It must be longer than a pause of ``RedisRetry.persist``. Otherwise, after an outage, a job is put back while its
+        worker is about to begin it.
 
-        ``result_ttl`` is for how many seconds a job that does not say is kept after its end.
+        ``result_ttl``: seconds for which a job is kept after its end, if the job does not set them.
 
-        ``functions`` are the only ones that are imported and run, and of the jobs that call them only those of which
-        ``are_ours`` says so. All others are put back in line, for other workers.
+        Only ``functions`` are imported and run, and only for jobs that ``are_ours`` accepts. All other jobs are put back into
+        the queue, for other workers.
         """
         super().__init__(connection, queue, name, RedisRetry(lambda: self.stopping), ceil(result_ttl))
         self._concurrency = concurrency
@@ -99,18 +101,18 @@ class ThreadWorker(Bookkeeper):
 
     @property
     def stopping(self) -> bool:
-        """Whether somebody asked the worker to stop."""
+        """Whether the worker was asked to stop."""
         return self._asked_at is not None
 
     @property
     def alive(self) -> bool:
-        """Whether its loop has turned of late, or waits for Redis."""
+        """Whether its loop has turned recently, or waits for Redis."""
         return self.link.is_lost or time.monotonic() - self._turned_at < _STUCK
 
     def run(self) -> bool:
-        """Take and run jobs until asked to stop, then wait for those that run. To be called in the main thread.
+        """Take and run jobs until asked to stop, then wait for the running jobs. Call it in the main thread.
 
-        Returns True when all of them ended or could not begin. False means that some were handed over and still run. Leave with
+        Returns True if all of them ended or could not begin. False means that some were handed over and still run. Leave with
         ``os._exit``, because an ordinary exit may wait for their threads. Outlasts any outage of Redis, also at the start.
         """
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
@@ -128,14 +130,17 @@ class ThreadWorker(Bookkeeper):
         return drained
 
     def request_stop(self, signum: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002
-        """Stop when what runs has ended; asked again, hand over. A signal handler: it takes no lock, so it logs nothing."""
+        """Stop when the running jobs have ended; at a second request, hand over.
+
+        A signal handler: it takes no lock, so it logs nothing.
+        """
         if self._asked_at is None:
             self._asked_at = time.monotonic()
         elif time.monotonic() - self._asked_at > _SAME_REQUEST:
             self._asked_again = True
 
     def _turn(self) -> None:
-        """Take one job, once there is a place for it."""
+        """Take one job when there is a place for it."""
         self._do_chores()
         if not self._enter():
             return
@@ -146,7 +151,7 @@ class ThreadWorker(Bookkeeper):
             threading.Thread(target=self._perform, args=taken, name=f"job {taken[0].id}", daemon=True).start()
 
     def _enter(self) -> bool:
-        """Count one job more if there is a place for it, or comes to be one soon; whether it is counted."""
+        """Count one more job if there is a place for it now or soon; whether it is counted."""
         ends = time.monotonic() + _POLL
         with self._changed:
             while self._held >= self._places():
@@ -171,7 +176,10 @@ class ThreadWorker(Bookkeeper):
         return None if entry is None or job is None else (job, self.begin(job, entry))
 
     def _look_further(self) -> bytes | None:
-        """An entry behind one that was not ours; when there is none, after a rest, so that it costs little to look again."""
+        """An entry of this worker behind a foreign one.
+
+        If there is none, return after a rest, so that searching again costs little.
+        """
         found = self.link.persist(self._foreign.find)
         entry, rest = found or (None, 0.0)
         if rest:
@@ -180,7 +188,7 @@ class ThreadWorker(Bookkeeper):
         return entry
 
     def _fetch(self, entry: bytes) -> Job | None:
-        """The job of an entry; None when it is dropped, because there is no such job, or put back, because it is not ours."""
+        """The job of an entry; None if it is dropped, because there is no such job, or put back, because it is foreign."""
         raw = self._hash_of(entry)
         call = read_call(raw)
         if raw and self._foreign.is_foreign(call):
@@ -191,7 +199,7 @@ class ThreadWorker(Bookkeeper):
         return job
 
     def _hash_of(self, entry: bytes) -> dict[bytes, bytes]:
-        """The job's hash; what has another type, under this key, is no job."""
+        """The job's hash. A value of another type under this key is not a job."""
         try:
             return cast("dict[bytes, bytes]", self.connection.hgetall(JOB_PREFIX + entry))
         except ResponseError:
@@ -206,7 +214,7 @@ class ThreadWorker(Bookkeeper):
             self._leave()
 
     def _drain(self) -> bool:
-        """Wait until all jobs have ended, or none can begin; whether that came about before a second request."""
+        """Wait until all jobs have ended, or none can begin; whether this happened before a second request."""
         logger.info("stopping; {} jobs run on", len(self.executions))
         self._begin_drain()
         last_begun = time.monotonic()
@@ -232,7 +240,7 @@ class ThreadWorker(Bookkeeper):
 
 
 def _task_id(job: Job) -> str:
-    """The id of the task, which is the job function's argument; the job's own when that cannot be read."""
+    """The id of the task, which is the argument of the job's function; the job's id if the argument cannot be read."""
     try:
         return str(job.args[0])
     except (DeserializationError, IndexError, TypeError):

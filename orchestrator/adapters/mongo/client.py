@@ -1,4 +1,4 @@
-"""The client of MongoDB with bounded waits. Knows how the library is told so; knows no port."""
+"""The client of MongoDB with limited waits. Knows the options of the library, but no port."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -19,11 +19,11 @@ Mongo = MongoClient[Mapping[str, Any]]
 AsyncMongo = AsyncMongoClient[Mapping[str, Any]]
 _MONGO_MS: Mapping[str, Any] = {"timeoutMS": 5000, "connectTimeoutMS": 3000}
 _LASTING: Mapping[str, Any] = {"w": "majority", "journal": True, "readConcernLevel": "majority"}
-"""A failover undoes no write that was confirmed, and none that was read."""
+"""A failover undoes no write that was confirmed, and no write that was read."""
 
 
 class _Decimals(TypeDecoder):
-    """Reads Decimal128, in which some drivers store every number, as the number that other drivers would have stored."""
+    """Reads Decimal128 as the number that other drivers store. Some drivers store every number as Decimal128."""
 
     bson_type = Decimal128
 
@@ -37,11 +37,11 @@ class _Decimals(TypeDecoder):
 
 
 def mongo_client(settings: Settings) -> Mongo:
-    """Connects on first use; a call ends within 5 s; datetimes have a time zone. Raises SettingsError on a bad URI.
+    """Connects at its first use. A call ends within 5 s. Datetimes have a time zone. Raises SettingsError on a bad URI.
 
-    Time limits that the URI names take the place of these, for a server that is slow or far away. Nothing takes the place of
-    the majority and the journal for which each write waits, nor of the majority that has what is read.
-    One document with a date or a text that Python cannot have must not hide all others, hence it is read as the nearest one.
+    Time limits in the URI replace these, for a server that is slow or far away. No option replaces the waits of each write for
+    a majority and its journal, or the reads of what a majority has. A date or a text that Python cannot hold is read as the
+    nearest value, so that one such document does not hide all others.
     """
     return _made(MongoClient, settings)
 
@@ -71,9 +71,10 @@ def _made(kind: Callable[..., T], settings: Settings) -> T:
 
 
 def check_mongo(settings: Settings) -> None:
-    """Have the library read the URI, without a connection. An option that it would leave out with a warning is an error here.
+    """Have the library read the URI, without a connection.
 
-    What it warns of besides is no fault of the URI. Raises SettingsError.
+    If the library ignores an option with a warning, this is an error here. Its other warnings are not about the URI. Raises
+    SettingsError.
     """
     url = split(settings.mongo_uri)
     options = url.query.split("&") if url else []
@@ -85,7 +86,7 @@ def check_mongo(settings: Settings) -> None:
 
 
 def _is_usable(option: str) -> bool:
-    """Whether the library takes an option, as it is written. A file that it cannot read is told of when it makes a client."""
+    """Whether the library accepts an option as it is written. An unreadable file is reported when the client is made."""
     try:
         split_options(option, warn=False)
     except OSError:

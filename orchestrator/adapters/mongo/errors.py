@@ -1,4 +1,4 @@
-"""Translates what the database and its library raise into errors of this package: no type of theirs leaves an adapter."""
+"""Translates errors of the database and its library into errors of this package, so that no foreign type leaves an adapter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,10 @@ _TOO_LARGE = frozenset({10334, 17419, 17420})
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Run a call to the database. Raises DuplicateTask, InvalidTask for what cannot be stored, else InfrastructureError."""
+    """Run a call to the database.
+
+    Raises DuplicateTask, InvalidTask if a value cannot be stored, otherwise InfrastructureError.
+    """
     try:
         yield
     except DuplicateKeyError:

@@ -8,7 +8,7 @@ from orchestrator.ports import Free, Search
 from orchestrator.task.values import LONGEST_LEASE, Document
 
 Stage = dict[str, Any]
-# as milliseconds, for to SecantusDB 0.7 $$NOW equals every date; what is no date becomes null, which is below every number
+# as milliseconds, because in SecantusDB 0.7 $$NOW equals every date; a value that is no date becomes null, below every number
 EXPIRY_MS = {"$convert": {"input": "$lease.expires_at", "to": "long", "onError": None, "onNull": None}}
 NOW_MS = {"$toLong": "$$NOW"}
 IMPOSSIBLE = {"$gt": [EXPIRY_MS, {"$add": [NOW_MS, round(LONGEST_LEASE * 1000)]}]}
@@ -30,20 +30,20 @@ def elsewhere_not(free: Free) -> Stage:
 
 
 def unheld(free: Free, *, elsewhere: bool) -> Stage:
-    """That the lease holds nothing; anything but a date does not."""
+    """The lease is free or expired. A value that is not a date is free."""
     after, until = free.held(elsewhere=elsewhere)
     return {"lease.expires_at": {"$not": {"$gt": after, "$lte": until}}}
 
 
 def by(task_id: object) -> Stage:
-    """An id that is a document is not to be taken for operators."""
+    """The task with this id. ``$eq`` keeps the database from reading an id that is a document as operators."""
     return {"_id": {"$eq": task_id} if isinstance(task_id, Mapping) else task_id}
 
 
 def wanted(search: Search, last: Document | None) -> Stage:
-    """The tasks that are searched for; with ``last``, those that follow it: one without a date is behind all that have one.
+    """The tasks that match the search; with ``last``, the tasks that follow it. Tasks without a date come after all others.
 
-    An operator is at the top level only where labels or a place in the list are asked for.
+    There is an operator at the top level only if the search has labels or a place in the list.
     """
     asked = {"status": search.status, "cause": search.cause, "image": search.image}
     query: Stage = {name: value for name, value in asked.items() if value is not None}
@@ -55,7 +55,7 @@ def wanted(search: Search, last: Document | None) -> Stage:
 
 
 def _labelled(name: str, value: str) -> Stage:
-    """The name may have dots and dollars, which are no path here."""
+    """The name may have dots and dollars, which are not a path here."""
     return {"$eq": [{"$getField": {"field": {"$literal": name}, "input": "$labels"}}, {"$literal": value}]}
 
 
@@ -72,5 +72,5 @@ def expiry(field: str, ttl: float) -> Stage:
 
 
 def setting(values: Stage) -> Sequence[Stage]:
-    """A pipeline that sets these fields, of which each may be an expression."""
+    """A pipeline that sets these fields. Each value may be an expression."""
     return [{"$set": values}]

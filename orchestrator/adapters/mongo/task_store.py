@@ -1,7 +1,7 @@
-"""The task documents in MongoDB. Compare-and-set is one update of one ``_id``; the document is then read back and judged.
+"""The task documents in MongoDB. Compare-and-set is one update of one ``_id``. Then the document is read back and checked.
 
-Leases run on the database's clock (``$$NOW``). No filter has an operator at its top level: a server that has only the index
-of ``_id`` for it (SecantusDB) would scan the collection. So a claim's condition stands in its update.
+Leases run on the database's clock (``$$NOW``). No filter has an operator at its top level: SecantusDB, which has only the index
+of ``_id`` for it, would scan the collection. So the condition of a claim is in its update.
 """
 
 import uuid
@@ -68,14 +68,14 @@ _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
 
 
 class MongoTaskStore:
-    """The TaskStore on MongoDB or whatever speaks its protocol, collection ``tasks``."""
+    """The TaskStore on MongoDB, or on a server with its protocol; collection ``tasks``."""
 
     def __init__(self, settings: Settings) -> None:
         self._client = PerProcess(lambda: mongo_client(settings))
         self._database = settings.mongo_db_name
 
     def prepare(self) -> None:
-        """Make the indexes that are missing: for lists and for the sweep."""
+        """Make the missing indexes, for lists and for the sweep."""
         with translated():
             for keys in ([*_NEWEST_FIRST], [("status", 1), *_NEWEST_FIRST]):
                 self._tasks.create_index(keys)
@@ -109,7 +109,7 @@ class MongoTaskStore:
             return [each["_id"] for each in self._tasks.find(begins, {"_id": 1}, sort=[("_id", 1)], limit=limit)]
 
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
-        """Take the lease when it is free, expired or ours already."""
+        """Take the lease if it is free, expired, or has this token already."""
         again = {"$eq": ["$lease.token", {"$literal": token}]}
         free = {"$or": [EXPIRED, again]}
         if engine is not None:
@@ -134,7 +134,7 @@ class MongoTaskStore:
         return document
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:
-        """Extend the leases in one write, which is all unless one is lost: then another look tells which.
+        """Extend the leases in one write. If one is lost, a second request finds out which.
 
         A token belongs to one task, so ids and tokens need no pairing in the filter.
         """
@@ -146,7 +146,7 @@ class MongoTaskStore:
         return frozenset(document["_id"] for document in found if has_token(document, tokens.get(document["_id"], "")))
 
     def begin(self, task_id: str, token: str, container: str, ttl: float) -> bool:
-        """In one write; of the document only what tells is read back."""
+        """In one write. Only the deciding fields of the document are read back."""
         ours = {"_id": task_id, "lease.token": token, "status": str(INITIAL)}
         values = {**expiry("lease.expires_at", ttl), "starting": {"$literal": container}}
         with translated():
@@ -167,7 +167,7 @@ class MongoTaskStore:
             self._tasks.update_one(_held(task_id, token), {"$set": to_document({"ending": ending})})
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
-        """Free the lease, or end it with no token; unbound first, for then the second write finds nothing."""
+        """Free the lease, or end it without a token. The unbound case comes first: then the second write finds no document."""
         held = _held(task_id, token)
         over = {"$mergeObjects": ["$lease", {"token": ""}, expiry("expires_at", 0)]}
         with translated():
@@ -177,7 +177,10 @@ class MongoTaskStore:
             self._tasks.update_one(held, setting({"lease": {"$cond": [{"$eq": [_ENGINE, ""]}, None, over]}}))
 
     def advance(self, move: Move) -> Document:
-        """Compare-and-set on ``_id``, status, seq and token. A pipeline, for history may be null in a foreign document."""
+        """Compare-and-set on ``_id``, status, seq and token.
+
+        It is a pipeline, because history may be null in a document of another program.
+        """
         before = move.entry.seq - 1
         expected: Stage = {
             **by(move.task_id),
@@ -213,26 +216,26 @@ class MongoTaskStore:
             self._tasks.update_one({**by(task_id), "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
 
     def request_cancel(self, task_id: str) -> Document | None:
-        """Set the time once."""
+        """Set the time if it is not set."""
         open_ = {**by(task_id), "status": _ALIVE, "cancel_requested_at": None}
         with translated():
             self._tasks.update_one(open_, setting({"cancel_requested_at": "$$NOW"}))
         return self.find(task_id)
 
     def cancelled(self, task_ids: Group[str]) -> frozenset[str]:
-        """One look at all of them."""
+        """One request for all of them."""
         wanted = {"_id": {"$in": [*task_ids]}}
         with translated():
             found = [*self._tasks.find(wanted, {"cancel_requested_at": 1})]
         return frozenset(document["_id"] for document in found if document.get("cancel_requested_at") is not None)
 
     def now(self) -> datetime:
-        """The server's time; a command's answer has naive dates unless told otherwise."""
+        """The server's time. Without an option, the answer of a command has naive dates."""
         with translated():
             return cast("datetime", self._client().admin.command("hello", codec_options=_ZONED)["localTime"])
 
     def active(self, free: Free | None = None) -> Iterator[Document]:
-        """By status; ``free`` are two looks, because one would need an operator at its top level."""
+        """By status. ``free`` takes two requests, because one would need an operator at its top level."""
         query = {"status": {"$in": ACTIVE}}
         return self._some(query) if free is None else self._near_and_far(query, free, "engine", elsewhere_not(free))
 
@@ -246,7 +249,7 @@ class MongoTaskStore:
         return self._some(query, limit)
 
     def unsettled(self, limit: int, free: Free | None = None) -> Iterator[Document]:
-        """By the index of those."""
+        """By the index of unsettled tasks."""
         query = {"settled": False}
         if free is None:
             return self._some(query, limit)
@@ -261,7 +264,7 @@ class MongoTaskStore:
             return {document["_id"]: document for document in found}
 
     def deployment(self) -> str:
-        """Kept in the collection ``meta``; written only where it is not there yet."""
+        """Kept in the collection ``meta``; written only if it is missing."""
         with translated():
             meta = self._collection("meta")
             found = meta.find_one(_DEPLOYMENT) or {}
@@ -272,7 +275,7 @@ class MongoTaskStore:
         return str(found.get("id") or "")
 
     def origin(self) -> Origin:
-        """The server gives a collection a new UUID when it is made, so also when a dump is restored."""
+        """The server gives each new collection a UUID, also when a dump is restored."""
         with translated():
             found = self._collection("meta").find_one(_DEPLOYMENT) or {}
             former = found.get("former")
@@ -280,7 +283,7 @@ class MongoTaskStore:
             return Origin(str(found.get("id") or ""), self._uuid(), str(found.get("home") or ""), frozenset(past))
 
     def settle_in(self, deployment: str, former: Group[str] = ()) -> None:
-        """In one write; the collection is there before its UUID is asked for."""
+        """In one write. The collection exists before its UUID is read."""
         self.deployment()
         with translated():
             home = self._uuid()
@@ -296,14 +299,14 @@ class MongoTaskStore:
             self._collection("meta").update_one(_DEPLOYMENT, {"$set": fields, "$addToSet": {"former": {"$each": [*former]}}})
 
     def _uuid(self) -> str:
-        """That of the collection ``meta``; empty where there is none, or the server does not tell."""
+        """The UUID of the collection ``meta``; empty if there is none, or if the server does not return it."""
         database = self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)
         listed = [*database.list_collections(filter={"name": "meta"})]
         found = listed[0].get("info", {}).get("uuid") if listed else None
         return str(uuid.UUID(bytes=found)) if isinstance(found, bytes) else str(found or "")
 
     def _near_and_far(self, query: Stage, free: Free, place: str, near: object) -> Iterator[Document]:
-        """Free tasks whose engine, in the field ``place``, is ``near``, then those of other engines."""
+        """Free tasks whose engine, in the field ``place``, is ``near``, then tasks of other engines."""
         yield from self._some({**query, place: near, **unheld(free, elsewhere=False)})
         yield from self._some({**query, place: elsewhere(free), **unheld(free, elsewhere=True)})
 
@@ -321,7 +324,7 @@ class MongoTaskStore:
         return self._collection("tasks")
 
     def _collection(self, name: str) -> Collection[Mapping[str, Any]]:
-        """What is judged after a write must be what was written, whatever MONGO_URI says of secondaries."""
+        """A read after a write must return what was written, so MONGO_URI cannot send it to a secondary."""
         return self._client().get_database(self._database, read_preference=ReadPreference.PRIMARY)[name]
 
 

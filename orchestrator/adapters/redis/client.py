@@ -1,4 +1,4 @@
-"""The client of Redis with bounded waits. Knows how the library is told so; knows no port."""
+"""The client of Redis with limited waits. Knows the options of the library, but no port."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 def redis_client(settings: Settings) -> Redis:
-    """Connects on first use; a command is tried again for about a second while the server refuses or drops connections.
+    """Connects at its first use. While the server refuses or drops connections, a command is tried again for about a second.
 
-    A silent server is waited for once, 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
+    A silent server gets one wait of 5 s: attempts nest in redis-py, so more would take minutes. Raises SettingsError.
     """
     return _made(Redis.from_url, Retry, settings)
 
@@ -42,7 +42,7 @@ def _made(from_url: Callable[..., T], retries: Callable[..., object], settings: 
 
 
 def check_redis(settings: Settings) -> None:
-    """Have the library read the URL and make a connection that it does not open. Raises SettingsError."""
+    """Have the library read the URL and make a connection without opening it. Raises SettingsError."""
     with closing(redis_client(settings)) as client:
         try:
             client.connection_pool.make_connection()
@@ -56,7 +56,7 @@ def check_redis(settings: Settings) -> None:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turns what redis-py raises into InfrastructureError."""
+    """Turn errors of redis-py into InfrastructureError."""
     try:
         yield
     except RedisError as error:

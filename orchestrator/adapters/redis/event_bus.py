@@ -14,7 +14,7 @@ from orchestrator.task.event import Event
 _ALL = "tasks"
 _ENTERING = 5
 _REMEMBERED = 3600
-"""Seconds for which Redis knows what was sent of a task: a worker that was frozen for longer has lost its lease by then."""
+"""Seconds for which Redis knows the last event of a task. A worker that is frozen for longer has lost its lease by then."""
 _PUBLISH = """
 local last = redis.call('GET', KEYS[1])
 if last then
@@ -32,15 +32,15 @@ elseif redis.call('EXISTS', KEYS[2]) == 1 then
 end
 return 1
 """
-"""Compares and publishes in one step, in which nobody can be frozen.
+"""Compares and publishes in one step, in which no worker can be frozen.
 
-It also tells those who follow the task's output. A task that was just handed in has none yet: what is there is of another task
-that had its id.
+It also adds the event to the stream of the task's output. A new task has no output, so existing entries belong to an earlier
+task of this id.
 """
 
 
 class RedisEventBus:
-    """The EventBus on Redis; ``idle`` is how long a subscriber waits before it yields None, in seconds."""
+    """The EventBus on Redis. ``idle``, in seconds, is the longest wait of a subscriber before it yields None."""
 
     def __init__(self, settings: Settings, idle: float = 1.0) -> None:
         self._redis = redis_client(settings)
@@ -48,7 +48,7 @@ class RedisEventBus:
         self._idle = idle
 
     def close(self) -> None:
-        """Close the idle connections; subscriptions go on."""
+        """Close the idle connections; subscriptions continue."""
         self._redis.close()
 
     def publish(self, event: Event) -> None:
@@ -62,7 +62,7 @@ class RedisEventBus:
 
     @contextmanager
     def subscribe(self, task_id: str | None) -> Iterator[Iterator[Event | None]]:
-        """A connection of its own that subscribes again after a reconnect; what was sent meanwhile is lost."""
+        """A separate connection that subscribes again after a reconnect. Events that were sent in between are lost."""
         with closing(self._pubsub()) as pubsub:
             with redis_errors():
                 pubsub.subscribe(_ALL if task_id is None else _channel(task_id))
@@ -92,7 +92,7 @@ def _await_confirmation(pubsub: PubSub) -> None:
 
 
 def _parsed(data: bytes) -> Event | None:
-    """None for what is not an event: anybody may publish on these channels."""
+    """None for a message that is not an event: any program may publish on these channels."""
     try:
         return Event.from_json(data)
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A job as its hash in Redis has it: read as JSON, never unpickled, and nothing is imported to know what it calls."""
+"""A job, from its hash in Redis. It is read as JSON and never unpickled, and reading it imports no function."""
 
 import json
 import time
@@ -16,24 +16,24 @@ from rq.job_lifecycle import record_job_failure
 from orchestrator.log import logger
 
 JOB_PREFIX = Job.redis_job_namespace_prefix.encode()
-"""What a job's key begins with; its id follows."""
+"""The beginning of a job's key; its id follows."""
 RUN_TASK = "orchestrator.tasks.run_task"
 FAILURE_TTL = 7 * 24 * 3600
-"""Seconds that RQ keeps a failed job whose producer did not say; RQ's own default is a year."""
+"""Seconds that RQ keeps a failed job if its producer did not set them. RQ's own default is a year."""
 _UNREADABLE = (NoSuchJobError, TimeoutFormatError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
-"""What RQ raises for a job's hash that is gone or garbled."""
+"""The errors of RQ for a job's hash that is missing or unreadable."""
 _LONGEST = 64 << 10
-"""Bytes of a call or of ``meta``; a task's are some hundred."""
+"""The most bytes of a call or of ``meta``; a task's has some hundred."""
 _READ = frozenset(
     b"data meta description origin status created_at enqueued_at started_at ended_at last_heartbeat worker_name timeout ttl"
     b" result_ttl failure_ttl".split()
 )
-"""Fields of a hash that are read. Callbacks, which RQ would import, webhooks, which it would call, and retries are not."""
+"""Fields of a hash that are read. Callbacks, webhooks and retries are not read: RQ would import, call or repeat them."""
 
 
 @frozen
 class Call:
-    """What a job calls. ``deployment`` is the one whose task it is, empty when the job does not say."""
+    """The call of a job. ``deployment`` is the deployment of its task, empty if the job does not name it."""
 
     function: str
     args: tuple[object, ...] = ()
@@ -42,17 +42,17 @@ class Call:
 
     @property
     def task_id(self) -> str | None:
-        """The function's only argument, however it is passed; None when it is no text or there is none."""
+        """The function's only argument, by position or by name; None if it is not a text or there is none."""
         given = (*self.args, *self.kwargs.values())
         return given[0] if len(given) == 1 and isinstance(given[0], str) else None
 
     def may_be_of(self, deployment: str) -> bool:
-        """Whether neither of the two is named, or they are the same."""
+        """Whether the two deployments are equal, or one of them is not named."""
         return not deployment or not self.deployment or self.deployment == deployment
 
 
 def read_call(raw: Mapping[bytes, bytes | None]) -> Call | None:
-    """The call from the fields ``data`` and ``meta`` of a job's hash; None when it is not JSON as RQ's serializer writes it."""
+    """The call from the fields ``data`` and ``meta`` of a job's hash; None if it is not JSON as RQ's serializer writes it."""
     match _parsed(_unpacked(raw.get(b"data"))):
         case [str(function), None, list(args), dict(kwargs)]:
             return Call(function, tuple(args), kwargs, _deployment(raw.get(b"meta")))
@@ -60,7 +60,7 @@ def read_call(raw: Mapping[bytes, bytes | None]) -> Call | None:
 
 
 def read_calls(redis: Redis, entries: Sequence[bytes]) -> list[Call | None]:
-    """The calls of the jobs with these ids, in one round trip; None also for what is no job."""
+    """The calls of the jobs with these ids, in one round trip; None also for a value that is not a job."""
     fields = b"data", b"meta"
     with redis.pipeline(transaction=False) as pipeline:
         for entry in entries:
@@ -70,7 +70,7 @@ def read_calls(redis: Redis, entries: Sequence[bytes]) -> list[Call | None]:
 
 
 class PlainJob(Job):
-    """A job of which only known fields are read, and whose failure is not kept for ever."""
+    """A job with only known fields. RQ does not keep its failure for ever."""
 
     def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
         """Read the job's hash."""
@@ -79,7 +79,7 @@ class PlainJob(Job):
 
 
 def bury_abandoned(queue: Queue, functions: Collection[str]) -> None:
-    """Mark the jobs that call ``functions`` as failed when their worker died; all others are left as they are."""
+    """Mark jobs that call ``functions`` as failed if their worker died. All other jobs stay unchanged."""
     registry, redis = queue.started_job_registry, queue.connection
     for entry in cast("list[bytes]", redis.zrangebyscore(registry.key, 0, time.time())):
         job_id = entry.partition(b":")[0]
@@ -89,13 +89,13 @@ def bury_abandoned(queue: Queue, functions: Collection[str]) -> None:
             continue
         with redis.pipeline() as pipeline:
             if raw.get(b"status") == JobStatus.STARTED.encode() and (job := restored(queue, job_id, raw)):
-                record_job_failure(job, "its worker died; what became of its task is in the task's document", pipeline)
+                record_job_failure(job, "its worker died; the task's document has the result of the task", pipeline)
             pipeline.zrem(registry.key, entry)
             pipeline.execute()
 
 
 def restored(queue: Queue, job_id: bytes, raw: Mapping[bytes, bytes]) -> PlainJob | None:
-    """The job with this hash; None when there is none or it is garbled, which is logged."""
+    """The job with this hash; None if there is none or it is unreadable, which is logged."""
     try:
         job = PlainJob(job_id.decode(), queue.connection, queue.serializer)
         job.restore(raw)
@@ -113,7 +113,7 @@ def _deployment(meta: bytes | None) -> str:
 
 
 def _unpacked(data: bytes | None) -> bytes | None:
-    """Unpacked no further than a call can be long; other languages may as well write it plain."""
+    """Unpacked up to the longest size of a call. Other languages may write it without packing."""
     try:
         return zlib.decompressobj().decompress(data or b"", _LONGEST + 1)
     except zlib.error:
@@ -121,7 +121,7 @@ def _unpacked(data: bytes | None) -> bytes | None:
 
 
 def _parsed(text: bytes | None) -> object:
-    """What the JSON says; None when it is none, or longer than any job of this package."""
+    """The value of the JSON; None if it is not JSON, or longer than any job of this package."""
     if not text or len(text) > _LONGEST:
         return None
     try:

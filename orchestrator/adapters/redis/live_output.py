@@ -1,4 +1,4 @@
-"""Output that is followed, as one stream of Redis for each task. Knows its keys and entries, not what is done with them."""
+"""Live output, as one stream of Redis for each task. Knows the keys and entries, but not their use."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
 
 KEEP = 3600
-"""Seconds that entries stay after the last one."""
+"""Seconds that entries stay after the last entry."""
 KEEP_ENDED = 300
-"""Seconds that entries stay after the task's last event: from then on all of it is stored."""
+"""Seconds that entries stay after the task's last event: from then on all output is stored."""
 EVENT = "event"
 _APPEND = """
 local attempt = tonumber(ARGV[1])
@@ -55,7 +55,7 @@ if redis.call('TTL', KEYS[1]) < tonumber(ARGV[1]) / 2 then redis.call('EXPIRE', 
 
 
 class RedisLiveOutput:
-    """The LiveOutput on Redis; ``idle`` is how long a follower waits before it yields None, in seconds."""
+    """The LiveOutput on Redis. ``idle``, in seconds, is the longest wait of a follower before it yields None."""
 
     def __init__(self, settings: Settings, idle: float = 1.0) -> None:
         self._redis = redis_client(settings)
@@ -82,7 +82,7 @@ class RedisLiveOutput:
             pipeline.execute()
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
-        """What the script has noted."""
+        """The values that the script has noted."""
         names = ["attempt", *(f"end:{stream.value}" for stream in Stream)]
         with redis_errors():
             of_attempt, *ends = self._redis.hmget(ends_key(deployment, task_id), names)
@@ -92,7 +92,7 @@ class RedisLiveOutput:
 
     @contextmanager
     def follow(self, deployment: str, task_id: str) -> Iterator[Iterator[LiveEntry | None]]:
-        """From the oldest entry on, on one connection, which is given back between two reads."""
+        """From the oldest entry on, on one connection, which returns to the pool between two reads."""
         key = live_key(deployment, task_id)
         with redis_errors():
             self._open(keys=[key], args=[KEEP])
@@ -108,7 +108,7 @@ class RedisLiveOutput:
                     yield entry
             if not entries:
                 with redis_errors():
-                    self._open(keys=[key], args=[KEEP])  # a Redis that came back empty has forgotten that somebody follows
+                    self._open(keys=[key], args=[KEEP])  # a Redis that came back empty has forgotten the followers
                 yield None
 
     def _read(self, key: str, last: bytes) -> list[tuple[bytes, dict[bytes, bytes]]]:
@@ -158,12 +158,12 @@ def live_key(deployment: str, task_id: str) -> str:
 
 
 def ends_key(deployment: str, task_id: str) -> str:
-    """Where it is noted how far each stream of the task's attempt was sent."""
+    """The key with the end of each sent stream of the task's attempt."""
     return f"orchestrator:live-ends:{deployment}:{task_id}"
 
 
 def _parsed(fields: Mapping[bytes, bytes]) -> LiveEntry | None:
-    """None for what is neither."""
+    """The entry; None if it is neither an event nor a piece of output."""
     try:
         if (event := fields.get(EVENT.encode())) is not None:
             return Event.from_json(event)

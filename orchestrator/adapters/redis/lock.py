@@ -1,4 +1,4 @@
-"""A lock in Redis, by redis-py's own lock: it belongs to the process that set it and runs out by Redis's clock."""
+"""A lock in Redis, with redis-py's own lock. It belongs to the process that set it, and expires by Redis's clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +22,7 @@ class RedisLock:
 
     @contextmanager
     def hold(self, name: str, ttl: float) -> Iterator[bool]:
-        """Try once; give it back at the end unless it ran out before."""
+        """Try once. The lock is released at the end, unless it has expired."""
         lock = self._redis.lock(f"orchestrator:{name}", timeout=ttl, blocking=False)
         with redis_errors():
             held = bool(lock.acquire())

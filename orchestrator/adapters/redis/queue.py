@@ -1,4 +1,4 @@
-"""The queue of task ids as RQ jobs. Knows how a job is made and found; running one is the worker's business."""
+"""The queue of task ids as RQ jobs. Knows how to make and find a job; the worker runs it."""
 
 from math import ceil
 from typing import cast
@@ -20,8 +20,8 @@ _KEEP_FAILED = 3600
 class RqQueue:
     """The Queue on RQ, whose jobs are JSON.
 
-    Every entry is a job of its own: with the task's id as job id, a second entry would share the record of the first, and the
-    first one's end would delete it. Retries and time limits are the task store's and the container's business, not RQ's.
+    Every entry is a separate job. With the task's id as job id, a second entry would share the record of the first, and the end
+    of the first would delete it. The task store handles retries and the container has the time limit; RQ's are not used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -33,7 +33,7 @@ class RqQueue:
         self._queue.connection.close()
 
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
-        """Add a job without a time limit, kept for RESULT_TTL after its end; one that raises is kept for an hour."""
+        """Add a job without a time limit. It is kept for RESULT_TTL after its end; a job that raises is kept for an hour."""
         meta = {"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)}
         with redis_errors():
             self._queue.enqueue_call(
@@ -47,9 +47,9 @@ class RqQueue:
             )
 
     def first(self, limit: int, deployment: str = "") -> QueueHead:
-        """From the line, and from what is on its way to a worker.
+        """From the queue, and from the entries on their way to a worker.
 
-        What RQ calls begun does not count: its worker has the task's lease by now, or has died.
+        Jobs that RQ calls started do not count: their worker has the lease of the task by now, or has died.
         """
         redis = self._queue.connection
         with redis_errors():
@@ -59,13 +59,13 @@ class RqQueue:
         return QueueHead(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
 
     def workers(self) -> int:
-        """Those that RQ knows and whose records have not run out."""
+        """The workers that RQ knows and whose records have not expired."""
         with redis_errors():
             known = [*get_keys(self._queue)]
             return len(known) - len(missing_keys(self._queue.connection, known)) if known else 0
 
     def _both(self, limit: int) -> tuple[list[bytes], list[bytes]]:
-        """At one moment, what is on its way and the head of the line: workers move foreign entries to and fro all the time."""
+        """The entries on their way and the head of the queue, at one moment: workers move foreign entries all the time."""
         with self._queue.connection.pipeline(transaction=True) as pipeline:
             pipeline.lrange(self._queue.intermediate_queue_key, 0, -1)
             pipeline.lrange(self._queue.key, 0, limit)

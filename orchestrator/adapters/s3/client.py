@@ -1,4 +1,4 @@
-"""The client of S3 with bounded waits. Knows how the library is told so; knows no port."""
+"""The client of S3 with limited waits. Knows the options of the library, but no port."""
 
 import urllib3
 from minio import Minio
@@ -9,7 +9,7 @@ from orchestrator.settings.settings import Settings
 
 
 def minio_client(settings: Settings) -> Minio:
-    """A request is tried three times, with 5 s to connect; a silent server is waited for once, 15 s.
+    """A request is tried three times, with 5 s to connect. A silent server gets one wait of 15 s.
 
     Raises SettingsError on a bad endpoint.
     """

@@ -1,4 +1,4 @@
-"""Logs as objects in a bucket of MinIO or another S3 server. Knows keys, bytes and checksums, not what a task is."""
+"""Logs as objects in a bucket of MinIO or another S3 server. Knows keys, bytes and checksums, but no task."""
 
 import hashlib
 import os
@@ -32,8 +32,8 @@ _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 class MinioObjectStore:
     """The ObjectStore on S3. The server has no SHA-256, so it is kept in the object's metadata.
 
-    Beside it is the ETag that the server should come to: it makes that of the bytes that it got, by MD5. One that makes it in
-    another way, as with encryption, has its objects read back to be checked.
+    The metadata also has the expected ETag. The server makes the ETag of the bytes that it got, by MD5. If a server makes it in
+    another way, as with encryption, the object is read back and checked.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +41,7 @@ class MinioObjectStore:
         self._bucket = settings.minio_bucket
 
     def close(self) -> None:
-        """Let go of this process's client, whose connections are closed with it; the next call makes a new one."""
+        """Close this process's client and its connections. The next call makes a new client."""
         self._client.dropped()
 
     @property
@@ -50,16 +50,17 @@ class MinioObjectStore:
         return self._bucket
 
     def prepare(self) -> None:
-        """Make the bucket, with a rule that drops uploads cut short; the rules of a bucket that exists are its owner's."""
+        """Make the bucket, with a rule that drops interrupted uploads. An existing bucket keeps the rules of its owner."""
         client = self._client()
         with _errors():
             if not client.bucket_exists(self._bucket):
                 self._make_bucket(client)
 
     def put(self, key: str, path: Path, sha256: str) -> None:
-        """Store the file; parts of a large one go one after the other, for the library leaks its upload threads on errors.
+        """Store the file.
 
-        It is read twice, for its ETag and to be sent, and hashed each time: what has changed is not sent, or is removed again.
+        Parts of a large file are sent one after the other, because the library leaks its upload threads on errors. The file is
+        read and hashed twice, for its ETag and to be sent. If it has changed, it is not sent, or is removed again.
         """
         with private.opened(path.parent, path.name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -76,7 +77,7 @@ class MinioObjectStore:
         self._unless(sent, sha256, path.name, key)
 
     def stat(self, key: str) -> tuple[int, str] | None:
-        """(bytes, sha256) or None; where the ETag is not the one noted, the checksum is made of the bytes."""
+        """(bytes, sha256) or None. If the ETag differs from the noted one, the checksum is computed from the bytes."""
         with _errors():
             try:
                 found = self._client().stat_object(self._bucket, key)
@@ -89,7 +90,7 @@ class MinioObjectStore:
         return found.size or 0, noted.get(_SHA256, "") if sound else self._read_back(key)
 
     def get(self, key: str, offset: int = 0) -> Iterator[bytes]:
-        """The bytes, in chunks of 64 KiB; the request is made when the first one is asked for."""
+        """The bytes, in chunks of 64 KiB. The request is made when the first chunk is read."""
         with _errors():
             try:
                 response = self._client().get_object(self._bucket, key, offset)
@@ -103,7 +104,7 @@ class MinioObjectStore:
                 yield from response.stream(_CHUNK)
 
     def _unless(self, sent: "_Hashing", sha256: str, name: str, key: str) -> None:
-        """Remove what was stored and raise BytesChanged unless it is what was to be stored."""
+        """Remove the object and raise BytesChanged if its bytes are not the expected ones."""
         try:
             sent.expect(sha256, name)
         except BytesChanged:
@@ -124,7 +125,7 @@ class MinioObjectStore:
             if error.code not in _EXISTS:
                 raise
             return
-        # MinIO has no such rule and drops them by itself; others may forbid it
+        # MinIO has no such rule and drops them by itself; other servers may forbid the rule
         with suppress(S3Error):
             client.set_bucket_lifecycle(self._bucket, _drop_stale_uploads())
 
@@ -137,7 +138,7 @@ class _Hashing:
         self._digest = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        """All of the next bytes, of which a raw file may give fewer at a time; fewer only at its end. Raises OSError."""
+        """The next ``size`` bytes, fewer only at the end. One read of a raw file may give fewer. Raises OSError."""
         parts: list[bytes] = []
         while size > 0 and (data := self._file.read(min(size, _BLOCK))):
             parts.append(data)
@@ -146,13 +147,13 @@ class _Hashing:
         return b"".join(parts)
 
     def expect(self, sha256: str, name: str) -> None:
-        """Raise BytesChanged unless this is the sum of what was read."""
+        """Raise BytesChanged unless this is the checksum of the bytes that were read."""
         if self._digest.hexdigest() != sha256:
             raise BytesChanged(name)
 
 
 def _etag(file: _Hashing, part: int) -> str:
-    """As S3 has it: the MD5 of the file, or of the MD5s of its parts of ``part`` bytes, and how many there are."""
+    """The ETag of S3: the MD5 of the file, or the MD5 of the MD5s of its parts of ``part`` bytes, and their number."""
     sums = [_md5(data) for data in iter(partial(file.read, part), b"")] or [_md5(b"")]
     return sums[0].hex() if len(sums) == 1 else f"{_md5(b''.join(sums)).hex()}-{len(sums)}"
 

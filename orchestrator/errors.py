@@ -1,4 +1,4 @@
-"""The errors of the package, arranged by who must act on them."""
+"""The errors of the package, grouped by the party that has to act."""
 
 from collections.abc import Collection, Mapping, Sequence
 

@@ -90,7 +90,7 @@ def main() -> int:
 
 @contextmanager
 def servers(console: Console, data: Path = DATA) -> Iterator[Client]:
-    """A client for the servers and the worker of an `orchestrator up` of our own, stopped at the end of the block."""
+    """A client for the servers and the worker of a separate `orchestrator up`, which is stopped at the end of the block."""
     up = [sys.executable, "-m", "orchestrator", "up", "--data", str(data), "--concurrency", str(AT_ONCE)]
     tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *up]  # it dies with us, however we die
     # no registry is asked for the image that is not there, so the demo takes as long without a network

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WORDS = ("whoever", "whomever", "anew", "befell", "befall", "of ours", "none of its business", "thereof", "whereof", "lest")
+WORDS = (
+    *("whoever", "whomever", "anew", "befell", "befall", "befalls", "of ours", "of our own", "of one's own"),
+    *("thereof", "whereof", "thereby", "therein", "lest", "who must", "has no say", "have no say", "in vain", "of late"),
+    *("none of its business", "nobody's business", "nobody else's business", "nothing to tell", "to and fro"),
+    *("in the midst of", "at the door", "for certain"),
+)
 _FOUND = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 _APART = ("docs/decisions/", "scripts/plain.py", "tests/unit/scripts/test_plain.py")
 """Decisions are history; and this has to name the words."""

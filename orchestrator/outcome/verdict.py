@@ -65,7 +65,7 @@ class Facts:
     def in_time(self) -> bool:
         """Whether the program ended by itself within its time limit, by the engine's own times.
 
-        The worker's clock has no say then: a busy engine tells of an end late, and the limit may have passed meanwhile.
+        The worker's clock does not count then: a busy engine reports an end late, and the limit may have passed since.
         """
         told = self.state.started_at is not None and self.state.finished_at is not None
         ended = self.signalled and self.signal in _ANYBODYS

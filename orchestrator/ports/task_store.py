@@ -107,11 +107,11 @@ class TaskStore(Protocol):
     def claim(self, task_id: str, worker: str, token: str, ttl: float, engine: str | None = None) -> Document | None:
         """Take the lease of a task that is not terminal and whose lease is free or has expired, by the database's clock.
 
-        With ``engine`` the attempt is bound to that engine, and one that is bound to another is not to be had.
-        Returns the document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by
-        another token. Repeating it with the same token returns the document again, so a lost reply is harmless.
-        The first claim gives the document a ``nonce``, its token, unless it has one.
-        Raises InvalidTask for a queued document that leaves no room for what the worker writes; then it is not held.
+        With ``engine`` the attempt is bound to that engine. A task bound to another engine cannot be claimed. Returns the
+        document with the lease in it, or None when the task is unknown, terminal, bound elsewhere or held by another token.
+        Repeating it with the same token returns the document again, so a lost reply is harmless. The first claim gives the
+        document a ``nonce``, its token, unless it has one. Raises InvalidTask for a queued document that leaves no room for
+        what the worker writes; then it is not held.
         """
 
     def renew(self, tokens: Mapping[str, str], ttl: float) -> frozenset[str]:

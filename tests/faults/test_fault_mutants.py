@@ -1,4 +1,4 @@
-"""Each row that a worker without one guard must fail does fail, by what it compares and not by waiting in vain."""
+"""A worker without one guard fails each row that it must fail, by a comparison and not by a timeout."""
 
 from collections.abc import Callable, Mapping
 

@@ -23,7 +23,7 @@ NTH = st.runner().flatmap(lambda machine: st.integers(1, machine.parts.repeats))
 
 
 class Protocol(RuleBasedStateMachine):
-    """Tasks, workers, clients and what befalls them. ``at_once``: the thread that is started comes to its end before others."""
+    """Tasks, workers, clients and their faults. ``at_once``: a started thread runs to its end before the others."""
 
     parts = Parts()
 

@@ -18,7 +18,7 @@ BOUNDED = settings(stateful_step_count=30, deadline=None, database=None, suppres
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Thousands of faults have nothing to tell."""
+    """Thousands of faults break no rule."""
     logger.disable("orchestrator")
     yield
     logger.enable("orchestrator")

@@ -86,7 +86,7 @@ def test_a_level_that_belongs_to_somebody_else_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("other")
 def test_a_link_that_belongs_to_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it leads; one of root's or of one's own is followed."""
+    """A link of root or of this user is followed; any other is not."""
     (tmp_path / "there").mkdir(mode=0o700)
     link = tmp_path / "spool"
     link.symlink_to(tmp_path / "there")

@@ -74,7 +74,7 @@ def test_as_tasks_are_run_every_property_holds_and_nothing_is_left(docker: Bench
 
 @pytest.mark.parametrize(("group", "source"), [(None, "cgroup v?"), ("", "cgroup v?, while it ran")], ids=["ours", "systemd"])
 def test_it_says_where_figures_are_from(docker: Bench, monkeypatch: pytest.MonkeyPatch, group: str | None, source: str) -> None:
-    """With the worker's group they are exact; without one, as with the driver systemd, those of the last look have to do."""
+    """With the worker's group they are exact. Without one, as with the driver systemd, they are those of the last look."""
     if os.geteuid() != 0:
         pytest.skip("who is not root may not see the engine's processes: run the tests as root")
     if group is not None:
@@ -128,7 +128,7 @@ def test_a_probe_can_be_found_by_a_later_doctor(docker: Bench) -> None:
 
 @pytest.mark.parametrize(("age", "stays"), [(isolation._LEFT - 1, True), (isolation._LEFT + 1, False)])
 def test_what_a_killed_doctor_left_is_removed_when_it_is_old(age: float, *, stays: bool) -> None:
-    """A young one may be another doctor's, who is at work; what is not a doctor's is nobody's business here."""
+    """A young probe may belong to another running doctor. Other containers are left alone."""
     memory = MemoryEngine()
     bench = Bench(memory)
     probe = bench.plan("true", labels=isolation.Probe(memory, IMAGE, Settings(), DESCRIBE)._plan("true", Limits()).labels)

@@ -1,4 +1,4 @@
-"""Memory that runs out in a control group of our own, on the kernel of this host."""
+"""Memory that runs out in a control group of the test, on the kernel of this host."""
 
 import subprocess
 import sys

@@ -37,7 +37,7 @@ class Slow(MemoryEngine):
 def test_an_engine_that_takes_all_the_time_keeps_no_task_from_its_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tasks are seen to before it is asked, and it is not asked in vain: each sweep removes at least one container."""
+    """The sweep handles tasks before it asks the engine. Each sweep removes at least one container."""
     clock = [0.0]
     monkeypatch.setattr(sweep_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
 

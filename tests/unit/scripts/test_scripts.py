@@ -118,7 +118,7 @@ def test_an_image_that_a_registry_has_is_pulled_and_tagged() -> None:
     "reason", [ImageUnavailable("denied"), InfrastructureError("docker", "no such host")], ids=["no", "away"]
 )
 def test_an_image_is_made_where_no_registry_gives_it(reason: Exception) -> None:
-    """A registry that refuses and one that is away both end in an image of our own."""
+    """If a registry refuses or is away, the script makes the image itself."""
 
     def pull(_: str) -> None:
         raise reason

@@ -92,7 +92,7 @@ def test_connections_are_bounded_and_free_again_once_they_are_closed(monkeypatch
 
 
 def test_it_is_answered_on_loopback_alone_unless_told_otherwise() -> None:
-    """What a worker does is nobody else's business."""
+    """By default no other host can ask what a worker does."""
     for host, heard in ((None, "127.0.0.1"), ("0.0.0.0", "0.0.0.0")):  # noqa: S104
         with serve(0, lambda: NOW[0], *filter(None, [host])) as server:
             assert server.server_address[0] == heard

@@ -24,7 +24,7 @@ LONG = pace.seconds(20.0)
 
 
 def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Path) -> None:
-    """An outage in between puts the sweep off, and so does a fault of our own, no more."""
+    """An outage, or a fault of the worker, only delays the sweep."""
     world = World(tmp_path, {PROGRAM: Program(stdout=b"out")})
     world.client.submit(REQUEST, "t")
     with pytest.raises(Killed):

@@ -35,7 +35,7 @@ def test_a_worker_that_waits_for_redis_is_alive(worker: ThreadWorker) -> None:
 
 
 def test_a_worker_whose_loop_does_not_turn_is_not_alive(worker: ThreadWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When Redis has answered of late, the fault is ours."""
+    """If Redis has answered recently, the fault is the worker's."""
     worker.link.persist(lambda: None)
     assert not worker.alive
     monkeypatch.setattr(worker_module, "_STUCK", 60.0)

@@ -1,4 +1,4 @@
-"""What can be seen of a container from its host, on files as the kernel writes them and on processes of our own."""
+"""Figures of a container from its host, with files as the kernel writes them and with processes of the test."""
 
 import os
 from collections.abc import Callable

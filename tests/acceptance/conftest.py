@@ -1,4 +1,4 @@
-"""A Redis server and worker processes of the test's own, which it may kill; an installation, and a client of it."""
+"""A separate Redis server and worker processes, which the test may kill; an installation, and a client of it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -15,7 +15,7 @@ from tests.support.worker_process import Notes, Start, Valkey
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Valkey]:
-    """A Redis server of the test's own."""
+    """A Redis server of this test."""
     valkey = Valkey(tmp_path)
     valkey.start()
     yield valkey
@@ -24,7 +24,7 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Notes:
-    """What the jobs note."""
+    """The notes of the jobs."""
     return Notes(tmp_path)
 
 
@@ -37,7 +37,7 @@ def worker(server: Valkey, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def installation(corner: Corner, tmp_path: Path) -> Iterator[Installation]:
-    """Servers without a worker yet."""
+    """Servers without a worker."""
     environment = {**corner.environment, "SPOOL_DIR": str(tmp_path / "spool"), "PULL_POLICY": "never"}
     installation = Installation(environment, tmp_path)
     yield installation

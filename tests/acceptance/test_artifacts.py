@@ -43,7 +43,10 @@ def content(installation: Installation, document: Mapping[str, Any], path: str) 
 
 
 def test_files_are_stored_whole_and_nothing_is_left(installation: Installation) -> None:
-    """With the sum that the program itself saw; a link is refused by name; container, holder and volume are gone."""
+    """With the checksum that the program itself computed. A link is refused by name.
+
+    Container, pause container and volume are removed.
+    """
     task_id = installation.submit(LEAVE, artifacts=["a", "d", "l", "none"])
     document = installation.ended(task_id)
     assert document["status"] == "succeeded"
@@ -71,7 +74,7 @@ def test_files_are_kept_of_programs_that_did_not_succeed(installation: Installat
 
 
 def test_a_worker_that_takes_over_stores_the_files(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The first one is killed while the program runs; what it wrote before and after is there."""
+    """The first worker is killed while the program runs. The files from before and after are stored."""
     folder = tmp_path_factory.mktemp("killed")
     corner = next(corners(servers.environment))
     own = {"SPOOL_DIR": str(folder / "spool"), "PULL_POLICY": "never"}

@@ -78,14 +78,14 @@ def test_a_submitted_task_is_found_by_all_commands_that_look(up: Up) -> None:
 
 
 def test_a_whole_task_comes_from_stdin(up: Up) -> None:
-    """As other services write it, limits and all."""
+    """As other services write it, with all limits."""
     task = {"_id": "whole", "image": IMAGE, "command": "cat", "stdin": {"base64": "AP8="}, "limits": {"cpus": 0.5}}
     done = up("run", "-q", "--from", "-", stdin=json.dumps(task).encode())
     assert (done.returncode, done.stdout) == (0, b"\x00\xff")
 
 
 def test_ctrl_c_leaves_the_task_to_the_worker(up: Up) -> None:
-    """The client that follows may go; the task ends as it would have."""
+    """The client may leave, and the task ends in the same way."""
     follower = subprocess.Popen(
         [*ORCHESTRATOR, "run", "--id", "left-alone", "-i", IMAGE, "sh", "-c", f"sleep {pace.seconds(1)}; echo done"],
         cwd=up.folder,
@@ -156,7 +156,7 @@ def test_the_doctor_finds_all_well_and_leaves_nothing_behind(up: Up) -> None:
 
 
 def test_the_doctor_is_not_content_without_an_image(up: Up) -> None:
-    """All servers are well, but nothing of the isolation was shown."""
+    """All servers are ok, but the isolation was not shown."""
     done = up("doctor", "--image", "no-such-image:1", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["ok"]) == (1, False)
@@ -165,7 +165,7 @@ def test_the_doctor_is_not_content_without_an_image(up: Up) -> None:
 
 
 def test_the_doctor_says_what_to_do_about_each_server_that_is_away(tmp_path: Path) -> None:
-    """One that is away does not hide the others."""
+    """A server that is away does not hide the others."""
     away = {"MONGO_URI": "mongodb://127.0.0.1:1", "REDIS_URL": "redis://127.0.0.1:1", "MINIO_ENDPOINT": "127.0.0.1:1"}
     more = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "SPOOL_DIR": "/proc/none"}
     done = call(tmp_path, "doctor", **away, **more)
@@ -179,7 +179,7 @@ def test_the_doctor_says_what_to_do_about_each_server_that_is_away(tmp_path: Pat
 
 
 def test_the_doctor_names_every_bad_setting(tmp_path: Path) -> None:
-    """Without them it can look at nothing else."""
+    """Without the settings it can check nothing else."""
     done = call(tmp_path, "doctor", CONCURRENCY="0", MINIO_USE_SSL="perhaps")
     *lines, summary = done.stdout.decode().splitlines()
     assert [line[:4] for line in lines if line[:4].strip()] == ["FAIL", "FAIL"]
@@ -200,7 +200,7 @@ def test_health_is_an_exit_code(up: Up, tmp_path: Path) -> None:
 
 
 def test_health_asks_the_worker_where_it_can_be_asked(up: Up) -> None:
-    """Its servers may be away: that is no reason to end a worker which waits for them."""
+    """Its servers may be away, which is no reason to end a worker that waits for them."""
     answer = [Health(alive=True, draining=True, tasks=1)]
     with serve(0, lambda: answer[0]) as server:
         port = {"HEALTH_PORT": str(server.server_address[1])}

@@ -37,7 +37,7 @@ def in_line(installation: Installation) -> int:
 
 
 def test_a_task_that_waits_is_cancelled_at_once(orchestrator: Command, client: Client) -> None:
-    """Without any worker; asked again, or when it is unknown, the command says so."""
+    """Without any worker. The command says if the task is cancelled already, or unknown."""
     assert orchestrator("submit", "--id", "waits", IMAGE, "true").returncode == 0
     done = orchestrator("cancel", "waits")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"waits is cancelled\n", b"")
@@ -68,7 +68,7 @@ def _logged(task_id: str) -> bytes:
 
 
 def test_a_sweep_by_hand_mends_what_a_dry_run_told(orchestrator: Command, installation: Installation, client: Client) -> None:
-    """A task that is not in line and a container without a task; done once, there is nothing left to do."""
+    """A task that is not in the queue, and a container without a task. A second sweep has nothing to do."""
     made = datetime.now(UTC) - timedelta(minutes=1)
     client.services.store.insert({"_id": "lost", "status": "queued", "image": IMAGE, "created_at": made})
     unknown = f"unknown{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""The demo, as `make demo` calls it where nobody looks at a screen."""
+"""The demo, as `make demo` calls it without a terminal."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def test_the_demo_runs_every_program_to_the_end_it_has_to_have(tmp_path: Path) -
 
 
 def test_a_demo_whose_servers_do_not_start_ends_in_their_sentence(tmp_path: Path) -> None:
-    """Here because another one runs in the folder."""
+    """Here because another `up` runs in the folder."""
     folder = tmp_path / ".orchestrator" / "demo"
     with hold(folder):
         done = demo(tmp_path)

@@ -49,7 +49,7 @@ def running(site: Site, task_id: str, request: dict[str, object]) -> str:
 
 
 def command(site: Site, *arguments: str, exit_code: int = 0, **environment: str) -> str:
-    """What a command of the operator says, and with which exit code."""
+    """The output and the exit code of a command of the operator."""
     ran = subprocess.run(
         [sys.executable, "-m", "orchestrator", *arguments],
         env={**os.environ, **site.environment, **environment},
@@ -72,7 +72,10 @@ def runs_on(site: Site, name: str) -> bool:
 def test_a_copy_of_the_database_touches_nothing_until_it_is_told_to_be_a_new_deployment(
     site: Site, copy: dict[str, str]
 ) -> None:
-    """Neither what the copy knows nor what was begun after it; the command says why, and then the copy is one of its own."""
+    """Neither tasks that the copy knows nor tasks that began later.
+
+    The command says why, and then makes the copy a new deployment.
+    """
     site.worker("live")
     known = running(site, uuid.uuid4().hex, GATED)
     restore(site, copy["MONGO_DB_NAME"])
@@ -210,7 +213,7 @@ def test_a_container_that_another_machine_may_have_is_not_called_lost(site: Site
 
 
 def test_a_program_is_held_to_its_time_limit_while_the_database_is_away(site: Site) -> None:
-    """A worker that cannot begin for want of MongoDB ends it all the same, by what its container says of it."""
+    """A worker that cannot start without MongoDB still ends it, by the label of its container."""
     task_id = uuid.uuid4().hex
     site.orphans.append(task_id)
     labels = {

@@ -39,7 +39,7 @@ class Commands(CommandListener):
             self.unknown.add(event.command_name)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """What was asked for is noted already."""
+        """The request was noted already."""
 
     def failed(self, event: CommandFailedEvent) -> None:
         """The same."""

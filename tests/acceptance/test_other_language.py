@@ -60,7 +60,7 @@ def test_the_example_in_node_submits_a_task_that_is_run(installation: Installati
 
 
 def test_the_example_in_node_says_when_redis_refuses(installation: Installation, example: Path) -> None:
-    """It does not print an id then."""
+    """Then it prints no id."""
     environment = {**os.environ, **installation.environment, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
     wrong = installation.settings.redis_url.rpartition("/")[0] + "/none"
     done = subprocess.run(

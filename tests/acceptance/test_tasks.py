@@ -112,7 +112,7 @@ def test_a_program_that_runs_for_seconds_is_sampled(installation: Installation) 
 
 
 def test_a_delivery_of_a_finished_or_unknown_task_does_no_harm(installation: Installation) -> None:
-    """The worker goes on with the next task."""
+    """The worker continues with the next task."""
     first = installation.submit("true")
     before = installation.ended(first)
     with installation.heard() as events:
@@ -123,7 +123,7 @@ def test_a_delivery_of_a_finished_or_unknown_task_does_no_harm(installation: Ins
 
 
 def test_rq_shows_jobs_for_what_they_are(installation: Installation) -> None:
-    """While the task waits, and for RESULT_TTL after its end: its image, command and labels, and what became of it."""
+    """While the task waits, and for RESULT_TTL after its end: its image, command and labels, and its result."""
     services = connect(installation.settings)
     request = {"image": IMAGE, "command": ["sh", "-c", "exit 3"], "labels": {"team": "blue"}}
     with closing(services.store), redis_client(installation.settings) as redis:

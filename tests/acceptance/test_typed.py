@@ -1,4 +1,4 @@
-"""What the README and the quickstart show is typed here, in the folder of a running `orchestrator up`."""
+"""Runs the commands of the README and the quickstart in the folder of a running `orchestrator up`."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Where the reader is by then."""
+    """The folder of the reader at this point."""
     with Up(tmp_path_factory.mktemp("up")) as up:
         yield up
 
@@ -32,7 +32,7 @@ def _fenced(page: str, language: str) -> list[str]:
 
 
 def typed(up: Up, argv: list[str]) -> str:
-    """What a program says, started as the reader would; it has to succeed."""
+    """The output of a program that starts as for the reader; it must succeed."""
     done = subprocess.run(
         argv,
         cwd=up.folder,
@@ -49,7 +49,7 @@ def typed(up: Up, argv: list[str]) -> str:
 
 @pytest.mark.parametrize(("page", "said"), [("README.md", 2), ("docs/quickstart.md", 3)])
 def test_the_commands_say_what_the_page_shows(up: Up, page: str, said: int) -> None:
-    """Line by line; what a page does not show may be said in between."""
+    """Line by line. There may be other lines between the lines of the page."""
     (block,) = (block for block in blocks(page, "console") if "orchestrator run" in block)
     lines = block.splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ") and "orchestrator up" not in line]

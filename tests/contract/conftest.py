@@ -59,13 +59,13 @@ def real_events(settings: Settings) -> RedisEventBus:
 
 @pytest.fixture
 def events(kind: str, request: pytest.FixtureRequest) -> EventBus:
-    """A bus whose subscribers are idle after a tenth of a second."""
+    """A bus whose subscribers yield None after a tenth of a second."""
     return MemoryEventBus(IDLE) if kind == "memory" else request.getfixturevalue("real_events")
 
 
 @frozen
 class Line:
-    """Both ends of a queue: ``waiting`` empties it and returns the ids in the order in which workers would get them."""
+    """Both ends of a queue. ``waiting`` empties it and returns the ids in the order in which workers get them."""
 
     queue: Queue
     waiting: Callable[[], list[str]]
@@ -75,7 +75,7 @@ class Line:
 
 @pytest.fixture
 def line(kind: str, request: pytest.FixtureRequest) -> Line:
-    """A queue with nobody in it."""
+    """An empty queue."""
     if kind == "memory":
         queue = MemoryQueue()
         return Line(queue, lambda: list(iter(queue.take, None)), lambda: _taking(queue))
@@ -112,13 +112,13 @@ def _taken(settings: Settings) -> list[str]:
 
 @pytest.fixture
 def lock(kind: str, request: pytest.FixtureRequest) -> SharedLock:
-    """A lock that nobody has."""
+    """A free lock."""
     return MemoryLock() if kind == "memory" else RedisLock(request.getfixturevalue("settings"))
 
 
 @pytest.fixture
 def logs(kind: str, request: pytest.FixtureRequest) -> ObjectStore:
-    """A log store whose bucket is made."""
+    """A log store with its bucket."""
     logs = MemoryObjectStore() if kind == "memory" else MinioObjectStore(request.getfixturevalue("settings"))
     logs.prepare()
     return logs

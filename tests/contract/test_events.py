@@ -37,7 +37,7 @@ def heard(arriving: Iterator[Event | None], count: int) -> list[Event]:
 
 
 def test_a_subscriber_hears_what_is_published_from_then_on(events: EventBus) -> None:
-    """Nothing from before, and nothing is missed once the block is entered."""
+    """No earlier events, and every event after the block is entered."""
     events.publish(FIRST)
     with events.subscribe("t1") as arriving:
         events.publish(LAST)
@@ -96,7 +96,7 @@ def test_a_subscription_ends_with_its_block(events: EventBus) -> None:
 
 
 def test_an_event_is_not_sent_after_a_later_one_of_its_task(events: EventBus) -> None:
-    """A worker that was frozen just before it published comes late; who takes the last message for the status is right."""
+    """A worker that was frozen just before it published is late. The last message still has the right status."""
     first = Event("t1", 3, Trigger.COLLECT, State.COLLECTING, State.UPLOADING, NOON, nonce="one")
     last = evolve(LAST, nonce="one")
     with events.subscribe("t1") as one, events.subscribe(None) as everything:
@@ -165,7 +165,7 @@ def test_an_event_survives_its_json(event: Event) -> None:
 
 
 def test_what_is_no_event_is_passed_over(real_events: RedisEventBus, settings: Settings) -> None:
-    """Anybody may publish on the channels."""
+    """Any program may publish on the channels."""
     with real_events.subscribe("t1") as arriving, redis_client(settings) as redis:
         for junk in [b"", b"{", b"5", b"null", b"[]", b"{}", b"\xff\xfe", b'{"task_id": "t1"}', FIRST.to_json()[:-9]]:
             redis.publish("tasks:t1", junk)
@@ -174,7 +174,7 @@ def test_what_is_no_event_is_passed_over(real_events: RedisEventBus, settings: S
 
 
 def test_a_subscriber_survives_a_lost_connection(real_events: RedisEventBus, settings: Settings) -> None:
-    """It subscribes again by itself; what was sent meanwhile is lost."""
+    """It subscribes again by itself. Events that were sent in between are lost."""
     with real_events.subscribe("t1") as arriving, redis_client(settings) as redis:
         redis.client_kill_filter(_type="pubsub")
         deadline = time.monotonic() + PATIENCE

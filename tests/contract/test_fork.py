@@ -49,7 +49,7 @@ sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chi
 
 
 def test_parent_and_children_do_not_share_connections(corner: Corner, tmp_path: Path) -> None:
-    """All three talk to all servers at once, and everybody gets the answers that are meant for him."""
+    """All three use all servers at once, and each gets the answers to its own requests."""
     environment = {**os.environ, **corner.environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", CODE]
     ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

@@ -33,7 +33,7 @@ def _piece(offset: int, data: bytes, stream: Stream = OUT, attempt: int = 1) -> 
 
 
 def _seen(live: LiveOutput, task_id: str = "t1", deployment: str = OURS) -> list[LiveEntry]:
-    """What a follower finds before it is idle for the first time."""
+    """The entries that a follower finds before it is idle for the first time."""
     with live.follow(deployment, task_id) as entries:
         return [*_until_idle(entries)]
 
@@ -151,7 +151,7 @@ def test_a_follower_goes_on_when_redis_came_back_empty(settings: Settings, real_
 
 
 def test_what_is_no_entry_is_passed_over(settings: Settings) -> None:
-    """Anybody may write to Redis. Keys go by themselves."""
+    """Any program may write to Redis. Keys expire by themselves."""
     live = RedisLiveOutput(settings, 0.05)
     with closing(redis_client(settings)) as redis:
         for fields in ({"event": "{"}, {"a": "b"}, {"attempt": "x", "stream": "stdout", "offset": "0", "data": ""}):

@@ -15,7 +15,7 @@ TTL = 60.0
 
 
 def test_one_at_a_time_has_the_lock(lock: SharedLock) -> None:
-    """The others are told at once, and the next one gets it when it is given back."""
+    """The others return at once, and the next one gets the lock after its release."""
     with lock.hold("sweep", TTL) as one, lock.hold("sweep", TTL) as two:
         assert (one, two) == (True, False)
         with lock.hold("sweep", TTL) as three:
@@ -49,7 +49,7 @@ def test_the_lock_is_given_back_when_the_block_raises(lock: SharedLock) -> None:
 
 
 def test_of_many_at_once_one_has_the_lock(lock: SharedLock) -> None:
-    """While it is held, nobody else has it."""
+    """While it is held, no other process has it."""
     start, end = Barrier(16), Barrier(16)
 
     def attempt(_: int) -> bool:
@@ -63,7 +63,7 @@ def test_of_many_at_once_one_has_the_lock(lock: SharedLock) -> None:
 
 
 def test_a_lock_runs_out(settings: Settings) -> None:
-    """Its holder may be dead. One that comes back late gives back nothing that is not its own."""
+    """Its holder may be dead. A holder that comes back late does not release the lock of another."""
     lock = RedisLock(settings)
     with lock.hold("sweep", 0.2) as first:
         assert first

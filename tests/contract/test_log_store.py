@@ -40,7 +40,7 @@ def test_a_log_comes_back_byte_for_byte(logs: ObjectStore, tmp_path: Path, conte
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_other_bytes_of_the_same_size_are_noticed(settings: Settings, tmp_path: Path, content: bytes) -> None:
-    """Whatever their metadata says; and what is as it was put is not read back to know it."""
+    """Even if the metadata says otherwise. An unchanged object is not read back."""
     logs = MinioObjectStore(settings)
     logs.prepare()
     sha256 = put(logs, tmp_path, content)
@@ -97,7 +97,7 @@ def test_a_log_is_replaced(logs: ObjectStore, tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_not_there_is_told_from_an_empty_one(logs: ObjectStore, tmp_path: Path) -> None:
-    """Nothing to see is no error, nothing to read is one."""
+    """A stat of a missing object is no error, a read of it is one."""
     assert logs.stat(KEY) is None
     with pytest.raises(UnknownTask):
         next(logs.get(KEY))
@@ -107,7 +107,7 @@ def test_a_log_that_is_not_there_is_told_from_an_empty_one(logs: ObjectStore, tm
 
 
 def test_keys_are_told_apart(logs: ObjectStore, tmp_path: Path) -> None:
-    """Tasks with names like each other's share nothing."""
+    """Tasks with similar names share no object."""
     keys = ["t1/1/stdout.log", "t1/1/stderr.log", "t1/2/stdout.log", "t11/1/stdout.log", "t.1/1/stdout.log", "T1/1/stdout.log"]
     for key in keys:
         put(logs, tmp_path, key.encode(), key)
@@ -163,7 +163,7 @@ def test_uploads_cut_short_are_dropped_by_the_bucket(settings: Settings) -> None
 
 
 def test_a_bucket_that_is_there_keeps_its_own_rules(settings: Settings) -> None:
-    """It may belong to somebody who has thought about it."""
+    """The bucket may have rules that its owner chose."""
     minio_client(settings).make_bucket(settings.minio_bucket)
     MinioObjectStore(settings).prepare()
     assert minio_client(settings).get_bucket_lifecycle(settings.minio_bucket) is None

@@ -55,7 +55,7 @@ def test_tasks_wait_in_line(line: Line) -> None:
 
 
 def test_a_task_may_wait_twice(line: Line) -> None:
-    """The claim sorts it out, so nobody has to look first."""
+    """The claim decides, so no caller has to check first."""
     line.queue.enqueue("t1")
     line.queue.enqueue("t1")
     assert line.waiting() == ["t1", "t1"]
@@ -80,7 +80,7 @@ def test_the_head_of_the_line_can_be_seen(line: Line) -> None:
 
 
 def test_the_end_of_the_line_can_be_waited_for() -> None:
-    """The queue in memory has the other end too."""
+    """The queue in memory has the consumer's end, too."""
     queue = MemoryQueue()
     begun = time.monotonic()
     assert queue.take(timeout=0.05) is None
@@ -129,7 +129,7 @@ def test_an_entry_tells_rqs_tools_what_it_is(settings: Settings) -> None:
 
 
 def test_a_task_of_another_deployment_is_not_in_line_for_this_one(line: Line) -> None:
-    """It may have the same id; one that does not say whose it is may be of any."""
+    """It may have the same id. A job that does not name its deployment may belong to any."""
     line.queue.enqueue("t1", JobInfo("another"))
     line.queue.enqueue("t2", JobInfo("this"))
     line.queue.enqueue("t3")
@@ -138,7 +138,7 @@ def test_a_task_of_another_deployment_is_not_in_line_for_this_one(line: Line) ->
 
 
 def test_what_was_taken_out_counts_until_it_is_begun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or a sweep would put it in line again; once begun it is claimed, and if it is not, its worker has died."""
+    """Otherwise a sweep would enqueue it again. A started job is claimed, or its worker has died."""
     queue = RqQueue(settings)
     seen: list[frozenset[str]] = []
     install(monkeypatch, lambda _: seen.append(queue.first(10).task_ids))
@@ -217,7 +217,7 @@ def test_an_entry_that_is_moved_to_and_fro_is_always_seen(settings: Settings) ->
 
 
 def test_the_workers_of_a_queue_are_counted(line: Line) -> None:
-    """Those that are there; one that has gone counts no more."""
+    """The present workers. A worker that has left does not count."""
     assert line.queue.workers() == 0
     with line.listening():
         assert line.queue.workers() == 1

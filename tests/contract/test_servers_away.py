@@ -32,7 +32,7 @@ WITHIN = pace.seconds(25.0)
 
 @pytest.fixture(params=["refused", "silent"])
 def away(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """Settings that point to a port that nobody listens on, or that takes connections and says nothing."""
+    """Settings with a port without a listener, or with a port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         if request.param == "refused":
@@ -41,7 +41,7 @@ def away(request: pytest.FixtureRequest) -> Iterator[Settings]:
 
 
 def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple[str, Callable[[], object]]]:
-    """Every call of every port, with the name of the service that is to blame."""
+    """Every call of every port, with the name of the failing service."""
     events, logs = RedisEventBus(settings), MinioObjectStore(settings)
     small, large = folder / "small", folder / "large"
     small.write_bytes(b"x")
@@ -90,7 +90,7 @@ def test_a_server_that_is_away_is_infrastructure_within_seconds(away: Settings, 
 
 
 def _sum(path: Path) -> str:
-    """What a file's SHA-256 is."""
+    """The SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -32,7 +32,7 @@ def test_dates_come_back_in_utc_to_the_millisecond(store: TaskStore) -> None:
 
 
 def test_an_unknown_task_is_not_found(store: TaskStore) -> None:
-    """There is no error in looking."""
+    """A search for a missing task raises nothing."""
     assert store.find("nobody") is None
 
 
@@ -45,7 +45,7 @@ def test_an_id_is_taken_once(store: TaskStore) -> None:
 
 
 def test_of_many_inserts_at_once_one_wins(store: TaskStore) -> None:
-    """Two clients that choose the same id cannot both think that it is theirs."""
+    """Of two clients that choose the same id, only one succeeds."""
     results = race(lambda number: store.insert(queued(image=f"image{number}")))
     assert [type(result) for result in results].count(DuplicateTask) == THREADS - 1
 
@@ -158,7 +158,7 @@ def test_a_deployment_keeps_its_id(store: TaskStore) -> None:
 
 
 def test_deployments_differ(store: TaskStore, servers: Embedded) -> None:
-    """Or one would remove the containers of the other."""
+    """Otherwise one would remove the containers of the other."""
     other = next(corners(servers.environment))
     stranger = MongoTaskStore(other.settings)
     assert len({store.deployment(), stranger.deployment(), MemoryTaskStore().deployment()}) == 3
@@ -173,7 +173,7 @@ def test_lists_and_sweeps_have_their_indexes(real_store: MongoTaskStore) -> None
 
 
 def test_a_deployment_knows_the_database_that_its_id_was_made_in(store: TaskStore) -> None:
-    """Before the first worker came there is no id; a look does not make one."""
+    """Before the first worker there is no id. A read does not make one."""
     assert store.origin().id == ""
     own = store.deployment()
     origin = store.origin()

@@ -25,7 +25,7 @@ def test_a_task_is_asked_once_to_be_cancelled(store: TaskStore) -> None:
 
 
 def test_a_finished_task_is_not_to_be_cancelled(store: TaskStore) -> None:
-    """Its outcome stands; the one who asks is told."""
+    """Its outcome stays, and the caller learns it."""
     finished(store)
     before = store.find("t1")
     assert store.request_cancel("t1") == before
@@ -58,7 +58,7 @@ def test_a_move_may_depend_on_nobody_having_cancelled(store: TaskStore) -> None:
 
 
 def test_a_cancellation_that_comes_after_the_move_does_not_undo_it(store: TaskStore) -> None:
-    """A repeat after a lost reply is told yes all the same."""
+    """A repeat after a lost reply also returns True."""
     store.insert(queued())
     store.claim("t1", "worker", "one", TTL)
     step = evolve(move(), unless_cancelled=True)

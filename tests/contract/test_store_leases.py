@@ -48,7 +48,7 @@ def test_a_held_task_is_not_to_be_had(store: TaskStore) -> None:
 
 
 def test_a_claim_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
-    """The worker whose first claim was stored must not be told that somebody else has the task."""
+    """A worker whose first claim was stored must not learn that another worker has the task."""
     store.insert(queued())
     store.claim("t1", "worker", "one", TTL)
     again = store.claim("t1", "worker", "one", TTL)
@@ -91,7 +91,7 @@ def test_a_lease_that_no_worker_wrote_holds_nothing(store: TaskStore, lease: obj
 
 @pytest.mark.parametrize("ends", [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "tomorrow"], ids=str)
 def test_a_lease_that_ends_when_none_can_holds_nothing(store: TaskStore, ends: object) -> None:
-    """No worker took it: a token alone keeps nobody out."""
+    """No worker took it: a token without a lease blocks no claim."""
     store.insert(queued(lease={"worker": "nobody", "token": "x", "expires_at": ends}))
     assert store.claim("t1", "worker", "one", TTL) is not None
     assert store.claim("t1", "other", "two", TTL) is None
@@ -99,7 +99,7 @@ def test_a_lease_that_ends_when_none_can_holds_nothing(store: TaskStore, ends: o
 
 
 def test_the_longest_lease_holds(store: TaskStore) -> None:
-    """What a worker may take is never thought of as impossible."""
+    """A lease that a worker may take never counts as impossible."""
     store.insert(queued())
     store.claim("t1", "worker", "one", LONGEST_LEASE)
     assert store.claim("t1", "other", "two", TTL) is None
@@ -109,7 +109,7 @@ def test_the_longest_lease_holds(store: TaskStore) -> None:
 
 @pytest.mark.parametrize("made", [datetime(9999, 12, 31, tzinfo=UTC), "some day", None], ids=str)
 def test_a_task_made_in_the_future_can_be_had(store: TaskStore, made: object) -> None:
-    """When a task was made is shown and sorted by, no more."""
+    """The creation time is only shown and used for sorting."""
     store.insert(queued(created_at=made))
     assert [document["_id"] for document in store.waiting(10)] == ["t1"]
     assert store.claim("t1", "worker", "one", TTL) is not None
@@ -125,7 +125,7 @@ def test_of_many_claims_at_once_one_wins(store: TaskStore) -> None:
 
 
 def test_a_lease_expires_by_the_clock_of_the_database(store: TaskStore) -> None:
-    """Nobody has to give it back."""
+    """It needs no release."""
     ttl = 0.3
     store.insert(queued())
     begun = time.monotonic()
@@ -216,7 +216,7 @@ def test_who_holds_a_task_notes_what_became_of_its_input(store: TaskStore) -> No
 
 
 def test_who_holds_a_task_notes_that_its_program_is_about_to_get_a_signal(store: TaskStore) -> None:
-    """Nobody else does, and with the first transition it is gone."""
+    """Only the holder sets it, and the first transition removes it."""
     store.insert(queued() | {"ending": 5})
     store.claim("t1", "worker", "one", TTL)
     store.note_ending("t1", "two", Ending("c1", Cause.TIMEOUT))
@@ -285,7 +285,7 @@ def test_a_task_that_was_bound_before_stays_bound(store: TaskStore) -> None:
 
 
 def test_a_task_that_has_moved_stays_bound(store: TaskStore) -> None:
-    """What came of it is on that engine."""
+    """The result of that attempt is on that engine."""
     store.insert(queued())
     store.claim("t1", "worker", "one", TTL, "engine a")
     store.advance(move())

@@ -64,7 +64,7 @@ def test_a_move_from_another_place_changes_nothing(store: TaskStore, wrong: Move
 
 
 def test_an_unclaimed_task_does_not_move(store: TaskStore) -> None:
-    """There is no way around the lease."""
+    """A move without the lease is refused."""
     store.insert(queued())
     with pytest.raises(Superseded):
         store.advance(move())
@@ -72,7 +72,7 @@ def test_an_unclaimed_task_does_not_move(store: TaskStore) -> None:
 
 
 def test_a_move_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
-    """It is applied once, and its holder is told so."""
+    """It is applied once, and the holder gets this result."""
     store.insert(queued())
     store.claim("t1", "worker", "one", TTL)
     step = evolve(move(message="hello"), entry=evolve(move().entry, at=NOON.replace(microsecond=123456)))
@@ -81,7 +81,7 @@ def test_a_move_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
 
 
 def test_a_last_move_repeated_after_a_lost_reply_succeeds(store: TaskStore) -> None:
-    """Also then the lease is free already."""
+    """Then the lease is also free."""
     finished(store)
     assert store.advance(move(seq=4)) == store.find("t1")
     with pytest.raises(Superseded):
@@ -127,7 +127,7 @@ def test_an_expired_lease_that_nobody_took_still_moves(store: TaskStore) -> None
 
 
 def test_a_terminal_task_is_free_of_its_lease(store: TaskStore) -> None:
-    """It has run out, so nobody waits for it; the token stays to tell a repeat from a stranger."""
+    """The lease has expired, so no worker waits for it. The token stays, to distinguish a repeat from another holder."""
     finished(store)
     lease = stored(store).lease
     assert lease.token == "one"
@@ -148,7 +148,7 @@ def test_a_task_inserted_without_the_workers_fields_moves(store: TaskStore, bare
 
 
 def test_an_end_is_to_be_settled(store: TaskStore) -> None:
-    """Until somebody has published all of it and released what it used."""
+    """Until a worker has published all events and released all resources."""
     finished(store)
     assert not stored(store).settled
     assert [document["_id"] for document in store.unsettled(10)] == ["t1"]

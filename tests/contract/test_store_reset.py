@@ -1,4 +1,4 @@
-"""A document that cannot be read or moved is stripped, so that its task can end; nobody's work is disturbed by it."""
+"""A document that cannot be read or moved is reduced, so that its task can end. Other tasks are not affected."""
 
 import pytest
 
@@ -11,7 +11,7 @@ FULL = 16 << 20
 
 @pytest.mark.parametrize("lease", [None, 5, {}, {"token": "t"}, {"token": "t", "expires_at": "soon"}])
 def test_a_document_that_nobody_holds_keeps_only_its_id_and_date(store: TaskStore, lease: object) -> None:
-    """Whatever it has for a lease; a date of the wrong type goes, too."""
+    """With any value as its lease. A date of the wrong type is removed, too."""
     junk = {"a.b": 1, "$x": 1, "history": 5, "status": "running", "lease": lease}
     store.insert({"_id": "t1", "created_at": NOON, **junk})
     store.insert({"_id": "t2", "created_at": "noon", **junk})
@@ -52,7 +52,7 @@ def test_an_engine_beside_a_status_that_is_none_binds_nothing(store: TaskStore) 
 
 
 def test_an_engine_that_is_no_name_binds_nothing(store: TaskStore) -> None:
-    """A foreign hand wrote it, and no worker could ever have it."""
+    """Another program wrote it, and no worker could ever claim it."""
     for number, engine in enumerate((5, {}, [], "", True)):
         store.insert({"_id": f"t{number}", "status": "queued", "engine": engine})
         document = store.claim(f"t{number}", "worker", "token", TTL, "here")

@@ -43,7 +43,7 @@ def test_the_twins_agree(real_store: MongoTaskStore, operations: list[tuple]) ->
 
 
 def answer(store: TaskStore, task_id: str, verb: str, *arguments: object) -> object:
-    """What a call by one of two workers says, in a form that can be compared."""
+    """The result of a call by one of two workers, in a form that can be compared."""
     match verb, *arguments:
         case "claim", token, ttl, engine:
             said = store.claim(task_id, "w", token, ttl, engine)

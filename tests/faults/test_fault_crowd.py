@@ -1,4 +1,4 @@
-"""Rows 20, 21 and 22: what others do on the same machine: a busy engine, a shared queue, no descriptor left."""
+"""Rows 20, 21 and 22: other load on the same machine: a busy engine, a shared queue, no descriptor left."""
 
 import resource
 import signal

@@ -1,4 +1,4 @@
-"""Row 17: the disk that output is spooled on is full."""
+"""Row 17: the disk of the spool is full."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def site(corner: Corner, tmp_path: Path, small: Path) -> Iterator[Site]:
 
 
 def test_of_a_log_that_never_fits_what_does_is_kept(site: Site) -> None:
-    """The program has finished and runs once; its task fails and says why, and the next one runs."""
+    """The program has finished and runs once. Its task fails with the reason, and the next task runs."""
     site.worker("worker", RETRY_BUDGET="1")
     program = flood(3_000_000)
     big = site.submit(Program(program.script, program.stdout, b"", "failed", "upload", cut=True))
@@ -74,7 +74,7 @@ def test_an_artifact_that_never_fits_is_refused_and_costs_nothing_else(site: Sit
 
 @pytest.mark.host
 def test_a_disk_that_is_full_takes_no_run_from_a_program_that_has_finished(site: Site, small: Path) -> None:
-    """Wherever its task is, with the worker that it has or with another: one start, exit code 0, and what fits of the log."""
+    """In every state of its task, with its worker or another: one start, exit code 0, and as much of the log as fits."""
     lease, impatient = (
         str(pace.seconds(60)),
         {"RETRY_BUDGET": "1", "UPLOAD_BUDGET": "1", "SPOOL_GRACE": "1", "ORPHAN_GRACE": "1"},

@@ -1,4 +1,4 @@
-"""Rows 6, 7 and 18, and row 1 below the port: what the engine, or the way to it, does to a task that runs."""
+"""Rows 6, 7 and 18, and row 1 below the port: faults of the engine, or of the connection to it, while a task runs."""
 
 import re
 import signal
@@ -48,7 +48,7 @@ SHORT = [(call, Row.SOCKET_LOSES) for call in CALLS] + [
 
 @frozen
 class Lane:
-    """A worker that reaches the engine through a proxy of its own, and takes tasks from a queue of its own."""
+    """A worker that reaches the engine through a separate proxy, and takes tasks from a separate queue."""
 
     proxy: Proxy
     queue: str
@@ -101,7 +101,7 @@ def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
 
 
 def _strikes(rule: Rule) -> bool:
-    """Whether it has struck or does soon: what runs beside the task may be a moment later."""
+    """Whether it has struck or strikes soon: work beside the task may come a moment later."""
     with suppress(AssertionError):
         until(lambda: rule.struck)
     return bool(rule.struck)
@@ -146,7 +146,7 @@ def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site,
 
 @pytest.mark.host
 def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
-    """What was read of the output is kept. One that is collected has an outcome already, and that stands."""
+    """The output that was read is kept. A task in collecting has an outcome already, which stays."""
     site.worker("worker")
     running = site.submit(Program(talker(20).script, talker(20).stdout, talker(20).stderr, None))
     site.reaches(running, "running")

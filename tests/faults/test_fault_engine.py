@@ -19,7 +19,7 @@ from tests.support.servers import Corner
 
 @frozen
 class Restart:
-    """How the engine is ended, whether the worker is killed before, what runs meanwhile, and in which attempt that ends."""
+    """How the engine ends, whether the worker is killed before, the program that runs, and the attempt in which it ends."""
 
     how: signal.Signals
     flags: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Restart:
 
 
 def _content() -> Program:
-    """Exits 0 as soon as it is told to end, and after a while by itself."""
+    """Exits 0 on TERM, and after a while by itself."""
     naps = f"i=0; while [ $i -lt 80 ]; do usleep {round(pace.seconds(0.1) * 1e6)}; i=$((i+1)); done"
     return Program(f"trap 'exit 0' TERM; echo started; {naps}", b"started\n")
 

@@ -1,4 +1,4 @@
-"""Who follows a program's output gets all of it, each byte once, whatever becomes of the worker, Redis or the follower."""
+"""A follower of a program's output gets all of it, each byte once, after any fault of the worker, Redis or the follower."""
 
 import asyncio
 import hashlib
@@ -125,7 +125,7 @@ def test_whatever_cuts_a_follower_it_goes_on_where_it_was(site: Site) -> None:
 
 
 def test_a_worker_that_is_killed_in_a_flood_leaves_no_gap(site: Site) -> None:
-    """Who adopts the program goes on behind what was sent."""
+    """The worker that adopts the program continues after the last sent byte."""
     dying = site.worker("dying")
     task_id = site.submit(_waves(20, 200_000))
     follower = Follower(site.client, task_id)

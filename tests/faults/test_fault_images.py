@@ -1,4 +1,4 @@
-"""Row 8: images that cannot be had, from a real registry, for good or for a while."""
+"""Row 8: images that cannot be pulled from a real registry, permanently or for a while."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Row 1: a worker is killed before every call that it makes for a task; another one ends its tasks."""
+"""Row 1: a worker is killed before every call that it makes for a task. Another worker ends its tasks."""
 
 import inspect
 import re
@@ -29,7 +29,7 @@ THINNED = 3
 
 @frozen
 class Scenario:
-    """A run that nothing happens to, its row, and which of its points are struck."""
+    """A run without a fault, its row, and the points at which a fault strikes."""
 
     row: Row
     program: Program
@@ -177,7 +177,7 @@ def _queue(site: Site, name: str) -> str:
 
 
 def _death(child: Child) -> float | None:
-    """When it died at its last point; None when it still lives."""
+    """The time at which it died at its last point; None if it still lives."""
     try:
         child.dead()
     except AssertionError:

@@ -93,7 +93,7 @@ def _refill(site: Site, tasks: list[str], wanted: int, due: int = 0) -> list[str
 
 
 def _held(worker: Child) -> dict[str, int]:
-    """What the process holds, by the kernel's word."""
+    """The resources of the process, as the kernel reports them."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{worker.pid}/status").read_text().splitlines())
     return {
         "threads": int(status["Threads"]),

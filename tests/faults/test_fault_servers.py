@@ -145,7 +145,7 @@ def test_a_worker_that_mongodb_is_away_from_loses_its_tasks_to_another(detour: D
 
 @pytest.mark.parametrize("row", [Row.REDIS_KEPT, Row.REDIS_EMPTY] if long() else [Row.REDIS_EMPTY], ids=lambda row: row.name)
 def test_redis_away_while_tasks_run_and_wait(own_servers: Embedded, own_corner: Corner, tmp_path: Path, row: Row) -> None:
-    """What runs ends; its events come afterwards; what waited in line is put in line again."""
+    """Running tasks end, and their events come afterwards. Tasks that waited in the queue are enqueued again."""
     with Site(own_corner.environment, tmp_path) as site:
         site.worker("worker", CONCURRENCY="2")
         tasks = [site.submit(talker(3)) for _ in range(2)]

@@ -71,7 +71,7 @@ def test_a_second_sigterm_hands_over_what_runs(site: Site, row: Row) -> None:
 
 @pytest.mark.host
 def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
-    """At the deadline and when cancelled, with children and grandchildren; what they wrote before is kept."""
+    """At the deadline and when cancelled, with children and grandchildren. Their earlier output is kept."""
     site.worker("worker", CONCURRENCY="4")
     late = [site.submit(program, limits={"timeout": 1.5}) for program in (STUBBORN, FAMILY)]
     unwanted = [site.submit(program) for program in (STUBBORN, FAMILY)]
@@ -94,7 +94,7 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
 
 
 def test_one_winner_of_cancel_deadline_and_natural_exit(site: Site) -> None:
-    """All at the same moment, again and again: cancelled if asked before the outcome was stored, else the outcome stands."""
+    """All at the same moment, repeatedly: cancelled if requested before the outcome was stored, otherwise the outcome stays."""
     site.worker("worker", CONCURRENCY="4")
     rounds = 25 if long() else 1
     outcomes = []

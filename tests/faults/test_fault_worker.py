@@ -1,4 +1,4 @@
-"""Rows 1 (in the sweep), 3 and 4: what happens around a worker that is killed, frozen, or not alone."""
+"""Rows 1 (in the sweep), 3 and 4: a worker that is killed, frozen, or not alone."""
 
 import signal
 import time
@@ -134,7 +134,7 @@ def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_thaws(site: Site
 
 
 def test_a_worker_that_was_told_to_stop_while_it_was_frozen_leaves_as_soon_as_it_thaws(site: Site) -> None:
-    """Its program runs on in other hands, and is not waited for."""
+    """Its program runs on with another worker, and the first one does not wait for it."""
     lease = str(pace.seconds(3))
     child = site.worker("frozen", "job/engine.wait#1", "SIGSTOP", SWEEP_INTERVAL="1000", LEASE_TTL=lease)
     task_id = site.submit(talker(20 * pace.slowness()))

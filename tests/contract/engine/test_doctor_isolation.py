@@ -1,4 +1,4 @@
-"""The doctor's probes, on Docker: all is well as tasks are run, and each thing that is taken away is missed."""
+"""The doctor's probes, on Docker: all findings are ok for tasks, and each missing property is found."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -99,7 +99,7 @@ def test_what_is_taken_away_is_missed(docker: Bench, monkeypatch: pytest.MonkeyP
 
 
 def test_an_image_without_a_shell_is_said_to_be_none(docker: Bench) -> None:
-    """One finding, with what to do."""
+    """One finding, with the advice."""
     (finding,) = isolation.check(docker.engine, "no-such-image:1", Settings(), DESCRIBE)
     assert not finding.ok
     assert "--image" in finding.advice
@@ -107,7 +107,7 @@ def test_an_image_without_a_shell_is_said_to_be_none(docker: Bench) -> None:
 
 @pytest.mark.usefixtures("docker")
 def test_without_an_image_the_isolation_is_not_said_to_be_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of it was shown, and what to do is said."""
+    """The isolation was not shown, and the advice says what to do."""
     monkeypatch.setattr(engine, "IMAGE", "no-such-image:1")
     *_, last = engine.check(Settings(docker_host=WHERE))
     assert (last.check, last.ok) == ("image", False)
@@ -116,7 +116,7 @@ def test_without_an_image_the_isolation_is_not_said_to_be_well(monkeypatch: pyte
 
 
 def test_a_probe_can_be_found_by_a_later_doctor(docker: Bench) -> None:
-    """It has what tells whose it is and how old, whatever ended the doctor that made it."""
+    """Its labels name its owner and its age, whatever ended the doctor that made it."""
     probe = _probe(docker)
     left = docker.plan("true", labels=probe._plan("true", Settings().rules.defaults).labels)
     docker.engine.create(left)

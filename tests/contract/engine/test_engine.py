@@ -34,7 +34,7 @@ def test_a_program_runs_and_its_exit_code_and_output_are_seen(bench: Bench) -> N
 
 
 def test_a_created_container_is_not_started(bench: Bench) -> None:
-    """Create makes, and only start starts; what was created carries its labels."""
+    """Create does not start. The created container has its labels."""
     plan = bench.plan(shell.SPEAK)
     created = bench.engine.create(plan)
     state = bench.engine.inspect(created.id)
@@ -45,7 +45,7 @@ def test_a_created_container_is_not_started(bench: Bench) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.EXITED])
 def test_create_adopts_what_was_started(bench: Bench, phase: Phase) -> None:
-    """A repeated create finds the first container, running or exited, and does nothing to it."""
+    """A repeated create finds the first container, running or exited, and does not change it."""
     plan = bench.plan(shell.SPEAK if phase is Phase.EXITED else shell.SLEEP)
     first = bench.engine.create(plan)
     bench.engine.start(first.id)
@@ -56,7 +56,7 @@ def test_create_adopts_what_was_started(bench: Bench, phase: Phase) -> None:
 
 
 def test_create_replaces_what_was_never_started(bench: Bench) -> None:
-    """Another worker that still means to start the first container finds it gone, so the command cannot run twice."""
+    """Another worker that is about to start the first container finds it gone, so the command cannot run twice."""
     plan = bench.plan(shell.SPEAK)
     first = bench.engine.create(plan)
     second = bench.engine.create(plan)
@@ -67,7 +67,7 @@ def test_create_replaces_what_was_never_started(bench: Bench) -> None:
 
 
 def test_another_worker_adopts_too(bench: Bench) -> None:
-    """The label that names the maker differs when another worker goes on with the task."""
+    """The label of the maker differs if another worker continues the task."""
     plan = bench.plan(shell.SLEEP)
     first = bench.engine.create(plan)
     bench.engine.start(first.id)
@@ -102,7 +102,7 @@ def test_wait_comes_back_at_the_timeout(bench: Bench) -> None:
 
 
 def test_wait_comes_back_at_the_exit(bench: Bench) -> None:
-    """A program that ends is not waited for any longer."""
+    """The wait ends with the program."""
     container = bench.start(shell.NAP)
     began = time.monotonic()
     state = bench.engine.wait(container, 1000)
@@ -118,7 +118,7 @@ def test_waiting_for_a_program_that_was_never_started_ends_at_the_timeout(bench:
 
 
 def test_stop_asks_first(bench: Bench) -> None:
-    """A program that heeds TERM ends by it."""
+    """A program that does not ignore TERM ends."""
     container = bench.start(shell.SLEEP)
     next(iter(bench.engine.read_log(container)))  # a TERM that comes before init listens is lost
     assert bench.engine.stop(container, 1000)
@@ -138,7 +138,7 @@ def test_stop_kills_what_ignores_term(bench: Bench, grace: float) -> None:
 
 
 def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
-    """Created, exited, gone: stop is content, and says that it has ended nothing."""
+    """Created, exited, gone: stop raises nothing, and returns that it has ended nothing."""
     plan = bench.plan(shell.SPEAK)
     container = bench.engine.create(plan).id
     assert not bench.engine.stop(container, SOON)
@@ -152,7 +152,7 @@ def test_stopping_what_does_not_run_does_nothing(bench: Bench) -> None:
 
 
 def test_remove_ends_a_running_program_and_may_be_repeated(bench: Bench) -> None:
-    """What is gone is gone."""
+    """A removed container stays removed; a second removal raises nothing."""
     plan = bench.plan(shell.STUBBORN)
     container = bench.engine.create(plan).id
     bench.engine.start(container)
@@ -181,7 +181,7 @@ def test_a_container_that_is_not_there_is_missing(bench: Bench, call: Call) -> N
 
 
 def test_the_log_has_all_output_as_often_as_it_is_read(bench: Bench) -> None:
-    """After the exit, whether or not somebody was attached."""
+    """After the exit, with and without an attached client."""
     container = bench.start(shell.SPEAK)
     bench.engine.wait(container, SOON)
     for _ in range(2):
@@ -189,7 +189,7 @@ def test_the_log_has_all_output_as_often_as_it_is_read(bench: Bench) -> None:
 
 
 def test_an_image_that_is_there_needs_no_pull(bench: Bench) -> None:
-    """Under the policies that do not insist, nobody asks a registry."""
+    """With the policies missing and never, the engine asks no registry."""
     bench.engine.pull(IMAGE, PullPolicy.MISSING)
     bench.engine.pull(IMAGE, PullPolicy.NEVER)
 
@@ -213,7 +213,7 @@ def test_a_busy_program_is_sampled_until_it_ends(bench: Bench) -> None:
 
 
 def test_what_belongs_to_a_deployment_is_found_by_its_labels(bench: Bench) -> None:
-    """In whatever phase, under the name by which it is removed; what belongs to others is not."""
+    """In every phase, under the name by which it is removed. Containers of other deployments are not listed."""
     plans = [_owned(bench, ours := uuid.uuid4().hex, 1), _owned(bench, ours, 2)]
     stranger = _owned(bench, uuid.uuid4().hex, 1)
     for plan in (*plans, stranger):
@@ -227,7 +227,7 @@ def test_what_belongs_to_a_deployment_is_found_by_its_labels(bench: Bench) -> No
 
 
 def test_what_another_deployment_has_under_a_name_is_left_alone(bench: Bench) -> None:
-    """It is neither removed, nor adopted, nor replaced, also before it was started."""
+    """The container is neither removed, adopted nor replaced, also before it was started."""
     theirs = _owned(bench, uuid.uuid4().hex, 1)
     ours = evolve(theirs, labels={**theirs.labels, DEPLOYMENT: uuid.uuid4().hex})
     container = bench.engine.create(theirs).id
@@ -241,7 +241,7 @@ def test_what_another_deployment_has_under_a_name_is_left_alone(bench: Bench) ->
 
 
 def test_what_another_task_of_the_same_id_has_under_a_name_is_left_alone(bench: Bench) -> None:
-    """Container and volumes; who asks for no task in particular removes what is the deployment's."""
+    """Container and volumes. Without a nonce, everything of the deployment with this name is removed."""
     plan = _owned(bench, ours := uuid.uuid4().hex, 1)
     theirs = evolve(plan, labels={**plan.labels, NONCE: "theirs"}, files={"f": b"x"}, out=True)
     container = bench.engine.create(theirs).id

@@ -1,4 +1,4 @@
-"""Whether the engine went down does not depend on how much it has had to do since the program ended."""
+"""Whether the engine went down does not depend on its work since the end of the program."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ENDINGS = ("exit 0", "exit 1", "exit 255", "kill -TERM $$", "kill -KILL $$")
 
 @pytest.mark.parametrize("rate", [0, 5, 50])
 def test_a_busy_engine_has_not_gone_down(docker: Bench, rate: float) -> None:
-    """It has forgotten each end before it is asked for the first time, and is asked again and again while it goes on."""
+    """The engine has forgotten each end before the first question, and is asked repeatedly while it is busy."""
     ended = [docker.run(script).state for script in ENDINGS]
     with Noise(rate) as noise:
         noise.burst(2 * REMEMBERED)
@@ -36,7 +36,7 @@ def test_a_container_that_somebody_stops_or_kills_was_not_taken_down_by_its_engi
 
 
 def test_a_container_that_somebody_removes_is_missing(docker: Bench) -> None:
-    """Also on a busy engine: nobody takes it for one that went down with its engine."""
+    """Also on a busy engine. The program does not count as one that went down with its engine."""
     container = docker.start("exec sleep 600")
     with Noise(5) as noise, library() as client:
         noise.burst(2 * REMEMBERED)

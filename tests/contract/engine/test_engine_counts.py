@@ -22,7 +22,7 @@ def _readable(docker: Bench) -> None:
 
 
 def test_a_short_peak_of_memory_is_seen_after_the_exit(docker: Bench) -> None:
-    """Though it lasts for less than a sample."""
+    """Although it is shorter than a sample."""
     counted = docker.run(PEAK).state.counted
     assert counted
     assert 20 * MEBI < counted.figures[Figure.MEMORY_PEAK] < 200 * MEBI
@@ -32,14 +32,14 @@ def test_a_short_peak_of_memory_is_seen_after_the_exit(docker: Bench) -> None:
 
 
 def test_cpu_time_is_counted_over_all_processes(docker: Bench) -> None:
-    """Two that are busy one after the other, and ended ones too."""
+    """Of two processes, busy one after the other, and also of ended ones."""
     counted = docker.run("for i in 1 2; do timeout 1 sh -c 'while :; do :; done'; done").state.counted
     assert counted
     assert 0.3 < counted.figures[Figure.CPU_TIME] < 2 + pace.seconds(0.5)
 
 
 def test_what_only_a_running_container_tells_is_read_while_it_runs(docker: Bench) -> None:
-    """How often it was refused a process, and for how long its CPU limit held it up."""
+    """The number of refused processes, and the time of CPU throttling."""
     script = "(for i in $(seq 40); do sleep 1000 & done) 2>/dev/null; while :; do :; done"
     container = docker.start(script, limits=Limits(pids=20, cpus=0.1))
     deadline = time.monotonic() + PATIENCE
@@ -57,7 +57,7 @@ def _left(docker: Bench) -> list[str]:
 
 
 def test_the_group_goes_with_the_container(docker: Bench) -> None:
-    """Nothing is left on the host, be it that the container was removed by somebody else before."""
+    """No group is left on the host, also if another program removed the container before."""
     plan = docker.plan("true")
     docker.run_plan(plan)
     assert plan.name in _left(docker)
@@ -69,7 +69,7 @@ def test_the_group_goes_with_the_container(docker: Bench) -> None:
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
 def test_signals_of_other_clients_are_remembered_by_the_engine(docker: Bench, signal: str) -> None:
-    """So a kill by hand is told from the program's own."""
+    """So a kill by hand can be distinguished from the program's own exit."""
     own = docker.start(f"kill -{signal.removeprefix('SIG')} $$")
     container = docker.start("exec sleep 1000")
     with library() as client:

@@ -1,4 +1,4 @@
-"""What an engine tells without the database: whose containers it has, and which programs run for too long."""
+"""Facts of an engine without the database: the deployments of its containers, and the programs that run too long."""
 
 from orchestrator.execution.naming import container_name
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, TASK, WORKER
@@ -8,7 +8,7 @@ from tests.support.worker_process import until
 
 
 def labels(lifetime: str, deployment: str = "test-lost") -> dict[str, str]:
-    """Those of a task's container."""
+    """The labels of a task's container."""
     return {TASK: "t", ATTEMPT: "1", WORKER: "one", DEPLOYMENT: deployment, LIFETIME: lifetime}
 
 
@@ -36,7 +36,7 @@ def test_a_program_is_overdue_once_it_has_run_for_its_lifetime(bench: Bench) -> 
 
 
 def test_the_pause_container_of_an_overdue_program_is_not_ended(docker: Bench) -> None:
-    """What the program left in /out is gone with it, and the task that comes back for it still wants that."""
+    """The files in /out end with the pause container, and the task still needs them when it is adopted."""
     plan = docker.plan(SLEEP, labels=labels("1"), out=True)
     program = docker.engine.create(plan).id
     docker.engine.start(program)
@@ -46,7 +46,7 @@ def test_the_pause_container_of_an_overdue_program_is_not_ended(docker: Bench) -
 
 
 def test_a_task_whose_id_ends_like_the_name_of_a_volume_is_a_task_like_any_other(docker: Bench) -> None:
-    """Its program is overdue, it is found by its own name, and its container stays where that of another id is removed."""
+    """Its program is overdue, it is found by its own name, and its container stays if another task's is removed."""
     plans = [docker.plan(SLEEP, name=container_name(task_id, 1), labels=labels("1")) for task_id in ("test-y-1-kept", "test-y")]
     programs = [docker.engine.create(plan).id for plan in plans]
     for program in programs:
@@ -58,6 +58,6 @@ def test_a_task_whose_id_ends_like_the_name_of_a_volume_is_a_task_like_any_other
 
 
 def test_an_engine_names_its_start(bench: Bench) -> None:
-    """By the same id as long as it is up."""
+    """The id stays the same while the engine runs."""
     assert bench.engine.start_id()
     assert bench.engine.start_id() == bench.engine.start_id()

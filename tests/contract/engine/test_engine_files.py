@@ -1,4 +1,4 @@
-"""The files of a task, and what is left of them where a worker dies, on Docker."""
+"""The files of a task, and their leftovers after the death of a worker, on Docker."""
 
 import uuid
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def _created(docker: Bench, plan: ContainerPlan) -> None:
 
 @pytest.mark.parametrize("death", [_filled, _half_filled, _created])
 def test_files_are_complete_wherever_an_earlier_worker_died(docker: Bench, death: Death) -> None:
-    """Creating again goes on from what is there, and leaves one container and one volume."""
+    """A repeated create uses the existing parts, and leaves one container and one volume."""
     plan = docker.plan(SHOW_FILES, files=FILES)
     death(docker, plan)
     container = docker.engine.create(plan).id

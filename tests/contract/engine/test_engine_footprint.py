@@ -1,4 +1,4 @@
-"""What can be seen of a container from its host while it runs, on Docker; skipped for a user who may not see its processes."""
+"""Figures of a running container from its host, on Docker; skipped for a user who may not see its processes."""
 
 import gc
 import os
@@ -46,7 +46,7 @@ def _descriptors() -> int:
     ids=["tmp", "shm", "out", "both", "of files", "emptied", "none"],
 )
 def test_a_folder_that_was_full_at_the_end_is_told(docker: Bench, script: str, full: list[str]) -> None:
-    """Though the program is over before the engine has said that it runs."""
+    """Although the program ends before the engine reports its start."""
     before = _descriptors()
     container = docker.engine.create(docker.plan(script, limits=SMALL, out=True)).id
     probe = docker.engine.start(container)
@@ -68,13 +68,13 @@ def test_a_program_that_another_process_started_is_seen(docker: Bench) -> None:
 
 
 def test_of_one_that_has_exited_nothing_is_seen(docker: Bench) -> None:
-    """Its folders are gone, and are not taken for full ones."""
+    """Its folders are gone, and do not count as full."""
     container = docker.run(FILL.format(TMP), limits=SMALL).state.id
     assert docker.engine.probe(container).close() == []
 
 
 def test_what_nobody_closes_is_let_go_with_its_owner(docker: Bench) -> None:
-    """As files are: the memory of a folder is not held for ever."""
+    """The files are closed, so the memory of a folder is freed."""
     before = _descriptors()
     docker.start("exec sleep 1000")
     gc.collect()

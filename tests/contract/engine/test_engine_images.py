@@ -1,4 +1,4 @@
-"""What an image says of volumes and users, and what the engine is told instead, on Docker."""
+"""The volumes and users of an image, and the values that replace them, on Docker."""
 
 import io
 import tarfile
@@ -96,7 +96,7 @@ def test_volumes_with_more_in_them_than_the_bound_are_refused(
 
 @pytest.mark.parametrize("path", ["../../data", "data", "/", "/data/.."])
 def test_a_volume_that_nothing_can_stand_for_is_refused(docker: Bench, import_image: Callable[..., str], path: str) -> None:
-    """The engine would mount it over whatever is put in its place."""
+    """The engine would mount it over any replacement."""
     image = import_image(f'VOLUME ["{path}"]')
     for fields in ({}, {"files": {"a": b"b"}}, {"out": True}):
         with pytest.raises(TaskFailure, match="invalid"):
@@ -120,7 +120,10 @@ def test_an_image_with_a_folder_in_place_of_its_hosts_is_refused(docker: Bench, 
 
 
 def test_labels_of_an_image_are_blank(docker: Bench, import_image: Callable[..., str]) -> None:
-    """A proxy or a log shipper of the host heeds labels of containers; ours, in an image, do not count either."""
+    """A proxy or a log shipper of the host reads labels of containers.
+
+    This package's labels in an image do not count either.
+    """
     image = import_image('LABEL traefik.enable=true orchestrator.task=other com.example="a b"')
     plan = docker.plan(("true",), image=image, files={"a": b"b"}, out=True)
     with pytest.MonkeyPatch.context() as patched:
@@ -150,7 +153,7 @@ def grouping_image(docker: Bench) -> Iterator[str]:
 
 
 def test_a_user_without_a_group_has_one_of_that_number_and_no_other(docker: Bench, grouping_image: str) -> None:
-    """Whatever groups the image gives it; files can be read, /out and /tmp written."""
+    """With any groups of the image. The program can read files and write to /out and /tmp."""
     script = "id -u; id -g; id -G; cat /task/a >/out/b; cat /out/b; echo >/tmp/c"
     ran = docker.run(script, image=grouping_image, user="1000", files={"a": b"read"}, out=True)
     assert (ran.stdout, ran.stderr) == (b"1000\n1000\n1000\nread", b"")

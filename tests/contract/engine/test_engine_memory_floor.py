@@ -1,4 +1,4 @@
-"""The least memory: what the engine is found to need starts, and what is below it is refused, on any host."""
+"""The least memory: containers with the measured memory start, and smaller ones are refused, on any host."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ STARTS = 6
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench on an engine of which nothing is known yet, and which is soon known, if not for sure."""
+    """A bench on an engine that has not been measured, with a quick measurement that may be wrong."""
     monkeypatch.setattr(docker_floor, "_STARTS", 2)
     bench = Bench(DockerEngine(WHERE))
     yield bench
@@ -34,7 +34,7 @@ def planned(bench: Bench, memory: int, **changes: object) -> ContainerPlan:
 
 
 def told(call: Callable[[], object]) -> str | None:
-    """What is told of a call that fails; None when it succeeds."""
+    """The message of a failed call; None if it succeeds."""
     try:
         call()
     except TaskFailure as failure:
@@ -45,7 +45,7 @@ def told(call: Callable[[], object]) -> str | None:
 
 
 def refusal(bench: Bench, plan: ContainerPlan) -> str | None:
-    """Why the plan is refused before its container is made; None when that is made."""
+    """The reason why the plan is refused before its container is made; None if the container is made."""
     return told(lambda: bench.engine.create(plan))
 
 
@@ -55,7 +55,7 @@ def least(bench: Bench) -> int:
 
 
 def sentence(memory: int, enough: int) -> str:
-    """What the owner of a task is told."""
+    """The message for the owner of a task."""
     return (
         f"invalid: limits.memory: {format_size(memory)} is below {format_size(enough)}, "
         "the least with which this engine can reliably start a container"
@@ -116,9 +116,9 @@ def test_enough_for_any_engine_is_never_measured_for(fresh: Bench, monkeypatch: 
 
 
 def test_a_start_that_fails_for_memory_is_told_in_the_same_sentence(fresh: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the measurement had been lucky: with the least that engines accept the program runs, or the sentence is told.
+    """After a lucky measurement: with the least memory that engines accept, the program runs, or the message is this package's.
 
-    Never the runtime's own words, which differ each time.
+    The runtime's own words, which differ each time, never appear.
     """
     monkeypatch.setattr(MemoryFloor, "check", lambda *_: None)
     words, tries = None, 0

@@ -21,7 +21,7 @@ def _networks() -> list[str]:
 
 @pytest.fixture
 def unmade(docker: Bench) -> Iterator[None]:
-    """No network of the worker's is there, if nobody else has one in use."""
+    """There is no network of a worker, unless another program uses one."""
     with library() as client:
         for network in client.networks.list(filters={"label": NETWORK}):
             network.reload()
@@ -72,7 +72,7 @@ def test_workers_that_make_it_at_the_same_time_end_up_with_one(docker: Bench) ->
 
 @pytest.mark.usefixtures("unmade")
 def test_an_engine_that_refuses_the_name_of_the_bridge_gives_one_without_a_name(docker: Bench) -> None:
-    """As it does for good after it was killed between making the bridge and writing the network down."""
+    """As always after it was killed between making the bridge and storing the network."""
     with library() as client:
         taken = client.networks.create("not-ours", options={"com.docker.network.bridge.name": NAME})
         try:

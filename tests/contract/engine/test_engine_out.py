@@ -1,4 +1,4 @@
-"""The folder /out of a task: what is left in it is read after the exit, and nothing is left of it, on both engines."""
+"""The folder /out of a task: its files are read after the exit, and the folder is removed, on both engines."""
 
 import io
 import tarfile
@@ -48,7 +48,7 @@ def test_an_archive_may_be_closed_before_its_end(bench: Bench) -> None:
 
 
 def test_nothing_can_be_read_of_a_container_that_is_gone_or_has_no_such_folder(bench: Bench) -> None:
-    """It is told as missing."""
+    """It is reported as missing."""
     plan, other = bench.plan(shell.LEAVE, out=True), bench.plan(shell.SPEAK)
     bench.run_plan(plan)
     bench.remove(plan)
@@ -82,7 +82,7 @@ DEATHS = [_half_held, _held, _ended, _created]
 
 @pytest.mark.parametrize("death", DEATHS)
 def test_the_folder_is_held_wherever_an_earlier_worker_died(docker: Bench, death: Death) -> None:
-    """Creating again goes on from what is there, and leaves two containers and one volume."""
+    """A repeated create uses the existing parts, and leaves two containers and one volume."""
     plan = docker.plan(LEAVE, out=True)
     death(docker, plan)
     container = docker.engine.create(plan).id
@@ -107,7 +107,7 @@ def test_what_a_dead_worker_left_is_found_and_removed_by_the_name_of_the_task(do
 
 
 def test_adopting_leaves_the_folder_alone(docker: Bench) -> None:
-    """What the program has written is still there."""
+    """The program's files are still there."""
     plan = docker.plan("echo kept >/out/a; exec sleep 1000", out=True)
     container = docker.engine.create(plan).id
     docker.engine.start(container)
@@ -132,7 +132,7 @@ def test_a_folder_whose_holder_ended_is_missing_and_not_empty(docker: Bench, *, 
 
 
 def test_the_folder_is_bounded_in_bytes_and_files_and_gives_no_rights(docker: Bench) -> None:
-    """The program is told that it is full; the host's disk is not touched."""
+    """The program gets an error that it is full. The host's disk is not used."""
     fill = "head -c 2m /dev/zero >/out/f; wc -c </out/f; rm /out/f"
     many = "i=0; while echo >/out/$i; do i=$((i+1)); done"
     ran = docker.run(f"{fill}; ({many}); grep /out /proc/mounts", out=True, limits=SMALL)
@@ -155,7 +155,7 @@ def test_the_folder_is_there_for_a_root_and_for_any_other_user(docker: Bench) ->
 
 
 def test_the_holder_can_do_nothing_and_needs_nothing(docker: Bench) -> None:
-    """One process of a few pages, without network, rights, or a say in who it is."""
+    """One process of a few pages, without network and rights, and with a fixed user."""
     plan = docker.plan(LEAVE, out=True)
     docker.engine.create(plan)
     with library() as client:

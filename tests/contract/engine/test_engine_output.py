@@ -45,7 +45,7 @@ AWKWARD = {
 
 @pytest.mark.parametrize(("script", "expected"), AWKWARD.values(), ids=AWKWARD.keys())
 def test_output_is_exact_while_it_comes_and_when_it_is_read_again(docker: Bench, script: str, expected: bytes) -> None:
-    """What the program wrote, nothing more and nothing less, from the live stream and from the log."""
+    """Exactly the bytes of the program, from the live stream and from the log."""
     plan = docker.plan(script)
     ran = docker.run_plan(plan)
     assert ran.stdout == expected
@@ -186,7 +186,7 @@ def test_the_log_of_a_flood_of_short_lines_takes_no_more_disk_than_it_may(docker
 
 
 def test_the_log_of_a_running_program_misses_and_repeats_nothing(docker: Bench) -> None:
-    """It gives what was written before, goes on with what is written meanwhile, and ends with the program."""
+    """It returns earlier output, continues with new output, and ends with the program."""
     container = docker.start(f"for i in $(seq 30); do seq $((i * 1000)) $((i * 1000 + 999)); sleep {pace.seconds(0.1)}; done")
     assert docker.engine.wait(container, 0.5).phase is Phase.RUNNING
     assert docker.logged(container)["stdout"] == b"".join(b"%d\n" % number for number in range(1000, 31000))
@@ -201,7 +201,7 @@ def test_a_wait_can_be_given_up(docker: Bench) -> None:
 
 
 def test_a_log_that_is_cut_by_the_removal_of_its_container_is_an_error(docker: Bench) -> None:
-    """Nobody takes the part for the whole."""
+    """The part does not count as the whole."""
     plan = docker.plan("echo hello; exec sleep 1000")
     container = docker.engine.create(plan).id
     docker.engine.start(container)
@@ -215,7 +215,7 @@ def test_a_log_that_is_cut_by_the_removal_of_its_container_is_an_error(docker: B
 
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silent streams are looked after at once, not after seconds."""
+    """Silent streams are checked at once, not after seconds."""
     monkeypatch.setattr(docker_attach, "_IDLE", 0.1)
     monkeypatch.setattr(docker_attach, "_LAST", 0.1)
 
@@ -309,7 +309,7 @@ def _dies(thread: str) -> bool:
 
 
 def test_stdin_outlives_the_process_that_sent_it(docker: Bench) -> None:
-    """Once the program is started, nobody needs to stay for it to get its input."""
+    """After the start, the program gets its input even if no process of the worker stays."""
     plan = docker.plan(f"sleep {pace.seconds(0.5)}; wc -c", stdin=bytes(70_000))
     container = docker.engine.create(plan).id
     chunks = docker.engine.attach(container, plan.stdin)
@@ -321,7 +321,7 @@ def test_stdin_outlives_the_process_that_sent_it(docker: Bench) -> None:
 
 @pytest.fixture
 def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel gives this process no more buffer than anybody."""
+    """The kernel gives this process the same buffer as any other."""
     monkeypatch.setattr(docker_feed, "_SO_SNDBUFFORCE", 0xFFFF)
 
 
@@ -344,7 +344,7 @@ def test_stdin_that_nobody_has_taken_is_not_said_to_be_written(docker: Bench) ->
 def test_stdin_that_is_written_arrives_though_its_sender_left_and_the_program_speaks(
     docker: Bench, size: int, who: str, request: pytest.FixtureRequest
 ) -> None:
-    """The engine cannot hand over what the program says, and goes on with what the program is to get."""
+    """The engine cannot deliver the program's output, and continues with its input."""
     if who == "anybody":
         request.getfixturevalue("unprivileged")
     stdin = (EVERY_BYTE * (size // 256 + 1))[:size]

@@ -1,4 +1,4 @@
-"""The folders of an image in a task: what is kept of its volumes, where a program starts and is at home; on Docker."""
+"""The folders of an image in a task: its volumes, the working folder and the home of a program, on Docker."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def test_what_is_kept_of_a_volume_goes_with_the_container(docker: Bench, image: 
 
 
 def test_an_image_under_the_same_name_is_looked_into_again(docker: Bench, image: str) -> None:
-    """What was found belongs to the image, not to its name."""
+    """The result belongs to the image, not to its name."""
     assert docker.run("ls /app /data", image=image).stdout == b"/app:\ndeep\nrun.sh\n\n/data:\n"
     with library() as client:
         source = client.containers.create(IMAGE, ["sh", "-c", "mkdir /data; echo y > /data/y"])
@@ -66,7 +66,7 @@ def test_an_image_under_the_same_name_is_looked_into_again(docker: Bench, image:
 
 @pytest.mark.parametrize("folder", ["/tmp/work", "/tmp/a/b", "/dev/shm/x", "/out/a/b", "/data/x"])  # noqa: S108
 def test_a_working_folder_in_a_scratch_folder_is_the_tasks_own(docker: Bench, image: str, folder: str) -> None:
-    """Whether the task names it or the image."""
+    """The task or the image may name it."""
     given = None if folder == "/tmp/work" else folder  # noqa: S108
     ran = docker.run("pwd; echo x > f && mkdir d && cat f", image=image, working_dir=given, out=True)
     assert (ran.stdout.decode(), ran.stderr) == (f"{folder}\nx\n", b"")
@@ -82,7 +82,7 @@ def test_what_is_written_in_a_working_folder_below_out_is_kept(docker: Bench) ->
 
 
 def test_a_working_folder_that_cannot_be_made_is_the_tasks_fault(docker: Bench) -> None:
-    """What is below /task comes from the task."""
+    """Files below /task come from the task."""
     with pytest.raises(TaskFailure, match="read-only file system") as caught:
         docker.run(("true",), working_dir="/task/x", files={"a": b"b"})
     assert caught.value.cause is Cause.INVALID

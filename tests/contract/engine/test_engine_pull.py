@@ -16,7 +16,7 @@ from tests.support.registry import Registry
 
 @pytest.fixture
 def registry(docker: Bench) -> Iterator[Registry]:  # noqa: ARG001
-    """A registry whose image nobody has pulled yet; what was pulled goes afterwards."""
+    """A registry with an image that was never pulled. Pulled images are removed afterwards."""
     with Registry(uuid.uuid4().hex) as registry:
         yield registry
         with library() as client:
@@ -55,7 +55,7 @@ def test_a_registry_in_trouble_is_infrastructure(docker: Bench, registry: Regist
 
 
 def test_a_registry_that_is_away_is_infrastructure(docker: Bench, registry: Registry) -> None:
-    """Nobody listens at its port."""
+    """No server listens at its port."""
     image = f"{registry.host}/app:1"
     registry.__exit__()
     with pytest.raises(InfrastructureError):
@@ -71,7 +71,7 @@ def test_a_layer_that_stalls_is_cut(hasty: DockerEngine, registry: Registry) -> 
 
 
 def test_always_asks_the_registry_again(docker: Bench, registry: Registry) -> None:
-    """An image that is there does not do when the registry is gone."""
+    """With the policy always, a present image is not enough if the registry is gone."""
     image = f"{registry.host}/app:1"
     docker.engine.pull(image, PullPolicy.ALWAYS)
     registry.__exit__()

@@ -1,4 +1,4 @@
-"""What an engine that went down and came back says of the programs that ran then: an engine of the test's own."""
+"""The reports of an engine that went down and came back on the programs that ran then; the engine is the test's."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def _down(bench: Bench, ends: Mapping[str, ContainerState], *, away: bool) -> se
 def test_what_ran_was_taken_down_and_what_had_finished_was_not(
     dockerd: Dockerd, how: signal.Signals, down: set[str], seen: set[str]
 ) -> None:
-    """However busy the engine has been since; and what began since is not its concern."""
+    """However busy the engine has been since. Programs that began later are not affected."""
     with closing(DockerEngine(dockerd.host)) as engine:
         bench = Bench(engine)
         ends = _lived_through(dockerd, bench, how)
@@ -74,7 +74,7 @@ def test_what_ran_was_taken_down_and_what_had_finished_was_not(
 @pytest.mark.parametrize("dockerd", [("--live-restore",)], ids=["live-restore"], indirect=True)
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_engine_that_keeps_its_programs_takes_none_down(dockerd: Dockerd, how: signal.Signals) -> None:
-    """What ends them later is their own affair, or somebody's who stops them."""
+    """A later end of these programs is their own, or another program's that stops them."""
     with closing(DockerEngine(dockerd.host)) as engine:
         bench = Bench(engine)
         ends = _lived_through(dockerd, bench, how)

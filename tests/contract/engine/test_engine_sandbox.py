@@ -1,4 +1,4 @@
-"""What a program finds around it, and how mistakes in a plan end, on Docker."""
+"""The surroundings of a program, and the results of mistakes in a plan, on Docker."""
 
 from collections.abc import Iterator, Mapping
 
@@ -51,7 +51,7 @@ def test_a_program_in_tmp_can_be_run(docker: Bench) -> None:
 
 
 def test_scratch_folders_are_bounded_in_bytes_and_files(docker: Bench) -> None:
-    """A program that fills them is told that they are full."""
+    """A program that fills them gets an error that they are full."""
     limits = Limits(tmp=4 * MEBI)
     assert b"No space left" in docker.run("dd if=/dev/zero of=/tmp/x bs=1M count=5", limits=limits).stderr
     assert b"No space left" in docker.run("dd if=/dev/zero of=/dev/shm/x bs=1M count=65").stderr
@@ -85,7 +85,7 @@ def test_a_task_may_have_as_many_processes_as_its_limit_says(docker: Bench) -> N
 
 
 def test_running_out_of_memory_is_told(docker: Bench) -> None:
-    """The kernel's kill is told apart from any other."""
+    """A kill by the kernel can be distinguished from any other."""
     limits = Limits(memory=32 * MEBI)
     state = docker.run("exec tail /dev/zero", limits=limits).state
     assert (state.exit_code, out_of_memory(state, limits)) == (137, True)
@@ -106,7 +106,7 @@ def test_running_out_of_memory_is_told(docker: Bench) -> None:
 def test_what_cannot_be_run_exits_as_in_a_shell(
     docker: Bench, command: tuple[str, ...], changes: Mapping[str, object], code: int
 ) -> None:
-    """127 for what is missing, 126 for what is no program; the reason is on stderr."""
+    """127 for a missing file, 126 for a file that is not a program. The reason is on stderr."""
     ran = docker.run(command, **changes)
     assert (ran.state.phase, ran.state.exit_code) == (Phase.EXITED, code)
     assert b"failed" in ran.stderr
@@ -148,7 +148,7 @@ def test_a_plan_that_the_engine_refuses_is_invalid(docker: Bench, changes: Mappi
 
 
 def test_an_image_that_went_away_is_unavailable(docker: Bench) -> None:
-    """Between the pull and the creation somebody removed it."""
+    """Another program removed it between the pull and the creation."""
     with pytest.raises(ImageUnavailable, match="no-such-image"):
         docker.engine.create(docker.plan("true", image="no-such-image:1"))
 

@@ -1,4 +1,4 @@
-"""What a program finds around it, beside what `docker run` gives it without a network and with a read-only root."""
+"""The surroundings of a program, compared with `docker run` without a network and with a read-only root."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -129,7 +129,7 @@ def test_the_files_of_names_cannot_be_written(docker: Bench) -> None:
 
 @pytest.fixture
 def other_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The volume of names has another name, so that no other worker of this engine needs it."""
+    """The volume of names has a different name, so that no other worker of this engine uses it."""
     monkeypatch.setattr(docker_names, "VOLUME", VOLUME)
     mount = {"Type": "volume", "Source": VOLUME, "Target": FILES, "VolumeOptions": {"NoCopy": True, "Labels": {NAMES: VOLUME}}}
     monkeypatch.setattr(docker_names, "_MOUNT", mount)
@@ -140,7 +140,7 @@ def other_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("other_volume")
 def test_a_volume_of_names_that_is_removed_before_a_start_is_no_fault_of_the_task(docker: Bench) -> None:
-    """Somebody prunes: the next attempt has it again."""
+    """After a prune, the next attempt has the volume again."""
     with closing(DockerEngine(WHERE)) as engine:
         container = engine.create(docker.plan("true")).id
         with library() as client:

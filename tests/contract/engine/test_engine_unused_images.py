@@ -1,4 +1,4 @@
-"""Images that only tasks wanted go after a time, and no others, on Docker with a registry on this machine."""
+"""Images that only tasks use are removed after a time, and no others, on Docker with a registry on this machine."""
 
 import uuid
 from collections.abc import Iterator
@@ -56,13 +56,13 @@ class Place:
         return image in {each.id for each in self.client.images.list(all=True)}
 
     def notes(self, image: str) -> list[str]:
-        """What is noted of the image."""
+        """The notes of the image."""
         return [each.name for each in self.client.volumes.list(filters={"label": f"{IMAGE}={image}"})]
 
 
 @pytest.fixture
 def place(docker: Bench) -> Iterator[Place]:  # noqa: ARG001
-    """Afterwards nothing is left of the image, whatever its tags, nor of the notes."""
+    """Afterwards the image is removed with all its tags, and the notes are removed."""
     with Registry(uuid.uuid4().hex) as registry, library() as client, closing(DockerClient(WHERE, 60.0)) as own:
         place = Place(registry, client, Images(own, 60.0, PullRules(image_ttl=TTL), lambda: place.time))
         yield place
@@ -75,7 +75,7 @@ def place(docker: Bench) -> Iterator[Place]:  # noqa: ARG001
 
 @pytest.mark.parametrize("pinned", [False, True])
 def test_an_image_that_no_task_uses_goes_after_the_time(place: Place, *, pinned: bool) -> None:
-    """By whatever name it was pulled; each use counts, and nothing is left of it."""
+    """Under any name of the pull. Each use counts, and the image and its notes are removed."""
     name = place.by_digest if pinned else place.name
     image = place.pull(name)
     place.wait(0.9)

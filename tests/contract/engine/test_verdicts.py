@@ -53,7 +53,7 @@ class Place:
         return ended
 
     def output(self, task: Task) -> bytes:
-        """What it wrote to stdout."""
+        """Its stdout."""
         return b"".join(self.client.logs(task.id, Stream.STDOUT))
 
 
@@ -76,7 +76,7 @@ def place(docker: Bench, tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_kill_for_memory_that_the_engine_does_not_tell_of_is_oom(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy one with version 1 of control groups drops the kernel's word of one in six."""
+    """With version 1 of control groups, a busy engine loses the kernel's notice of one in six."""
     read = engine_module.container_state
     monkeypatch.setattr(engine_module, "container_state", lambda *args: evolve(read(*args), oom_killed=False))
     monkeypatch.setattr(type(place.services.engine), "noted", lambda *_: EngineEvents())
@@ -144,7 +144,7 @@ def test_the_limit_of_processes_is_evidence(place: Place) -> None:
 def test_a_kill_for_memory_is_told_from_any_other(
     place: Place, script: str, exit_code: int, cause: Cause | None, ended_by: str, *, oom: bool
 ) -> None:
-    """Be it of the program or of a child of it, whatever the program's exit code is then. The kernel's count decides."""
+    """A kill of the program or of a child, with any exit code of the program. The kernel's count decides."""
     task = place.run(script, limits={"memory": "32m"})
     assert (task.exit_code, task.cause, task.evidence["oom_killed"], task.evidence["ended_by"]) == (
         exit_code,
@@ -181,7 +181,7 @@ def test_who_ended_it_is_evidence(place: Place, script: str, ended_by: str) -> N
 
 @pytest.mark.parametrize("script", ["exit 137", "kill -9 $$"])
 def test_an_exit_with_137_is_not_told_as_a_kill(place: Place, script: str) -> None:
-    """Nobody can tell the two apart, and the sentence says so."""
+    """The two cannot be distinguished, and the message says so."""
     task = place.run(script)
     assert task.message == "the program ended with status 137: by SIGKILL, or by an exit with that status"
     assert (task.cause, task.evidence["ended_by"], task.finished_by) == (Cause.SIGNAL, "unknown", place.services.settings.name)

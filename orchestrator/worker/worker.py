@@ -64,8 +64,7 @@ class ThreadWorker(Bookkeeper):
 
         A drain waits for running jobs. ``drain`` is called before this wait, and ``others`` counts further tasks to wait for.
         ``hand_over`` is called when a second signal ends the wait, or when it has lasted ``drain_timeout`` seconds. If no task
-        has ``begun`` for some seconds, as when the engine hangs, the worker does not wait for its jobs: nothing is lost with
-        them.
+        has ``begun`` for a second, as when the engine hangs, the worker does not wait for its jobs: nothing is lost with them.
 
         ``places`` returns how many jobs it may hold now, if this is not always ``concurrency``: more while some of them wait.
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.adapters.redis.job import Call
     from orchestrator.execution.runner import Runner
     from orchestrator.reconcile.reconciler import Sweep
+    from orchestrator.reconcile.removal import Removal
+    from orchestrator.reconcile.retention import Retention
 
 
 @define(slots=False)
@@ -90,6 +92,21 @@ class Services:
             holds=self.runner.leases.holds,
             check=self.expect_own_database,
         )
+
+    @property
+    def removal(self) -> "Removal":
+        """Removes ended tasks and what object storage has of them."""
+        from orchestrator.reconcile.removal import Removal  # noqa: PLC0415  most commands remove nothing
+
+        return Removal(self.store, self.logs, self.expect_own_database)
+
+    @property
+    def retention(self) -> "Retention":
+        """Removes what has been kept for long enough."""
+        from orchestrator.reconcile.retention import KeepTimes, Retention  # noqa: PLC0415  most commands remove nothing
+
+        times = KeepTimes(self.settings.keep_tasks, self.settings.keep_logs, self.settings.keep_artifacts)
+        return Retention(self.removal, self.lock, self.deployment, times)
 
     def are_ours(self, calls: "Sequence[Call]") -> list[bool]:
         """Which jobs are for tasks of this database; those that do not say are looked for there, and left while it is away."""

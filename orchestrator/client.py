@@ -15,10 +15,11 @@ from typing import Self, TypeVar
 
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
-from orchestrator.errors import AmbiguousId, InfrastructureError, UnknownTask, WrongDatabase
+from orchestrator.errors import AmbiguousId, InfrastructureError, NotEnded, UnknownTask, WrongDatabase
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
+from orchestrator.ports.documents import deletion_of, is_removable
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
@@ -26,9 +27,10 @@ from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
-from orchestrator.task.values import LogObject, Logs
+from orchestrator.task.validation import shown
+from orchestrator.task.values import Document, LogObject, Logs
 from orchestrator.wiring import Server, connect
-from statemachine import State
+from statemachine import TERMINAL, State
 
 T = TypeVar("T")
 _SHORTEST = 4
@@ -82,10 +84,16 @@ class Client:
 
     def get(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
+        task = Task.from_document(self._document(task_id))
+        if task.deleting:
+            raise UnknownTask(f"task {task_id!r} is being deleted")
+        return task
+
+    def _document(self, task_id: str) -> Document:
         document = self.services.store.find(task_id)
         if document is None:
             raise UnknownTask(f"there is no task {task_id!r}")
-        return Task.from_document(document)
+        return document
 
     def id_of(self, beginning: str) -> str:
         """The only id that begins so, of 4 characters or more; else the text as it is, which may be the id of a task.
@@ -241,8 +249,22 @@ class Client:
         else:
             self.services.runner.cancel(task_id)
 
+    def delete(self, task_id: str) -> None:
+        """Delete an ended task: its logs and artifacts, then its document. Raises UnknownTask when there is none.
+
+        Raises NotEnded when it has not ended, or its worker has not released all of it yet, which takes some seconds. Raises
+        WrongDatabase in a copy, whose objects may be those of the original. After an InfrastructureError the task may be
+        marked as being deleted: then it is in no list, and a later call, or a sweep, deletes the rest.
+        """
+        document = self._document(task_id)
+        if deletion_of(document) is None and (why := _not_deletable(document)):
+            raise NotEnded(f"task {task_id!r} {why}")
+        gone = self.services.removal.delete({task_id: document.get("nonce")})
+        if not gone and self.services.store.find(task_id) is not None:
+            raise NotEnded(f"task {task_id!r} changed just now; try again")
+
     def logs(self, task_id: str, stream: Stream | str, offset: int = 0, *, attempt: int | None = None) -> Iterator[bytes]:
-        """The bytes of one stream of a task whose log is stored, from ``offset`` on. Raises UnknownTask when it is not.
+        """The bytes of one stream of a task whose log is stored, from ``offset`` on. UnknownTask when it is not, or no more.
 
         That of the last attempt; ``attempt`` is the number of one that another followed. A stream may be named by text, too:
         "stdout" or "stderr"; anything else raises ValueError.
@@ -253,10 +275,14 @@ class Client:
             logs = next((past.logs for past in task.attempts if past.attempt == attempt), None)
         if logs is None:
             raise UnknownTask(f"task {task_id!r} has no stored log{f' of attempt {attempt}' if attempt else ''}")
+        if task.logs_removed_at:
+            raise UnknownTask(
+                f"the logs of task {task_id!r} were kept for a time only: removed on {_day(task.logs_removed_at)}"
+            )
         return self._object(task, _of(logs, Stream(stream)).key, offset)
 
     def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
-        """The files that are kept of an ended task's /out. Raises UnknownTask."""
+        """The files that were kept of an ended task's /out, also after retention has removed them. Raises UnknownTask."""
         return self.get(task_id).artifacts_stored
 
     def artifact(self, task_id: str, path: str) -> Iterator[bytes]:
@@ -264,6 +290,9 @@ class Client:
         task = self.get(task_id)
         for artifact in task.artifacts_stored:
             if artifact.path == path:
+                if task.artifacts_removed_at:
+                    on = _day(task.artifacts_removed_at)
+                    raise UnknownTask(f"the artifacts of task {task_id!r} were kept for a time only: removed on {on}")
                 return self._object(task, artifact.key)
         raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")
 
@@ -273,6 +302,22 @@ class Client:
         if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
             raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")
         return self.services.logs.get(key, offset)
+
+
+def _not_deletable(document: Document) -> str:
+    """Why a task cannot be deleted, as the end of a sentence; empty when it can."""
+    status = document.get("status")
+    if status not in [*TERMINAL]:
+        return f"has not ended, it is {shown(status)}; cancel it first, or wait for its end"
+    return (
+        ""
+        if is_removable(document)
+        else "has ended, but its worker still has to release what it had; try again in some seconds"
+    )
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
 
 
 def _of(logs: Logs, stream: Stream) -> LogObject:

@@ -94,6 +94,10 @@ class UnknownTask(OrchestratorError):
     """No task has this id."""
 
 
+class NotEnded(OrchestratorError):
+    """The task cannot be deleted yet: it has not ended, or its worker has not yet released all that it had."""
+
+
 class AmbiguousId(OrchestratorError):
     """The beginning of an id is that of several tasks; the message names them, up to a handful."""
 

@@ -154,6 +154,8 @@ def artifacts_table(task: Task) -> Table:
     rows = Table("PATH", "SIZE", "SHA256", box=None, pad_edge=False)
     for kept in task.artifacts_stored:
         rows.add_row(Text(printable(kept.path)), format_size(kept.bytes), Text(printable(kept.sha256)))
+    if removed := _removed_artifacts(task):
+        rows.add_row(Text(removed, "yellow"))
     for refused in task.artifacts_refused:
         rows.add_row(Text(printable(refused.path)), Text("refused", "yellow"), Text(printable(refused.why)))
     return rows
@@ -186,6 +188,13 @@ def _facts(task: Task, waits: str) -> Iterable[tuple[str, str | Text]]:
         ("artifact", f"{kept.path}, {format_size(kept.bytes)}, sha256 {kept.sha256[:12]}…") for kept in task.artifacts_stored
     )
     yield from (("refused", f"{refused.path}: {refused.why}") for refused in task.artifacts_refused)
+    yield "removed", f"the logs were removed on {task.logs_removed_at:%Y-%m-%d}" if task.logs and task.logs_removed_at else ""
+    yield "removed", _removed_artifacts(task)
+
+
+def _removed_artifacts(task: Task) -> str:
+    at = task.artifacts_removed_at
+    return f"the artifacts were removed on {at:%Y-%m-%d}" if task.artifacts_stored and at else ""
 
 
 def _use(task: Task) -> Iterable[tuple[str, str]]:

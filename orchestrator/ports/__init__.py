@@ -22,9 +22,9 @@ from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.live_output import LiveEntry, LiveOutput, Piece
 from orchestrator.ports.lock import SharedLock
-from orchestrator.ports.object_store import ObjectStore
+from orchestrator.ports.object_store import ObjectStore, StoredObject
 from orchestrator.ports.queue import JobInfo, Queue, QueueHead
-from orchestrator.ports.task_store import Free, Move, Origin, Search, TaskStore
+from orchestrator.ports.task_store import Free, Move, Origin, Part, Search, TaskStore
 
 __all__ = [
     "Chunk",
@@ -46,6 +46,7 @@ __all__ = [
     "ObjectStore",
     "Origin",
     "Owned",
+    "Part",
     "Phase",
     "Piece",
     "PullPolicy",
@@ -54,6 +55,7 @@ __all__ = [
     "Sample",
     "Search",
     "SharedLock",
+    "StoredObject",
     "Stream",
     "TaskStore",
 ]

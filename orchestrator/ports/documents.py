@@ -23,7 +23,18 @@ BULKY = ("files", "stdin")
 
 SWEPT = ("status", "created_at", "engine", "container", "lease")
 """What a sweep looks at. All else may be as large as its owner likes, times the number of tasks that are waiting."""
-STANDING = ("status", "attempt", "cause", "logs", "nonce")
+STANDING = ("status", "attempt", "cause", "logs", "nonce", "settled", "finished_at", "deleting")
+
+
+def is_removable(document: Document) -> bool:
+    """Whether the task has ended and nothing of it is left to be published or released."""
+    return document.get("status") in FINAL and document.get("settled") is not False
+
+
+def deletion_of(document: Document) -> str | None:
+    """The token of the deletion that has begun; None when none has."""
+    token = _mapping(document.get("deleting")).get("token")
+    return token if isinstance(token, str) else None
 
 
 def is_held(document: Document, token: str) -> bool:

@@ -1,8 +1,19 @@
 """Where the output of programs is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+from attrs import frozen
+
+
+@frozen
+class StoredObject:
+    """An object that is there. ``modified_at`` is the time of its last ``put``, by the storage's clock, in UTC."""
+
+    key: str
+    modified_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -32,4 +43,13 @@ class ObjectStore(Protocol):
         """The object's bytes from ``offset`` on, in chunks; none when that is its end or beyond.
 
         Raises UnknownTask when there is no such object.
+        """
+
+    def listed(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
+        """The objects whose keys begin with ``prefix`` and follow ``after``, in the order of their keys."""
+
+    def remove(self, keys: Collection[str]) -> None:
+        """Remove the objects, up to 1000 in one request; one that is not there is no error.
+
+        Raises InfrastructureError that names the first one that the storage does not remove; the others are removed.
         """

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from attrs import field, frozen
@@ -81,6 +82,13 @@ class Search:
     """Only tasks that were created at this time or later."""
     after: str | None = None
     """The id of a task: only those that follow it in the order of the list. Of an unknown one nothing follows."""
+
+
+class Part(StrEnum):
+    """What object storage has of a task and may be removed before the task; the value begins the names of its fields."""
+
+    LOGS = "logs"
+    ARTIFACTS = "artifacts"
 
 
 class TaskStore(Protocol):
@@ -184,6 +192,31 @@ class TaskStore(Protocol):
 
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
         """Status, attempt, cause, logs and nonce of those of the tasks that there are, by id."""
+
+    def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
+        """Note with ``token`` that the tasks {id: nonce} are being deleted; the nonce is whatever is stored, None for none.
+
+        Compare-and-set: a task that is not terminal, is not settled, has another nonce or is marked already stays as it is.
+        A marked task is in no list, and its id is taken until ``delete``.
+        """
+
+    def deleting(self, limit: int) -> Iterable[Document]:
+        """What ``standing`` tells of the marked tasks whose ids are strings, at most ``limit``; first marked first."""
+
+    def delete(self, tokens: Mapping[str, str]) -> None:
+        """Delete the documents {id: token} that are marked with their token. Their ids are free then."""
+
+    def expired(self, before: datetime, limit: int) -> Iterable[Document]:
+        """What ``standing`` tells of the settled tasks that ended before this time, at most ``limit``; first ended first.
+
+        Only tasks whose ids are strings.
+        """
+
+    def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Iterable[Document]:
+        """The same of the tasks that ended at ``since`` or later, and whose logs, or artifacts, are not noted as removed."""
+
+    def note_removed(self, part: Part, nonces: Mapping[str, object]) -> None:
+        """Note that the logs, or artifacts, of these settled tasks {id: nonce} were removed, and when."""
 
     def deployment(self) -> str:
         """An id of this database, made when it is first asked for: tells its containers from those of other deployments.

@@ -40,6 +40,9 @@ class Kind(StrEnum):
     REMOVE = "remove"
     DISCARD = "discard"
     REMOVE_IMAGE = "remove image"
+    DELETE = "delete"
+    REMOVE_LOGS = "remove logs of"
+    REMOVE_ARTIFACTS = "remove artifacts of"
 
 
 @frozen

@@ -139,6 +139,15 @@ class Settings:
         text.SECONDS_OR_NONE,
         "seconds that a log which could not be stored is left in the spool, from when that was made; 0: no longer than others",
     )
+    keep_tasks: float = _setting(
+        2592000.0, text.SECONDS_OR_NONE, "seconds after its end that a task is kept with all that it has; 0: for ever"
+    )
+    keep_logs: float = _setting(
+        604800.0, text.SECONDS_OR_NONE, "seconds after its end that a task's logs are kept; 0: as long as the task"
+    )
+    keep_artifacts: float = _setting(
+        604800.0, text.SECONDS_OR_NONE, "seconds after its end that a task's artifacts are kept; 0: as long as the task"
+    )
     defaults: Limits = field(factory=Limits, kw_only=True)
     """Of a task that names none: DEFAULT_… for each limit."""
     ceilings: Limits = field(factory=ceilings, kw_only=True)

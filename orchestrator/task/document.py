@@ -14,6 +14,7 @@ from orchestrator.task.codec import fits, structured
 from orchestrator.task.values import (
     Attempt,
     ContainerRef,
+    Deletion,
     Document,
     Ending,
     Entry,
@@ -64,6 +65,11 @@ class Task:
     input: Input | None = None
     lease: Lease | None = None
     nonce: str | None = None
+    logs_removed_at: datetime | None = None
+    """When the logs of all attempts were removed from object storage; ``logs`` still tells their sizes and checksums."""
+    artifacts_removed_at: datetime | None = None
+    deleting: Deletion | None = None
+    """Somebody has begun to delete the task: to clients it is not there any more."""
 
     @classmethod
     def from_document(cls, document: Document) -> Self:

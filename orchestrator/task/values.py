@@ -130,6 +130,14 @@ class Lease:
 
 
 @frozen
+class Deletion:
+    """That the task is being deleted, since when. ``token`` tells this deletion from that of another task with the same id."""
+
+    token: str
+    at: datetime
+
+
+@frozen
 class Outcome:
     """What became of the program; ``cause`` is null when it succeeded."""
 

@@ -1,10 +1,12 @@
 """Logs in a dictionary."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import BytesChanged, UnknownTask
+from orchestrator.ports import StoredObject
 
 
 class MemoryObjectStore:
@@ -13,6 +15,7 @@ class MemoryObjectStore:
     def __init__(self, bucket: str = "task-logs") -> None:
         self._bucket = bucket
         self._objects: dict[str, tuple[bytes, str]] = {}
+        self._modified: dict[str, datetime] = {}
 
     @property
     def bucket(self) -> str:
@@ -28,6 +31,7 @@ class MemoryObjectStore:
         if hashlib.sha256(content).hexdigest() != sha256:
             raise BytesChanged(path.name)
         self._objects[key] = (content, sha256)
+        self._modified[key] = datetime.now(UTC)
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) or None."""
@@ -41,3 +45,14 @@ class MemoryObjectStore:
         content = self._objects[key][0][offset:]
         if content:
             yield content
+
+    def listed(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
+        """By code points, which is the order of UTF-8."""
+        for key in sorted(self._objects):
+            if key.startswith(prefix) and key > after:
+                yield StoredObject(key, self._modified[key])
+
+    def remove(self, keys: Collection[str]) -> None:
+        """One after the other."""
+        for key in keys:
+            self._objects.pop(key, None)

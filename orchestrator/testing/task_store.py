@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import bson
@@ -13,7 +14,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
-from orchestrator.ports import Free, Move, Origin, Search
+from orchestrator.ports import Free, Move, Origin, Part, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
@@ -25,12 +26,14 @@ from orchestrator.ports.documents import (
     age,
     beyond,
     changes,
+    deletion_of,
     has_moved,
     has_token,
     is_applied,
     is_beginning,
     is_cancelled_before,
     is_held,
+    is_removable,
     lease_of,
     leaves_no_room,
     row,
@@ -207,6 +210,43 @@ class MemoryTaskStore:
         found = {task_id: self._load(task_id) for task_id in task_ids}
         return {task_id: _only(document, STANDING) for task_id, document in found.items() if document is not None}
 
+    def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
+        """One after the other."""
+        for task_id, nonce in nonces.items():
+            mark = {"deleting": {"token": token, "at": self.now()}}
+            self._change(task_id, mark, partial(_may_be_marked, nonce))
+
+    def deleting(self, limit: int) -> Sequence[Document]:
+        """By the mark."""
+        found = self._spare(lambda document: deletion_of(document) is not None and document.get("status") in FINAL)
+        return sorted(found, key=lambda document: document["deleting"]["at"])[: max(limit, 0)]
+
+    def delete(self, tokens: Mapping[str, str]) -> None:
+        """One after the other."""
+        for task_id, token in tokens.items():
+            with self._lock:
+                document = self._load(task_id)
+                if document is not None and deletion_of(document) == token:
+                    del self._documents[_key(task_id)]
+
+    def expired(self, before: datetime, limit: int) -> Sequence[Document]:
+        """By the end."""
+        return self._ended(lambda document: _ended_before(before, document), limit)
+
+    def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Sequence[Document]:
+        """Likewise."""
+
+        def wanted(document: Document) -> bool:
+            early = since is not None and _ended_before(since, document)
+            return _ended_before(before, document) and not early and document.get(f"{part}_removed_at") is None
+
+        return self._ended(wanted, limit)
+
+    def note_removed(self, part: Part, nonces: Mapping[str, object]) -> None:
+        """One after the other."""
+        for task_id, nonce in nonces.items():
+            self._change(task_id, {f"{part}_removed_at": self.now()}, partial(_is_settled, nonce))
+
     def deployment(self) -> str:
         """One for each store."""
         with self._lock:
@@ -233,6 +273,14 @@ class MemoryTaskStore:
             everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
         found = sorted(filter(wanted, everything), key=age)
         return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
+
+    def _spare(self, wanted: Callable[[Document], bool]) -> builtins.list[Changed]:
+        found = self._some(lambda document: isinstance(document["_id"], str) and wanted(document))
+        return [{name: document[name] for name in ("_id", *STANDING) if name in document} for document in found]
+
+    def _ended(self, wanted: Callable[[Document], bool], limit: int) -> Sequence[Document]:
+        found = self._spare(lambda document: document.get("settled") is True and wanted(document))
+        return sorted(found, key=lambda document: document["finished_at"])[: max(limit, 0)]
 
     def _free(
         self, wanted: Callable[[Document], bool], free: Free | None, engine: Callable[[Document], object]
@@ -295,6 +343,19 @@ class MemoryTaskStore:
         return bson.decode(stored, _ZONED)
 
 
+def _may_be_marked(nonce: object, document: Document) -> bool:
+    return is_removable(document) and document.get("nonce") == nonce and document.get("deleting") is None
+
+
+def _is_settled(nonce: object, document: Document) -> bool:
+    return document.get("settled") is True and document.get("nonce") == nonce
+
+
+def _ended_before(before: datetime, document: Document) -> bool:
+    ended = document.get("finished_at")
+    return isinstance(ended, datetime) and ended < before
+
+
 def _engine(document: Document) -> object:
     return document.get("engine")
 
@@ -331,7 +392,8 @@ def _is_wanted(document: Document, search: Search) -> bool:
     at, labels = document.get("created_at"), document.get("labels")
     asked = {"status": search.status, "cause": search.cause, "image": search.image}
     return (
-        all(value is None or document.get(name) == value for name, value in asked.items())
+        document.get("deleting") is None
+        and all(value is None or document.get(name) == value for name, value in asked.items())
         and search.labels.items() <= (labels if isinstance(labels, dict) else {}).items()
         and (search.since is None or (isinstance(at, datetime) and at >= search.since))
     )

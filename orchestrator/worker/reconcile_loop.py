@@ -1,12 +1,18 @@
 """The worker's second job: every few seconds it publishes delayed events, sweeps, and runs the tasks that it adopts."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from orchestrator.app import Services
 from orchestrator.errors import InfrastructureError, Postponed
 from orchestrator.log import logger
 from orchestrator.reconcile.reconciler import end_overdue
+
+_RETAIN_FOR = 1.0
+"""Seconds of a sweep that may go to retention: what the sweep is for comes first."""
+_RETAIN_EVERY = 60.0
+"""Seconds between looks for what has been kept for long enough, when there is nothing."""
 
 
 class Keeper:
@@ -22,6 +28,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._begun = Places(services.settings.adopted_max)
         self._resumed = Places(services.settings.concurrency)
+        self._retain_at = 0.0
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -51,6 +58,7 @@ class Keeper:
             _guarded(self._services.look)
             if not self._stopping() and not self._services.halted:
                 _guarded(self._sweep)
+                _guarded(self._retain)
 
     def _end_overdue(self) -> None:
         services = self._services
@@ -61,6 +69,13 @@ class Keeper:
             self._services.settings.lease_ttl / 2
         )  # a worker that dies in a sweep must not delay the worker that takes its tasks
         self._services.sweep(self.adopt, self.resume).once(lock_for)
+
+    def _retain(self) -> None:
+        """Where something was removed there may be more, for the next sweep."""
+        if time.monotonic() >= self._retain_at:
+            self._retain_at = time.monotonic() + _RETAIN_EVERY
+            if self._services.retention.once(_RETAIN_FOR):
+                self._retain_at = 0.0
 
 
 class Places:

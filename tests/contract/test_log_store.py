@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from threading import Barrier
@@ -174,3 +175,36 @@ def test_wrong_keys_are_infrastructure(settings: Settings) -> None:
     refused = MinioObjectStore(evolve(settings, minio_secret_key="wrong-secret"))
     with pytest.raises(InfrastructureError, match="s3"):
         refused.stat(KEY)
+
+
+def test_objects_are_listed_by_how_their_keys_begin(logs: ObjectStore, tmp_path: Path) -> None:
+    """In the order of their keys, from any of them on, with the time at which each was stored."""
+    begun = datetime.now(UTC) - timedelta(minutes=1)
+    keys = ["t1/1/a", "t1/1/artifacts/b", "t1/2/a", "t1", "t11/1/a", "T1/1/a", "t.1/1/a"]
+    for key in keys:
+        put(logs, tmp_path, b"x", key)
+    assert [found.key for found in logs.listed()] == sorted(keys)
+    assert [found.key for found in logs.listed("t1/")] == ["t1/1/a", "t1/1/artifacts/b", "t1/2/a"]
+    assert [found.key for found in logs.listed("t1/", "t1/1/a")] == ["t1/1/artifacts/b", "t1/2/a"]
+    assert list(logs.listed("t2/")) == []
+    assert all(begun < found.modified_at < begun + timedelta(minutes=5) for found in logs.listed())
+
+
+def test_removed_objects_are_gone_and_no_others(logs: ObjectStore, tmp_path: Path) -> None:
+    """One that is not there is no error; more than a request can name are removed by several."""
+    keys = [f"t1/1/{number:04}" for number in range(12)]
+    for key in [*keys, "t11/1/a"]:
+        put(logs, tmp_path, b"x", key)
+    logs.remove([*keys[:11], *(f"t1/none/{number}" for number in range(1500)), keys[11]])
+    logs.remove(keys)
+    logs.remove([])
+    assert [found.key for found in logs.listed()] == ["t11/1/a"]
+    assert logs.stat(keys[0]) is None
+
+
+def test_a_list_has_several_pages(logs: ObjectStore, tmp_path: Path) -> None:
+    """A page has 1000 keys."""
+    keys = [f"t1/1/{number:04}" for number in range(1001)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: put(logs, tmp_path, b"x", key), keys))
+    assert [found.key for found in logs.listed("t1/")] == keys

@@ -18,7 +18,7 @@ from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Move, Search
+from orchestrator.ports import Move, Part, Search
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
 from orchestrator.task.values import Ending, Entry
@@ -66,6 +66,12 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: list(store.waiting(1))),
         ("mongodb", lambda: list(store.unsettled(1))),
         ("mongodb", lambda: store.standing(["t1"])),
+        ("mongodb", lambda: store.mark_deleting({"t1": None}, "token")),
+        ("mongodb", lambda: store.deleting(1)),
+        ("mongodb", lambda: store.delete({"t1": "token"})),
+        ("mongodb", lambda: store.expired(NOON, 1)),
+        ("mongodb", lambda: store.with_output(Part.LOGS, None, NOON, 1)),
+        ("mongodb", lambda: store.note_removed(Part.LOGS, {"t1": None})),
         ("mongodb", store.deployment),
         ("redis", lambda: events.publish(Event.queued("t1", NOON))),
         ("redis", lambda: events.subscribe("t1").__enter__()),
@@ -77,12 +83,14 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("s3", lambda: logs.put("key", large, _sum(large))),
         ("s3", lambda: logs.stat("key")),
         ("s3", lambda: next(logs.get("key"))),
+        ("s3", lambda: next(logs.listed())),
+        ("s3", lambda: logs.remove(["key"])),
     ]
 
 
 def test_a_server_that_is_away_is_infrastructure_within_seconds(away: Settings, tmp_path: Path) -> None:
     """No call hangs, and none leaks an error of a library."""
-    with closing(MongoTaskStore(away)) as store, ThreadPoolExecutor(32) as pool:
+    with closing(MongoTaskStore(away)) as store, ThreadPoolExecutor(64) as pool:
         begun = time.monotonic()
         started = [(service, pool.submit(call)) for service, call in calls(away, store, tmp_path)]
         assert [_blamed(future.exception()) for _, future in started] == [service for service, _ in started]

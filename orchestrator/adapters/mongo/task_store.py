@@ -7,7 +7,7 @@ of ``_id`` for it, would scan the collection. So the condition of a claim is in 
 import uuid
 from collections.abc import Collection as Group
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from orchestrator.adapters.mongo.stages import (
 )
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.errors import CancelRequested, Superseded
-from orchestrator.ports import Free, Move, Origin, Search
+from orchestrator.ports import Free, Move, Origin, Part, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
@@ -60,6 +60,10 @@ _ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"history.0": {"$exists": False}}
 _NEWEST_FIRST, _OLDEST_FIRST = (("created_at", -1), ("_id", -1)), [("created_at", 1)]
+_FIRST_ENDED, _FIRST_MARKED = [("finished_at", 1)], [("deleting.at", 1)]
+_SETTLED = {"settled": True}
+_NAMED = {"_id": {"$type": "string"}}
+_EVER = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 _BATCH = 100
 _DEPLOYMENT = {"_id": "deployment"}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
@@ -75,11 +79,14 @@ class MongoTaskStore:
         self._database = settings.mongo_db_name
 
     def prepare(self) -> None:
-        """Make the missing indexes, for lists and for the sweep."""
+        """Make the missing indexes: for lists, for the sweep and for retention."""
         with translated():
             for keys in ([*_NEWEST_FIRST], [("status", 1), *_NEWEST_FIRST]):
                 self._tasks.create_index(keys)
             self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
+            for unless in ([], *([(f"{part}_removed_at", 1)] for part in Part)):
+                self._tasks.create_index([*unless, *_FIRST_ENDED], partialFilterExpression=_SETTLED)
+            self._tasks.create_index(_FIRST_MARKED, sparse=True)
 
     def insert(self, document: Document) -> None:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
@@ -263,6 +270,36 @@ class MongoTaskStore:
             found = self._tasks.find({"_id": {"$in": [*task_ids]}}, dict.fromkeys(STANDING, 1))
             return {document["_id"]: document for document in found}
 
+    def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
+        """In one write. A nonce belongs to one task, so ids and nonces need no pairing in the filter."""
+        over = {**_these(nonces), "status": {"$in": FINAL}, "settled": {"$ne": False}, "deleting": None}
+        mark = {"$mergeObjects": [{"$literal": {"token": token}}, expiry("at", 0)]}
+        with translated():
+            self._tasks.update_many(over, setting({"deleting": mark}))
+
+    def deleting(self, limit: int) -> Sequence[Document]:
+        """By the index of those."""
+        return self._spare({"deleting.at": _EVER, "status": {"$in": FINAL}}, _FIRST_MARKED, limit)
+
+    def delete(self, tokens: Mapping[str, str]) -> None:
+        """In one write; a token may mark many, but never two tasks of one id."""
+        with translated():
+            self._tasks.delete_many({"_id": {"$in": [*tokens]}, "deleting.token": {"$in": [*{*tokens.values()}]}})
+
+    def expired(self, before: datetime, limit: int) -> Sequence[Document]:
+        """By the index of those."""
+        return self._spare({**_SETTLED, "finished_at": {"$lt": before}}, _FIRST_ENDED, limit)
+
+    def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Sequence[Document]:
+        """By the index of those."""
+        ended = {"$lt": before} if since is None else {"$gte": since, "$lt": before}
+        return self._spare({**_SETTLED, f"{part}_removed_at": None, "finished_at": ended}, _FIRST_ENDED, limit)
+
+    def note_removed(self, part: Part, nonces: Mapping[str, object]) -> None:
+        """In one write."""
+        with translated():
+            self._tasks.update_many({**_these(nonces), **_SETTLED}, setting({f"{part}_removed_at": "$$NOW"}))
+
     def deployment(self) -> str:
         """Kept in the collection ``meta``; written only if it is missing."""
         with translated():
@@ -310,6 +347,12 @@ class MongoTaskStore:
         yield from self._some({**query, place: near, **unheld(free, elsewhere=False)})
         yield from self._some({**query, place: elsewhere(free), **unheld(free, elsewhere=True)})
 
+    def _spare(self, query: Stage, order: Sequence[tuple[str, int]], limit: int) -> Sequence[Document]:
+        if limit < 1:  # MongoDB takes 0 for no limit
+            return []
+        with translated():
+            return [*self._tasks.find({**query, **_NAMED}, dict.fromkeys(STANDING, 1), sort=[*order], limit=limit)]
+
     def _some(self, query: Stage, limit: int | None = None) -> Iterator[Document]:
         with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=_OLDEST_FIRST, batch_size=_BATCH) as found:
             yield from islice(found, limit)
@@ -331,6 +374,11 @@ class MongoTaskStore:
 def _held(task_id: str, token: str) -> Stage:
     """The task, if it is held with this token."""
     return {**by(task_id), "lease.token": token, "status": _ALIVE}
+
+
+def _these(nonces: Mapping[str, object]) -> Stage:
+    """The tasks of these ids, if they have these nonces still."""
+    return {"_id": {"$in": [*nonces]}, "nonce": {"$in": [*nonces.values()]}}
 
 
 class AsyncDocuments:

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import BinaryIO, cast
 
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
+from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 from minio.helpers import get_part_info
 from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfig, Rule
@@ -20,6 +22,7 @@ from orchestrator import private_files as private
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.adapters.s3.client import minio_client
 from orchestrator.errors import STORAGE, BytesChanged, InfrastructureError, UnknownTask
+from orchestrator.ports import StoredObject
 from orchestrator.settings.settings import Settings
 
 _SHA256, _ETAG = "x-amz-meta-sha256", "x-amz-meta-etag"
@@ -102,6 +105,20 @@ class MinioObjectStore:
                 raise UnknownTask(f"there is no log {key}") from None
             with closing(response):
                 yield from response.stream(_CHUNK)
+
+    def listed(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
+        """Pages of 1000, each requested when it is reached."""
+        with _errors():
+            for found in self._client().list_objects(self._bucket, prefix or None, recursive=True, start_after=after or None):
+                yield StoredObject(str(found.object_name), found.last_modified or datetime.now(UTC))
+
+    def remove(self, keys: Collection[str]) -> None:
+        """The library makes requests of 1000 of them."""
+        with _errors():
+            refused = [*self._client().remove_objects(self._bucket, map(DeleteObject, keys))]
+        wrong = [error for error in refused if error.code != _MISSING]
+        if wrong:
+            raise InfrastructureError(STORAGE, f"{len(wrong)} objects are not removed; {wrong[0].name}: {wrong[0].message}")
 
     def _unless(self, sent: "_Hashing", sha256: str, name: str, key: str) -> None:
         """Remove the object and raise BytesChanged if its bytes are not the expected ones."""

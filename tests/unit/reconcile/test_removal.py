@@ -1,0 +1,220 @@
+"""Deletion: whatever fails or dies on the way, nothing is left that nobody finds, and no other task loses anything."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from orchestrator.cause import Cause
+from orchestrator.client import Client
+from orchestrator.errors import STORAGE, InfrastructureError, NotEnded, UnknownTask, WrongDatabase
+from orchestrator.reconcile.reconciler import Kind
+from orchestrator.settings.settings import Settings
+from orchestrator.testing.programs import FOREVER, Program
+from statemachine import State
+from tests.support.baton import Puppet
+from tests.support.faults import Fault, Killed, Process, When
+from tests.support.tars import out
+from tests.support.world import World
+
+PROGRAM, FAILING, LONG = ("program",), ("failing",), ("long",)
+REQUEST = {"image": "busybox", "command": [*PROGRAM], "artifacts": ["."]}
+KEPT = Settings(retry_budget=5.0, orphan_grace=-1.0, spool_grace=-1.0, keep_tasks=0, keep_logs=0, keep_artifacts=0)
+FATES = [Killed(), InfrastructureError("a server", "away")]
+
+
+def world_of(folder: Path, settings: Settings = KEPT) -> World:
+    """An installation with programs of each kind."""
+    left = out(a=b"first", b=b"second")
+    programs = {
+        PROGRAM: Program(stdout=b"out", out=left),
+        FAILING: Program(stdout=b"out", out=left, exit_code=3),
+        LONG: FOREVER,
+    }
+    return World(folder, programs, settings=settings)
+
+
+def ended(folder: Path, settings: Settings = KEPT) -> World:
+    """With two ended tasks; t failed twice and has objects of both attempts."""
+    world = world_of(folder, settings)
+    for task_id, command in {"t": FAILING, "t1": PROGRAM}.items():
+        world.client.submit({**REQUEST, "command": [*command], "retries": 1 if command is FAILING else 0}, task_id)
+        world.worker().run(task_id)
+        world.queue.take()
+    while (task_id := world.queue.take()) is not None:
+        world.worker().run(task_id)
+    return world
+
+
+def keys(world: World) -> list[str]:
+    """What is in object storage."""
+    return [found.key for found in world.services.logs.listed()]
+
+
+def owners(world: World) -> set[str]:
+    """Of whom there is something in object storage."""
+    return {key.partition("/")[0] for key in keys(world)}
+
+
+def test_an_ended_task_is_deleted_on_both_sides(tmp_path: Path) -> None:
+    """With the objects of all attempts; a task whose id begins alike keeps its own. A second call finds nothing."""
+    world = ended(tmp_path)
+    assert {key.rpartition("/")[0] for key in keys(world) if key.startswith("t/")} == {
+        "t/1",
+        "t/2",
+        "t/1/artifacts",
+        "t/2/artifacts",
+    }
+    world.client.delete("t")
+    assert owners(world) == {"t1"}
+    with pytest.raises(UnknownTask, match="there is no task 't'"):
+        world.client.get("t")
+    with pytest.raises(UnknownTask):
+        world.client.delete("t")
+    assert b"".join(world.client.logs("t1", "stdout")) == b"out"
+    assert world.sweep().once(30) == []
+
+
+def test_a_task_that_has_not_ended_is_refused(tmp_path: Path) -> None:
+    """In a sentence; and so is one that is unknown."""
+    world = world_of(tmp_path)
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(NotEnded, match="task 't' has not ended, it is 'queued'; cancel it first, or wait for its end"):
+        world.client.delete("t")
+    world.client.submit({**REQUEST, "command": [*LONG]}, "long")
+    puppet = Puppet("worker")
+    puppet.act("run", lambda: world.worker(puppet).run("long")).until("wait")
+    with pytest.raises(NotEnded, match="it is 'running'"):
+        world.client.delete("long")
+    puppet.die()
+    with pytest.raises(UnknownTask):
+        world.client.delete("nobody")
+
+
+def test_a_task_whose_worker_still_has_something_is_refused(tmp_path: Path) -> None:
+    """Until the sweep has settled it."""
+    world = world_of(tmp_path)
+    world.client.submit(REQUEST, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("settle", 1, When.BEFORE, Killed())])).run("t")
+    world.queue.take()
+    with pytest.raises(NotEnded, match="its worker still has to release what it had"):
+        world.client.delete("t")
+    world.expire_leases()
+    world.sweep().once(30)
+    world.client.delete("t")
+    assert keys(world) == []
+
+
+def calls_of(folder: Path, act: Callable[[World, Process], object]) -> list[tuple[str, int]]:
+    """The calls that are made of it, by their method and number."""
+    process = Process()
+    act(ended(folder), process)
+    return [(name, number) for name, count in process.calls.items() for number in range(1, count + 1)]
+
+
+def delete(world: World, process: Process) -> None:
+    """Delete t."""
+    Client(world.process(process)).delete("t")
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("fate", FATES, ids=["killed", "away"])
+def test_a_deletion_that_breaks_anywhere_is_finished_by_the_next_sweep(tmp_path: Path, when: When, fate: BaseException) -> None:
+    """Or it had not begun, and the task is whole. It is never half there without anybody who goes on."""
+    calls = calls_of(tmp_path / "whole", delete)
+    assert {"mark_deleting", "listed", "remove", "delete"} <= {name for name, _ in calls}
+    for place, (method, nth) in enumerate(calls):
+        world = ended(tmp_path / str(place))
+        before = keys(world)
+        process = Process([Fault(method, nth, when, fate)])
+        with pytest.raises(type(fate)):
+            delete(world, process)
+        begun = world.services.store.find("t") is None or world.services.store.find("t").get("deleting")
+        if begun:
+            with pytest.raises(UnknownTask):
+                world.client.get("t")
+            world.process().retention.once(30)
+            assert owners(world) == {"t1"}, (method, nth)
+            assert [task.id for task in world.client.list()] == ["t1"]
+            assert world.services.store.find("t") is None
+        else:
+            assert keys(world) == before
+            assert world.client.get("t").status is State.FAILED
+        assert world.process().retention.once(30) == []
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("fate", FATES, ids=["killed", "away"])
+def test_a_deletion_can_be_called_again(tmp_path: Path, when: When, fate: BaseException) -> None:
+    """It goes on where it broke; only a caller that had no answer to the last call may hear that there is no such task."""
+    for place, (method, nth) in enumerate(calls_of(tmp_path / "whole", delete)):
+        world = ended(tmp_path / str(place))
+        with pytest.raises(type(fate)):
+            delete(world, Process([Fault(method, nth, when, fate)]))
+        if world.services.store.find("t") is not None:
+            world.client.delete("t")
+        assert (owners(world), world.services.store.find("t")) == ({"t1"}, None)
+
+
+def test_somebody_who_was_held_up_removes_nothing_of_the_next_task_with_the_id(tmp_path: Path) -> None:
+    """Two delete the task; one waits before it removes, while the other ends and the id is used again."""
+    world = ended(tmp_path)
+    before = keys(world)
+    puppet = Puppet("slow")
+    actor = puppet.act("delete", lambda: Client(world.process(puppet)).delete("t")).until("listed")
+    actor.until("standing")
+    world.client.delete("t")
+    world.client.submit({**REQUEST, "command": [*FAILING]}, "t")
+    world.worker().run("t")
+    again = keys(world)
+    assert {*again} < {*before}
+    actor.until("nothing")
+    assert keys(world) == again
+    assert b"".join(world.client.logs("t", "stdout")) == b"out"
+
+
+def test_an_id_that_is_none_names_nothing_of_another_task(tmp_path: Path) -> None:
+    """The objects of t's first attempt are below t/1, which somebody may insert as an id."""
+    world = ended(tmp_path)
+    before = keys(world)
+    world.services.store.insert({"_id": "t/1", "image": "busybox", "status": "queued"})
+    world.worker().run("t/1")
+    assert world.client.get("t/1").cause is Cause.INVALID
+    world.client.delete("t/1")
+    assert keys(world) == before
+    assert world.services.store.find("t/1") is None
+
+
+def test_a_document_that_cannot_be_read_can_be_deleted(tmp_path: Path) -> None:
+    """Somebody has to get rid of it."""
+    world = ended(tmp_path)
+    world.services.store.insert({"_id": "junk", "status": "failed", "seq": "many", "history": 5})
+    world.client.delete("junk")
+    assert world.services.store.find("junk") is None
+
+
+def test_a_copy_of_the_database_deletes_nothing(tmp_path: Path) -> None:
+    """The objects may be those of the original's tasks."""
+    world = ended(tmp_path)
+    before = keys(world)
+    world.services.deployment  # noqa: B018  it is noted now
+    world.services.store.database = "a copy"
+    with pytest.raises(WrongDatabase, match="the database is a copy"):
+        world.client.delete("t")
+    assert keys(world) == before
+    assert world.client.get("t").deleting is None
+
+
+def test_the_log_in_the_spool_goes_with_its_task(tmp_path: Path) -> None:
+    """One that could not be stored is kept for its rescue only as long as somebody may ask for the task."""
+    world = world_of(tmp_path, evolve(KEPT, upload_budget=0.0, spool_grace=3600.0))
+    world.client.submit(REQUEST, "t")
+    world.worker(Process([Fault("put", 1, When.BEFORE, InfrastructureError(STORAGE, "away"))])).run("t")
+    world.queue.take()
+    assert world.client.get("t").is_stranded
+    assert world.sweep().plan() == []
+    world.client.delete("t")
+    assert [action.kind for action in world.sweep().once(30)] == [Kind.DISCARD]
+    assert not [path for path in tmp_path.rglob("stdout") if path.is_file()]

@@ -7,19 +7,19 @@ pass services of their own.
 import builtins
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Self, TypeVar
 
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
-from orchestrator.errors import AmbiguousId, InfrastructureError, NotEnded, UnknownTask, WrongDatabase
+from orchestrator.errors import AmbiguousId, InfrastructureError, NotEnded, NotSettled, UnknownTask, WrongDatabase
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
-from orchestrator.ports.documents import deletion_of, is_removable
+from orchestrator.ports.documents import is_removable
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment
 from orchestrator.settings.settings import Settings
@@ -37,6 +37,8 @@ _SHORTEST = 4
 """Characters of an id that may stand for all of it."""
 _NAMED = 5
 """Ids that a message names."""
+_AT_ONCE = 100
+"""Tasks that are deleted together."""
 _USED = frozenset({Server.MONGODB, Server.REDIS})
 """What handing in a task takes: nothing of it may be refused once the task is stored."""
 
@@ -119,13 +121,14 @@ class Client:
         image: str | None = None,
         labels: Mapping[str, str] | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         after: str | None = None,
     ) -> list[Task]:
-        """The newest tasks first; only those with all that is given, created at ``since`` or later.
+        """The newest tasks first; only those with all that is given, created at ``since`` or later and before ``until``.
 
         ``after`` is the id of the last task of an earlier list: the next ones follow.
         """
-        search = Search(status, cause, image, labels or {}, since, after)
+        search = Search(status, cause, image, labels or {}, since, after, until)
         return builtins.list(readable(self.services.store.list(search, limit)))
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
@@ -252,16 +255,36 @@ class Client:
     def delete(self, task_id: str) -> None:
         """Delete an ended task: its logs and artifacts, then its document. Raises UnknownTask when there is none.
 
-        Raises NotEnded when it has not ended, or its worker has not released all of it yet, which takes some seconds. Raises
+        Raises NotEnded, or NotSettled while its worker still has to release something of it, which takes some seconds. Raises
         WrongDatabase in a copy, whose objects may be those of the original. After an InfrastructureError the task may be
         marked as being deleted: then it is in no list, and a later call, or a sweep, deletes the rest.
         """
-        document = self._document(task_id)
-        if deletion_of(document) is None and (why := _not_deletable(document)):
-            raise NotEnded(f"task {task_id!r} {why}")
+        document = self.expect_removable(task_id)
         gone = self.services.removal.delete({task_id: document.get("nonce")})
         if not gone and self.services.store.find(task_id) is not None:
-            raise NotEnded(f"task {task_id!r} changed just now; try again")
+            raise NotSettled(f"task {task_id!r} changed just now; try again")
+
+    def expect_removable(self, task_id: str) -> Document:
+        """The document of a task that can be deleted, or is being deleted. Raises UnknownTask, NotEnded and NotSettled."""
+        document = self._document(task_id)
+        status = document.get("status")
+        if status not in [*TERMINAL]:
+            raise NotEnded(f"task {task_id!r} has not ended, it is {shown(status)}; cancel it first, or wait for its end")
+        if not is_removable(document):
+            raise NotSettled(
+                f"task {task_id!r} has ended, but its worker has not released all that it had; try again in some seconds"
+            )
+        return document
+
+    def delete_all(self, tasks: Iterable[Task]) -> Iterator[str]:
+        """Delete those of the tasks that have ended and are settled, many at once; the ids of these, as they go.
+
+        A task that is not there, or whose id another task has by now, is passed over. Raises as ``delete`` does, but not
+        NotEnded and UnknownTask.
+        """
+        left = iter(tasks)
+        while some := [*islice(left, _AT_ONCE)]:
+            yield from sorted(self.services.removal.delete({task.id: task.nonce for task in some}))
 
     def logs(self, task_id: str, stream: Stream | str, offset: int = 0, *, attempt: int | None = None) -> Iterator[bytes]:
         """The bytes of one stream of a task whose log is stored, from ``offset`` on. UnknownTask when it is not, or no more.
@@ -302,18 +325,6 @@ class Client:
         if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
             raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")
         return self.services.logs.get(key, offset)
-
-
-def _not_deletable(document: Document) -> str:
-    """Why a task cannot be deleted, as the end of a sentence; empty when it can."""
-    status = document.get("status")
-    if status not in [*TERMINAL]:
-        return f"has not ended, it is {shown(status)}; cancel it first, or wait for its end"
-    return (
-        ""
-        if is_removable(document)
-        else "has ended, but its worker still has to release what it had; try again in some seconds"
-    )
 
 
 def _day(at: datetime) -> str:

@@ -95,7 +95,11 @@ class UnknownTask(OrchestratorError):
 
 
 class NotEnded(OrchestratorError):
-    """The task cannot be deleted yet: it has not ended, or its worker has not yet released all that it had."""
+    """The task cannot be deleted: it has not ended."""
+
+
+class NotSettled(NotEnded):
+    """The task has ended, but its worker has not released all that it had; the same call may be made again in some seconds."""
 
 
 class AmbiguousId(OrchestratorError):

@@ -114,7 +114,7 @@ def _default(option: Setting) -> str:
             if value and value % (1 << shift) == 0
         ]
         return next((text for text in texts if _reads_as(option, text)), str(value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _reads_as(option: Setting, text: str) -> bool:

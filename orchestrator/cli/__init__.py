@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": ("show", "Print what the program of a task has printed."),
     "artifacts": ("artifacts", "List, print or fetch the files that a task has left in /out."),
     "cancel": ("cancel", "Ask for a task to be cancelled."),
+    "rm": ("remove", "Delete ended tasks with their logs and artifacts."),
     "env": ("variables", "Print the settings for a shell or another program."),
     "exec": ("variables", "Run a program with the settings in its environment."),
     "worker": ("worker", "Work on tasks from the queue until told to stop."),

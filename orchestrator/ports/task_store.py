@@ -82,6 +82,8 @@ class Search:
     """Only tasks that were created at this time or later."""
     after: str | None = None
     """The id of a task: only those that follow it in the order of the list. Of an unknown one nothing follows."""
+    until: datetime | None = None
+    """Only tasks that were created before this time."""
 
 
 class Part(StrEnum):

@@ -396,4 +396,5 @@ def _is_wanted(document: Document, search: Search) -> bool:
         and all(value is None or document.get(name) == value for name, value in asked.items())
         and search.labels.items() <= (labels if isinstance(labels, dict) else {}).items()
         and (search.since is None or (isinstance(at, datetime) and at >= search.since))
+        and (search.until is None or (isinstance(at, datetime) and at < search.until))
     )

@@ -118,6 +118,9 @@ def test_a_list_goes_on_behind_a_task(store: TaskStore) -> None:
     assert listed(store, after="nobody") == []
     assert listed(store, since=NOON) == ["t2", "t1", "t0"]
     assert listed(store, since=NOON, after="t1") == ["t0"]
+    assert listed(store, until=NOON) == ["t3"]
+    assert listed(store, since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=1), after="t1") == ["t0", "t3"]
+    assert listed(store, since=NOON, until=NOON) == []
 
 
 def test_a_list_leaves_out_what_is_bulky(store: TaskStore) -> None:

@@ -49,8 +49,9 @@ def wanted(search: Search, last: Document | None) -> Stage:
     query: Stage = {"deleting": None, **{name: value for name, value in asked.items() if value is not None}}
     if search.labels:
         query["$expr"] = {"$and": [_labelled(name, value) for name, value in search.labels.items()]}
-    if search.since is not None:
-        query["created_at"] = {"$gte": search.since}
+    bounds = {"$gte": search.since, "$lt": search.until}
+    if given := {bound: at for bound, at in bounds.items() if at is not None}:
+        query["created_at"] = given
     return query if last is None else {"$and": [query, _behind(last)]}
 
 

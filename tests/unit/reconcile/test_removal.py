@@ -99,7 +99,7 @@ def test_a_task_whose_worker_still_has_something_is_refused(tmp_path: Path) -> N
     with pytest.raises(Killed):
         world.worker(Process([Fault("settle", 1, When.BEFORE, Killed())])).run("t")
     world.queue.take()
-    with pytest.raises(NotEnded, match="its worker still has to release what it had"):
+    with pytest.raises(NotEnded, match="its worker has not released all that it had"):
         world.client.delete("t")
     world.expire_leases()
     world.sweep().once(30)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.reconcile.reconciler import Sweep
     from orchestrator.reconcile.removal import Removal
     from orchestrator.reconcile.retention import Retention
+    from orchestrator.reconcile.stray_objects import StrayObjects
 
 
 @define(slots=False)
@@ -107,6 +108,12 @@ class Services:
 
         times = KeepTimes(self.settings.keep_tasks, self.settings.keep_logs, self.settings.keep_artifacts)
         return Retention(self.removal, self.lock, self.deployment, times)
+
+    def stray_objects(self, grace: float) -> "StrayObjects":
+        """What object storage has that no task of this database has, older than ``grace`` seconds."""
+        from orchestrator.reconcile.stray_objects import StrayObjects  # noqa: PLC0415  most commands remove nothing
+
+        return StrayObjects(self.store, self.logs, grace, now, self.expect_own_database)
 
     def are_ours(self, calls: "Sequence[Call]") -> list[bool]:
         """Which jobs are for tasks of this database; those that do not say are looked for there, and left while it is away."""

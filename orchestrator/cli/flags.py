@@ -13,7 +13,7 @@ from attrs import field, fields_dict, frozen
 from orchestrator.cli.given import content_of, content_of_file, read_task, read_variables
 from orchestrator.cli.page import option
 from orchestrator.errors import InvalidTask
-from orchestrator.task.fields import RETRIES, kinds_of
+from orchestrator.task.fields import KEEP, RETRIES, kinds_of
 from orchestrator.task.limits import Limits, about_limits
 
 
@@ -39,6 +39,7 @@ class Flags:
     stdin: bool = False
     runtime: str | None = None
     label: tuple[str, ...] = ()
+    keep: str | None = None
     task_id: str | None = None
     source: str | None = None
 
@@ -63,6 +64,7 @@ class Flags:
             "files": dict(map(_mounted, self.mount_file)),
             "artifacts": list(self.artifact),
             "labels": dict(map(label_of, self.label)),
+            "keep": None if self.keep is None else KEEP.amount(self.keep),
             "stdin": content_of(sys.stdin.buffer.read()) if self.stdin else None,
         }
         given = {name: value for name, value in request.items() if value not in (None, {}, [])}
@@ -151,6 +153,7 @@ _PARAMETERS = (
     option(INPUT, "--from", "source", metavar="FILE|-", help="A whole task as JSON, from a file or stdin, and no other flags."),
     option(OUTPUT, "--artifact", multiple=True, metavar="PATH", help="A file or folder below /out to keep; '.' for all of it."),
     option(IDENTITY, "--id", "task_id", metavar="ID", help="Id of the task; by default a new one."),
+    option(OUTPUT, "--keep", metavar="TIME", help="How long the task and its output are kept after its end; 0: for ever."),
     option(IDENTITY, "--label", "-l", multiple=True, metavar="NAME[=VALUE]", help="A label to find the task by."),
 )
 
@@ -171,6 +174,7 @@ _FLAGS = {
     "on_output_limit": "--on-output-limit",
     "retries": "--retries",
     "labels": "--label",
+    "keep": "--keep",
     **{f"limits.{name}": about.flags[0] for name, about in about_limits().items()},
 }
 """The flag, or argument, that each field of a request is given by."""

@@ -59,7 +59,7 @@ def assembled(
             Trigger.RETRY: Retry(engine),
         },
         collect=collect,
-        record=Record(store, now, retrier, settings.name),
+        record=Record(store, now, retrier, settings.name, settings.keep_max),
         announce=Announce(events, home),
         release=Release(engine, store, home),
     )

@@ -211,8 +211,11 @@ class TaskStore(Protocol):
     def expired(self, before: datetime, limit: int) -> Iterable[Document]:
         """What ``standing`` tells of the settled tasks that ended before this time, at most ``limit``; first ended first.
 
-        Only tasks whose ids are strings.
+        Only tasks whose ids are strings, and that have no ``keep_until`` of their own.
         """
+
+    def outlived(self, now: datetime, limit: int) -> Iterable[Document]:
+        """The same of settled tasks whose ``keep_until`` is before this time, at most ``limit``; in the order of that."""
 
     def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Iterable[Document]:
         """The same of the tasks that ended at ``since`` or later, and whose logs, or artifacts, are not noted as removed."""

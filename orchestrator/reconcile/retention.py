@@ -69,7 +69,7 @@ class Retention:
         lasting = [(part, seconds) for part, seconds in ((Part.LOGS, times.logs), (Part.ARTIFACTS, times.artifacts)) if seconds]
         parts = [self._strip(part, seconds) for part, seconds in lasting if not 0 < times.tasks <= seconds]
         tasks = [self._delete(times.tasks)] if times.tasks else []
-        duties = [*tasks, *parts]
+        duties = [*tasks, self._outlived(), *parts]
         return [self._finish(), *random.sample(duties, len(duties))]
 
     def _finish(self) -> _Duty:
@@ -81,6 +81,13 @@ class Retention:
             return store.expired(store.now() - timedelta(seconds=seconds), limit)
 
         return _Duty(Kind.DELETE, "it ended longer than KEEP_TASKS ago", look, self.removal.delete)
+
+    def _outlived(self) -> _Duty:
+        def look(limit: int) -> Iterable[Document]:
+            store = self.removal.store
+            return store.outlived(store.now(), limit)
+
+        return _Duty(Kind.DELETE, "it ended longer than its own time ago", look, self.removal.delete)
 
     def _strip(self, part: Part, seconds: float) -> _Duty:
         def look(limit: int) -> Iterable[Document]:

@@ -148,6 +148,9 @@ class Settings:
     keep_artifacts: float = _setting(
         604800.0, text.SECONDS_OR_NONE, "seconds after its end that a task's artifacts are kept; 0: as long as the task"
     )
+    keep_max: float = _setting(
+        0.0, text.SECONDS_OR_NONE, "most seconds that a task may ask to be kept, with its field `keep`; 0: any, also for ever"
+    )
     defaults: Limits = field(factory=Limits, kw_only=True)
     """Of a task that names none: DEFAULT_… for each limit."""
     ceilings: Limits = field(factory=ceilings, kw_only=True)
@@ -208,6 +211,7 @@ class Settings:
             network_allowed=self.network_allowed,
             root_allowed=self.root_allowed,
             retries_max=self.max_retries,
+            keep_max=self.keep_max,
             files_max=self.files_max,
             artifact_files=self.artifact_files,
             images=self.images_allowed,

@@ -68,6 +68,8 @@ class Task:
     logs_removed_at: datetime | None = None
     """When the logs of all attempts were removed from object storage; ``logs`` still tells their sizes and checksums."""
     artifacts_removed_at: datetime | None = None
+    keep_until: datetime | None = None
+    """By the ``keep`` of its request, noted at its end; None: as the settings say."""
     deleting: Deletion | None = None
     """Somebody has begun to delete the task: to clients it is not there any more."""
 

@@ -254,6 +254,18 @@ SECONDS = Kind(
     unit=TIME,
 )
 
+KEEP = Kind(
+    "a time of 0 seconds or more, such as 86400 or '90d', 0 meaning for ever",
+    number(0.0, parse_duration),
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0, "exclusiveMaximum": FOREVER},
+            pattern_schema(DURATION, LONGEST),
+        ]
+    },
+    unit=TIME,
+)
+
 
 def _count(low: int) -> Kind[int]:
     schema = {"type": "integer", "minimum": low, "exclusiveMaximum": TOO_MUCH}

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Self, TypeVar
@@ -49,6 +50,8 @@ class Request:
     """When a stream passes ``limits.output``: end the program, or let it go on and keep both ends of the stream."""
     retries: int = accepts(kinds.RETRIES, 0)
     labels: dict[str, str] = accepts(kinds.LABELS, factory=dict)
+    keep: float | None = accepts(kinds.KEEP, None)
+    """Seconds after its end that the task, its logs and its artifacts are kept, in place of KEEP_TASKS and its like."""
 
 
 @frozen
@@ -64,6 +67,8 @@ class Rules:
     network_allowed: bool = False
     root_allowed: bool = False
     retries_max: int = 10
+    keep_max: float = 0.0
+    """Seconds; 0: any time, also for ever."""
     files_max: int = 4 << 20
     artifact_files: int = 256
     images: tuple[str, ...] = ()
@@ -77,6 +82,7 @@ class Rules:
             network_allowed=True,
             root_allowed=True,
             retries_max=sys.maxsize,
+            keep_max=0.0,
             files_max=sys.maxsize,
             artifact_files=sys.maxsize,
             images=(),
@@ -136,6 +142,20 @@ def _present(document: Document, cls: type) -> dict[str, object]:
     return {name: value for name, value in document.items() if value is not None or name not in known}
 
 
+def kept_until(document: Document, ended_at: datetime, most: float) -> datetime | None:
+    """Until when a task is kept by its own ``keep``, at most for ``most`` seconds unless that is 0; None when it has none."""
+    try:
+        seconds = _granted(kinds.KEEP(document.get("keep")), most)
+    except ValueError:
+        return None
+    return ended_at + timedelta(seconds=seconds) if seconds else _FOR_EVER
+
+
+def _granted(seconds: float, most: float) -> float:
+    """0 is for ever, both of the time and of the most."""
+    return most if most and not 0 < seconds <= most else seconds
+
+
 Refusal = Callable[[str, object, Rules], str | None]
 
 
@@ -178,6 +198,8 @@ def _not_granted(name: str, value: object, rules: Rules) -> str | None:
             return f"{len(paths)} paths are above the ceiling of {rules.artifact_files}"
         case "retries", int(count) if count > rules.retries_max:
             return f"{count} is above the ceiling of {rules.retries_max}"
+        case "keep", float(seconds) if seconds != _granted(seconds, rules.keep_max):
+            return f"{f'{seconds:.15g}' if seconds else 'for ever'} is above the ceiling of {rules.keep_max:.15g}"
     return _forbidden(name, value, rules)
 
 
@@ -204,6 +226,7 @@ def _meant(cls: type, name: str) -> str:
     return f"for {shown(name)}, did you mean `{near[0]}`?" if near else ""
 
 
+_FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
 _LONGEST_NAME = 40
 """Characters of a field that is compared with others: comparing takes the square of the time."""
 _POINTER = 8

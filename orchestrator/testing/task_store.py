@@ -233,6 +233,12 @@ class MemoryTaskStore:
         """By the end."""
         return self._ended(lambda document: _ended_before(before, document), limit)
 
+    def outlived(self, now: datetime, limit: int) -> Sequence[Document]:
+        """By the task's own time."""
+        found = self._spare(lambda document: document.get("settled") is True and _is_before(document.get("keep_until"), now))
+        times = {each["_id"]: (self._load(each["_id"]) or {})["keep_until"] for each in found}
+        return sorted(found, key=lambda document: times[document["_id"]])[: max(limit, 0)]
+
     def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Sequence[Document]:
         """Likewise."""
 
@@ -279,7 +285,8 @@ class MemoryTaskStore:
         return [{name: document[name] for name in ("_id", *STANDING) if name in document} for document in found]
 
     def _ended(self, wanted: Callable[[Document], bool], limit: int) -> Sequence[Document]:
-        found = self._spare(lambda document: document.get("settled") is True and wanted(document))
+        usual = {"settled": True, "keep_until": None}
+        found = self._spare(lambda each: usual == {name: each.get(name) for name in usual} and wanted(each))
         return sorted(found, key=lambda document: document["finished_at"])[: max(limit, 0)]
 
     def _free(
@@ -352,8 +359,11 @@ def _is_settled(nonce: object, document: Document) -> bool:
 
 
 def _ended_before(before: datetime, document: Document) -> bool:
-    ended = document.get("finished_at")
-    return isinstance(ended, datetime) and ended < before
+    return _is_before(document.get("finished_at"), before)
+
+
+def _is_before(at: object, before: datetime) -> bool:
+    return isinstance(at, datetime) and at < before
 
 
 def _engine(document: Document) -> object:

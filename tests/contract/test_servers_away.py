@@ -70,6 +70,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.deleting(1)),
         ("mongodb", lambda: store.delete({"t1": "token"})),
         ("mongodb", lambda: store.expired(NOON, 1)),
+        ("mongodb", lambda: store.outlived(NOON, 1)),
         ("mongodb", lambda: store.with_output(Part.LOGS, None, NOON, 1)),
         ("mongodb", lambda: store.note_removed(Part.LOGS, {"t1": None})),
         ("mongodb", store.deployment),

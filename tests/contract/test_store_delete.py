@@ -108,6 +108,19 @@ def test_expired_tasks_are_those_that_are_settled_and_ended_before(store: TaskSt
     assert first["nonce"] == "of a"
 
 
+def test_a_task_with_a_time_of_its_own_goes_by_that(store: TaskStore) -> None:
+    """Whatever the time of all others is, and so do its logs and artifacts."""
+    for name, hours in {"b": 2, "a": 1, "ever": 10**6}.items():
+        store.insert(ended(name, keep_until=NOON + timedelta(hours=hours)))
+    store.insert(ended("usual", keep_until=None))
+    store.insert(ended("unsettled", settled=False, keep_until=NOON))
+    assert ids(store.expired(LATER, 10)) == ["usual"]
+    assert [ids(store.with_output(part, None, LATER, 10)) for part in Part] == [["usual"], ["usual"]]
+    assert ids(store.outlived(LATER, 10)) == ["a", "b"]
+    assert ids(store.outlived(LATER, 1)) == ["a"]
+    assert list(store.outlived(NOON, 10)) == list(store.outlived(LATER, 0)) == []
+
+
 @pytest.mark.parametrize("part", Part)
 def test_output_that_was_removed_is_noted_and_not_found_again(store: TaskStore, part: Part) -> None:
     """One kind apart from the other; another task that has the id by now is left alone."""
@@ -128,5 +141,6 @@ def test_output_that_was_removed_is_noted_and_not_found_again(store: TaskStore, 
 def test_deletion_and_retention_have_their_indexes(real_store: MongoTaskStore) -> None:
     """A sweep does not read every task to find that nothing is to be done."""
     keys = {tuple(index["key"]) for index in real_store._tasks.list_indexes()}
-    wanted = {("finished_at",), ("logs_removed_at", "finished_at"), ("artifacts_removed_at", "finished_at"), ("deleting.at",)}
+    ended = ("keep_until", "finished_at")
+    wanted = {("logs_removed_at", *ended), ("artifacts_removed_at", *ended), ended, ("deleting.at",)}
     assert wanted <= keys

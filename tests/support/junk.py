@@ -21,6 +21,7 @@ NAMES = [
     "on_output_limit",
     "retries",
     "labels",
+    "keep",
 ]
 LIMITS = ["cpus", "memory", "pids", "timeout", "output", "tmp", "cpu_time", "artifacts", "shm"]
 

@@ -84,8 +84,8 @@ class MongoTaskStore:
             for keys in ([*_NEWEST_FIRST], [("status", 1), *_NEWEST_FIRST]):
                 self._tasks.create_index(keys)
             self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
-            for unless in ([], *([(f"{part}_removed_at", 1)] for part in Part)):
-                self._tasks.create_index([*unless, *_FIRST_ENDED], partialFilterExpression=_SETTLED)
+            for noted in ([], *([(f"{part}_removed_at", 1)] for part in Part)):
+                self._tasks.create_index([*noted, ("keep_until", 1), *_FIRST_ENDED], partialFilterExpression=_SETTLED)
             self._tasks.create_index(_FIRST_MARKED, sparse=True)
 
     def insert(self, document: Document) -> None:
@@ -288,12 +288,17 @@ class MongoTaskStore:
 
     def expired(self, before: datetime, limit: int) -> Sequence[Document]:
         """By the index of those."""
-        return self._spare({**_SETTLED, "finished_at": {"$lt": before}}, _FIRST_ENDED, limit)
+        return self._spare({**_SETTLED, "keep_until": None, "finished_at": {"$lt": before}}, _FIRST_ENDED, limit)
+
+    def outlived(self, now: datetime, limit: int) -> Sequence[Document]:
+        """By the same index."""
+        return self._spare({**_SETTLED, "keep_until": {"$lt": now}}, [("keep_until", 1)], limit)
 
     def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Sequence[Document]:
         """By the index of those."""
         ended = {"$lt": before} if since is None else {"$gte": since, "$lt": before}
-        return self._spare({**_SETTLED, f"{part}_removed_at": None, "finished_at": ended}, _FIRST_ENDED, limit)
+        query = {**_SETTLED, f"{part}_removed_at": None, "keep_until": None, "finished_at": ended}
+        return self._spare(query, _FIRST_ENDED, limit)
 
     def note_removed(self, part: Part, nonces: Mapping[str, object]) -> None:
         """In one write."""

@@ -10,18 +10,20 @@ from orchestrator.execution.claim import Claim
 from orchestrator.ports import Move, TaskStore
 from orchestrator.retrying import Retrier
 from orchestrator.task.document import Task
+from orchestrator.task.request import kept_until
 from orchestrator.task.values import Document, Entry, Fields
 from statemachine import INITIAL, TERMINAL, UNDECIDED, Step, Trigger
 
 
 @frozen
 class Record:
-    """``worker`` is the name of this one."""
+    """``worker`` is the name of this one, ``keep_max`` the seconds that a task may be kept by its own wish; 0: any."""
 
     store: TaskStore
     now: Callable[[], datetime]
     retrier: Retrier
     worker: str
+    keep_max: float = 0.0
 
     def __call__(self, claim: Claim, step: Step, fields: Fields) -> None:
         """Store the step, however long the store is away: nothing can be decided about the task without it.
@@ -57,4 +59,5 @@ class Record:
         if step.dest in TERMINAL:
             fields["finished_at"] = entry.at
             fields["finished_by"] = self.worker
+            fields["keep_until"] = kept_until(claim.task.request, entry.at, self.keep_max)
         return {**claim.task.again(entry.at, fields), "published": claim.published} if step.dest is INITIAL else fields

@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
@@ -10,15 +11,16 @@ from click.testing import CliRunner
 
 from orchestrator.app import now
 from orchestrator.cli import main
-from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.errors import InfrastructureError, InvalidTask, UnknownTask
 from orchestrator.ports import Stream
 from orchestrator.reconcile import retention as module
 from orchestrator.reconcile.reconciler import Kind
+from orchestrator.reconcile.removal import Removal
 from orchestrator.settings.settings import Settings
 from orchestrator.worker.reconcile_loop import Keeper
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
-from tests.unit.reconcile.test_removal import FATES, KEPT, ended, keys, owners
+from tests.unit.reconcile.test_removal import FATES, KEPT, REQUEST, ended, keys, owners, world_of
 
 DAY = 86400.0
 TIMES = evolve(KEPT, keep_tasks=30 * DAY, keep_logs=7 * DAY, keep_artifacts=14 * DAY)
@@ -130,6 +132,35 @@ def test_what_breaks_anywhere_is_done_by_the_next_sweep(tmp_path: Path, days: fl
         assert done(world) == []
 
 
+@pytest.mark.parametrize(("keep", "days"), [("1d", 1), (40 * DAY, 40), (0, None), ("200d", 100)], ids=str)
+def test_a_task_may_say_how_long_it_is_kept(tmp_path: Path, keep: object, days: float | None) -> None:
+    """With all that it has, whatever the settings say, up to KEEP_MAX, also where the task never came to be checked."""
+    most = 100 * DAY if days == 100 else 0.0
+    world = world_of(tmp_path, evolve(TIMES, keep_max=most))
+    world.services.store.insert({**REQUEST, "_id": "t", "status": "queued", "keep": keep})
+    if most:
+        world.client.cancel("t")
+    else:
+        world.worker().run("t")
+        assert len(keys(world)) == 4
+    before = keys(world)
+    for wait in (0.9, 0.2):
+        world.clock.time = now() + timedelta(days=(days or 10000) * (0.9 if wait == 0.9 else 1.1))
+        found = done(world)
+        assert found == ([] if wait == 0.9 or days is None else [(Kind.DELETE, "t")])
+        assert keys(world) == (before if not found else [])
+
+
+def test_a_longer_time_than_is_granted_is_refused(tmp_path: Path) -> None:
+    """Like any other field that asks for too much."""
+    client = world_of(tmp_path, evolve(TIMES, keep_max=DAY)).client
+    with pytest.raises(InvalidTask, match="keep: 86401 is above the ceiling of 86400"):
+        client.submit({**REQUEST, "keep": 86401})
+    with pytest.raises(InvalidTask, match="keep: for ever is above the ceiling of 86400"):
+        client.submit({**REQUEST, "keep": 0})
+    client.submit({**REQUEST, "keep": "1d"})
+
+
 def test_one_worker_removes_at_a_time(tmp_path: Path) -> None:
     """The others have nothing to do."""
     world = aged(tmp_path, 31)
@@ -141,11 +172,16 @@ def test_one_worker_removes_at_a_time(tmp_path: Path) -> None:
 def test_a_sweep_of_it_ends_when_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In batches: what is left is for the next one."""
     monkeypatch.setattr(module, "_BATCH", 1)
-    monkeypatch.setattr(module, "_LOOK", 1)
     world = aged(tmp_path, 31, evolve(TIMES, keep_logs=0, keep_artifacts=0))
     assert world.process().retention.once(0) == []
-    times = iter([0.0, 0.0, 0.0, 0.5, 1.5, 1.5, 1.5])
-    monkeypatch.setattr(module, "time", type("Clock", (), {"monotonic": lambda: next(times)}))
+    at, delete = [0.0], Removal.delete
+
+    def slow(removal: Removal, nonces: dict[str, object]) -> frozenset[str]:
+        at[0] += 1.5
+        return delete(removal, nonces)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: at[0]))
+    monkeypatch.setattr(Removal, "delete", slow)
     assert len(world.process().retention.once(1)) == 1
     assert len(world.client.list()) == 1
 

@@ -58,6 +58,7 @@ CORPUS: tuple[Bad, ...] = (
         "artifacts", "a", {}, 5, True, [5], [None], [""], ["/a"], ["../a"], ["a/.."], ["a//b"], ["a\0"], ["x" * 600], ["a", "a"]
     ),
     *_each("retries", -1, 11, 0.5, "1", nan, inf, True, []),
+    *_each("keep", -1, "-1", "long", "1w", 1e9, nan, inf, True, [], {}),
     *_each("labels", [], "x", {"a": 1}, {"a": "\0"}, {"a": {}}),
     *_each("limits", [], "x", 5, True, {"swap": 1}, {"": 1}, {"$gt": 1}),
     *(

@@ -28,6 +28,7 @@ FULL = {
     "limits": {"cpus": 1, "memory": "65m", "pids": 5, "timeout": "30s", "output": 0, "tmp": "4k", "cpu_time": "1m"},
     "retries": 2,
     "labels": {"team": "a"},
+    "keep": "90d",
 }
 
 
@@ -54,6 +55,7 @@ def test_full_request_is_read() -> None:
         limits=Limits(cpus=1.0, memory=65 * MIB, pids=5, timeout=30.0, output=0, tmp=4096, cpu_time=60.0),
         retries=2,
         labels={"team": "a"},
+        keep=90 * 86400.0,
     )
 
 

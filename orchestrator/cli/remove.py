@@ -69,7 +69,6 @@ def _pages(listed: Callable[..., Sequence[Task]]) -> Iterator[Task]:
     epilog=examples(
         "orchestrator rm 3f2a 77b0",
         "orchestrator rm --older-than 7d --status failed --dry-run",
-        "orchestrator rm --label team=red --older-than 1d",
     ),
 )
 @click.argument("task_ids", metavar="[ID]...", nargs=-1)

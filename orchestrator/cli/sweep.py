@@ -37,7 +37,6 @@ class Grace(click.ParamType[float]):
     "sweep",
     epilog=examples(
         "orchestrator sweep --dry-run",
-        "orchestrator sweep",
         "orchestrator sweep --objects --dry-run",
     ),
 )

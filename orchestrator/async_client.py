@@ -3,12 +3,12 @@
 import asyncio
 import builtins
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
-from orchestrator.client import Client
-from orchestrator.errors import InfrastructureError, UnknownTask
+from orchestrator.client import Client, task_of
+from orchestrator.errors import InfrastructureError
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import LiveEntry, Piece, Stream
@@ -81,10 +81,7 @@ class AsyncClient:
 
     async def get(self, task_id: str) -> Task:
         """See Client."""
-        document = await self._documents.find(task_id)
-        if document is None:
-            raise UnknownTask(f"there is no task {task_id!r}")
-        return Task.from_document(document)
+        return task_of(task_id, await self._documents.find(task_id))
 
     async def list(self, *arguments: Any, **more: Any) -> builtins.list[Task]:
         """See Client."""
@@ -93,6 +90,14 @@ class AsyncClient:
     async def cancel(self, task_id: str) -> Task:
         """See Client."""
         return await asyncio.to_thread(self._client.cancel, task_id)
+
+    async def delete(self, task_id: str) -> None:
+        """See Client."""
+        await asyncio.to_thread(self._client.delete, task_id)
+
+    def delete_all(self, tasks: Iterable[Task]) -> AsyncIterator[str]:
+        """See Client."""
+        return _in_threads(partial(self._client.delete_all, tasks))
 
     def logs(self, task_id: str, stream: Stream | str, offset: int = 0, *, attempt: int | None = None) -> AsyncIterator[bytes]:
         """See Client."""

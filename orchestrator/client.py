@@ -86,16 +86,7 @@ class Client:
 
     def get(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
-        task = Task.from_document(self._document(task_id))
-        if task.deleting:
-            raise UnknownTask(f"task {task_id!r} is being deleted")
-        return task
-
-    def _document(self, task_id: str) -> Document:
-        document = self.services.store.find(task_id)
-        if document is None:
-            raise UnknownTask(f"there is no task {task_id!r}")
-        return document
+        return task_of(task_id, self.services.store.find(task_id))
 
     def id_of(self, beginning: str) -> str:
         """The only id that begins so, of 4 characters or more; else the text as it is, which may be the id of a task.
@@ -266,7 +257,9 @@ class Client:
 
     def expect_removable(self, task_id: str) -> Document:
         """The document of a task that can be deleted, or is being deleted. Raises UnknownTask, NotEnded and NotSettled."""
-        document = self._document(task_id)
+        document = self.services.store.find(task_id)
+        if document is None:
+            raise UnknownTask(f"there is no task {task_id!r}")
         status = document.get("status")
         if status not in [*TERMINAL]:
             raise NotEnded(f"task {task_id!r} has not ended, it is {shown(status)}; cancel it first, or wait for its end")
@@ -329,6 +322,16 @@ class Client:
 
 def _day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
+
+
+def task_of(task_id: str, document: Document | None) -> Task:
+    """The task of a document that was looked for. Raises UnknownTask when there is none, or it is being deleted."""
+    if document is None:
+        raise UnknownTask(f"there is no task {task_id!r}")
+    task = Task.from_document(document)
+    if task.deleting:
+        raise UnknownTask(f"task {task_id!r} is being deleted")
+    return task
 
 
 def _of(logs: Logs, stream: Stream) -> LogObject:

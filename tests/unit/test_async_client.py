@@ -129,3 +129,22 @@ def test_a_server_that_stays_away_is_told(services: MemoryServices, monkeypatch:
 async def _away(*_: object) -> AsyncIterator[LiveEntry | None]:
     raise InfrastructureError("redis", "away")
     yield None
+
+
+def test_tasks_are_deleted(services: MemoryServices) -> None:
+    """One or many; a task that is being deleted is not there any more."""
+
+    async def delete() -> list[str]:
+        ids = [(await client.submit(REQUEST)).id for _ in range(4)]
+        await asyncio.to_thread(services.run_queued)
+        await client.delete(ids[0])
+        services.store.mark_deleting({ids[1]: services.store.find(ids[1])["nonce"]}, "token")
+        for task_id in ids[:2]:
+            with pytest.raises(UnknownTask):
+                await client.get(task_id)
+        return [task_id async for task_id in client.delete_all(await client.list())]
+
+    client = _client(services)
+    assert len(asyncio.run(delete())) == 2
+    assert [document["_id"] for document in services.store.deleting(10)]
+    assert services.client.list() == []

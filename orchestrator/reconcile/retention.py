@@ -105,18 +105,19 @@ class Retention:
 
 
 def _done(duty: _Duty, ends: float) -> Iterator[Action]:
-    """What was done of a duty until the time is over, nothing is left, or nothing more can be done."""
-    while time.monotonic() < ends:
-        found = {str(document["_id"]): document.get("nonce") for document in duty.look(_LOOK)}
-        done = 0
+    """What was done of a duty until the time is over, nothing is left, or nothing more can be done.
+
+    One batch at least is tried, so that a look that takes all the time is not in vain.
+    """
+    done = True
+    while done and (found := {str(document["_id"]): document.get("nonce") for document in duty.look(_LOOK)}):
+        done = False
         for ids in _batches([*found]):
+            for task_id in _tried(duty, {task_id: found[task_id] for task_id in ids}):
+                done = True
+                yield Action(duty.kind, task_id, duty.why)
             if time.monotonic() >= ends:
                 return
-            for task_id in _tried(duty, {task_id: found[task_id] for task_id in ids}):
-                done += 1
-                yield Action(duty.kind, task_id, duty.why)
-        if not done:
-            return
 
 
 def _tried(duty: _Duty, nonces: Mapping[str, object]) -> Collection[str]:

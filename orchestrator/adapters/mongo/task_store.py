@@ -62,7 +62,6 @@ _NEVER_MOVED = {"history.0": {"$exists": False}}
 _NEWEST_FIRST, _OLDEST_FIRST = (("created_at", -1), ("_id", -1)), [("created_at", 1)]
 _FIRST_ENDED, _FIRST_MARKED = [("finished_at", 1)], [("deleting.at", 1)]
 _SETTLED = {"settled": True}
-_NAMED = {"_id": {"$type": "string"}}
 _EVER = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 _BATCH = 100
 _DEPLOYMENT = {"_id": "deployment"}
@@ -85,7 +84,8 @@ class MongoTaskStore:
                 self._tasks.create_index(keys)
             self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
             for noted in ([], *([(f"{part}_removed_at", 1)] for part in Part)):
-                self._tasks.create_index([*noted, ("keep_until", 1), *_FIRST_ENDED], partialFilterExpression=_SETTLED)
+                keys = [("settled", 1), *noted, ("keep_until", 1), *_FIRST_ENDED]
+                self._tasks.create_index(keys, partialFilterExpression=_SETTLED)
             self._tasks.create_index(_FIRST_MARKED, sparse=True)
 
     def insert(self, document: Document) -> None:
@@ -292,7 +292,7 @@ class MongoTaskStore:
 
     def outlived(self, now: datetime, limit: int) -> Sequence[Document]:
         """By the same index."""
-        return self._spare({**_SETTLED, "keep_until": {"$lt": now}}, [("keep_until", 1)], limit)
+        return self._spare({**_SETTLED, "keep_until": {**_EVER, "$lt": now}}, [("keep_until", 1)], limit)
 
     def with_output(self, part: Part, since: datetime | None, before: datetime, limit: int) -> Sequence[Document]:
         """By the index of those."""
@@ -353,10 +353,11 @@ class MongoTaskStore:
         yield from self._some({**query, place: elsewhere(free), **unheld(free, elsewhere=True)})
 
     def _spare(self, query: Stage, order: Sequence[tuple[str, int]], limit: int) -> Sequence[Document]:
-        if limit < 1:  # MongoDB takes 0 for no limit
+        """Ids are looked at here: SecantusDB uses an index only for a filter that has its fields and no others."""
+        if limit < 1:
             return []
-        with translated():
-            return [*self._tasks.find({**query, **_NAMED}, dict.fromkeys(STANDING, 1), sort=[*order], limit=limit)]
+        with translated(), self._tasks.find(query, dict.fromkeys(STANDING, 1), sort=[*order], batch_size=limit) as found:
+            return [*islice((each for each in found if isinstance(each["_id"], str)), limit)]
 
     def _some(self, query: Stage, limit: int | None = None) -> Iterator[Document]:
         with translated(), self._tasks.find(query, dict.fromkeys(SWEPT, 1), sort=_OLDEST_FIRST, batch_size=_BATCH) as found:

@@ -107,7 +107,7 @@ class Retention:
 def _done(duty: _Duty, ends: float) -> Iterator[Action]:
     """What was done of a duty until the time is over, nothing is left, or nothing more can be done.
 
-    One batch at least is tried, so that a look that takes all the time is not in vain.
+    It tries one batch at least: a look may take all the time.
     """
     done = True
     while done and (found := {str(document["_id"]): document.get("nonce") for document in duty.look(_LOOK)}):

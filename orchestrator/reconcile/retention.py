@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.log import logger
 from orchestrator.ports import Part, SharedLock
 from orchestrator.reconcile.reconciler import Action, Kind
@@ -123,7 +123,7 @@ def _done(duty: _Duty, ends: float) -> Iterator[Action]:
 def _tried(duty: _Duty, nonces: Mapping[str, object]) -> Collection[str]:
     try:
         done = duty.do(nonces)
-    except InfrastructureError as error:
+    except (InfrastructureError, WrongDatabase) as error:
         logger.warning("retention: {} {} tasks is put off: {}", duty.kind, len(nonces), error)
         return ()
     if done:

@@ -222,6 +222,17 @@ def test_what_a_foreign_hand_wrote_holds_up_nothing(tmp_path: Path) -> None:
     assert done(world) == []
 
 
+def test_a_database_that_turns_out_to_be_a_copy_loses_nothing(tmp_path: Path) -> None:
+    """Its objects may be those of the original; it is no fault of the worker."""
+    world = aged(tmp_path, 31)
+    before = keys(world)
+    world.services.deployment  # noqa: B018  it is noted now
+    world.services.store.database = "a copy"
+    assert done(world) == []
+    assert keys(world) == before
+    assert len(world.client.list()) == 2
+
+
 def test_the_keeper_looks_once_a_minute_and_goes_on_while_there_is_more(tmp_path: Path) -> None:
     """Most sweeps cost no look at all."""
     world = aged(tmp_path, 31)

@@ -106,7 +106,10 @@ class TaskStore(Protocol):
         """The document as stored, datetimes with a time zone; None when there is none."""
 
     def list(self, search: Search, limit: int) -> Iterable[Document]:
-        """The newest of the wanted tasks, at most ``limit``, without their files and stdin: by ``created_at``, then by id."""
+        """The newest of the wanted tasks, at most ``limit``, without their files and stdin: by ``created_at``, then by id.
+
+        Those that are being deleted are left out, and may leave a list shorter than ``limit``.
+        """
 
     def ids(self, prefix: str, limit: int) -> Sequence[str]:
         """The ids that are strings and begin so, by code points, at most ``limit``; the prefix itself is first if it is one.

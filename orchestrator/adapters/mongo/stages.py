@@ -46,7 +46,7 @@ def wanted(search: Search, last: Document | None) -> Stage:
     There is an operator at the top level only if the search has labels or a place in the list.
     """
     asked = {"status": search.status, "cause": search.cause, "image": search.image}
-    query: Stage = {"deleting": None, **{name: value for name, value in asked.items() if value is not None}}
+    query: Stage = {name: value for name, value in asked.items() if value is not None}
     if search.labels:
         query["$expr"] = {"$and": [_labelled(name, value) for name, value in search.labels.items()]}
     bounds = {"$gte": search.since, "$lt": search.until}

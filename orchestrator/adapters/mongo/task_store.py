@@ -105,7 +105,7 @@ class MongoTaskStore:
             return []
         with translated():
             found = self._tasks.find(wanted(search, last), dict.fromkeys(BULKY, 0), sort=[*_NEWEST_FIRST], limit=limit)
-            return [*found]
+            return [each for each in found if each.get("deleting") is None]
 
     def ids(self, prefix: str, limit: int) -> Sequence[str]:
         """A range of the index of ``_id``: strings are compared byte by byte, and UTF-8 has the order of code points."""

@@ -188,9 +188,11 @@ class Client:
         return live.follow(self.services.deployment, task_id) if live else self.services.events.subscribe(task_id)
 
     def rest(self, task_id: str, position: Position) -> Iterator[Piece | Missed]:
-        """What is stored behind the position of a follower. Raises UnknownTask."""
+        """What is stored behind the position of a follower; nothing once the logs were removed. Raises UnknownTask."""
         task = self.get(task_id)
         position.begin(task.attempt)
+        if task.logs_removed_at:
+            return
         for stream in Stream:
             if task.logs and _of(task.logs, stream).bytes > position.at(stream):
                 for data in self.logs(task_id, stream, position.at(stream)):

@@ -12,7 +12,7 @@ from attrs import evolve
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.output.following import Missed
-from orchestrator.ports import LiveEntry, Piece, Stream
+from orchestrator.ports import LiveEntry, Part, Piece, Stream
 from orchestrator.task.event import Event
 from orchestrator.testing.event_bus import MemoryEventBus
 from orchestrator.testing.programs import Program
@@ -160,3 +160,12 @@ def test_without_live_output_it_comes_at_the_end(world: World) -> None:
     _run(world)
     items = [*world.client.follow("t1")]
     assert (_text(items), _statuses(items)) == (TEXT, ALL)
+
+
+def test_logs_that_were_removed_end_what_is_followed(world: World) -> None:
+    """The task's events are still told."""
+    _run(world)
+    nonce = world.client.get("t1").nonce
+    world.services.removal.strip({"t1": nonce}, Part.LOGS)
+    items = [*world.client.follow("t1")]
+    assert (_text(items), _statuses(items)) == (b"", ALL)

@@ -74,3 +74,9 @@ def test_no_file_of_tests_has_the_name_of_a_module_of_pythons() -> None:
     """Pytest puts the folders of tests before the standard library on the path: a library would import the test's file."""
     names = {path.stem for path in ROOT.glob("tests/**/*.py")}
     assert names & sys.stdlib_module_names == set()
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Pytest imports these by their names alone, and takes the first for both."""
+    names = [path.name for path in ROOT.glob("tests/**/test_*.py")]
+    assert sorted(names) == sorted({*names})

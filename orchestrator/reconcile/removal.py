@@ -33,6 +33,8 @@ class Removal:
     objects: ObjectStore
     check: Callable[[], None] = lambda: None
     """Raises WrongDatabase when the database is not the own one; asked after a read, for it may be another since a moment."""
+    over: Callable[[], bool] = lambda: False
+    """Whether the time is up: then the objects that are left wait for a later call, and their tasks with them."""
 
     def delete(self, nonces: Mapping[str, object]) -> frozenset[str]:
         """Mark those of the tasks {id: nonce} that have ended and are settled, and delete these; which ones."""
@@ -43,28 +45,44 @@ class Removal:
     def finish(self, task_ids: Collection[str]) -> frozenset[str]:
         """Delete those of the tasks that are marked; which ones."""
         marks = self._marks(task_ids)
-        self._clear(
-            marks, lambda _: True, lambda ids: {task_id for task_id, mark in self._marks(ids).items() if mark == marks[task_id]}
-        )
+
+        def still(ids: Collection[str]) -> Collection[str]:
+            return {task_id for task_id, mark in self._marks(ids).items() if mark == marks[task_id]}
+
+        if not self._clear(marks, lambda _: True, still):
+            return frozenset()
         self.store.delete(marks)
         return frozenset(marks)
 
-    def strip(self, nonces: Mapping[str, object], part: Part) -> None:
-        """Remove the logs, or the artifacts, of all attempts of the tasks {id: nonce}, and note it in their documents."""
-        self._clear(nonces, lambda key: _part(key) is part, lambda ids: self._same(ids, nonces))
-        self.store.note_removed(part, nonces)
+    def strip(self, nonces: Mapping[str, object], part: Part) -> bool:
+        """Remove the logs, or the artifacts, of all attempts of the tasks {id: nonce}, and note it in their documents.
+
+        False when the time is up before all are removed: then nothing is noted.
+        """
+        removed = self._clear(nonces, lambda key: _part(key) is part, lambda ids: self._same(ids, nonces))
+        if removed:
+            self.store.note_removed(part, nonces)
+        return removed
 
     def _clear(
         self,
         task_ids: Iterable[str],
         wanted: Callable[[str], bool],
         still: Callable[[Collection[str]], Collection[str]],
-    ) -> None:
-        """Remove the wanted objects of those of the tasks of which it still holds when the request is made."""
+    ) -> bool:
+        """Remove the wanted objects of those of the tasks of which it still holds when the request is made; whether all are.
+
+        One request is made in any case, so that each call gets on.
+        """
         keys = filter(wanted, self._keys([*task_ids]))
-        while some := [*islice(keys, _REQUEST)]:
+        some = [*islice(keys, _REQUEST)]
+        while some:
             owners = still({_owner(key) for key in some})
             self.objects.remove([key for key in some if _owner(key) in owners])
+            some = [*islice(keys, _REQUEST)]
+            if some and self.over():
+                return False
+        return True
 
     def _keys(self, task_ids: Sequence[str]) -> Iterator[str]:
         """What is below the ids. Each is listed by itself, which takes most of the time."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.log import logger
@@ -56,14 +56,15 @@ class Retention:
         What fails is left for a later call. Raises InfrastructureError when nothing can be looked up.
         """
         ends = time.monotonic() + seconds
+        timed = evolve(self, removal=evolve(self.removal, over=lambda: time.monotonic() >= ends))
         with self.lock.hold(f"retention:{self.deployment}", _LOCK_FOR) as held:
-            return [action for duty in self._duties() for action in _done(duty, ends)] if held else []
+            return [action for duty in timed.duties() for action in _done(duty, ends)] if held else []
 
     def plan(self, limit: int = _LOOK) -> list[Action]:
         """What there is to do, at most ``limit`` of each kind; does nothing. Raises InfrastructureError."""
-        return [Action(duty.kind, str(each["_id"]), duty.why) for duty in self._duties() for each in duty.look(limit)]
+        return [Action(duty.kind, str(each["_id"]), duty.why) for duty in self.duties() for each in duty.look(limit)]
 
-    def _duties(self) -> Sequence[_Duty]:
+    def duties(self) -> Sequence[_Duty]:
         """First what somebody waits for; then in any order, so that none is always behind."""
         times = self.times
         lasting = [(part, seconds) for part, seconds in ((Part.LOGS, times.logs), (Part.ARTIFACTS, times.artifacts)) if seconds]
@@ -97,8 +98,7 @@ class Retention:
             return store.with_output(part, since, now - timedelta(seconds=seconds), limit)
 
         def strip(nonces: Mapping[str, object]) -> Collection[str]:
-            self.removal.strip(nonces, part)
-            return nonces
+            return nonces if self.removal.strip(nonces, part) else ()
 
         kind = Kind.REMOVE_LOGS if part is Part.LOGS else Kind.REMOVE_ARTIFACTS
         return _Duty(kind, f"it ended longer than KEEP_{part.upper()} ago", look, strip)

@@ -143,3 +143,13 @@ def test_deletion_and_retention_have_their_indexes(real_store: MongoTaskStore) -
     keys = {tuple(index["key"]) for index in real_store._tasks.list_indexes()}
     parts = [[], ["logs_removed_at"], ["artifacts_removed_at"]]
     assert {("settled", *part, "keep_until", "finished_at") for part in parts} | {("deleting.at",)} <= keys
+
+
+def test_a_task_without_a_nonce_is_not_taken_for_one_that_has_one(store: TaskStore) -> None:
+    """An id may be used again, by a document that has none; another task of the batch has none either."""
+    for task_id, nonce in {"a": None, "b": None}.items():
+        store.insert({**ended(task_id, 1), "nonce": nonce})
+    store.mark_deleting({"a": None, "b": "of the task that was there"}, "token")
+    store.note_removed(Part.LOGS, {"a": None, "b": "of the task that was there"})
+    assert [document["_id"] for document in store.deleting(10)] == ["a"]
+    assert (store.find("b") or {}).get("logs_removed_at") is None

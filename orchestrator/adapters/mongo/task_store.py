@@ -271,11 +271,12 @@ class MongoTaskStore:
             return {document["_id"]: document for document in found}
 
     def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
-        """In one write. A nonce belongs to one task, so ids and nonces need no pairing in the filter."""
-        over = {**_these(nonces), "status": {"$in": FINAL}, "settled": {"$ne": False}, "deleting": None}
+        """In one write for those with a nonce, and one for those without."""
         mark = {"$mergeObjects": [{"$literal": {"token": token}}, expiry("at", 0)]}
         with translated():
-            self._tasks.update_many(over, setting({"deleting": mark}))
+            for these in _these(nonces):
+                over = {**these, "status": {"$in": FINAL}, "settled": {"$ne": False}, "deleting": None}
+                self._tasks.update_many(over, setting({"deleting": mark}))
 
     def deleting(self, limit: int) -> Sequence[Document]:
         """By the index of those."""
@@ -301,9 +302,10 @@ class MongoTaskStore:
         return self._spare(query, _FIRST_ENDED, limit)
 
     def note_removed(self, part: Part, nonces: Mapping[str, object]) -> None:
-        """In one write."""
+        """In one write for those with a nonce, and one for those without."""
         with translated():
-            self._tasks.update_many({**_these(nonces), **_SETTLED}, setting({f"{part}_removed_at": "$$NOW"}))
+            for these in _these(nonces):
+                self._tasks.update_many({**these, **_SETTLED}, setting({f"{part}_removed_at": "$$NOW"}))
 
     def deployment(self) -> str:
         """Kept in the collection ``meta``; written only if it is missing."""
@@ -382,9 +384,16 @@ def _held(task_id: str, token: str) -> Stage:
     return {**by(task_id), "lease.token": token, "status": _ALIVE}
 
 
-def _these(nonces: Mapping[str, object]) -> Stage:
-    """The tasks of these ids, if they have these nonces still."""
-    return {"_id": {"$in": [*nonces]}, "nonce": {"$in": [*nonces.values()]}}
+def _these(nonces: Mapping[str, object]) -> Iterator[Stage]:
+    """The tasks of these ids, if they have these nonces still.
+
+    A nonce belongs to one task, so ids and nonces need no pairing; but any task may be without one.
+    """
+    given = {task_id: nonce for task_id, nonce in nonces.items() if nonce is not None}
+    if given:
+        yield {"_id": {"$in": [*given]}, "nonce": {"$in": [*given.values()]}}
+    if without := [*(nonces.keys() - given.keys())]:
+        yield {"_id": {"$in": without}, "nonce": None}
 
 
 class AsyncDocuments:

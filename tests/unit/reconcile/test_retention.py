@@ -13,6 +13,7 @@ from orchestrator.app import now
 from orchestrator.cli import main
 from orchestrator.errors import InfrastructureError, InvalidTask, UnknownTask
 from orchestrator.ports import Stream
+from orchestrator.reconcile import removal
 from orchestrator.reconcile import retention as module
 from orchestrator.reconcile.reconciler import Kind
 from orchestrator.reconcile.removal import Removal
@@ -245,3 +246,19 @@ def test_the_keeper_looks_once_a_minute_and_goes_on_while_there_is_more(tmp_path
     keeper._retain()
     assert process.calls["expired"] == looked
     assert keeper._retain_at > time.monotonic() + 30
+
+
+def test_a_slice_ends_within_a_task_that_has_many_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request at least, so that each slice gets on; the task goes when all of its objects have gone."""
+    monkeypatch.setattr(removal, "_REQUEST", 2)
+    world = ended(tmp_path, KEPT)
+    task = world.client.get("t")
+    world.services.store.mark_deleting({"t": task.nonce}, "token")
+    before, slices = len(keys(world)), 0
+    while world.services.store.find("t") is not None:
+        world.services.retention.once(-1.0)
+        after, slices = len(keys(world)), slices + 1
+        assert before - 2 <= after < before or world.services.store.find("t") is None
+        before = after
+    assert slices > 2
+    assert not [key for key in keys(world) if key.startswith("t/")]

@@ -46,7 +46,7 @@ def test_a_drain_that_lasts_too_long_leaves_the_container_to_the_next_worker(ins
     assert installation.object(document, "stdout")[0] == b"begun\nended\n"
     with library() as engine:
         assert document["metrics"]["duration_s"] > 5
-        assert not [each for each in engine.containers.list(all=True, ignore_removed=True) if each.id == container]
+        until(lambda: not [each for each in engine.containers.list(all=True, ignore_removed=True) if each.id == container])
 
 
 def test_workers_that_are_replaced_one_after_the_other_cost_a_program_with_much_input_nothing(

@@ -1,21 +1,23 @@
-"""Write docs/hosts.md from one run of the long form on machines: ``python -m scripts.hosts FOLDER PAGE``.
+"""Write docs/hosts.md from the results of the long form on machines: ``python -m scripts.hosts RESULTS PAGE``.
 
-FOLDER has what ``scripts/machines_test.py`` left: ``runs.jsonl``, a line for each part of the run on each host, and beside it
-pytest's reports in JUnit's form. A promise counts as held on a host only where every test of it ran there and passed. What
-failed, was skipped or did not run is on the page, by name. A test's property whose name begins with ``host:`` is a figure, one
-with ``program:`` what was told of a program.
+RESULTS has a line for each part on each host, as ``scripts/machines_test.py`` notes it when the part ends: how many tests of
+each module passed, and by name what failed or was skipped. A promise counts as held on a host only where every test of it ran
+there and passed. What failed, was skipped or did not run is on the page, by name. A test's property whose name begins with
+``host:`` is a figure, one with ``program:`` what was told of a program.
 """
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from xml.etree import ElementTree as ET
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 CONTRACT, SYSTEMD, WORKER, ABUSE, FAULTS, FRESH = "contract", "systemd", "worker", "abuse", "faults", "fresh"
+FACTS = "facts"
 ALL = (CONTRACT, SYSTEMD, WORKER, ABUSE, FAULTS, FRESH)
 PLAN: Mapping[str, Sequence[str]] = {"bookworm": ALL, "trixie": ALL, "forky": ALL, "trixie-cgroupfs": (CONTRACT,)}
 """Host → the parts of the long form that run there."""
@@ -81,9 +83,9 @@ HEAD = """<!-- Made by `make machines-test`; edits here are lost. -->
 
 # Hosts
 
-On which hosts the promises were seen to hold, and on which not. Made by one run of `make machines-test`: real Debian machines,
-booted under qemu, each with systemd, cgroup v2 and its own Docker engine. What the tests of a promise ask for is the same on
-every host, or the other right value of that host. Only where all of them ran and passed does the promise count as held.
+On which hosts the promises were seen to hold, and on which not. Made by `make machines-test`: real Debian machines, booted
+under qemu, each with systemd, cgroup v2 and its own Docker engine. What the tests of a promise ask for is the same on every
+host, or the other right value of that host. Only where all of them ran and passed does the promise count as held.
 
 """
 
@@ -118,23 +120,45 @@ class Part:
         accounted = any(case.outcome != PASSED for case in self.cases)
         return self.status != 0 and not (self.status == _TESTS_FAILED and accounted)
 
+    def line(self) -> str:
+        """As a line of the results: tests that passed are a number for each module."""
+        whole = asdict(self)
+        whole["cases"] = [case for case in whole["cases"] if case["outcome"] != PASSED]
+        whole["passed"] = Counter(case.module for case in self.cases if case.outcome == PASSED)
+        return json.dumps({name: value for name, value in whole.items() if value or name == "status"})
 
-def main(folder: Path, page: Path) -> int:
+    @classmethod
+    def of(cls, line: str) -> Self:
+        """What ``line`` noted; the tests that passed have no names any more."""
+        noted: dict[str, Any] = json.loads(line)
+        counts: Mapping[str, int] = noted.pop("passed", {})
+        well = [Case(noted["name"], module, "", PASSED) for module, count in counts.items() for _ in range(count)]
+        return cls(**{**noted, "cases": well + [Case(**case) for case in noted.pop("cases", [])]})
+
+
+def main(results: Path, page: Path) -> int:
     """Write the page; the exit code is 0 where every promise is held on every host."""
-    parts = [_read(line, folder) for line in _lines(folder)]
+    parts = read(results)
     page.write_text(made(parts), encoding="utf-8")
     return 0 if all_held(parts) else 1
 
 
-def passed(folder: Path) -> set[tuple[str, str]]:
+def read(results: Path) -> list[Part]:
+    """What has been noted; nothing when there is no file."""
+    return [Part.of(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def note(results: Path, part: Part) -> None:
+    """Put the part in the place of what was noted of it before."""
+    others = [each for each in read(results) if (each.host, each.name) != (part.host, part.name)]
+    order = [*PLAN]
+    parts = sorted([*others, part], key=lambda each: (order.index(each.host), [FACTS, *ALL].index(each.name)))
+    results.write_text("".join(each.line() + "\n" for each in parts))
+
+
+def passed(results: Path) -> set[tuple[str, str]]:
     """Host and name of each part that ended well the last time it ran."""
-    return {(line["host"], line["part"]) for line in _lines(folder) if line["status"] == 0}
-
-
-def _lines(folder: Path) -> list[dict[str, Any]]:
-    """The last line of each part on each host."""
-    lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
-    return list({(line["host"], line["part"]): line for line in lines}.values())
+    return {(part.host, part.name) for part in read(results) if part.status == 0}
 
 
 def made(parts: Sequence[Part]) -> str:
@@ -203,15 +227,14 @@ def _case(element: ET.Element, part: str) -> Case:
     return Case(part, str(element.get("classname")), str(element.get("name")), PASSED)
 
 
-def _read(line: Mapping[str, Any], folder: Path) -> Part:
-    """A line of ``runs.jsonl`` with its report: JUnit's, or the commands and their exit status."""
-    host, name = str(line["host"]), str(line["part"])
-    report = folder / f"{host}.{name}.xml"
-    text = report.read_text(encoding="utf-8") if report.exists() else "<none/>"
-    commands = [_command(name, command, status) for command, status in line.get("commands", {}).items()]
-    cases, facts = cases_of(text, name) + commands, line.get("facts", {})
-    commit = str(line.get("commit", ""))
-    return Part(host, name, int(line["status"]), cases, commit, facts, noted_in(text, FIGURE), noted_in(text, PROGRAM))
+def reported(host: str, name: str, status: int, commit: str, report: str) -> Part:
+    """A part as pytest told of it, in JUnit's form."""
+    return Part(host, name, status, cases_of(report, name), commit, {}, noted_in(report, FIGURE), noted_in(report, PROGRAM))
+
+
+def typed(host: str, commands: Mapping[str, int], commit: str, status: int) -> Part:
+    """What became of the commands of a fresh machine, by their exit status."""
+    return Part(host, FRESH, status, [_command(FRESH, command, code) for command, code in commands.items()], commit)
 
 
 def _command(part: str, command: str, status: int) -> Case:

@@ -21,7 +21,7 @@ from threading import Lock
 from attrs import field, frozen
 
 from scripts import hosts
-from scripts.hosts import ABUSE, CONTRACT, FAULTS, FRESH, PLAN, SYSTEMD, WORKER
+from scripts.hosts import ABUSE, CONTRACT, FACTS, FAULTS, FRESH, PLAN, SYSTEMD, WORKER, Part, reported, typed
 from scripts.machine_checkout import in_checkout, pytest, sync
 from scripts.machine_disk import CHECKOUT
 from scripts.machine_fresh import TARGETS, fresh
@@ -29,6 +29,7 @@ from scripts.machine_vm import Machine, call, down, inside, machine, up
 from scripts.packages import NotReady
 
 FOLDER = CHECKOUT / ".orchestrator/hosts"
+RESULTS = CHECKOUT / "docs/hosts.jsonl"
 PAGE = CHECKOUT / "docs/hosts.md"
 AT_ONCE = 2
 LIMIT = 4 * 3600.0
@@ -76,14 +77,17 @@ class Run:
         except NotReady as reason:
             self._say(one.name, f"no machine: {reason}")
             return
-        self._note(one.name, "facts", 0, commit, facts=facts)
+        self._note(Part(one.name, FACTS, 0, facts=facts))
         for part in parts:
             began = time.monotonic()
             status = self._part(one, part)
-            self._note(one.name, part, status, commit, seconds=round(time.monotonic() - began))
+            report = self.folder / f"{one.name}.{part}.xml"
+            self._note(reported(one.name, part, status, commit, report.read_text() if report.exists() else "<none/>"))
+            self._say(one.name, f"{part} took {time.monotonic() - began:.0f} s")
 
     def _part(self, one: Machine, part: str) -> int:
         """Run its tests and fetch pytest's report; the exit status. A machine that was lost begins again for the next part."""
+        (self.folder / f"{one.name}.{part}.xml").unlink(missing_ok=True)
         command = f"rm -f {_REPORT}; {pytest(f'-p scripts.no_skips --junitxml={_REPORT} {TESTS[part]}')}"
         try:
             if not one.pid:
@@ -107,22 +111,29 @@ class Run:
                 commands.update(fresh(one, self.targets, output=log.fileno()))
         except (NotReady, subprocess.TimeoutExpired) as reason:
             self._say(one.name, f"{FRESH} was lost: {reason}")
-            self._note(one.name, FRESH, _BROKEN, commit, commands=commands)
+            self._note(typed(one.name, commands, commit, _BROKEN))
         else:
-            self._note(one.name, FRESH, int(any(commands.values())), commit, commands=commands)
+            self._note(typed(one.name, commands, commit, int(any(commands.values()))))
 
-    def _note(self, host: str, part: str, status: int, commit: str, **more: object) -> None:
-        self._say(host, f"{part} ended with {status}")
-        with self._lock, (self.folder / "runs.jsonl").open("a") as file:
-            file.write(json.dumps({"host": host, "part": part, "status": status, "commit": commit, **more}) + "\n")
+    def _note(self, part: Part) -> None:
+        self._say(part.host, f"{part.name} ended with {part.status}")
+        with self._lock:
+            hosts.note(RESULTS, part)
+            hosts.main(RESULTS, PAGE)
 
     def _say(self, host: str, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {host}: {what}", flush=True)
 
 
 def _commit() -> str:
-    """The commit that is tested, and whether the checkout differs from it."""
-    asked = ("git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--exclude=*")
+    """The commit that is tested, and whether the checkout differs from it in more than the results."""
+    results = [f":!{path.relative_to(CHECKOUT)}" for path in (RESULTS, PAGE)]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *results)
+    return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    asked = ("git", "-C", str(CHECKOUT), *arguments)
     return subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
@@ -140,12 +151,12 @@ def main(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> i
         return 2
     if not environment.get("RESUME"):
         shutil.rmtree(FOLDER, ignore_errors=True)
+        RESULTS.unlink(missing_ok=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "runs.jsonl").touch()
-    run = Run(FOLDER, parts or hosts.ALL, environment.get("TARGETS", "").split() or TARGETS, hosts.passed(FOLDER))
+    run = Run(FOLDER, parts or hosts.ALL, environment.get("TARGETS", "").split() or TARGETS, hosts.passed(RESULTS))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(run.host, PLAN))
-    return hosts.main(FOLDER, PAGE)
+    return hosts.main(RESULTS, PAGE)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,29 @@
 """The page of hosts says held only of what ran and passed, and names everything else."""
 
-import json
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from scripts import hosts
-from scripts.hosts import CONTRACT, FAILED, FRESH, PASSED, PLAN, PROMISES, REST, SKIPPED, Case, Part, all_held, cases_of, made
+from scripts.hosts import (
+    CONTRACT,
+    FACTS,
+    FAILED,
+    FRESH,
+    PASSED,
+    PLAN,
+    PROMISES,
+    REST,
+    SKIPPED,
+    Case,
+    Part,
+    all_held,
+    cases_of,
+    made,
+    reported,
+    typed,
+)
 
 ENGINE = "tests.contract.engine.test_"
 REPORT = """<testsuites><testsuite>
@@ -124,17 +140,23 @@ def test_a_report_is_read_with_the_worst_of_each_test() -> None:
     ]
 
 
-def test_a_run_is_read_from_what_it_left(tmp_path: Path) -> None:
+def _noted(folder: Path, *parts: Part) -> Path:
+    results = folder / "hosts.jsonl"
+    for part in parts:
+        hosts.note(results, part)
+    return results
+
+
+def test_a_page_is_made_from_what_was_noted(tmp_path: Path) -> None:
     """Facts, figures, reports and commands are on the page, which is written though the promises were not held."""
-    lines: list[dict[str, object]] = [
-        {"host": "trixie", "part": "facts", "status": 0, "facts": {"kernel": "6.12.1", "engine": "26.1.5"}},
-        {"host": "trixie", "part": CONTRACT, "status": 1},
-        {"host": "trixie", "part": FRESH, "status": 1, "commands": {"make demo": 0, "make test": 2}},
-    ]
-    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "trixie.contract.xml").write_text(REPORT)
+    results = _noted(
+        tmp_path,
+        Part("trixie", FACTS, 0, facts={"kernel": "6.12.1", "engine": "26.1.5"}),
+        reported("trixie", CONTRACT, 1, "abc", REPORT),
+        typed("trixie", {"make demo": 0, "make test": 2}, "abc", 1),
+    )
     page = tmp_path / "hosts.md"
-    assert hosts.main(tmp_path, page) == 1
+    assert hosts.main(results, page) == 1
     text = page.read_text()
     assert "| kernel | **unknown** | 6.12.1 |" in text
     assert "| memory of true | - | 7.2 MiB |" in text
@@ -145,19 +167,28 @@ def test_a_run_is_read_from_what_it_left(tmp_path: Path) -> None:
     assert "\nmore" not in text
 
 
+def test_what_was_noted_is_read_as_it_was(tmp_path: Path) -> None:
+    """But for the names of tests that passed. The page says the same."""
+    whole = [*_whole(), Part("forky", FACTS, 0, facts={"kernel": "7.2"})]
+    read = hosts.read(_noted(tmp_path, *whole))
+    assert made(read) == made(whole)
+    assert all_held(read)
+    assert hosts.read(tmp_path / "nothing") == []
+
+
 def test_a_run_that_went_on_tells_what_each_part_tested(tmp_path: Path) -> None:
     """The last run of a part counts; what passed does not run again."""
-    lines: list[dict[str, object]] = [
-        {"host": "trixie", "part": "facts", "status": 0, "facts": {"kernel": "6.12.1"}, "commit": "old"},
-        {"host": "trixie", "part": CONTRACT, "status": 0, "commit": "old"},
-        {"host": "trixie", "part": FRESH, "status": 1, "commit": "old", "commands": {"make demo": 2}},
-        {"host": "forky", "part": CONTRACT, "status": 1, "commit": "old"},
-        {"host": "trixie", "part": FRESH, "status": 0, "commit": "new", "commands": {"make demo": 0}},
-    ]
-    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert hosts.passed(tmp_path) >= {("trixie", CONTRACT), ("trixie", FRESH)}
-    assert ("forky", CONTRACT) not in hosts.passed(tmp_path)
-    hosts.main(tmp_path, tmp_path / "hosts.md")
+    results = _noted(
+        tmp_path,
+        Part("trixie", FACTS, 0, facts={"kernel": "6.12.1"}),
+        Part("trixie", CONTRACT, 0, commit="old"),
+        typed("trixie", {"make demo": 2}, "old", 1),
+        Part("forky", CONTRACT, 1, commit="old"),
+        typed("trixie", {"make demo": 0}, "new", 0),
+    )
+    assert hosts.passed(results) >= {("trixie", CONTRACT), ("trixie", FRESH)}
+    assert ("forky", CONTRACT) not in hosts.passed(results)
+    hosts.main(results, tmp_path / "hosts.md")
     text = (tmp_path / "hosts.md").read_text()
     assert "| commit tested | **unknown** | old (contract), new (fresh) | old | **unknown** |" in text
     assert "its exit status is 2" not in text

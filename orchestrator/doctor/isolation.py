@@ -38,6 +38,7 @@ echo orchestrator-kept > /out/probe
 echo "end yes"
 """
 _KEPT = b"orchestrator-kept"
+_FILL = "cat /dev/zero 2>/dev/null >/tmp/x; echo full; sleep 60"
 _CLING = "trap '' TERM; while :; do :; done"
 
 
@@ -86,13 +87,13 @@ class Probe:
 
     def seen(self) -> tuple[Counters | None, str, Sequence[str]]:
         """The counts for a program that fills its /tmp, the reason for missing counts, and the folders known to be full."""
-        with self._made(
-            self._plan("cat /dev/zero >/tmp/x; sleep 60", evolve(self.settings.rules.defaults, tmp=_MEBI))
-        ) as container:
+        with self._made(self._plan(_FILL, evolve(self.settings.rules.defaults, tmp=_MEBI))) as container:
+            chunks = self.engine.attach(container, None)
             probe = self.engine.start(container)
-            self.engine.wait(container, _MOMENT * self.slowness)
+            next(chunks, None)
             counted = probe.counted()
             self.engine.stop(container, 0)
+            list(chunks)
             ended = self.engine.inspect(container)
             return ended.counted or counted, ended.uncounted, probe.close()
 

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 from attrs import evolve, frozen
@@ -38,7 +39,7 @@ echo orchestrator-kept > /out/probe
 echo "end yes"
 """
 _KEPT = b"orchestrator-kept"
-_FILL = "cat /dev/zero 2>/dev/null >/tmp/x; echo full; sleep 60"
+_FILL = "cat /dev/zero >/tmp/x"
 _CLING = "trap '' TERM; while :; do :; done"
 
 
@@ -87,13 +88,12 @@ class Probe:
 
     def seen(self) -> tuple[Counters | None, str, Sequence[str]]:
         """The counts for a program that fills its /tmp, the reason for missing counts, and the folders known to be full."""
-        with self._made(self._plan(_FILL, evolve(self.settings.rules.defaults, tmp=_MEBI))) as container:
-            chunks = self.engine.attach(container, None)
+        plan = self._plan(f"{_FILL}; sleep {ceil(self.slowness)}", evolve(self.settings.rules.defaults, tmp=_MEBI))
+        with self._made(plan) as container:
             probe = self.engine.start(container)
-            next(chunks, None)
             counted = probe.counted()
+            self.engine.wait(container, _PATIENCE * self.slowness)
             self.engine.stop(container, 0)
-            list(chunks)
             ended = self.engine.inspect(container)
             return ended.counted or counted, ended.uncounted, probe.close()
 

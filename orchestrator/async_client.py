@@ -107,9 +107,9 @@ class AsyncClient:
         """See Client."""
         return (await self.get(task_id)).artifacts_stored
 
-    def artifact(self, task_id: str, path: str) -> AsyncIterator[bytes]:
+    def artifact(self, task_id: str, path: str, offset: int = 0) -> AsyncIterator[bytes]:
         """See Client."""
-        return _in_threads(partial(self._client.artifact, task_id, path))
+        return _in_threads(partial(self._client.artifact, task_id, path, offset))
 
     async def watch(self, task_id: str, after_seq: int = -1) -> AsyncIterator[Event]:
         """See Client."""

@@ -303,15 +303,15 @@ class Client:
         """The files that were kept of an ended task's /out, also after retention has removed them. Raises UnknownTask."""
         return self.get(task_id).artifacts_stored
 
-    def artifact(self, task_id: str, path: str) -> Iterator[bytes]:
-        """The bytes of one of them, by its path below /out. Raises UnknownTask when none of this name is kept."""
+    def artifact(self, task_id: str, path: str, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of one of them from ``offset`` on, by its path below /out. Raises UnknownTask when none is kept so."""
         task = self.get(task_id)
         for artifact in task.artifacts_stored:
             if artifact.path == path:
                 if task.artifacts_removed_at:
                     on = _day(task.artifacts_removed_at)
                     raise UnknownTask(f"the artifacts of task {task_id!r} were kept for a time only: removed on {on}")
-                return self._object(task, artifact.key)
+                return self._object(task, artifact.key, offset)
         raise UnknownTask(f"task {task_id!r} has no stored artifact {path!r}")
 
     def _object(self, task: Task, key: str, offset: int = 0) -> Iterator[bytes]:

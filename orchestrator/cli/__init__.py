@@ -25,6 +25,8 @@ COMMANDS = {
     "rm": ("remove", "Delete ended tasks with their logs and artifacts."),
     "env": ("variables", "Print the settings for a shell or another program."),
     "exec": ("variables", "Run a program with the settings in its environment."),
+    "serve": ("serve", "Serve the HTTP API and the page until told to stop."),
+    "token": ("token", "Print a new token for the HTTP API."),
     "worker": ("worker", "Work on tasks from the queue until told to stop."),
     "doctor": ("doctor", "Check settings, servers and engine; say what to do."),
     "sweep": ("sweep", "Mend what is lost or left behind."),

@@ -5,9 +5,9 @@ import click
 from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
 from orchestrator.cli.page import examples
-from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.task.document import Task
+from orchestrator.task.plain import as_json, document
 from orchestrator.wiring import ALL, Server
 from statemachine import TERMINAL
 

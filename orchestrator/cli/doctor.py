@@ -8,13 +8,13 @@ from attrs import asdict
 
 from orchestrator import wiring as connect
 from orchestrator.cli.page import examples
-from orchestrator.cli.plain import as_json
 from orchestrator.cli.terminal import printable, say, say_json
 from orchestrator.cli.variables_here import located, variables
 from orchestrator.doctor import engine, host, mongo, redis, storage
 from orchestrator.doctor.finding import Finding
 from orchestrator.errors import SettingsError
 from orchestrator.settings.settings import Settings
+from orchestrator.task.plain import as_json
 
 
 @click.command(

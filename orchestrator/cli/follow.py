@@ -14,7 +14,6 @@ from orchestrator.cli.ending import INTERRUPTED, OWN_ERROR, TaskCommand
 from orchestrator.cli.flags import OUTPUT, Flags, takes_a_task
 from orchestrator.cli.output import Printer, raw_option
 from orchestrator.cli.page import examples, option
-from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.submit import submit, warn_if_nobody_works
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
@@ -23,6 +22,7 @@ from orchestrator.output.following import Missed
 from orchestrator.ports import Piece, Stream
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
+from orchestrator.task.plain import as_json, document
 from statemachine import State
 
 TIMED_OUT = 124

@@ -15,11 +15,11 @@ from orchestrator.cli.follow import Teller, follow
 from orchestrator.cli.moment import Moment
 from orchestrator.cli.output import Printer, print_bytes, print_streams, raw_option
 from orchestrator.cli.page import examples
-from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.cli.waiting import why_queued
 from orchestrator.ports import Stream
 from orchestrator.task.document import Task
+from orchestrator.task.plain import as_json, document
 from orchestrator.wiring import Server
 from statemachine import INITIAL, TERMINAL, State
 

@@ -9,11 +9,11 @@ from orchestrator.cli.connect import client
 from orchestrator.cli.ending import HANDED_IN, INTERRUPTED, TaskCommand
 from orchestrator.cli.flags import OUTPUT, Flags, takes_a_task
 from orchestrator.cli.page import examples, option
-from orchestrator.cli.plain import as_json, document
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError, InvalidTask
 from orchestrator.task.document import Task
+from orchestrator.task.plain import as_json, document
 from orchestrator.task.request import parse_request
 from orchestrator.wiring import Server
 

@@ -52,6 +52,9 @@ class Queue(Protocol):
         Of those only tasks that are of this deployment or may be: an entry need not say.
         """
 
+    def length(self) -> int:
+        """How many entries are in line; those on their way to a worker are not. Of a shared queue all are counted."""
+
     def workers(self) -> int:
         """How many workers take tasks from this queue; one that has just died may count for some minutes."""
 

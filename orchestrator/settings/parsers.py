@@ -121,6 +121,7 @@ def lease(text: str) -> float:
 
 
 COUNT = kinds.POSITIVE.from_text
+COUNT_OR_NONE = number(int, "a whole number of 0 or more", zero=True)
 USER = kinds.USER.from_text
 RUNTIME = kinds.RUNTIME.from_text
 SIZE = number(parse_size, "a size such as 128m")

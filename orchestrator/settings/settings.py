@@ -151,6 +151,22 @@ class Settings:
     keep_max: float = _setting(
         0.0, text.SECONDS_OR_NONE, "most seconds that a task may ask to be kept, with its field `keep`; 0: any, also for ever"
     )
+    api_host: str = _setting(
+        "127.0.0.1", text.host, "address that the HTTP API is served on; another one than loopback needs API_TOKENS"
+    )
+    api_port: int = _setting(8080, text.port, "port of the HTTP API; 0: any free one")
+    api_tokens: str = _setting(
+        "", text.plain, "file with a line for each token of the HTTP API, as `orchestrator token` prints it; empty: no tokens"
+    )
+    api_body_max: int = _setting(16 << 20, text.SIZE, "most bytes in the body of a request to the HTTP API")
+    api_connections: int = _setting(1000, text.COUNT, "connections to the HTTP API at once; further ones are answered with 503")
+    api_tls_cert: str = _setting(
+        "", text.plain, "file with the certificate of the HTTP API, its chain behind it; empty: no TLS"
+    )
+    api_tls_key: str = _setting("", text.plain, "file with the key of that certificate")
+    max_queued: int = _setting(
+        0, text.COUNT_OR_NONE, "tasks in line from which on the HTTP API takes no more and answers 429; 0: any number"
+    )
     defaults: Limits = field(factory=Limits, kw_only=True)
     """Of a task that names none: DEFAULT_… for each limit."""
     ceilings: Limits = field(factory=ceilings, kw_only=True)

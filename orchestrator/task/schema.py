@@ -39,6 +39,18 @@ def task_schema() -> Schema:
     }
 
 
+def request_schema() -> Schema:
+    """What the owner of a task writes, without its id."""
+    return {
+        "title": "TaskRequest",
+        "description": "A task as its owner hands it in.",
+        "type": "object",
+        "properties": _written_by_the_owner(),
+        "required": ["image"],
+        "additionalProperties": False,
+    }
+
+
 def _written_by_the_owner() -> dict[str, Schema]:
     limits = {"type": "object", "properties": _optional(Limits), "additionalProperties": False}
     return {**_optional(Request), "image": _described(kinds.IMAGE), "limits": {"anyOf": [limits, _NULL]}}

@@ -29,6 +29,11 @@ class MemoryQueue:
             ours = frozenset(task_id for task_id, other in seen if not (other and deployment and other != deployment))
             return QueueHead(ours, whole=len(self._waiting) <= limit)
 
+    def length(self) -> int:
+        """Those that nobody has taken."""
+        with self._arrived:
+            return len(self._waiting)
+
     def workers(self) -> int:
         """How many wait for an entry now."""
         return self._taking

@@ -1,11 +1,12 @@
 """Events over Redis Pub/Sub. Knows the channels and the wire form, not what an event is about."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing, contextmanager
+from typing import Any, cast
 
 from redis.client import PubSub
 
-from orchestrator.adapters.redis.client import redis_client, redis_errors
+from orchestrator.adapters.redis.client import async_redis_client, redis_client, redis_errors
 from orchestrator.adapters.redis.live_output import EVENT, KEEP_ENDED, ends_key, live_key
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings
@@ -80,6 +81,30 @@ class RedisEventBus:
                 yield None
             elif (event := _parsed(message["data"])) is not None:
                 yield event
+
+
+class AsyncRedisEvents:
+    """The events of all tasks for asyncio, over one connection."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = async_redis_client(settings)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def listen(self) -> AsyncIterator[Event | None]:
+        """The events; None once they arrive. A connection that is lost raises, for what was sent meanwhile is lost."""
+        async with aclosing(cast("Any", self._redis.pubsub())) as pubsub:
+            with redis_errors():
+                await pubsub.subscribe(_ALL)
+            while True:
+                with redis_errors():
+                    message = await pubsub.get_message(timeout=_ENTERING)
+                if message is not None and message["type"] == "subscribe":
+                    yield None
+                elif message is not None and (event := _parsed(message["data"])) is not None:
+                    yield event
 
 
 def _channel(task_id: str) -> str:

@@ -58,6 +58,11 @@ class RqQueue:
         found = {call.task_id for call in calls if call and call.function == RUN_TASK and call.may_be_of(deployment)}
         return QueueHead(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
 
+    def length(self) -> int:
+        """The length of the list."""
+        with redis_errors():
+            return int(self._queue.connection.llen(self._queue.key))
+
     def workers(self) -> int:
         """The workers that RQ knows and whose records have not expired."""
         with redis_errors():

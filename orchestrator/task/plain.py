@@ -1,4 +1,4 @@
-"""Tasks as programs read them. Draws nothing, so that it needs no library that does."""
+"""Tasks as programs read them: the document of a task, and any value as JSON."""
 
 import base64
 import json

@@ -1,0 +1,77 @@
+"""What the handlers work on: the client, what is read and heard of without a thread, and the tokens."""
+
+from collections.abc import Callable, Generator, Iterator
+from functools import cached_property, partial
+from typing import Any, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from attrs import define, field
+
+from orchestrator.async_client import AsyncClient, Documents, Entries
+from orchestrator.client import Client, task_of
+from orchestrator.server.events import Broadcast, Feed
+from orchestrator.server.tokens import Tokens
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_THREADS = 40
+"""Calls to servers at once that wait in a thread."""
+
+
+@define(slots=False)
+class Backend:
+    """All of them."""
+
+    client: Client
+    documents: Documents
+    entries: Entries
+    feed: Feed
+    tokens: Tokens = field(factory=Tokens)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the process."""
+        return self.client.services.settings
+
+    @cached_property
+    def broadcast(self) -> Broadcast:
+        """Tells viewers of events."""
+        return Broadcast(self.feed)
+
+    @cached_property
+    def follower(self) -> AsyncClient:
+        """Follows output."""
+        return AsyncClient(self.client, self.documents, self.entries)
+
+    @cached_property
+    def _threads(self) -> CapacityLimiter:
+        return CapacityLimiter(_THREADS)
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call it in a thread."""
+        return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._threads)
+
+    async def deployment(self) -> str:
+        """Whose tasks these are."""
+        return await self.call(lambda: self.client.services.deployment)
+
+    async def task(self, task_id: str) -> Task:
+        """The task as stored. Raises UnknownTask."""
+        return task_of(task_id, await self.documents.find(task_id))
+
+    async def chunks(self, source: Callable[[], Iterator[bytes]], most: int) -> Any:
+        """At most so many bytes of an iterator, each chunk taken in a thread."""
+        iterator = await self.call(source)
+        try:
+            while most > 0 and (chunk := await self.call(next, iterator, None)):
+                yield chunk[:most]
+                most -= len(chunk)
+        finally:
+            if isinstance(iterator, Generator):
+                iterator.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.follower.close()

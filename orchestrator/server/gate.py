@@ -1,0 +1,40 @@
+"""Lets requests in: by token or cookie, by scope, and only from where they may come."""
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from orchestrator.server.origin import expect_local_name, expect_own_page
+from orchestrator.server.problems import HttpError
+from orchestrator.server.tokens import Caller, Scope, Tokens
+
+COOKIE = "orchestrator_session"
+_LOCAL = Caller("local", Scope.ADMIN)
+"""Without tokens: everybody on this host."""
+_BEARER = "bearer "
+
+
+def admit(request: Request, tokens: Tokens, needed: Scope | None) -> Caller:
+    """The one who asks. Raises HttpError when that may not be done by them, or not from there."""
+    if not tokens.are_needed:
+        expect_local_name(request)
+    caller = _caller(request, tokens) if tokens.are_needed else _LOCAL
+    if needed is None:
+        return caller or Caller("", Scope.READ)
+    if caller is None:
+        words = "Authorization: there is no valid token; send `Authorization: Bearer TOKEN`"
+        raise HttpError(HTTPStatus.UNAUTHORIZED, words, headers={"WWW-Authenticate": "Bearer"})
+    if not caller.scope.allows(needed):
+        words = f"Authorization: the scope of the token {caller.name} is {caller.scope}; {needed} is needed here"
+        raise HttpError(HTTPStatus.FORBIDDEN, words)
+    expect_own_page(request, caller)
+    return caller
+
+
+def _caller(request: Request, tokens: Tokens) -> Caller | None:
+    """A token in the header is heeded before the cookie, also when it is not valid."""
+    header = request.headers.get("authorization", "")
+    if header:
+        return tokens.caller(header[len(_BEARER) :].strip()) if header[: len(_BEARER)].lower() == _BEARER else None
+    cookie = request.cookies.get(COOKIE, "")
+    return tokens.caller(cookie, by_cookie=True) if cookie else None

@@ -1,0 +1,63 @@
+"""The page for people: its files, and the cookie that opens it."""
+
+import html
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from orchestrator.server.gate import COOKIE
+from orchestrator.server.origin import expect_local_name
+from orchestrator.server.problems import HttpError
+from orchestrator.server.tokens import Tokens
+
+FOLDER = Path(__file__).parent / "page"
+_INDEX = "index.html"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def entrance(request: Request, tokens: Tokens, folder: Path = FOLDER) -> Response:
+    """The page; with ``token`` in the query that becomes a cookie, and the address one without it. Raises HttpError."""
+    if not tokens.are_needed:
+        expect_local_name(request)
+    if (token := request.query_params.get("token")) is not None:
+        return _opened(request, tokens, token)
+    if (folder / _INDEX).is_file():
+        return FileResponse(folder / _INDEX, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
+    return HTMLResponse(_ABSENT)
+
+
+def files(folder: Path = FOLDER) -> list[Mount]:
+    """The other files of the page; none where it was not built."""
+    if not (folder / _INDEX).is_file():
+        return []
+    return [Mount("/", _Files(directory=folder))]
+
+
+class _Files(StaticFiles):
+    """With the policy of the page."""
+
+    def file_response(self, *given: object, **more: object) -> Response:
+        response = super().file_response(*given, **more)  # type: ignore[arg-type]
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+
+def _opened(request: Request, tokens: Tokens, token: str) -> Response:
+    if tokens.are_needed and tokens.caller(token) is None:
+        raise HttpError(HTTPStatus.UNAUTHORIZED, "token: it is not valid; was the server started again since?")
+    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    if tokens.are_needed:
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+_WORDS = "The page is not built here. The API is described in"
+_ABSENT = f'<!doctype html><title>orchestrator</title><p>{html.escape(_WORDS)} <a href="/docs">/docs</a>.\n'

@@ -1,0 +1,49 @@
+"""Requests about the process itself: whether it lives and can answer, and who asks."""
+
+from http import HTTPStatus
+from importlib.metadata import version
+
+from starlette.responses import Response
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.server.route import Call, json_answer
+from orchestrator.server.tokens import Scope
+from orchestrator.task.plain import document
+
+
+async def healthz(_: Call) -> Response:
+    """Its loop turns, for it answers."""
+    return json_answer({"alive": True})
+
+
+async def readyz(call: Call) -> Response:
+    """Whether tasks can be handed in and followed."""
+    found = {"mongodb": await _answers(call), "events": call.backend.broadcast.listens}
+    return json_answer(found, HTTPStatus.OK if all(found.values()) else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _answers(call: Call) -> bool:
+    try:
+        await call.backend.call(call.backend.client.services.store.now)
+    except InfrastructureError:
+        return False
+    return True
+
+
+async def whoami(call: Call) -> Response:
+    """What the token allows, and what answers."""
+    return json_answer(
+        {
+            "scope": call.caller.scope,
+            "name": call.caller.name,
+            "version": version("orchestrator"),
+            "deployment": await call.backend.deployment(),
+            "read_only": not call.caller.scope.allows(Scope.SUBMIT),
+        }
+    )
+
+
+async def task_metrics(call: Call) -> Response:
+    """The figures in the document. No series of them is stored."""
+    task = await call.backend.task(call.given["id"])
+    return json_answer({"metrics": document(task)["metrics"], "series": None})

@@ -1,0 +1,181 @@
+"""Requests about tasks: hand in, look, list, cancel, try again, delete."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from attrs import frozen
+from starlette.responses import Response
+
+from orchestrator.client import Client
+from orchestrator.errors import DuplicateTask, InvalidTask, NotEnded, OrchestratorError
+from orchestrator.server.events import Viewer
+from orchestrator.server.limits import json_object
+from orchestrator.server.problems import RETRY_AFTER, HttpError, problem_of
+from orchestrator.server.route import Call, json_answer
+from orchestrator.task import fields as kinds
+from orchestrator.task.document import Task
+from orchestrator.task.plain import document
+from orchestrator.task.validation import shown
+from statemachine import TERMINAL
+
+BATCH = 1000
+"""Tasks in one batch."""
+FOUND = 10
+"""Ids that a search by their beginning gives."""
+
+
+@frozen
+class _Order:
+    """A task to be handed in; ``own``: its id was chosen by the one who asks."""
+
+    task_id: str
+    request: Mapping[str, object]
+    own: bool
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "_Order":
+        """From what was sent. Raises InvalidTask."""
+        request = {name: value for name, value in given.items() if name != "id"}
+        if given.get("id") is None:
+            return cls(uuid.uuid4().hex, request, own=False)
+        try:
+            return cls(kinds.ID(given["id"]), request, own=True)
+        except ValueError as error:
+            raise InvalidTask([f"id: {error}"]) from None
+
+
+async def submit(call: Call) -> Response:
+    """Answers once the task is stored and in line; with ``wait`` once it has ended, or that time is over."""
+    order = _Order.of(await json_object(call.request, call.backend.settings.api_body_max))
+    with call.backend.broadcast.view(order.task_id) as viewer:
+        task, status = await call.backend.call(_handed_in, call.backend.client, order)
+        if call.given["wait"]:
+            task = await _ended(call, task, viewer, call.given["wait"])
+    return json_answer(document(task), status, {"Location": f"/v1/tasks/{task.id}"})
+
+
+def _handed_in(client: Client, order: _Order) -> tuple[Task, HTTPStatus]:
+    """The task; 200 when the same request was handed in before with this id. Raises DuplicateTask when another one was."""
+    most = client.services.settings.max_queued
+    if most and client.services.queue.length() >= most:
+        return _again(client, order, _full(most)), HTTPStatus.OK
+    try:
+        return client.submit(order.request, order.task_id), HTTPStatus.CREATED
+    except DuplicateTask as error:
+        return _again(client, order, error), HTTPStatus.OK
+
+
+def _again(client: Client, order: _Order, otherwise: OrchestratorError) -> Task:
+    """The task of the same request, handed in before. Raises ``otherwise`` when there is none."""
+    if not order.own or client.services.store.find(order.task_id) is None:
+        raise otherwise
+    task = client.get(order.task_id)
+    if task.request != order.request:
+        raise DuplicateTask(f"id: the id {order.task_id!r} is that of a task with another request")
+    return task
+
+
+def _full(most: int) -> HttpError:
+    words = f"{most} tasks or more wait for a worker, which is as many as MAX_QUEUED allows; try again"
+    return HttpError(HTTPStatus.TOO_MANY_REQUESTS, words, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+async def _ended(call: Call, task: Task, viewer: Viewer, seconds: float) -> Task:
+    """The task once it has ended, or as it is when the time is over. The viewer was there before the task was read."""
+    try:
+        async with asyncio.timeout(seconds):
+            arriving = viewer.events()
+            while task.status not in TERMINAL:
+                event = await anext(arriving)
+                if event is None or event.is_last:
+                    task = await call.backend.task(task.id)
+    except (TimeoutError, StopAsyncIteration):
+        return await call.backend.task(task.id)
+    return task
+
+
+async def submit_batch(call: Call) -> Response:
+    """Each task for itself: one that is refused takes nothing from the others."""
+    body = await json_object(call.request, call.backend.settings.api_body_max)
+    given = body.get("tasks")
+    if set(body) != {"tasks"} or not isinstance(given, list) or len(given) > BATCH:
+        words = f"tasks: it is not a list of at most {BATCH} tasks, or there are other fields beside it"
+        raise HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, words, [words])
+    return json_answer({"tasks": await call.backend.call(_all_handed_in, call.backend.client, given)})
+
+
+def _all_handed_in(client: Client, given: list[object]) -> list[dict[str, object]]:
+    return [_told(client, each) for each in given]
+
+
+def _told(client: Client, given: object) -> dict[str, object]:
+    """What becomes of one task of a batch."""
+    task_id = given.get("id") if isinstance(given, dict) else None
+    try:
+        if not isinstance(given, dict):
+            raise InvalidTask([f"task: {shown(given)} is not an object"])
+        task, status = _handed_in(client, order := _Order.of(given))
+    except OrchestratorError as error:
+        problem = problem_of(error)
+        return {"id": task_id if isinstance(task_id, str) else None, "status": problem.status, "problem": problem.document()}
+    return {"id": order.task_id, "status": status, "task": document(task)}
+
+
+async def show(call: Call) -> Response:
+    """Read without a thread."""
+    return json_answer(document(await call.backend.task(call.given["id"])))
+
+
+async def listed(call: Call) -> Response:
+    """One page, and the cursor of the next one."""
+    given, client = call.given, call.backend.client
+    after = given["cursor"]
+    if after is not None and await call.backend.documents.find(after) is None:
+        words = "cursor: its task is not there any more; begin again without it"
+        raise HttpError(HTTPStatus.BAD_REQUEST, words, [words])
+    search = {name: given[name] for name in ("cause", "image", "since", "until")} | {"labels": dict(given["label"])}
+    tasks, more = await call.backend.call(_page, client, given["status"], given["limit"], after, search)
+    shown_ones = [_part(document(task), given["fields"]) for task in tasks]
+    return json_answer({"tasks": shown_ones, "next": tasks[-1].id if more else None})
+
+
+def _page(client: Client, status: Any, limit: int, after: str | None, search: dict[str, Any]) -> tuple[list[Task], bool]:
+    """The tasks, and whether others follow. A list is short, too, when tasks of it are being deleted."""
+    tasks = client.list(status, limit + 1, after=after, **search)
+    if len(tasks) > limit:
+        return tasks[:limit], True
+    return tasks, bool(tasks) and bool(client.list(status, 1, after=tasks[-1].id, **search))
+
+
+def _part(own: dict[str, object], fields: tuple[str, ...] | None) -> dict[str, object]:
+    return own if fields is None else {name: own[name] for name in ("_id", *fields) if name in own}
+
+
+async def ids(call: Call) -> Response:
+    """The first ids that begin so."""
+    found = await call.backend.call(call.backend.client.services.store.ids, call.given["prefix"], FOUND)
+    return json_answer({"ids": [*found]})
+
+
+async def cancel(call: Call) -> Response:
+    """The end comes later, unless it was still queued."""
+    return json_answer(document(await call.backend.call(call.backend.client.cancel, call.given["id"])), HTTPStatus.ACCEPTED)
+
+
+async def retry(call: Call) -> Response:
+    """A new task with a new id; the old one stays as it is."""
+    old = await call.backend.task(call.given["id"])
+    if old.status not in TERMINAL:
+        raise NotEnded(f"task {old.id!r} has not ended, it is {old.status}: only one that has ended is tried again")
+    order = _Order(uuid.uuid4().hex, old.request, own=False)
+    task, status = await call.backend.call(_handed_in, call.backend.client, order)
+    return json_answer(document(task), status, {"Location": f"/v1/tasks/{task.id}"})
+
+
+async def delete(call: Call) -> Response:
+    """With its logs and artifacts."""
+    await call.backend.call(call.backend.client.delete, call.given["id"])
+    return Response(status_code=HTTPStatus.NO_CONTENT)

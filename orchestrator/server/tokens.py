@@ -1,0 +1,116 @@
+"""Who may do what: tokens, of which a file has the hashes, and what each of them allows."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from attrs import frozen
+
+from orchestrator.errors import SettingsError
+from orchestrator.task.validation import shown
+
+_PREFIX = "orc_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_HASH = re.compile("[0-9a-f]{64}")
+
+
+class Scope(StrEnum):
+    """What a token allows; each one allows all of those before it."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+
+    def allows(self, needed: "Scope") -> bool:
+        """Whether it is enough for what needs the other one."""
+        ranks = [*Scope]
+        return ranks.index(self) >= ranks.index(needed)
+
+
+@frozen
+class Caller:
+    """The one who asks: the name of the token, and its scope. ``by_cookie``: a browser sent it without being told to."""
+
+    name: str
+    scope: Scope
+    by_cookie: bool = False
+
+
+@frozen
+class _Entry:
+    name: str
+    scope: Scope
+    digest: str
+
+    def line(self) -> str:
+        return f"{self.name} {self.scope} {self.digest}"
+
+
+class Tokens:
+    """The tokens of a file. Only their hashes are known here."""
+
+    def __init__(self, entries: Iterable[_Entry] = ()) -> None:
+        self._entries = tuple(entries)
+
+    @property
+    def are_needed(self) -> bool:
+        """Whether there are any; without, all may be done by all who reach the server."""
+        return bool(self._entries)
+
+    def caller(self, token: str, *, by_cookie: bool = False) -> Caller | None:
+        """Whose token it is; None when nobody's. Takes the same time whichever it is."""
+        digest = _digest(token)
+        found = [entry for entry in self._entries if hmac.compare_digest(entry.digest, digest)]
+        return Caller(found[0].name, found[0].scope, by_cookie) if found else None
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokens":
+        """Those of a file. Raises SettingsError that names the line; a file without a token is refused, too."""
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise SettingsError(f"API_TOKENS: {path} cannot be read: {reason}") from None
+        if path.stat().st_mode & 0o022:
+            raise SettingsError(f"API_TOKENS: {path} may be written by other users: chmod it to 600")
+        entries = [*_entries(path, lines)]
+        if not entries:
+            raise SettingsError(f"API_TOKENS: {path} has no token: `orchestrator token NAME SCOPE` prints a line for it")
+        return cls(entries)
+
+
+def new_token(name: str, scope: Scope) -> tuple[str, str]:
+    """A new token, and the line that stands for it in the file. Raises ValueError that says what a name may be."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{shown(name)} is not a name of 1 to 63 letters, digits, hyphens, dots and underscores")
+    token = f"{_PREFIX}{secrets.token_urlsafe(32)}"
+    return token, _Entry(name, scope, _digest(token)).line()
+
+
+def _digest(token: str) -> str:
+    """A token has 256 random bits, so a plain hash cannot be searched for it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _entries(path: Path, lines: Iterable[str]) -> Iterator[_Entry]:
+    names: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        entry = _entry(f"API_TOKENS: {path}, line {number}", line.split())
+        if entry.name in names:
+            raise SettingsError(f"API_TOKENS: {path}, line {number}: the name {entry.name} is given twice")
+        names.add(entry.name)
+        yield entry
+
+
+def _entry(place: str, words: list[str]) -> _Entry:
+    """The message never repeats the hash: somebody may have written the token there."""
+    match words:
+        case [name, scope, digest] if _NAME.fullmatch(name) and scope in [*Scope] and _HASH.fullmatch(digest):
+            return _Entry(name, Scope(scope), digest)
+    raise SettingsError(f"{place}: it is not a line `NAME read|submit|admin SHA-256 in hex`")

@@ -15,6 +15,7 @@ from rq import Worker
 
 from orchestrator import private_files as private
 from orchestrator.adapters.redis.client import redis_client
+from orchestrator.cli import up_server
 from orchestrator.cli.down import APART, READY, noted, start_detached
 from orchestrator.cli.page import examples
 from orchestrator.cli.signals import STOP, Inbox, interrupt_on_stop
@@ -34,6 +35,7 @@ _GRACE = 10.0
 _HURRY = 5.0
 _SHOWN = 20
 _WORKER = "worker"
+_UNSERVED = "API      is not served: pip install 'orchestrator[server]'"
 
 
 @click.command(
@@ -70,9 +72,12 @@ def up_command(data: Path, concurrency: int | None, *, detach: bool, new_passwor
         renew_passwords(data, absent(own))
     with Embedded(data, absent(own)) as servers:
         variables = _variables(data, own, servers.environment, concurrency)
-        with published(data / FILE, variables), noted(data), hold(data / _WORKER) as lock:
-            worker = Process(_worker({**own, **variables}), data.absolute() / _WORKER, lock)
-            code = _mind({**servers.processes, _WORKER: worker}, data, variables)
+        served = up_server.api(data, {**own, **variables})
+        told = {**variables, **(served.variables if served else {})}
+        with published(data / FILE, told), noted(data), hold(data / _WORKER) as lock:
+            ours = [_worker({**own, **variables}), *([served.server] if served else [])]
+            processes = {each.name: Process(each, data.absolute() / each.name, lock) for each in ours}
+            code = _mind({**servers.processes, **processes}, data, variables, served)
     context.exit(code)
 
 
@@ -129,13 +134,16 @@ def _worker(variables: Mapping[str, str]) -> Server:
     return Server(_WORKER, argv, ready, env={**os.environ, **variables})
 
 
-def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, str]) -> int:
-    """Start the worker and stay until told to stop, or until one of them ends by itself; the exit code."""
+def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, str], served: up_server.Api | None) -> int:
+    """Start the worker and the API and stay until told to stop, or until one of them ends by itself; the exit code."""
     worker = processes[_WORKER]
+    ours = [worker, *([processes[up_server.NAME]] if served else [])]
     try:
-        worker.start()
-        worker.await_ready(PATIENCE)
-        for line in _greeting(data, Settings.load(variables), processes):
+        for process in ours:
+            process.start()
+        for process in ours:
+            process.await_ready(PATIENCE)
+        for line in _greeting(data, Settings.load(variables), processes, served):
             say(line)
         inbox = Inbox()
         while not (gone := [name for name, process in processes.items() if process.pid is None]):
@@ -144,7 +152,8 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
         _mourn(gone[0], data)
         return 1
     finally:
-        worker.stop(_GRACE)
+        for process in reversed(ours):
+            process.stop(_GRACE)
 
 
 def _drain(worker: Process, inbox: Inbox) -> int:
@@ -159,7 +168,7 @@ def _drain(worker: Process, inbox: Inbox) -> int:
     return 0
 
 
-def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process]) -> Iterator[str]:
+def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process], served: up_server.Api | None) -> Iterator[str]:
     servers = {
         "MongoDB": (place(settings.mongo_uri), "secantusdb"),
         "Redis": (place(settings.redis_url), "valkey"),
@@ -173,9 +182,12 @@ def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process]) 
         if docker.ok
         else f"Docker   does not answer, tasks will fail: {docker.found}. To do: {docker.advice}"
     )
+    yield f"API      {served.url}, described at /docs" if served else _UNSERVED
     yield f"worker   {settings.concurrency} tasks at once, log in {data / 'worker.log'}"
     through = "" if data == DATA else f"orchestrator exec --data {shlex.quote(str(data))} -- "
     yield f"submit   {through}orchestrator run IMAGE COMMAND…"
+    if served:
+        yield f"page     {served.page}"
     yield "stop     Ctrl-C"
     yield READY
 

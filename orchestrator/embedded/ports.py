@@ -23,10 +23,11 @@ def choose_ports(count: int, preferred: Sequence[int] = ()) -> list[int]:
 
 
 def _is_free(port: int) -> bool:
-    return all(map(_can_bind, (port, port + GRPC_OFFSET)))
+    return all(map(can_bind, (port, port + GRPC_OFFSET)))
 
 
-def _can_bind(port: int) -> bool:
+def can_bind(port: int) -> bool:
+    """Whether nothing listens there now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lingering connections do not count
         try:

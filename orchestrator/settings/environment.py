@@ -19,6 +19,7 @@ ENV_FILE = Path(".env")
 """The user's own file, in the current folder."""
 _END = "\n"
 _STORAGE = "MINIO_ENDPOINT"
+_API = "ORCHESTRATOR_URL"
 SERVERS = frozenset({"MONGO_URI", "REDIS_URL", _STORAGE})
 
 
@@ -36,6 +37,8 @@ def environment(
     explicit = given_variables(given)
     own = _without(read_env_file(env_file), explicit) if env_file else {}
     settled = _settled({**own, **explicit})
+    if _API in settled and not settled & SERVERS:  # another one than that of an `up` here
+        return {**own, **explicit}
     file = data / FILE if data else _find(_current() if folder is None else folder)
     if file is None or (data is None and settled >= SERVERS):
         return {**own, **explicit}

@@ -164,6 +164,10 @@ class Settings:
         "", text.plain, "file with the certificate of the HTTP API, its chain behind it; empty: no TLS"
     )
     api_tls_key: str = _setting("", text.plain, "file with the key of that certificate")
+    orchestrator_url: str = _setting(
+        "", text.plain, "HTTP API that clients use in place of the servers, such as https://tasks.example; empty: none"
+    )
+    orchestrator_token: str = _setting("", text.plain, "token for that", secret=True)
     max_queued: int = _setting(
         0, text.COUNT_OR_NONE, "tasks in line from which on the HTTP API takes no more and answers 429; 0: any number"
     )
@@ -236,11 +240,11 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no log line may show: URLs that may hold a password, and a password.
+        """What no log line may show: URLs that may hold a password, a password, and a token.
 
         Not the access key: it is a name, and one that is an ordinary word would tear holes into every line.
         """
-        return self.mongo_uri, self.redis_url, self.minio_secret_key
+        return self.mongo_uri, self.redis_url, self.minio_secret_key, self.orchestrator_token
 
     @property
     def name(self) -> str:

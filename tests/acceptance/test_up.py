@@ -51,6 +51,7 @@ def test_it_says_what_runs_where_and_clients_below_its_folder_find_it(tmp_path: 
         with library() as engine:
             docker = f"Docker   {engine.version()['Version']}, "
         assert all(name in said for name in (*SERVERS, docker, "2 tasks at once", "orchestrator run IMAGE", "Ctrl-C"))
+        assert f"page     {up.variables['ORCHESTRATOR_URL']}/?token={up.variables['ORCHESTRATOR_TOKEN']}" in up.said
         file = tmp_path / DATA / FILE
         assert file.stat().st_mode & 0o777 == 0o600
         assert not any(secret in said for secret in _passwords(file))

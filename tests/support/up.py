@@ -83,6 +83,11 @@ class Up:
         self.said += self.process.stdout.read().splitlines()
         return self.process.wait(PATIENCE)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What it tells its clients."""
+        return read(self.folder / DATA / FILE)
+
     def pid(self, name: str) -> int:
         """The process id of one of its servers, as it said it."""
         return next(int(line.split()[-1]) for line in self.said if name in line)

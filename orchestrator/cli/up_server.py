@@ -1,0 +1,77 @@
+"""The HTTP API of an `up`: on loopback alone, with a token that is made for this run."""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from attrs import frozen
+
+from orchestrator.embedded import home
+from orchestrator.embedded.ports import can_bind
+from orchestrator.embedded.process import Server
+from orchestrator.errors import SettingsError
+from orchestrator.server.tokens import Scope, new_token
+from orchestrator.settings.settings import Settings
+
+NAME = "serve"
+_HOST = "127.0.0.1"
+_TOKENS = "api-tokens"
+_TRIED = 100
+_SECONDS = 2.0
+
+
+@frozen
+class Api:
+    """How to run it, where it is, and the token that opens it."""
+
+    server: Server
+    url: str
+    token: str
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What its clients have to know."""
+        return {"ORCHESTRATOR_URL": self.url, "ORCHESTRATOR_TOKEN": self.token}
+
+    @property
+    def page(self) -> str:
+        """The address for a browser."""
+        return f"{self.url}/?token={self.token}"
+
+
+def api(data: Path, variables: Mapping[str, str]) -> Api | None:
+    """The API of the `up` in this folder; None when its libraries are not installed. Raises SettingsError."""
+    if find_spec("uvicorn") is None or find_spec("sse_starlette") is None:
+        return None
+    token, line = new_token("up", Scope.ADMIN)
+    tokens = data.absolute() / _TOKENS
+    with home.written(tokens) as file:
+        file.write(f"{line}\n".encode())
+    port = _port(variables)
+    url = f"http://{_HOST}:{port}"
+    own = {"API_HOST": _HOST, "API_PORT": str(port), "API_TOKENS": str(tokens), "API_TLS_CERT": "", "API_TLS_KEY": ""}
+    argv = (sys.executable, "-m", "orchestrator", "--no-env-file", "serve")
+    return Api(Server(NAME, argv, lambda: _answers(url), env={**os.environ, **variables, **own}), url, token)
+
+
+def _port(variables: Mapping[str, str]) -> int:
+    """That of API_PORT; when nobody has set it, the next free one from its default on. Raises SettingsError."""
+    first = Settings.load(variables).api_port
+    tried = range(first, first + 1 if variables.get("API_PORT") else first + _TRIED)
+    for port in tried:
+        if can_bind(port):
+            return port
+    taken = f"port {first}" if len(tried) == 1 else f"every port from {first} to {tried[-1]}"
+    raise SettingsError(f"API_PORT: {taken} of {_HOST} is in use; set another one")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=_SECONDS):  # noqa: S310  loopback
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

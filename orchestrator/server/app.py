@@ -36,8 +36,9 @@ _UNLESS_SET = {
 }
 
 
-def application(backend: Backend, folder: Path = page.FOLDER) -> Starlette:
-    """The whole of it; ``folder`` has the files of the page."""
+def application(backend: Backend) -> Starlette:
+    """The whole of it."""
+    folder = page.FOLDER
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -33,4 +33,4 @@ async def artifact(call: Call) -> Response:
         words = f"the artifacts of task {task.id!r} were kept for a time only: removed on {task.artifacts_removed_at:%Y-%m-%d}"
         raise HttpError(HTTPStatus.GONE, words)
     stored = Stored(path, found.bytes, found.sha256)
-    return download(call.backend, call.request, stored, lambda at: call.backend.client.artifact(task.id, path, at))
+    return await download(call.backend, call.request, stored, lambda at: call.backend.client.artifact(task.id, path, at))

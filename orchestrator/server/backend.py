@@ -1,8 +1,8 @@
 """What the handlers work on: the client, what is read and heard of without a thread, and the tokens."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cached_property, partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from attrs import define, field
@@ -61,13 +61,17 @@ class Backend:
         """The task as stored. Raises UnknownTask."""
         return task_of(task_id, await self.documents.find(task_id))
 
-    async def chunks(self, source: Callable[[], Iterator[bytes]], most: int) -> Any:
-        """At most so many bytes of an iterator, each chunk taken in a thread."""
+    async def opened(self, source: Callable[[], Iterator[bytes]], size: int) -> AsyncIterator[bytes]:
+        """The first ``size`` bytes of an iterator, which has begun; each chunk is taken in a thread."""
         iterator = await self.call(source)
+        return self._chunks(iterator, await self.call(next, iterator, b""), size)
+
+    async def _chunks(self, iterator: Iterator[bytes], chunk: bytes, left: int) -> AsyncIterator[bytes]:
         try:
-            while most > 0 and (chunk := await self.call(next, iterator, None)):
-                yield chunk[:most]
-                most -= len(chunk)
+            while chunk and left > 0:
+                yield chunk[:left]
+                left -= len(chunk)
+                chunk = await self.call(next, iterator, b"") if left > 0 else b""
         finally:
             if isinstance(iterator, Generator):
                 iterator.close()

@@ -27,8 +27,11 @@ class Stored:
     sha256: str
 
 
-def download(backend: Backend, request: Request, stored: Stored, source: Source) -> Response:
-    """All of it, or the part that Range asks for. Raises HttpError when there is no such part."""
+async def download(backend: Backend, request: Request, stored: Stored, source: Source) -> Response:
+    """All of it, or the part that Range asks for. Raises HttpError when there is no such part.
+
+    The first bytes are there before the answer begins, so that an error can still be told.
+    """
     begin, end = _wanted(request, stored)
     headers = {**attached(stored.name), "Accept-Ranges": "bytes", "ETag": _tag(stored), "Content-Length": str(end - begin)}
     status = HTTPStatus.OK
@@ -37,7 +40,8 @@ def download(backend: Backend, request: Request, stored: Stored, source: Source)
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{stored.size}"
     if request.method == "HEAD" or begin == end:
         return Response(status_code=status, headers=headers, media_type=BYTES)
-    return StreamingResponse(backend.chunks(lambda: source(begin), end - begin), status, headers, BYTES)
+    chunks = await backend.opened(lambda: source(begin), end - begin)
+    return StreamingResponse(chunks, status, headers, BYTES)
 
 
 def attached(name: str) -> dict[str, str]:

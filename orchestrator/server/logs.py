@@ -25,12 +25,12 @@ async def log(call: Call) -> Response:
     _expect(call, "offset")
     attempt = call.given["attempt"]
     stored = _stored(task, stream, attempt)
-    logs, name = call.backend.client.logs, f"{task.id}.{stream}"
-    return download(
+    logs, name, past = call.backend.client.logs, f"{task.id}.{stream}", {each.attempt for each in task.attempts}
+    return await download(
         call.backend,
         call.request,
         Stored(name, stored.bytes, stored.sha256),
-        lambda offset: logs(task.id, stream, offset, attempt=attempt),
+        lambda offset: logs(task.id, stream, offset, attempt=attempt if attempt in past else None),
     )
 
 

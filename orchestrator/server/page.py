@@ -22,7 +22,7 @@ _POLICY = (
 )
 
 
-def entrance(request: Request, tokens: Tokens, folder: Path = FOLDER) -> Response:
+def entrance(request: Request, tokens: Tokens, folder: Path) -> Response:
     """The page; with ``token`` in the query that becomes a cookie, and the address one without it. Raises HttpError."""
     if not tokens.are_needed:
         expect_local_name(request)
@@ -33,7 +33,7 @@ def entrance(request: Request, tokens: Tokens, folder: Path = FOLDER) -> Respons
     return HTMLResponse(_ABSENT)
 
 
-def files(folder: Path = FOLDER) -> list[Mount]:
+def files(folder: Path) -> list[Mount]:
     """The other files of the page; none where it was not built."""
     if not (folder / _INDEX).is_file():
         return []

@@ -16,14 +16,15 @@ from orchestrator.server.problems import HttpError
 from orchestrator.task import fields as kinds
 from orchestrator.task.document import Task
 from orchestrator.task.request import Request as TaskRequest
-from orchestrator.task.units import DURATION, parse_duration
+from orchestrator.task.units import parse_duration
 from orchestrator.task.validation import Kind, matching, pattern_schema, shown, text
 from statemachine import State
 
 _QUERY, _PATH = "query", "path"
 _FLAGS = ("0", "1")
-_LONGEST_WAIT = 300
-_WHOLE = re.compile("[0-9]{1,15}")
+_AGE = "[0-9]{1,4}[smhd]"
+_WAIT = "(?:[0-9]{1,2}|[12][0-9]{2}|300)s?|[0-9]{1,5}ms|[0-5]m"
+_WHOLE = re.compile("[0-9]{1,18}")
 
 
 @frozen
@@ -105,13 +106,12 @@ def choice(options: type[StrEnum]) -> Kind[Any]:
 
 def _moment(given: object) -> datetime:
     """An age, or a time with its zone."""
-    try:
-        return datetime.now(UTC) - timedelta(seconds=parse_duration(given))
-    except (ValueError, OverflowError):
-        at = datetime.fromisoformat(str(given))
-        if at.tzinfo is None:
-            raise
-        return at.astimezone(UTC)
+    if re.fullmatch(_AGE, written := text(given)):
+        return datetime.now(UTC) - timedelta(seconds=parse_duration(written))
+    at = datetime.fromisoformat(written)
+    if at.tzinfo is None:
+        raise ValueError
+    return at.astimezone(UTC)
 
 
 def _flag(given: object) -> bool:
@@ -127,10 +127,7 @@ def _one(given: object) -> bool:
 
 
 def _wait(given: object) -> float:
-    seconds = parse_duration(given)
-    if seconds > _LONGEST_WAIT:
-        raise ValueError
-    return seconds
+    return parse_duration(matching(_WAIT, 8)(given))
 
 
 def _label(given: object) -> tuple[str, str]:
@@ -156,11 +153,11 @@ FLAG = Kind("0 or 1", _flag, {"enum": [*_FLAGS]})
 ONE = Kind("1, the only way in which it is answered", _one, {"enum": ["1"]})
 TEXT = Kind("text without NUL", text, {"type": "string", "pattern": "^[^\\u0000]*$"})
 MOMENT = Kind(
-    "an age such as 2h or a time with its zone such as 2030-01-31T12:00Z",
+    "an age such as 90m or 2h, or a time with its zone such as 2030-01-31T12:00Z",
     _moment,
-    {"anyOf": [{**pattern_schema(DURATION, 32), "minLength": 1}, {"type": "string", "format": "date-time"}]},
+    {"anyOf": [pattern_schema(_AGE), {"type": "string", "format": "date-time"}]},
 )
-WAIT = Kind(f"a time such as 30s, at most {_LONGEST_WAIT} s", _wait, {**pattern_schema(DURATION, 32), "minLength": 1})
+WAIT = Kind("a time such as 30s, at most 300 s", _wait, pattern_schema(_WAIT))
 LABEL = Kind("a label NAME=VALUE", _label, pattern_schema("[^=\\x00]+=[^\\x00]*"))
 NAMES = Kind(
     "names of a task's fields with commas between them",

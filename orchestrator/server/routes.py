@@ -63,6 +63,7 @@ ROUTES = (
             Parameter("cursor", kinds.ID, "`next` of the page before."),
             Parameter("fields", parameters.NAMES, "Only these fields of each task, and `_id`."),
         ),
+        problems={404: "The task of the cursor is not there any more."},
     ),
     Route(
         "GET",

@@ -135,7 +135,7 @@ async def listed(call: Call) -> Response:
     after = given["cursor"]
     if after is not None and await call.backend.documents.find(after) is None:
         words = "cursor: its task is not there any more; begin again without it"
-        raise HttpError(HTTPStatus.BAD_REQUEST, words, [words])
+        raise HttpError(HTTPStatus.NOT_FOUND, words, [words])
     search = {name: given[name] for name in ("cause", "image", "since", "until")} | {"labels": dict(given["label"])}
     tasks, more = await call.backend.call(_page, client, given["status"], given["limit"], after, search)
     shown_ones = [_part(document(task), given["fields"]) for task in tasks]

@@ -96,6 +96,17 @@ class Served:
     url: str
     services: MemoryServices
     backend: Backend
+    server: uvicorn.Server
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self.server.server_state.connections)
+
+    def connect(self) -> socket.socket:
+        """A bare connection to it."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=30)
 
     def client(self, **more: Any) -> httpx.Client:
         """A client of it."""
@@ -111,7 +122,7 @@ def served(services: MemoryServices, tokens: Tokens | None = None) -> Iterator[S
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), name="HTTP server", daemon=True)
     thread.start()
     try:
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", services, backend)
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", services, backend, server)
     finally:
         server.should_exit = True
         thread.join(30)

@@ -63,7 +63,6 @@ def test_every_bad_field_is_named(http: httpx.Client) -> None:
     assert answer.json()["errors"][0]["field"] == "id"
     problem = http.post("/v1/tasks", json={"image": "NO", "limits": {"memory": "x"}}).json()
     assert [error["field"] for error in problem["errors"]] == ["image", "limits.memory"]
-    assert problem["title"] == "Unprocessable Entity"
     assert "'NO' is not an image reference" in problem["detail"]
 
 
@@ -118,7 +117,7 @@ def test_lists_are_filtered_and_paged(http: httpx.Client, services: MemoryServic
     assert http.get("/v1/tasks?until=2020-01-01T00:00:00Z").json() == {"tasks": [], "next": None}
     assert http.get("/v1/tasks?cause=exit").json()["tasks"] == []
     gone = http.get("/v1/tasks?cursor=gone")
-    assert (gone.status_code, gone.json()["errors"][0]["field"]) == (400, "cursor")
+    assert (gone.status_code, gone.json()["errors"][0]["field"]) == (404, "cursor")
 
 
 def test_every_bad_parameter_is_named(http: httpx.Client) -> None:
@@ -129,7 +128,7 @@ def test_every_bad_parameter_is_named(http: httpx.Client) -> None:
     assert (answer.status_code, sorted(fields)) == (400, ["cause", "fields", "label", "limit", "since", "status", "wrong"])
     assert http.get("/v1/ids").json()["errors"][0]["field"] == "prefix"
     assert http.get("/v1/ids?prefix=abc").status_code == 400
-    assert http.post("/v1/tasks?wait=1h", json=SPEAK).status_code == 400
+    assert http.post("/v1/tasks?wait=301s", json=SPEAK).status_code == 400
 
 
 def test_ids_are_found_by_their_beginning(http: httpx.Client) -> None:

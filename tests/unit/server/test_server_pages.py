@@ -1,0 +1,110 @@
+"""The pages for people, what every answer has, and the OpenAPI document with what schemathesis makes of it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from orchestrator.server.openapi import openapi
+from orchestrator.server.routes import ROUTES
+from orchestrator.server.tokens import Scope
+from orchestrator.task.schema import task_schema
+from orchestrator.testing import MemoryServices
+from tests.support.http_server import Served, served, some_tokens
+
+
+def test_the_document_has_every_route_and_the_schema_of_a_task_unchanged(http: httpx.Client) -> None:
+    """And each reference in it names something."""
+    document = http.get("/openapi.json").json()
+    assert document["components"]["schemas"]["Task"] == json.loads(json.dumps(task_schema()))
+    assert sum(len(methods) for methods in document["paths"].values()) == len(ROUTES)
+    text = json.dumps(document)
+    for name in document["components"]["schemas"]:
+        assert f"#/components/schemas/{name}" in text or name == "Event"
+    assert len({each["operationId"] for path in document["paths"].values() for each in path.values()}) == len(ROUTES)
+
+
+def test_the_description_asks_for_nothing_else(http: httpx.Client) -> None:
+    """It can be read without a network, and has every route."""
+    answer = http.get("/docs")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert not [word for word in ("src=", "http://", "https://", "<script") if word in answer.text]
+    for route in ROUTES:
+        assert f"{route.method} {route.path.replace(':path}', '}')}" in answer.text
+
+
+def test_without_a_page_the_description_is_named(http: httpx.Client) -> None:
+    """In a sentence."""
+    answer = http.get("/")
+    assert ("not built" in answer.text, "/docs" in answer.text) == (True, True)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert http.get("/index.js").status_code == 404
+
+
+def test_the_files_of_the_page_are_served(services: MemoryServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a strict policy, and nothing from beside them."""
+    folder = tmp_path / "page"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html>page")
+    (folder / "assets" / "index.js").write_text("1")
+    (tmp_path / "secret").write_text("secret")
+    monkeypatch.setattr("orchestrator.server.page.FOLDER", folder)
+    with served(services) as server, server.client() as http:
+        assert http.get("/").text == "<!doctype html>page"
+        script = http.get("/assets/index.js")
+        for answer in (http.get("/"), script):
+            policy = answer.headers["Content-Security-Policy"]
+            assert ("script-src 'self'" in policy, "unsafe" in policy) == (True, False)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "javascript" in script.headers["Content-Type"]
+        for path in ("/../secret", "/%2e%2e/secret", "/assets/..%2f..%2fsecret", "/assets", "/nothing.js"):
+            assert http.get(path).status_code == 404
+
+
+def test_every_answer_says_that_it_is_what_it_is(http: httpx.Client) -> None:
+    """Errors, too, also those of paths that there are not."""
+    for path in ("/v1/tasks", "/v1/tasks?limit=x", "/nothing", "/v1/tasks/x"):
+        headers = http.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
+
+
+Asked = tuple[Served, dict[str, str]]
+APART = {
+    "POST /v1/tasks": [positive_data_acceptance],  # ceilings and permissions are the worker's to check
+    "GET /v1/tasks/{id}/logs/{stream}": [positive_data_acceptance],  # some parameters exclude each other
+    "POST /v1/tasks:batch": [negative_data_rejection],  # each task is answered for itself
+}
+STREAMS = ("/v1/events", "/v1/tasks/{id}/events", "/v1/tasks/{id}/logs")
+API = schemathesis.openapi.from_dict(json.loads(json.dumps(openapi(ROUTES)))).exclude(path=STREAMS[0])
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """A server with tasks and tokens."""
+    services = MemoryServices()
+    tokens, texts = some_tokens(tmp_path_factory.mktemp("tokens"))
+    with services.working(), served(services, tokens) as server:
+        services.client.submit({"image": "busybox", "artifacts": ["."]}, "abcd")
+        yield server, {"Authorization": f"Bearer {texts[Scope.ADMIN]}"}
+
+
+@API.parametrize()
+@settings(
+    max_examples=50,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[*HealthCheck],
+    derandomize=True,
+)
+def test_it_does_what_its_document_promises(asked: Asked, case: Case) -> None:
+    """Whatever is sent: no error of its own, no answer that is not described, no bad request that is taken."""
+    server, headers = asked
+    case.call_and_validate(base_url=server.url, headers=headers, excluded_checks=APART.get(case.operation.label, []))

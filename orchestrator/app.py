@@ -14,6 +14,8 @@ from attrs import define, field
 from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.deployment import Deployment
 from orchestrator.log import logger
+from orchestrator.metrics.measurements import Measurements
+from orchestrator.metrics.server_gauges import ServerGauges
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Origin, Queue, SharedLock, TaskStore
 from orchestrator.reconcile.database_identity import Memory, objection
 from orchestrator.retrying import Retrier
@@ -45,6 +47,8 @@ class Services:
     retrier: Retrier = field(factory=Retrier)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""
+    measured: Measurements = field(factory=Measurements)
+    """What this process counts."""
     closing: Sequence[Callable[[], None]] = ()
     """What closes the adapters' connections, in the order in which they were made."""
     _looked_at: float = field(default=-inf, init=False)
@@ -67,8 +71,22 @@ class Services:
         from orchestrator.execution.assembly import assembled  # noqa: PLC0415  most commands run nothing
 
         return assembled(
-            self.settings, self.store, self.events, self.live, self.logs, self.engine, self.home, self.retrier, now
+            self.settings,
+            self.store,
+            self.events,
+            self.live,
+            self.logs,
+            self.engine,
+            self.home,
+            self.retrier,
+            now,
+            self.measured,
         )
+
+    @cached_property
+    def servers(self) -> ServerGauges:
+        """What the servers tell of the queue and the database, for the metrics."""
+        return ServerGauges(self.store, self.queue)
 
     @property
     def spool_dir(self) -> Path:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar, cast
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.app import Services
 from orchestrator.errors import SettingsError
+from orchestrator.metrics.failures import counted
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 
@@ -32,6 +34,7 @@ def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
     """
     check(settings, uses)
     closing: list[Callable[[], None]] = []
+    measured = Measurements()
 
     def later(server: Server, make: Callable[[Settings], T]) -> T:
         def made() -> T:
@@ -39,7 +42,7 @@ def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
                 check(settings, {server})
             return make(settings)
 
-        adapter = _Later(made)
+        adapter = _Later(made, server, measured)
         closing.append(adapter.close)
         return cast("T", adapter)
 
@@ -52,6 +55,7 @@ def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
         live=later(Server.REDIS, _live),
         logs=later(Server.S3, _logs),
         engine=later(Server.DOCKER, _engine),
+        measured=measured,
         closing=closing,
     )
 
@@ -72,13 +76,18 @@ def check(settings: Settings, uses: Collection[Server] = ALL) -> None:
 
 
 class _Later:
-    """Stands for an adapter, which is made when something of it is first asked for, in each process that asks."""
+    """Stands for an adapter, which is made when something of it is first asked for, in each process that asks.
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    Failed calls are counted.
+    """
+
+    def __init__(self, make: Callable[[], Any], server: Server, measured: Measurements) -> None:
         self._adapter = PerProcess(make)
+        self._server = server
+        self._measured = measured
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._adapter(), name)
+        return counted(getattr(self._adapter(), name), self._server, self._measured)
 
     def close(self) -> None:
         """Close the adapter if this process has made it; what is asked for later makes another."""

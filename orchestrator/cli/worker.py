@@ -21,7 +21,7 @@ from orchestrator.settings.settings import Settings
 from orchestrator.urls import place
 from orchestrator.worker import health
 from orchestrator.worker.engine_watch import EngineWatch
-from orchestrator.worker.health import Health
+from orchestrator.worker.health import Health, Page, watch_worker
 from orchestrator.worker.reconcile_loop import Keeper
 from orchestrator.worker.redis_retry import connect
 from orchestrator.worker.service_manager import ServiceManager
@@ -94,6 +94,7 @@ def _work(services: Services) -> bool:
         drain_timeout=settings.drain_timeout,
         result_ttl=settings.result_ttl,
         are_ours=services.are_ours,
+        measured=services.measured,
     )
     keeper = Keeper(services, lambda: worker.stopping)
     watch = EngineWatch(services.engine.host)
@@ -105,17 +106,20 @@ def _work(services: Services) -> bool:
         return Health(lives(), worker.stopping, leases.count, watch.answers, not services.halted)
 
     if settings.health_port:
-        _answer_probes(settings, state)
+        watch_worker(services.measured, settings.concurrency, state)
+        _answer_probes(services, state)
         watch.start()
     keeper.start()
     with closing(manager):
         return worker.run()
 
 
-def _answer_probes(settings: Settings, state: Callable[[], Health]) -> None:
-    host, port = settings.health_host, settings.health_port
+def _answer_probes(services: Services, state: Callable[[], Health]) -> None:
+    from orchestrator.metrics import exporter  # noqa: PLC0415  takes 50 ms, and nobody asks a worker without this port
+
+    host, port = services.settings.health_host, services.settings.health_port
     try:
-        health.serve(port, state, host)
+        health.serve(port, state, host, lambda: Page(200, exporter.CONTENT_TYPE, exporter.exposition(services)))
     except OSError as error:
         why = error.strerror or str(error)
         raise SettingsError(f"HEALTH_HOST, HEALTH_PORT: no probe can be answered on {host}:{port}: {why}") from None

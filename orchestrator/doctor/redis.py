@@ -44,7 +44,7 @@ def check(settings: Settings) -> Iterator[Finding]:
             "Redis events", "allow the user of REDIS_URL to use Pub/Sub on tasks and tasks:*", lambda: _hear(client), RedisError
         )
         advice = "start a worker with these settings: `orchestrator worker`, or `orchestrator up`"
-        yield look("queue", advice, lambda: _queue(client, settings), RedisError)
+        yield look("queue", advice, lambda: _queue(settings), RedisError)
         yield clock("Redis", lambda: _time(client), RedisError)
 
 
@@ -72,24 +72,11 @@ def _hear(client: Redis) -> str:
     return "published and heard"
 
 
-def _queue(client: Redis, settings: Settings) -> str:
+def _queue(settings: Settings) -> str:
     """The number of workers of the queue, and of jobs that wait in it, including those of other applications."""
     with closing(RqQueue(settings)) as queue:
-        workers = queue.workers()
-    line = f"rq:queue:{settings.queue}"
-    first: Any = client.lindex(line, 0)
-    at: Any = client.hget(f"rq:job:{first.decode(errors='replace')}", "enqueued_at") if first else None
-    length: Any = client.llen(line)
-    return standing(settings.queue, workers, length, _age(at))
-
-
-def _age(enqueued_at: bytes | None) -> float | None:
-    """Seconds since then; None if it is not a time."""
-    try:
-        at = datetime.fromisoformat((enqueued_at or b"").decode())
-        return max((datetime.now(UTC) - at).total_seconds(), 0)
-    except (ValueError, TypeError):  # TypeError: without a zone
-        return None
+        workers, depth = queue.workers(), queue.depth()
+    return standing(settings.queue, workers, depth.jobs, depth.oldest)
 
 
 def standing(queue: str, workers: int, waiting: int, oldest: float | None) -> str:

@@ -7,6 +7,7 @@ from orchestrator.execution.admission import Admission, Capacity, Share
 from orchestrator.execution.attempt_output import AttemptOutput
 from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.leases import Leases
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.program import Programs
 from orchestrator.execution.runner import Budgets, Runner
 from orchestrator.execution.steps import Steps
@@ -18,6 +19,7 @@ from orchestrator.execution.steps.retry import Retry
 from orchestrator.execution.steps.start import Start
 from orchestrator.execution.steps.upload import Upload
 from orchestrator.execution.steps.wait import Wait
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.output.live import LiveSender
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, TaskStore
 from orchestrator.retrying import Retrier
@@ -35,10 +37,11 @@ def assembled(
     home: Deployment,
     retrier: Retrier,
     now: Callable[[], datetime],
+    measured: Measurements,
 ) -> Runner:
     """Runs tasks on these services."""
-    leases = Leases(store, settings.name, settings.lease_ttl, retrier)
-    sender = LiveSender(live, home, settings.live_output)
+    leases = Leases(store, settings.name, settings.lease_ttl, retrier, measured)
+    sender = LiveSender(live, home, settings.live_output, measured)
     programs = Programs(engine, settings.rules, home, leases, store, sender, settings.stop_grace)
     output = AttemptOutput(programs)
     collect = Collect(programs, output)
@@ -62,6 +65,7 @@ def assembled(
         record=Record(store, now, retrier, settings.name, settings.keep_max),
         announce=Announce(events, home),
         release=Release(engine, store, home),
+        observer=Observer(measured),
     )
     budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
     admission = Admission(lambda: _capacity(engine, settings), settings.concurrency)

@@ -12,6 +12,8 @@ from attrs import define, field
 
 from orchestrator.errors import InfrastructureError, Postponed, Superseded
 from orchestrator.log import logger
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.ports import TaskStore
 from orchestrator.retrying import Retrier
 from orchestrator.task.values import Document
@@ -58,11 +60,14 @@ class Leases:
     slowly delays no renewal by that. No lease is given up because of the time: only the store's word counts.
     """
 
-    def __init__(self, store: TaskStore, worker: str, ttl: float, retrier: Retrier) -> None:
+    def __init__(
+        self, store: TaskStore, worker: str, ttl: float, retrier: Retrier, measured: Measurements | None = None
+    ) -> None:
         self._store = store
         self._worker = worker
         self._ttl = ttl
         self._retrier = retrier
+        self._measured = measured or Measurements()
         self._held: dict[str, HeldLease] = {}
         self._asked_for: set[str] = set()
         self._lock = threading.Lock()
@@ -251,13 +256,15 @@ class Leases:
     def _renew(self, held: Mapping[str, HeldLease]) -> None:
         """Extend these leases; those that the store says are lost are dropped."""
         began = time.monotonic()
-        kept = self._store.renew({task_id: each.token for task_id, each in held.items()}, self._ttl)
+        with self._measured.timed(metrics.LEASE_RENEWAL):
+            kept = self._store.renew({task_id: each.token for task_id, each in held.items()}, self._ttl)
         for task_id, each in held.items():
             if task_id in kept:
                 each.until = max(each.until, began + self._ttl)
             else:
                 each.lost.set()
                 if self._drop(task_id, each):
+                    self._measured.count(metrics.LEASES_LOST)
                     logger.bind(task=task_id).warning("lease lost: its holder lets go")
 
 

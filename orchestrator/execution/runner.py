@@ -66,6 +66,7 @@ class Runner:
         try:
             with self.leases.hold(task_id, engine) as held:
                 if held is None:
+                    self.steps.observer.refused()
                     logger.info("nothing to do: the task is unknown, finished or in other hands")
                     return None
                 return self._drive(self._claim(held))
@@ -110,6 +111,7 @@ class Runner:
         claim = Claim(task, lease, self.leases, task.status, published=task.published)
         claim.cancelled = task.cancel_requested_at is not None
         lease.holder = _Holder(self, claim)
+        self.steps.observer.claimed(claim)
         return claim
 
     def _drive(self, claim: Claim) -> Task | None:

@@ -16,6 +16,8 @@ from attrs import define, field
 from orchestrator import private_files as private
 from orchestrator.errors import InfrastructureError
 from orchestrator.log import logger
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.output.spool import Spool
 from orchestrator.ports import LiveOutput, Piece, Stream
 
@@ -68,11 +70,14 @@ class LiveWriter:
                 yield Piece(self.attempt, stream, offset, data)
                 offset += len(data)
 
-    def note(self, pieces: Sequence[Piece]) -> None:
-        """These were sent."""
+    def note(self, pieces: Sequence[Piece]) -> int:
+        """These were sent; how many bytes before them were skipped."""
+        skipped = 0
         for piece in pieces:
             self.began = True
+            skipped += max(piece.offset - self._sent[piece.stream], 0)
             self._sent[piece.stream] = piece.end
+        return skipped
 
     def resume(self, live: LiveOutput, deployment: str) -> None:
         """Go on behind what was sent already. Raises InfrastructureError."""
@@ -99,10 +104,11 @@ class LiveWriter:
 class LiveSender:
     """The thread that sends; ``limit`` is how many bytes of each stream are kept to be followed, 0 for none."""
 
-    def __init__(self, live: LiveOutput | None, home: Home, limit: int) -> None:
+    def __init__(self, live: LiveOutput | None, home: Home, limit: int, measured: Measurements | None = None) -> None:
         self._live = live if limit else None
         self._home = home
         self._limit = limit
+        self._measured = measured or Measurements()
         self._change = threading.Condition()
         self._writers: list[LiveWriter] = []
         self._thread: threading.Thread | None = None
@@ -165,7 +171,8 @@ class LiveSender:
             logger.debug("the output cannot be followed now: {}", error)
         else:
             for writer, read in new.items():
-                writer.note(read)
+                self._measured.count(metrics.LIVE_SKIPPED, by=writer.note(read))
+                self._measured.count(metrics.LIVE_SENT, by=sum(len(piece.data) for piece in read))
         new.clear()
 
 

@@ -23,7 +23,7 @@ from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.live_output import LiveEntry, LiveOutput, Piece
 from orchestrator.ports.lock import SharedLock
 from orchestrator.ports.object_store import ObjectStore, StoredObject
-from orchestrator.ports.queue import JobInfo, Queue, QueueHead
+from orchestrator.ports.queue import JobInfo, Queue, QueueDepth, QueueHead
 from orchestrator.ports.task_store import Free, Move, Origin, Part, Search, TaskStore
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Piece",
     "PullPolicy",
     "Queue",
+    "QueueDepth",
     "QueueHead",
     "Sample",
     "Search",

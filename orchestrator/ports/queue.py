@@ -19,6 +19,14 @@ class QueueHead:
 
 
 @frozen
+class QueueDepth:
+    """How many jobs wait, and the age of the first one in seconds; None if there is none, or it does not tell."""
+
+    jobs: int
+    oldest: float | None
+
+
+@frozen
 class JobInfo:
     """What a job says of its task beside the id.
 
@@ -52,8 +60,11 @@ class Queue(Protocol):
         Of those only tasks that are of this deployment or may be: an entry need not say.
         """
 
-    def length(self) -> int:
-        """How many entries are in line; those on their way to a worker are not. Of a shared queue all are counted."""
+    def depth(self) -> QueueDepth:
+        """The jobs in line, those of other applications and installations included; those on their way to a worker are not.
+
+        The age is by the clocks of this host and of the one that put the job in line.
+        """
 
     def workers(self) -> int:
         """How many workers take tasks from this queue; one that has just died may count for some minutes."""

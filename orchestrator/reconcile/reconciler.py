@@ -282,18 +282,21 @@ class Sweep:
         self.store.settle(task_id, task.seq if task else 0)
 
 
-def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lambda _: False) -> None:
-    """End programs that run longer than their label allows, of any deployment. Their worker and database may be lost.
+def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lambda _: False) -> int:
+    """End programs that run longer than their label allows, of any deployment; how many. Worker and database may be lost.
 
     Needs only the engine, and uses its clock, which may jump. So tasks that this process ``holds`` are left out: the process
     has a better clock for them. A later holder of the task finds that its time was up. Raises InfrastructureError.
     """
+    ended = 0
     for container in engine.overdue():
         with suppress(ContainerMissing):
             if holds(engine.inspect(container).labels.get(TASK, "")):
                 continue
         logger.warning("container {} is ended: its time limit is long over, and its worker has not ended it", container[:12])
         engine.stop(container, grace)
+        ended += 1
+    return ended
 
 
 def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:

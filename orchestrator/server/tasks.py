@@ -60,7 +60,7 @@ async def submit(call: Call) -> Response:
 def _handed_in(client: Client, order: _Order) -> tuple[Task, HTTPStatus]:
     """The task; 200 when the same request was handed in before with this id. Raises DuplicateTask when another one was."""
     most = client.services.settings.max_queued
-    if most and client.services.queue.length() >= most:
+    if most and client.services.queue.depth().jobs >= most:
         return _again(client, order, _full(most)), HTTPStatus.OK
     try:
         return client.submit(order.request, order.task_id), HTTPStatus.CREATED

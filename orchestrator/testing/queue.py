@@ -1,9 +1,10 @@
 """The queue of task ids within one process."""
 
 import threading
+import time
 from collections import deque
 
-from orchestrator.ports import JobInfo, QueueHead
+from orchestrator.ports import JobInfo, QueueDepth, QueueHead
 
 NOTHING = JobInfo()
 
@@ -12,27 +13,28 @@ class MemoryQueue:
     """The Queue of one process, with the other end that RQ keeps for its workers."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[str, str]] = deque()
+        self._waiting: deque[tuple[str, str, float]] = deque()
         self._arrived = threading.Condition()
         self._taking = 0
 
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
         """Put the task in line."""
         with self._arrived:
-            self._waiting.append((task_id, info.deployment))
+            self._waiting.append((task_id, info.deployment, time.monotonic()))
             self._arrived.notify()
 
     def first(self, limit: int, deployment: str = "") -> QueueHead:
         """Those in line; one that takes an entry out here is not waited for."""
         with self._arrived:
             seen = list(self._waiting)[:limit]
-            ours = frozenset(task_id for task_id, other in seen if not (other and deployment and other != deployment))
+            ours = frozenset(task_id for task_id, other, _ in seen if not (other and deployment and other != deployment))
             return QueueHead(ours, whole=len(self._waiting) <= limit)
 
-    def length(self) -> int:
-        """Those that nobody has taken."""
+    def depth(self) -> QueueDepth:
+        """Those in line, and the age of the first."""
         with self._arrived:
-            return len(self._waiting)
+            oldest = time.monotonic() - self._waiting[0][2] if self._waiting else None
+            return QueueDepth(len(self._waiting), oldest)
 
     def workers(self) -> int:
         """How many wait for an entry now."""

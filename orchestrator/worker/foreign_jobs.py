@@ -9,6 +9,8 @@ from rq import Queue
 
 from orchestrator.adapters.redis.job import Call, read_calls
 from orchestrator.log import logger
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.task.validation import shown
 
 _MOVE = """
@@ -33,6 +35,7 @@ class ForeignJobs:
     queue: Queue
     functions: Collection[str]
     are_ours: Callable[[Sequence[Call]], Sequence[bool]]
+    measured: Measurements = field(factory=Measurements)
     _unsaid: int = field(default=0, init=False)
     _said_at: float = field(default=float("-inf"), init=False)
 
@@ -43,6 +46,7 @@ class ForeignJobs:
     def put_back(self, entry: bytes, call: Call | None) -> None:
         """Back into the queue, in one step. A repeated call after a lost reply moves nothing."""
         self._move(self.queue.intermediate_queue_key, self.queue.key, entry)
+        self.measured.count(metrics.FOREIGN)
         self._warn(entry, call)
 
     def find(self) -> tuple[bytes | None, float]:

@@ -1,4 +1,4 @@
-"""Tells over HTTP whether the worker lives (/healthz) and whether it takes tasks (/readyz)."""
+"""Tells over HTTP whether the worker lives (/healthz), whether it takes tasks (/readyz), and what it has counted (/metrics)."""
 
 import json
 import socket
@@ -9,6 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from attrs import asdict, frozen
+
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements, Readings
 
 _DEADLINE = 5.0
 """Seconds for a request and its answer, because each connection takes a thread and a file of the worker."""
@@ -38,19 +41,43 @@ class Health:
         return self.alive and self.engine and self.database and not self.draining
 
 
-def serve(port: int, health: Callable[[], Health], host: str = "127.0.0.1") -> ThreadingHTTPServer:
-    """Answer in daemon threads, with 200 or 503 and the facts as JSON. Port 0 takes a free one."""
+def watch_worker(measured: Measurements, slots: int, health: Callable[[], Health]) -> None:
+    """Have the metrics tell the same as the probes."""
+    measured.watch(metrics.SLOTS, lambda: {(): slots})
+    measured.watch(metrics.HELD, lambda: {(): health().tasks})
+    measured.watch(metrics.HEALTH, lambda: _checks(health()))
+
+
+def _checks(now: Health) -> Readings:
+    facts = {"alive": now.alive, "ready": now.ready, "draining": now.draining, "engine": now.engine, "database": now.database}
+    return {(check,): float(value) for check, value in facts.items()}
+
+
+@frozen
+class Page:
+    """The answer to a request."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def serve(
+    port: int,
+    health: Callable[[], Health],
+    host: str = "127.0.0.1",
+    exposition: Callable[[], Page] | None = None,
+) -> ThreadingHTTPServer:
+    """Answer probes in daemon threads, with 200 or 503 and the facts as JSON. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            now = health()
-            good = {"/healthz": now.alive, "/readyz": now.ready}.get(self.path)
-            body = json.dumps(asdict(now)).encode()
-            self.send_response(404 if good is None else 200 if good else 503)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            page = exposition() if exposition and self.path == "/metrics" else _probed(self.path, health())
+            self.send_response(page.status)
+            self.send_header("Content-Type", page.content_type)
+            self.send_header("Content-Length", str(len(page.body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(page.body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Logs nothing, because probes come every few seconds."""
@@ -58,6 +85,11 @@ def serve(port: int, health: Callable[[], Health], host: str = "127.0.0.1") -> T
     server = _Server((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
+
+
+def _probed(path: str, now: Health) -> Page:
+    good = {"/healthz": now.alive, "/readyz": now.ready}.get(path)
+    return Page(404 if good is None else 200 if good else 503, "application/json", json.dumps(asdict(now)).encode())
 
 
 class _Server(ThreadingHTTPServer):

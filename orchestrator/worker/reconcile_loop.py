@@ -7,6 +7,7 @@ from collections.abc import Callable
 from orchestrator.app import Services
 from orchestrator.errors import InfrastructureError, Postponed
 from orchestrator.log import logger
+from orchestrator.metrics import declarations as metrics
 from orchestrator.reconcile.reconciler import end_overdue
 
 _RETAIN_FOR = 1.0
@@ -53,22 +54,27 @@ class Keeper:
     def _run(self) -> None:
         pause, leases = threading.Event(), self._services.runner.leases
         while not pause.wait(self._services.settings.sweep_interval) and not (self._stopping() and leases.count == 0):
-            _guarded(self._end_overdue)  # first, because it needs only the engine, and the next steps may wait for a server
-            _guarded(leases.catch_up)
-            _guarded(self._services.look)
+            self._guarded(self._end_overdue)  # first: it needs only the engine, and the next steps may wait for a server
+            self._guarded(leases.catch_up)
+            self._guarded(self._services.look)
             if not self._stopping() and not self._services.halted:
-                _guarded(self._sweep)
-                _guarded(self._retain)
+                self._guarded(self._sweep)
+                self._guarded(self._retain)
 
     def _end_overdue(self) -> None:
         services = self._services
-        end_overdue(services.engine, services.settings.stop_grace, services.runner.leases.holds)
+        ended = end_overdue(services.engine, services.settings.stop_grace, services.runner.leases.holds)
+        services.measured.count(metrics.SWEPT, metrics.END_OVERDUE, by=ended)
 
     def _sweep(self) -> None:
         lock_for = (
             self._services.settings.lease_ttl / 2
         )  # a worker that dies in a sweep must not delay the worker that takes its tasks
-        self._services.sweep(self.adopt, self.resume).once(lock_for)
+        measured = self._services.measured
+        with measured.timed(metrics.SWEEP):
+            done = self._services.sweep(self.adopt, self.resume).once(lock_for)
+        for action in done:
+            measured.count(metrics.SWEPT, action.kind.name.lower())
 
     def _retain(self) -> None:
         """Where something was removed there may be more, for the next sweep."""
@@ -76,6 +82,16 @@ class Keeper:
             self._retain_at = time.monotonic() + _RETAIN_EVERY
             if self._services.retention.once(_RETAIN_FOR):
                 self._retain_at = 0.0
+
+    def _guarded(self, duty: Callable[[], None]) -> None:
+        try:
+            duty()
+        except InfrastructureError as error:
+            self._services.measured.count(metrics.SWEEP_ERRORS, "service")
+            logger.warning("the sweep is put off: {}", error)
+        except Exception:  # noqa: BLE001  a bug in one sweep must not be the end of all sweeps
+            self._services.measured.count(metrics.SWEEP_ERRORS, metrics.FAULT)
+            logger.exception("the sweep has a fault")
 
 
 class Places:
@@ -100,12 +116,3 @@ class Places:
             work()
         finally:
             self._free.release()
-
-
-def _guarded(duty: Callable[[], object]) -> None:
-    try:
-        duty()
-    except InfrastructureError as error:
-        logger.warning("the sweep is put off: {}", error)
-    except Exception:  # noqa: BLE001  a bug in one sweep must not be the end of all sweeps
-        logger.exception("the sweep has a fault")

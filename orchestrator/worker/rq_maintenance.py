@@ -10,6 +10,8 @@ from rq.worker_registration import clean_worker_registry
 
 from orchestrator.adapters.redis.job import bury_abandoned
 from orchestrator.log import logger
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 
 _PUT_BACK = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
@@ -43,6 +45,7 @@ class Rescue:
     """
 
     queue: Queue
+    measured: Measurements = field(factory=Measurements)
     _looks: dict[bytes, int] = field(factory=dict, init=False)
 
     def __call__(self) -> None:
@@ -56,6 +59,7 @@ class Rescue:
         # in one step, so that only one of several workers puts it back; at the head, where it was
         keys = (self.queue.intermediate_queue_key, self.queue.key)
         if self.queue.connection.eval(_PUT_BACK, len(keys), *keys, entry):
+            self.measured.count(metrics.RESCUED)
             logger.warning("queue entry {!r} was taken but not begun: put back in line", entry)
         del self._looks[entry]
 

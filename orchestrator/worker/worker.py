@@ -19,6 +19,7 @@ from rq.job import Job
 
 from orchestrator.adapters.redis.job import JOB_PREFIX, RUN_TASK, Call, read_call, restored
 from orchestrator.log import logger
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.worker.foreign_jobs import ForeignJobs
 from orchestrator.worker.redis_retry import RedisRetry
 from orchestrator.worker.rq_maintenance import PeriodicTask, Rescue, clean
@@ -57,6 +58,7 @@ class ThreadWorker(Bookkeeper):
         result_ttl: float = 600.0,
         functions: Collection[str] = frozenset({RUN_TASK}),
         are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
+        measured: Measurements | None = None,
     ) -> None:
         """``connection`` is the worker's connection, from ``connect``.
 
@@ -76,6 +78,8 @@ class ThreadWorker(Bookkeeper):
 
         Only ``functions`` are imported and run, and only for jobs that ``are_ours`` accepts. All other jobs are put back into
         the queue, for other workers.
+
+        ``measured`` counts the entries that it puts back.
         """
         super().__init__(connection, queue, name, RedisRetry(lambda: self.stopping), ceil(result_ttl))
         self._concurrency = concurrency
@@ -85,7 +89,8 @@ class ThreadWorker(Bookkeeper):
         self._changed = threading.Condition()
         self._others = others
         self._begun = begun
-        self._foreign = ForeignJobs(self.queue, functions, are_ours)
+        measured = measured or Measurements()
+        self._foreign = ForeignJobs(self.queue, functions, are_ours, measured)
         self._tell_ready = ready
         self._begin_drain = drain
         self._drain_timeout = drain_timeout
@@ -94,7 +99,7 @@ class ThreadWorker(Bookkeeper):
         self._asked_again = False
         self._chores = (
             PeriodicTask(15, self.beat),
-            PeriodicTask(rescue_after / 2, Rescue(self.queue)),
+            PeriodicTask(rescue_after / 2, Rescue(self.queue, measured)),
             PeriodicTask(600, partial(clean, self.queue, functions)),
         )
 

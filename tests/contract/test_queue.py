@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import JobInfo, QueueHead
+from orchestrator.ports import JobInfo, QueueDepth, QueueHead
 from orchestrator.settings.settings import Settings
 from orchestrator.testing.queue import MemoryQueue
 from tests.contract.conftest import Line
@@ -214,6 +214,19 @@ def test_an_entry_that_is_moved_to_and_fro_is_always_seen(settings: Settings) ->
     over.set()
     mover.join()
     assert set(seen) == {frozenset({"t1"})}
+
+
+def test_the_depth_of_a_queue_is_its_jobs_and_the_age_of_the_first(line: Line) -> None:
+    """Also of a task that is there twice; looking takes nothing out."""
+    assert line.queue.depth() == QueueDepth(0, None)
+    begun = time.time()
+    for name in ("t1", "t2", "t1"):
+        line.queue.enqueue(name)
+    depth = line.queue.depth()
+    assert depth.jobs == 3
+    assert depth.oldest is not None
+    assert 0 <= depth.oldest <= time.time() - begun + 0.001
+    assert line.waiting() == ["t1", "t2", "t1"]
 
 
 def test_the_workers_of_a_queue_are_counted(line: Line) -> None:

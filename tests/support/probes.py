@@ -13,5 +13,5 @@ def asked(url: str) -> tuple[int, dict[str, object]] | None:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())
-    except urllib.error.URLError:
+    except (urllib.error.URLError, ConnectionError):  # the latter once it was connected
         return None

@@ -1,5 +1,6 @@
 """The queue of task ids as RQ jobs. Knows how to make and find a job; the worker runs it."""
 
+from datetime import UTC, datetime
 from math import ceil
 from typing import cast
 
@@ -9,8 +10,8 @@ from rq.utils import missing_keys
 from rq.worker_registration import get_keys
 
 from orchestrator.adapters.redis.client import redis_client, redis_errors
-from orchestrator.adapters.redis.job import RUN_TASK, read_calls
-from orchestrator.ports import JobInfo, QueueHead
+from orchestrator.adapters.redis.job import JOB_PREFIX, RUN_TASK, read_calls
+from orchestrator.ports import JobInfo, QueueDepth, QueueHead
 from orchestrator.settings.settings import Settings
 
 NOTHING = JobInfo()
@@ -58,10 +59,14 @@ class RqQueue:
         found = {call.task_id for call in calls if call and call.function == RUN_TASK and call.may_be_of(deployment)}
         return QueueHead(frozenset(task_id for task_id in found if task_id is not None), whole=len(in_line) <= limit)
 
-    def length(self) -> int:
-        """The length of the list."""
+    def depth(self) -> QueueDepth:
+        """The length of the list, and when RQ, or another producer, noted that its first job was enqueued."""
+        redis, line = self._queue.connection, self._queue.key
         with redis_errors():
-            return int(self._queue.connection.llen(self._queue.key))
+            jobs = redis.llen(line)
+            first = cast("bytes | None", redis.lindex(line, 0))
+            at = cast("bytes | None", redis.hget(cast("str", JOB_PREFIX + first), "enqueued_at")) if first else None
+        return QueueDepth(jobs, _age(at))
 
     def workers(self) -> int:
         """The workers that RQ knows and whose records have not expired."""
@@ -76,3 +81,12 @@ class RqQueue:
             pipeline.lrange(self._queue.key, 0, limit)
             on_the_way, in_line = cast("list[list[bytes]]", pipeline.execute())
         return on_the_way, in_line
+
+
+def _age(enqueued_at: bytes | None) -> float | None:
+    """Seconds since then; None if it is not a time."""
+    try:
+        at = datetime.fromisoformat((enqueued_at or b"").decode())
+        return max((datetime.now(UTC) - at).total_seconds(), 0)
+    except (ValueError, TypeError):  # TypeError: without a zone
+        return None

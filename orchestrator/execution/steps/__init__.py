@@ -5,10 +5,11 @@ A state that is added brings a file here and a line in ``Steps.work`` where they
 
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.execution.claim import Claim
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.steps.announce import Announce
 from orchestrator.execution.steps.collect import Collect
 from orchestrator.execution.steps.record import Record
@@ -28,6 +29,8 @@ class Steps:
     record: Record
     announce: Announce
     release: Release
+    observer: Observer = field(factory=Observer)
+    """Counts what the callbacks do."""
 
     def lifecycle(self, rules: Rules) -> Lifecycle[Claim, Fields]:
         """The machine with its callbacks."""
@@ -49,4 +52,4 @@ class Steps:
             announce=self.announce,
             release=self.release,
         )
-        return Lifecycle(bindings)
+        return Lifecycle(self.observer.around(bindings))

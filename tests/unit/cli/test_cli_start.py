@@ -14,7 +14,20 @@ from orchestrator.cli import COMMANDS, main
 from orchestrator.cli.page import example_lines
 
 HEAVY = frozenset(
-    {"docker", "requests", "urllib3", "pymongo", "redis", "minio", "rq", "rich", "loguru", "cattrs", "tenacity"}
+    {
+        "docker",
+        "requests",
+        "urllib3",
+        "pymongo",
+        "redis",
+        "minio",
+        "rq",
+        "rich",
+        "loguru",
+        "cattrs",
+        "tenacity",
+        "prometheus_client",
+    }
     | {f"orchestrator.{name}" for name in ("embedded", "doctor", "worker", "execution.runner", "reconcile.reconciler")}
 )
 """What takes long to import, or brings what does."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.doctor import redis
 from orchestrator.doctor.finding import Unfit
 from orchestrator.settings.settings import Settings
@@ -19,12 +20,15 @@ class _Client:
         assert (name, place) == ("rq:queue:mine", 0)
         return b"first"
 
-    def hget(self, name: str, key: str) -> bytes | None:
-        assert (name, key) == ("rq:job:first", "enqueued_at")
+    def hget(self, name: bytes, key: str) -> bytes | None:
+        assert (name, key) == (b"rq:job:first", "enqueued_at")
         return self._at
 
     def llen(self, _: str) -> int:
         return 2
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,9 @@ def test_tasks_that_nobody_takes_are_something_to_do() -> None:
 )
 def test_the_first_entry_tells_its_age(at: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it has one that can be read: any application may have written it."""
-    monkeypatch.setattr(redis.RqQueue, "workers", lambda _: 1)
     settings = Settings.load({"QUEUE": "mine", "REDIS_URL": "redis://127.0.0.1:1"})
-    assert redis._queue(_Client(at), settings) == f"1 worker on queue 'mine'; 2 jobs wait{said}"
+    queue = RqQueue(settings)
+    queue._queue.connection = _Client(at)
+    monkeypatch.setattr(redis, "RqQueue", lambda _: queue)
+    monkeypatch.setattr(RqQueue, "workers", lambda _: 1)
+    assert redis._queue(settings) == f"1 worker on queue 'mine'; 2 jobs wait{said}"

@@ -119,5 +119,6 @@ def test_the_engine_counts_as_away_once_it_refuses_or_is_silent_for_long(monkeyp
 
 
 def test_there_is_nothing_else(address: str) -> None:
-    """Neither metrics nor pages."""
+    """Neither pages, nor metrics where nobody offers them."""
     assert asked(f"{address}/")[0] == 404
+    assert asked(f"{address}/metrics")[0] == 404

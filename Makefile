@@ -18,6 +18,7 @@ demo: ready # run real programs and watch them
 
 test: ready # run the tests, but for the long form of the fault suite, which is `make faults`; ARGS are pytest's, such as ARGS="-k cancel -x"
 	.venv/bin/python -m scripts.image python
+	.venv/bin/python -m scripts.monitoring
 	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
 
 unit: setup # the tests that need no engine and no server, in about a minute; ARGS as for `make test`

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scripts.cli_page import cli_page
+from scripts.dashboard import dashboard
 from scripts.layers import layers_page
+from scripts.metrics_page import metrics_page
 from scripts.pages import (
     causes_page,
     environment_example,
@@ -22,6 +24,7 @@ from statemachine import INITIAL, TABLE
 ROOT = Path(__file__).parents[1]
 GENERATED: Mapping[str, Callable[[], str]] = {
     ".env.example": environment_example,
+    "deploy/monitoring/grafana/dashboards/orchestrator.json": dashboard,
     "diagrams/README.md": index_page,
     "diagrams/layers.md": layers_page,
     "diagrams/sequence.md": sequence_page,
@@ -31,6 +34,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/reference/causes.md": causes_page,
     "docs/reference/cli.md": cli_page,
     "docs/reference/limits.md": limits_page,
+    "docs/reference/metrics.md": metrics_page,
     "docs/reference/settings.md": settings_page,
     "docs/task.schema.json": schema_file,
 }

@@ -58,6 +58,11 @@ def read(package: str, path: str) -> bytes:
 
     Some releases have it below /usr and some do not. Raises NotReady when apt cannot get the package or it has no such file.
     """
+    return read_all(package, path)[0]
+
+
+def read_all(package: str, *paths: str) -> list[bytes]:
+    """The same for several files of one package."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # apt downloads as a user of its own
         try:
@@ -69,6 +74,10 @@ def read(package: str, path: str) -> bytes:
             _run(*_APT, "download", package, cwd=folder)
         archive = next(Path(folder).glob("*.deb"))
         content = _run("dpkg-deb", "--fsys-tarfile", str(archive))
+    return [_file(package, content, path) for path in paths]
+
+
+def _file(package: str, content: bytes, path: str) -> bytes:
     with tarfile.open(fileobj=BytesIO(content)) as files:
         for member in files:
             if member.name.endswith(f"/{path}") and (file := files.extractfile(member)):

@@ -21,7 +21,7 @@ NOTICE = "<!-- Made by `make diagrams` from the code; edits here are lost. -->\n
 def settings_page() -> str:
     """Every environment variable, its default and what it means."""
     rows = ((f"`{variable(option)}`", _code(_default(option)), _help(option)) for option in options())
-    return f"{NOTICE}{_SETTINGS}\n{_table('variable', 'default', 'meaning', rows=rows)}{_OPTIONS}{_url_options()}"
+    return f"{NOTICE}{_SETTINGS}\n{table('variable', 'default', 'meaning', rows=rows)}{_OPTIONS}{_url_options()}"
 
 
 def _url_options() -> str:
@@ -31,7 +31,7 @@ def _url_options() -> str:
         for name, table in tables.items()
         for option, may in sorted(table.items())
     )
-    return _table("variable", "option", "may be", rows=rows)
+    return table("variable", "option", "may be", rows=rows)
 
 
 def environment_example() -> str:
@@ -46,7 +46,7 @@ def causes_page() -> str:
         (f"`{cause}`", cause.rule.meaning, _yes(flag=cause.rule.is_retried), _yes(flag=cause.rule.keeps_exit_code))
         for cause in Cause
     )
-    return f"{NOTICE}{_CAUSES}\n{_table('cause', 'meaning', '`retries` apply', 'exit code of `run`', rows=rows)}"
+    return f"{NOTICE}{_CAUSES}\n{table('cause', 'meaning', '`retries` apply', 'exit code of `run`', rows=rows)}"
 
 
 def _yes(*, flag: bool) -> str:
@@ -61,7 +61,7 @@ def limits_page() -> str:
         for name, about in about_limits().items()
     )
     head = ("limit", "unit", "what happens", "default", "ceiling", "flag")
-    return f"{NOTICE}{_LIMITS}\n{_table(*head, rows=rows)}"
+    return f"{NOTICE}{_LIMITS}\n{table(*head, rows=rows)}"
 
 
 def _settings_of(limit: str, settings: Mapping[str, Setting]) -> Iterator[str]:
@@ -85,7 +85,8 @@ def index_page() -> str:
     return f"{NOTICE}{_INDEX}"
 
 
-def _table(*head: str, rows: Iterable[Sequence[str]]) -> str:
+def table(*head: str, rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
 
 

@@ -107,19 +107,23 @@ def _work(services: Services) -> bool:
 
     if settings.health_port:
         watch_worker(services.measured, settings.concurrency, state)
-        _answer_probes(services, state)
+        _answer_probes(settings, state, lambda: _exposition(services))
         watch.start()
     keeper.start()
     with closing(manager):
         return worker.run()
 
 
-def _answer_probes(services: Services, state: Callable[[], Health]) -> None:
-    from orchestrator.metrics import exporter  # noqa: PLC0415  takes 50 ms, and nobody asks a worker without this port
+def _exposition(services: Services) -> Page:
+    from orchestrator.metrics import exporter  # noqa: PLC0415  takes 50 ms, and many workers are never asked
 
-    host, port = services.settings.health_host, services.settings.health_port
+    return Page(200, exporter.CONTENT_TYPE, exporter.exposition(services))
+
+
+def _answer_probes(settings: Settings, state: Callable[[], Health], exposition: Callable[[], Page]) -> None:
+    host, port = settings.health_host, settings.health_port
     try:
-        health.serve(port, state, host, lambda: Page(200, exporter.CONTENT_TYPE, exporter.exposition(services)))
+        health.serve(port, state, host, exposition)
     except OSError as error:
         why = error.strerror or str(error)
         raise SettingsError(f"HEALTH_HOST, HEALTH_PORT: no probe can be answered on {host}:{port}: {why}") from None

@@ -127,7 +127,7 @@ class Settings:
     health_host: str = _setting(
         "127.0.0.1", text.host, "address that /healthz and /readyz are answered on; 0.0.0.0: all, as for a probe from outside"
     )
-    health_port: int = _setting(0, text.port, "port for /healthz and /readyz; 0: none")
+    health_port: int = _setting(0, text.port, "port for /healthz, /readyz and /metrics; 0: none")
     retry_budget: float = _setting(
         60.0, text.SECONDS, "seconds of retrying a service that is away before the attempt is given up"
     )

@@ -19,7 +19,7 @@ from orchestrator.cli import main, worker
 from orchestrator.errors import InfrastructureError, SettingsError
 from orchestrator.settings.settings import Settings, options, variable
 from orchestrator.wiring import check, connect
-from orchestrator.worker.health import Health
+from orchestrator.worker.health import Health, Page
 from tests.support import junk
 
 NAMES = [variable(option) for option in options()]
@@ -155,7 +155,11 @@ def test_a_port_for_probes_that_is_taken_is_named() -> None:
         port = taken.getsockname()[1]
         where = f"HEALTH_HOST, HEALTH_PORT: no probe can be answered on 127.0.0.1:{port}: Address already in use"
         with pytest.raises(SettingsError, match=where):
-            worker._answer_probes(Settings(health_port=port), lambda: Health(alive=True, draining=False, tasks=0))
+            worker._answer_probes(
+                Settings(health_port=port),
+                lambda: Health(alive=True, draining=False, tasks=0),
+                lambda: Page(200, "text/plain", b""),
+            )
 
 
 def test_doctor_says_what_a_library_refuses() -> None:

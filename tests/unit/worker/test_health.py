@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -12,7 +13,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings
 from orchestrator.worker import engine_watch, health
 from orchestrator.worker.engine_watch import EngineWatch
-from orchestrator.worker.health import Health, serve
+from orchestrator.worker.health import Health, Page, serve
 from tests.support import pace
 from tests.support.probes import asked
 from tests.support.worker_process import until
@@ -116,6 +117,17 @@ def test_the_engine_counts_as_away_once_it_refuses_or_is_silent_for_long(monkeyp
     assert seen == [False, True, False, True]
     monkeypatch.setattr(engine_watch, "_STALE", 0.0)
     assert not watch.answers
+
+
+def test_metrics_are_told_where_somebody_offers_them() -> None:
+    """Beside the probes, as they are."""
+    told = Page(200, "text/plain; version=1.0.0", b"up 1\n")
+    with serve(0, lambda: NOW[0], exposition=lambda: told) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:  # noqa: S310
+            assert (answer.headers["Content-Type"], answer.read()) == (told.content_type, told.body)
+        assert asked(f"{address}/healthz") is not None
+        server.shutdown()
 
 
 def test_there_is_nothing_else(address: str) -> None:

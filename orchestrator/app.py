@@ -9,14 +9,25 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.deployment import Deployment
 from orchestrator.log import logger
 from orchestrator.metrics.measurements import Measurements
 from orchestrator.metrics.server_gauges import ServerGauges
-from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Origin, Queue, SharedLock, TaskStore
+from orchestrator.ports import (
+    Engine,
+    EventBus,
+    Intake,
+    LiveOutput,
+    ObjectStore,
+    Origin,
+    Queue,
+    SharedLock,
+    TaskStore,
+    TwoStepIntake,
+)
 from orchestrator.reconcile.database_identity import Memory, objection
 from orchestrator.retrying import Retrier
 from orchestrator.settings.settings import Settings
@@ -44,6 +55,8 @@ class Services:
     lock: SharedLock
     live: LiveOutput | None = None
     """None when output is seen only once it is stored."""
+    intake: Intake = Factory(lambda self: TwoStepIntake(self.events, self.queue), takes_self=True)
+    """How new tasks come to the workers; adapters of one server do it in one round trip."""
     retrier: Retrier = field(factory=Retrier)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 from orchestrator.client import Client, task_of
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import LiveEntry, Piece, Stream
@@ -78,6 +78,12 @@ class AsyncClient:
     async def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
         """See Client."""
         return await asyncio.to_thread(self._client.submit, request, task_id)
+
+    async def submit_many(
+        self, requests: Iterable[Mapping[str, object]], task_ids: Iterable[str | None] | None = None
+    ) -> builtins.list[Task | InvalidTask | DuplicateTask]:
+        """See Client."""
+        return await asyncio.to_thread(self._client.submit_many, requests, task_ids)
 
     async def get(self, task_id: str) -> Task:
         """See Client."""

@@ -10,15 +10,25 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Self, TypeVar
 
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
-from orchestrator.errors import AmbiguousId, InfrastructureError, NotEnded, NotSettled, UnknownTask, WrongDatabase
+from orchestrator.errors import (
+    AmbiguousId,
+    DuplicateTask,
+    InfrastructureError,
+    InvalidTask,
+    NotEnded,
+    NotSettled,
+    OrchestratorError,
+    UnknownTask,
+    WrongDatabase,
+)
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position, news
-from orchestrator.ports import JobInfo, LiveEntry, Piece, Search, Stream
+from orchestrator.ports import JobInfo, LiveEntry, NewTask, Piece, Search, Stream
 from orchestrator.ports.documents import is_removable
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment
@@ -39,6 +49,8 @@ _NAMED = 5
 """Ids that a message names."""
 _AT_ONCE = 100
 """Tasks that are deleted together."""
+_IN_A_BATCH = 250
+"""Tasks that are handed in together: Redis answers nobody else until all of them are in line."""
 _USED = frozenset({Server.MONGODB, Server.REDIS})
 """What handing in a task takes: nothing of it may be refused once the task is stored."""
 
@@ -75,14 +87,48 @@ class Client:
         Raises InvalidTask that names every bad field, and DuplicateTask; then nothing is stored. Raises InfrastructureError
         when a server is away: the task may be stored by then, and is run. With an id of your own it is safe to try again.
         """
+        deployment = self.services.deployment
+        task = Task.from_document(self.services.store.insert(self._checked(request, task_id)))
+        self.services.intake.take_in([_new(task, deployment)])
+        return task
+
+    def submit_many(
+        self, requests: Iterable[Mapping[str, object]], task_ids: Iterable[str | None] | None = None
+    ) -> builtins.list[Task | InvalidTask | DuplicateTask]:
+        """Store many tasks and put them in line, in their order; for each the task, or the error that ``submit`` raises.
+
+        An error of one task changes nothing for the others. ``task_ids`` are the ids of the tasks, if they have ids of their
+        own; None among them: any. Raises ValueError unless there is one for each request. Raises InfrastructureError when a
+        server is away: some of the tasks may be stored by then, and are run. With ids of your own it is safe to try again.
+        """
+        named = zip(requests, repeat(None) if task_ids is None else task_ids, strict=task_ids is not None)
+        results: builtins.list[Task | InvalidTask | DuplicateTask] = []
+        while some := [*islice(named, _IN_A_BATCH)]:
+            results += self._submit_together(some)
+        return results
+
+    def _submit_together(
+        self, some: Iterable[tuple[Mapping[str, object], str | None]]
+    ) -> builtins.list[Task | InvalidTask | DuplicateTask]:
+        deployment = self.services.deployment
+        checked = [self._checked_or_not(request, task_id) for request, task_id in some]
+        answers = iter(self.services.store.insert_many([each for each in checked if not isinstance(each, InvalidTask)]))
+        stored = [each if isinstance(each, InvalidTask) else next(answers) for each in checked]
+        results = [each if isinstance(each, OrchestratorError) else Task.from_document(each) for each in stored]
+        self.services.intake.take_in([_new(each, deployment) for each in results if isinstance(each, Task)])
+        return results
+
+    def _checked(self, request: Mapping[str, object], task_id: str | None) -> Document:
+        """The document of a new task. Raises InvalidTask."""
         task_id = uuid.uuid4().hex if task_id is None else task_id
         parse_request(task_id, request, self.services.settings.rules)
-        at = now()
-        self.services.store.insert({**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": at})
-        deployment = self.services.deployment
-        self.services.events.publish(Event.queued(task_id, at, deployment))
-        self.services.queue.enqueue(task_id, JobInfo.of(task_id, request, deployment))
-        return self.get(task_id)
+        return {**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": now()}
+
+    def _checked_or_not(self, request: Mapping[str, object], task_id: str | None) -> Document | InvalidTask:
+        try:
+            return self._checked(request, task_id)
+        except InvalidTask as error:
+            return error
 
     def get(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
@@ -324,6 +370,10 @@ class Client:
 
 def _day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
+
+
+def _new(task: Task, deployment: str) -> NewTask:
+    return NewTask(Event.all_of(task, deployment=deployment)[0], JobInfo.of(task.id, task.request, deployment))
 
 
 def task_of(task_id: str, document: Document | None) -> Task:

@@ -9,7 +9,7 @@ from orchestrator.app import Services
 from orchestrator.errors import SettingsError
 from orchestrator.metrics.failures import counted
 from orchestrator.metrics.measurements import Measurements
-from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, Queue, SharedLock, TaskStore
+from orchestrator.ports import Engine, EventBus, Intake, LiveOutput, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 
 T = TypeVar("T")
@@ -46,13 +46,15 @@ def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
         closing.append(adapter.close)
         return cast("T", adapter)
 
+    store, events, queue = later(Server.MONGODB, _store), later(Server.REDIS, _events), later(Server.REDIS, _queue)
     return Services(
         settings,
-        store=later(Server.MONGODB, _store),
-        events=later(Server.REDIS, _events),
-        queue=later(Server.REDIS, _queue),
+        store=store,
+        events=events,
+        queue=queue,
         lock=later(Server.REDIS, _lock),
         live=later(Server.REDIS, _live),
+        intake=cast("Intake", _Later(lambda: _intake(_made(events), _made(queue)), Server.REDIS, measured)),
         logs=later(Server.S3, _logs),
         engine=later(Server.DOCKER, _engine),
         measured=measured,
@@ -89,11 +91,19 @@ class _Later:
     def __getattr__(self, name: str) -> Any:
         return counted(getattr(self._adapter(), name), self._server, self._measured)
 
+    def made(self) -> Any:
+        """The adapter itself."""
+        return self._adapter()
+
     def close(self) -> None:
         """Close the adapter if this process has made it; what is asked for later makes another."""
         adapter = self._adapter.dropped()
         if adapter is not None:
             adapter.close()
+
+
+def _made(adapter: T) -> T:
+    return cast("T", cast("_Later", adapter).made())
 
 
 def _store(settings: Settings) -> TaskStore:
@@ -118,6 +128,12 @@ def _queue(settings: Settings) -> Queue:
     from orchestrator.adapters.redis.queue import RqQueue
 
     return RqQueue(settings)
+
+
+def _intake(events: EventBus, queue: Queue) -> Intake:
+    from orchestrator.adapters.redis.intake import intake
+
+    return intake(events, queue)
 
 
 def _logs(settings: Settings) -> ObjectStore:

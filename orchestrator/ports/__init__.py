@@ -20,6 +20,7 @@ from orchestrator.ports.container import (
 )
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.event_bus import EventBus
+from orchestrator.ports.intake import Intake, NewTask, TwoStepIntake
 from orchestrator.ports.live_output import LiveEntry, LiveOutput, Piece
 from orchestrator.ports.lock import SharedLock
 from orchestrator.ports.object_store import ObjectStore, StoredObject
@@ -39,10 +40,12 @@ __all__ = [
     "Figure",
     "Free",
     "Host",
+    "Intake",
     "JobInfo",
     "LiveEntry",
     "LiveOutput",
     "Move",
+    "NewTask",
     "ObjectStore",
     "Origin",
     "Owned",
@@ -59,4 +62,5 @@ __all__ = [
     "StoredObject",
     "Stream",
     "TaskStore",
+    "TwoStepIntake",
 ]

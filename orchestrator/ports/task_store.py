@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from orchestrator.errors import DuplicateTask, InvalidTask
 from orchestrator.task.values import LONGEST_LEASE, Document, Ending, Entry, Fields
 
 
@@ -99,8 +100,14 @@ class TaskStore(Protocol):
     def prepare(self) -> None:
         """Make the indexes that are missing."""
 
-    def insert(self, document: Document) -> None:
-        """Add a task. Raises DuplicateTask when its ``_id`` is taken."""
+    def insert(self, document: Document) -> Document:
+        """Add a task; the document as it is stored. Raises DuplicateTask when its ``_id`` is taken, and InvalidTask."""
+
+    def insert_many(self, documents: Sequence[Document]) -> Sequence[Document | DuplicateTask | InvalidTask]:
+        """The same for many tasks, in their order: the document of each as it is stored, or what stands against it.
+
+        After an InfrastructureError some of them may be stored.
+        """
 
     def find(self, task_id: str) -> Document | None:
         """The document as stored, datetimes with a time zone; None when there is none."""

@@ -62,12 +62,22 @@ class MemoryTaskStore:
     def prepare(self) -> None:
         """Nothing is missing."""
 
-    def insert(self, document: Document) -> None:
+    def insert(self, document: Document) -> Document:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
         with self._lock:
             if _key(document["_id"]) in self._documents:
                 raise DuplicateTask("a task with this id exists already")
-            self._save(document)
+            return self._save(document)
+
+    def insert_many(self, documents: Sequence[Document]) -> Sequence[Document | DuplicateTask | InvalidTask]:
+        """One after the other."""
+        return [self._inserted(document) for document in documents]
+
+    def _inserted(self, document: Document) -> Document | DuplicateTask | InvalidTask:
+        try:
+            return self.insert(document)
+        except (DuplicateTask, InvalidTask) as error:
+            return error
 
     def find(self, task_id: str) -> Document | None:
         """The document, or None."""

@@ -49,6 +49,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
     return [
         ("mongodb", store.prepare),
         ("mongodb", lambda: store.insert({"_id": "t1"})),
+        ("mongodb", lambda: store.insert_many([{"_id": "t1"}])),
         ("mongodb", lambda: store.find("t1")),
         ("mongodb", lambda: store.list(Search(), 1)),
         ("mongodb", lambda: store.claim("t1", "worker", "token", 1)),

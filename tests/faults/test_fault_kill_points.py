@@ -51,6 +51,8 @@ NOT_STRUCK = {
     "store.prepare": "a worker's start, before it has any task",
     "logs.prepare": "the same",
     "store.insert": "the client's",
+    "store.insert_many": "the same",
+    "intake.take_in": "the same",
     "store.list": "the client's; it reads",
     "store.request_cancel": "the client's",
     "store.ids": "the same",

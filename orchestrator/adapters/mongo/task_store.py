@@ -13,11 +13,13 @@ from typing import Any, cast
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
 
 from orchestrator.adapters.mongo.client import async_mongo_client, mongo_client
-from orchestrator.adapters.mongo.errors import translated
+from orchestrator.adapters.mongo.errors import refusals, translated
 from orchestrator.adapters.mongo.stages import (
     EXPIRED,
     UNBOUND,
@@ -31,13 +33,14 @@ from orchestrator.adapters.mongo.stages import (
     wanted,
 )
 from orchestrator.adapters.per_process import PerProcess
-from orchestrator.errors import CancelRequested, Superseded
+from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
 from orchestrator.ports import Free, Move, Origin, Part, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
     BULKY,
     FINAL,
+    LARGEST,
     STANDING,
     SWEPT,
     beyond,
@@ -88,10 +91,47 @@ class MongoTaskStore:
                 self._tasks.create_index(keys, partialFilterExpression=_SETTLED)
             self._tasks.create_index(_FIRST_MARKED, sparse=True)
 
-    def insert(self, document: Document) -> None:
+    def insert(self, document: Document) -> Document:
         """Add a task. Raises DuplicateTask, and InvalidTask when it cannot be stored as BSON."""
         with translated():
-            self._tasks.insert_one(dict(document))
+            stored = self._encoded(document)
+            self._tasks.insert_one(stored)
+            return self._decoded(stored)
+
+    def insert_many(self, documents: Sequence[Document]) -> Sequence[Document | DuplicateTask | InvalidTask]:
+        """In one write. One that cannot be stored is found before it is sent."""
+        results: list[Document | DuplicateTask | InvalidTask] = []
+        sent: dict[int, RawBSONDocument] = {}
+        for number, document in enumerate(documents):
+            try:
+                with translated():
+                    sent[number] = self._encoded(document)
+                    results.append(self._decoded(sent[number]))
+            except InvalidTask as error:
+                results.append(error)
+        numbers = [*sent]
+        for place, refusal in self._refused([*sent.values()]):
+            results[numbers[place]] = refusal
+        return results
+
+    def _refused(self, documents: Sequence[RawBSONDocument]) -> Iterator[tuple[int, DuplicateTask | InvalidTask]]:
+        """Insert these documents; the place of each that is refused, and why."""
+        try:
+            with translated(bulk=True):
+                if documents:
+                    self._tasks.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            yield from refusals(error)
+
+    def _encoded(self, document: Document) -> RawBSONDocument:
+        """Raises the library's errors, and InvalidTask for a document that is too large."""
+        stored = bson.encode(document, codec_options=self._client().codec_options)
+        if len(stored) > LARGEST:
+            raise too_large(len(stored))
+        return RawBSONDocument(stored)
+
+    def _decoded(self, stored: RawBSONDocument) -> Document:
+        return bson.decode(stored.raw, self._client().codec_options)
 
     def find(self, task_id: str) -> Document | None:
         """The document, or None."""

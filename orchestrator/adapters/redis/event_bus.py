@@ -1,10 +1,10 @@
 """Events over Redis Pub/Sub. Knows the channels and the wire form, not what an event is about."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
 from typing import Any, cast
 
-from redis.client import PubSub
+from redis.client import Pipeline, PubSub
 
 from orchestrator.adapters.redis.client import async_redis_client, redis_client, redis_errors
 from orchestrator.adapters.redis.live_output import EVENT, KEEP_ENDED, ends_key, live_key
@@ -54,12 +54,19 @@ class RedisEventBus:
 
     def publish(self, event: Event) -> None:
         """Send to both channels in one round trip."""
-        known = f"orchestrator:published:{event.deployment}:{event.task_id}"
-        followed = [live_key(event.deployment, event.task_id), ends_key(event.deployment, event.task_id)]
-        said: list[str | int] = [event.nonce, event.seq, _REMEMBERED, _ALL, _channel(event.task_id), event.to_json()]
-        said += [EVENT, int(event.is_last), KEEP_ENDED]
+        keys, said = _publication(event)
         with redis_errors():
-            self._publish(keys=[known, *followed], args=said)
+            self._publish(keys=keys, args=said)
+
+    def add(self, pipeline: Pipeline, events: Sequence[Event]) -> None:
+        """Add the publication of each event to a pipeline.
+
+        It loads the script, because the library would ask first whether the server has it.
+        """
+        pipeline.execute_command("SCRIPT LOAD", _PUBLISH)  # type: ignore[no-untyped-call]
+        for event in events:
+            keys, said = _publication(event)
+            pipeline.evalsha(self._publish.sha, len(keys), *keys, *said)
 
     @contextmanager
     def subscribe(self, task_id: str | None) -> Iterator[Iterator[Event | None]]:
@@ -105,6 +112,14 @@ class AsyncRedisEvents:
                     yield None
                 elif message is not None and (event := _parsed(message["data"])) is not None:
                     yield event
+
+
+def _publication(event: Event) -> tuple[Sequence[str], Sequence[str | int]]:
+    """The keys and the arguments of _PUBLISH for an event."""
+    known = f"orchestrator:published:{event.deployment}:{event.task_id}"
+    followed = live_key(event.deployment, event.task_id), ends_key(event.deployment, event.task_id)
+    said = event.nonce, event.seq, _REMEMBERED, _ALL, _channel(event.task_id), event.to_json()
+    return (known, *followed), (*said, EVENT, int(event.is_last), KEEP_ENDED)
 
 
 def _channel(task_id: str) -> str:

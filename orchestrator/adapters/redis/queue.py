@@ -1,10 +1,13 @@
 """The queue of task ids as RQ jobs. Knows how to make and find a job; the worker runs it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil
 from typing import cast
 
+from redis.client import Pipeline
 from rq import Queue
+from rq.queue import EnqueueData
 from rq.serializers import JSONSerializer
 from rq.utils import missing_keys
 from rq.worker_registration import get_keys
@@ -34,18 +37,32 @@ class RqQueue:
         self._queue.connection.close()
 
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
-        """Add a job without a time limit. It is kept for RESULT_TTL after its end; a job that raises is kept for an hour."""
-        meta = {"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)}
-        with redis_errors():
-            self._queue.enqueue_call(
-                RUN_TASK,
-                args=(task_id,),
-                timeout=-1,
-                result_ttl=self._result_ttl,
-                failure_ttl=_KEEP_FAILED,
-                description=info.description or task_id,
-                meta=meta,
-            )
+        """In one transaction."""
+        with redis_errors(), self.transaction() as pipeline:
+            self.add(pipeline, [(task_id, info)])
+            pipeline.execute()
+
+    def transaction(self) -> Pipeline:
+        """A new transaction."""
+        return self._queue.connection.pipeline(transaction=True)
+
+    def add(self, pipeline: Pipeline, tasks: Sequence[tuple[str, JobInfo]]) -> None:
+        """Add a job for each task to a transaction.
+
+        It has no time limit. It is kept for RESULT_TTL after its end; a job that raises is kept for an hour.
+        """
+        self._queue.enqueue_many([self._job(task_id, info) for task_id, info in tasks], pipeline)
+
+    def _job(self, task_id: str, info: JobInfo) -> EnqueueData:
+        return self._queue.prepare_data(
+            RUN_TASK,
+            args=(task_id,),
+            timeout=-1,
+            result_ttl=self._result_ttl,
+            failure_ttl=_KEEP_FAILED,
+            description=info.description or task_id,
+            meta={"task_id": task_id, "deployment": info.deployment, "labels": dict(info.labels)},
+        )
 
     def first(self, limit: int, deployment: str = "") -> QueueHead:
         """From the queue, and from the entries on their way to a worker.

@@ -62,9 +62,9 @@ short-on: ready # the short form that CI runs on the newest machine: verdicts, f
 fresh-on: ready # a bare Debian machine with a network: clone what is committed, run the README's commands; or TARGETS=demo
 	.venv/bin/python -m scripts.machines fresh $(MACHINE) -- $(TARGETS)
 
-machines-test: ready # the long form on all of them, hours; makes docs/hosts.md; PARTS="contract abuse" runs only these, RESUME=1 goes on
+machines-test: ready # the long form on all of them, hours; makes docs/hosts.md; PARTS="contract abuse" HOSTS=trixie runs only these, RESUME=1 goes on
 	.venv/bin/python -m scripts.image python
-	TARGETS="$(TARGETS)" RESUME="$(RESUME)" .venv/bin/python -m scripts.machines_test $(PARTS)
+	TARGETS="$(TARGETS)" RESUME="$(RESUME)" HOSTS="$(HOSTS)" .venv/bin/python -m scripts.machines_test $(PARTS)
 
 machines-down: setup # end this checkout's machines; their disks stay for the next time
 	.venv/bin/python -m scripts.machines down

@@ -2,9 +2,11 @@
 
 On Debian 12, 13 and testing: the engine's contract, its slices of systemd, tasks through a worker, the hostile programs, the
 faults in their short form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup
-driver. Without PARTs all of them; parts that are left out stand on the page as such. Logs and reports are in
-``.orchestrator/hosts``. With RESUME=1 a run that was cut short goes on: what passed is not run again, and the page names the
-commit of each part.
+driver. Without PARTs all of them; parts that are left out stand on the page as such. HOSTS="bookworm trixie" runs on these only.
+
+Logs and reports are in ``.orchestrator/hosts``. The result of each part is noted in docs/hosts.jsonl when it ends, and the page
+is written again. With RESUME=1 a run that was cut short goes on, also on another machine: what passed is not run again, and the
+page names the commit of each part.
 """
 
 import json
@@ -145,9 +147,12 @@ def _begin(one: Machine) -> None:
 
 def main(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Run the long form and write the page; the exit code is 0 where every promise is held on every host."""
-    unknown = set(parts) - set(hosts.ALL)
+    chosen = environment.get("HOSTS", "").split() or [*PLAN]
+    unknown = {*parts} - {*hosts.ALL} | {*chosen} - {*PLAN}
     if unknown:
-        print(f"no part of the long form is named {', '.join(sorted(unknown))}; take {', '.join(hosts.ALL)}", file=sys.stderr)
+        print(
+            f"unknown: {', '.join(sorted(unknown))}; parts are {', '.join(hosts.ALL)}, hosts {', '.join(PLAN)}", file=sys.stderr
+        )
         return 2
     if not environment.get("RESUME"):
         shutil.rmtree(FOLDER, ignore_errors=True)
@@ -155,7 +160,7 @@ def main(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> i
     FOLDER.mkdir(parents=True, exist_ok=True)
     run = Run(FOLDER, parts or hosts.ALL, environment.get("TARGETS", "").split() or TARGETS, hosts.passed(RESULTS))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(run.host, PLAN))
+        list(pool.map(run.host, chosen))
     return hosts.main(RESULTS, PAGE)
 
 

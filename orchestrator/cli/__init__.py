@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "up": ("up", "Start the servers that are missing and a worker."),
     "down": ("down", "Stop what `up` runs."),
-    "run": ("follow", "Run a program as a task and print what it prints."),
+    "run": ("run", "Run a program as a task and print what it prints."),
     "submit": ("submit", "Hand in a task and print its id."),
     "show": ("show", "Show a task."),
     "list": ("show", "List the newest tasks."),

@@ -11,10 +11,10 @@ from orchestrator.cause import Cause
 from orchestrator.cli.connect import client
 from orchestrator.cli.ending import FAILED
 from orchestrator.cli.flags import label_of
-from orchestrator.cli.follow import Teller, follow
 from orchestrator.cli.moment import Moment
 from orchestrator.cli.output import Printer, print_bytes, print_streams, raw_option
 from orchestrator.cli.page import examples
+from orchestrator.cli.run import Teller, follow
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.cli.waiting import why_queued
 from orchestrator.ports import Stream

@@ -1,4 +1,4 @@
-"""Carries one task from where it is stored to its end."""
+"""Carries one task from where it is stored to its end, and decides what an error on the way means for it."""
 
 import threading
 from contextlib import suppress
@@ -20,13 +20,14 @@ from orchestrator.execution.admission import Admission, Share, needed
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
+from orchestrator.execution.retry_rule import is_mended
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
 from orchestrator.retrying import Retrier
 from orchestrator.task.document import Task
 from orchestrator.task.units import format_size
 from orchestrator.task.values import Fields
-from statemachine import INITIAL, KEEPING, TERMINAL, Lifecycle, State, Trigger, next_trigger, rows_from
+from statemachine import INITIAL, KEEPING, TERMINAL, Lifecycle, State, Trigger, next_trigger
 
 
 @frozen
@@ -213,13 +214,8 @@ class Runner:
             self.programs.end_quietly(claim, claim.attempt, Cause.CANCELLED)
 
     def _retry(self, claim: Claim, trouble: str) -> None:
-        """A new attempt for what the infrastructure broke, as long as there may be one.
-
-        What a worker cut off because it was told to leave does not count.
-        """
-        broken = sum(attempt.cause is Cause.INFRASTRUCTURE and not attempt.handed_over for attempt in claim.task.attempts)
-        too_many = broken + 1 >= self.budgets.attempts and not claim.task.is_cut_off
-        if too_many or not any(rows_from(claim.state, Trigger.RETRY)):
+        """A new attempt for what the infrastructure broke, as long as there may be one."""
+        if not is_mended(claim, self.budgets.attempts):
             self._fail(claim, TaskFailure(Cause.INFRASTRUCTURE, trouble))
             return
         claim.broken = trouble

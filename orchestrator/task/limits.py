@@ -1,6 +1,7 @@
 """What a task may use: a field for each limit. Its flag, its settings and its line in the reference are metadata of the field.
 
-What holds a program to a limit is elsewhere: the container's configuration, or the worker.
+What holds a program to a limit is elsewhere: ``adapters.docker.container_config``, ``execution.steps.wait`` for times,
+``output.spool`` for output and ``output.artifacts`` for files.
 """
 
 from collections.abc import Mapping

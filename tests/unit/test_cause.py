@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.cause import Cause, Rule
-from orchestrator.cli.follow import OWN_ERROR, exit_code
+from orchestrator.cli.run import OWN_ERROR, exit_code
 from orchestrator.testing.programs import Program
 from statemachine import State
 from tests.support.tasks import finished

@@ -58,7 +58,7 @@ def test_a_cause_is_one_row(code: Copy) -> None:
         from types import SimpleNamespace
         from attrs import evolve
         from orchestrator.cause import Cause
-        from orchestrator.cli.follow import exit_code
+        from orchestrator.cli.run import exit_code
         from orchestrator.outcome.verdict import _sentence
         from orchestrator.task.codec import fits
         from orchestrator.task.limits import Limits

@@ -4,12 +4,14 @@ A state that is added brings a file here and a line in ``Steps.work`` where they
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from attrs import field, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.observer import Observer
+from orchestrator.execution.retry_rule import is_retried
 from orchestrator.execution.steps.announce import Announce
 from orchestrator.execution.steps.collect import Collect
 from orchestrator.execution.steps.record import Record
@@ -34,12 +36,7 @@ class Steps:
 
     def lifecycle(self, rules: Rules) -> Lifecycle[Claim, Fields]:
         """The machine with its callbacks."""
-
-        def tries_again(claim: Claim) -> bool:
-            """Whether the program failed by itself and has retries left; what the infrastructure cost does not count."""
-            own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in claim.task.attempts)
-            return claim.cause is not None and claim.cause.rule.is_retried and own < claim.granted(rules).retries
-
+        tries_again = partial(is_retried, rules=rules)
         bindings = Bindings(
             work=self.work,
             guards={

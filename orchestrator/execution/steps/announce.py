@@ -1,4 +1,7 @@
-"""ANNOUNCE: publish what is stored, so that the events are an exact mirror of the history."""
+"""ANNOUNCE: publish what is stored, so that the events are an exact mirror of the history.
+
+It is the first callback after the transition: what it publishes is stored, and it must not raise.
+"""
 
 from attrs import frozen
 

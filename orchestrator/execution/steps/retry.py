@@ -1,4 +1,4 @@
-"""RETRY: bind the next attempt to this engine.
+"""RETRY: bind the next attempt to this engine. Whether there is one, ``execution.retry_rule`` decides.
 
 The broken attempt's container is removed once this is recorded, for only then is it sure that nobody else has the task.
 """

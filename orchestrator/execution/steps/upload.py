@@ -1,5 +1,6 @@
 """UPLOAD: put the log and the artifacts into object storage.
 
+When storage is away, ``execution.runner`` repeats it and then ends the task.
 It reads the engine again only where the spool is not as it was sealed: then the container is the one whole copy.
 """
 

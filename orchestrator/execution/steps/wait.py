@@ -1,4 +1,8 @@
-"""WAIT: wait for the exit or the deadline, and judge what became of the program."""
+"""WAIT: wait for the exit or the deadline, and judge what became of the program.
+
+The time limit is enforced here. Two others enforce it when this thread cannot: ``output.capture`` one second later, and
+``reconcile.reconciler.end_overdue``, which needs neither the worker nor the database, one minute later.
+"""
 
 import time
 

@@ -2,7 +2,7 @@
 
 On Debian 12, 13 and testing: the engine's contract, its slices of systemd, tasks through a worker, the hostile programs, the
 faults in their short form, and the README's commands on a bare machine; the contract once more with the engine's other cgroup
-driver. Without PARTs all of them; parts that are left out stand on the page as such. HOSTS="bookworm trixie" runs on these only.
+driver. Without PARTs all of them; parts that are left out stand on the page as such. HOSTS="bookworm trixie" runs on these.
 
 Logs and reports are in ``.orchestrator/hosts``. The result of each part is noted in docs/hosts.jsonl when it ends, and the page
 is written again. With RESUME=1 a run that was cut short goes on, also on another machine: what passed is not run again, and the

@@ -1,6 +1,8 @@
 """The `serve` command: the HTTP API."""
 
+import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -35,4 +37,11 @@ def serve_command(host: str | None, port: int | None) -> None:
         from orchestrator.server.serving import serve  # noqa: PLC0415  its libraries are an extra
     except ModuleNotFoundError as error:
         raise SettingsError(f"the HTTP API needs {error.name}: pip install 'orchestrator[server]'") from None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     serve(settings)
+
+
+def _end(*_: object) -> NoReturn:
+    """Before it serves, and once it has stopped serving; in between the signal is the server's."""
+    raise SystemExit(0)

@@ -1,7 +1,7 @@
 """The application: the routes of the table, and what is true for each answer."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.server import page, parameters
 from orchestrator.server.backend import Backend
 from orchestrator.server.docs_page import docs_page
-from orchestrator.server.events import running
+from orchestrator.server.events import Cut, running
 from orchestrator.server.gate import admit
 from orchestrator.server.openapi import openapi
 from orchestrator.server.problems import Problem, problem_of
@@ -48,7 +48,7 @@ def application(backend: Backend) -> Starlette:
 
     return Starlette(
         routes=[*_endpoints(backend), *_own(backend, folder), *page.files(folder)],
-        middleware=[Middleware(Headers)],
+        middleware=[Middleware(Answers)],
         exception_handlers={
             OrchestratorError: _refused,
             HTTPException: _not_found,
@@ -110,8 +110,8 @@ async def _failed(_: Request, __: Exception) -> Response:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the log of the server says why").response()
 
 
-class Headers:
-    """Has every answer say that it is what its type says, and is shown nowhere else."""
+class Answers:
+    """Has every answer say that it is what its type says, and is shown nowhere else; one that is cut is left as it is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -127,4 +127,5 @@ class Headers:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        with suppress(Cut):
+            await self._app(scope, receive, with_headers)

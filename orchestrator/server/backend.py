@@ -9,7 +9,9 @@ from attrs import define, field
 
 from orchestrator.async_client import AsyncClient, Documents, Entries
 from orchestrator.client import Client, task_of
-from orchestrator.server.events import Broadcast, Feed
+from orchestrator.errors import OrchestratorError
+from orchestrator.log import logger
+from orchestrator.server.events import Broadcast, Cut, Feed
 from orchestrator.server.tokens import Tokens
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
@@ -72,6 +74,9 @@ class Backend:
                 yield chunk[:left]
                 left -= len(chunk)
                 chunk = await self.call(next, iterator, b"") if left > 0 else b""
+        except OrchestratorError as error:
+            logger.warning("a download ends early: {}", error)
+            raise Cut from error
         finally:
             if isinstance(iterator, Generator):
                 iterator.close()

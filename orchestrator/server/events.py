@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from attrs import define, field
 
@@ -16,10 +16,15 @@ from orchestrator.log import logger
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.task.event import Event
 
+T = TypeVar("T")
 _QUEUED = 256
 """Events that wait for a viewer."""
 _PAUSE = 10.0
 """Seconds without an event after which a viewer of one task asks the store: Pub/Sub may lose one."""
+
+
+class Cut(Exception):
+    """An answer has begun and cannot be ended as it should; its connection is closed, so that nobody takes it for whole."""
 
 
 class Feed(Protocol):
@@ -46,6 +51,12 @@ class Viewer:
         except asyncio.QueueFull:
             self.dropped = True
 
+    def drop(self) -> None:
+        """Tell it no more; one that waits is woken."""
+        self.dropped = True
+        with contextlib.suppress(asyncio.QueueFull):
+            self.queue.put_nowait(None)
+
     async def events(self, pause: float = _PAUSE) -> AsyncIterator[Event | None]:
         """What is told, until the viewer is dropped; None, too, when nothing was told for ``pause`` seconds."""
         while not self.dropped or not self.queue.empty():
@@ -63,6 +74,7 @@ class Broadcast:
         self._viewers: dict[str | None, set[Viewer]] = {}
         self.listens = False
         """Whether events arrive now."""
+        self._over = asyncio.Event()
 
     @property
     def viewers(self) -> int:
@@ -72,7 +84,7 @@ class Broadcast:
     @contextmanager
     def view(self, task_id: str | None) -> Iterator[Viewer]:
         """A viewer of one task, or of all, for the length of the block."""
-        viewer = Viewer()
+        viewer = Viewer(dropped=self._over.is_set())
         self._viewers.setdefault(task_id, set()).add(viewer)
         try:
             yield viewer
@@ -92,6 +104,31 @@ class Broadcast:
                 logger.debug("the connection is sought again: {}", error)
             self.listens = False
             await asyncio.sleep(SUBSCRIPTION.delay(1))
+
+    def stop(self) -> None:
+        """End what every viewer sees: the server is to stop."""
+        self._over.set()
+        for viewer in [viewer for viewers in self._viewers.values() for viewer in viewers]:
+            viewer.drop()
+
+    async def until_stopped(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        """The same items. Raises Cut when the server is to stop before their end."""
+        over = asyncio.ensure_future(self._over.wait())
+        following: asyncio.Future[T] | None = None
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(items))
+                await asyncio.wait({over, following}, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    raise Cut
+                try:
+                    yield following.result()
+                except StopAsyncIteration:
+                    return
+        finally:
+            for each in (over, following):
+                if each is not None:
+                    each.cancel()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -14,6 +14,7 @@ from orchestrator.log import logger
 from orchestrator.output.following import Missed, news
 from orchestrator.ports import Piece, Stream
 from orchestrator.server.backend import Backend
+from orchestrator.server.events import Cut
 from orchestrator.server.problems import HttpError
 from orchestrator.server.route import Call
 from orchestrator.task.document import Task
@@ -37,8 +38,8 @@ async def _while_possible(events: AsyncIterator[ServerSentEvent]) -> AsyncIterat
     try:
         async for event in events:
             yield event
-    except OrchestratorError as error:
-        logger.debug("a stream ends early: {}", error)
+    except (OrchestratorError, Cut) as error:
+        logger.debug("a stream ends early: {!r}", error)
 
 
 async def all_events(call: Call) -> Response:
@@ -150,7 +151,7 @@ async def _output(backend: Backend, task: Task, place: Place, *, gaps: bool) -> 
     if task.status not in TERMINAL or place.seq < task.seq:
         items = backend.follower.follow(task.id, place.offsets, attempt=place.attempt, after_seq=place.seq, gaps=gaps)
         try:
-            async for item in items:
+            async for item in backend.broadcast.until_stopped(items):
                 place.pass_by(item)
                 yield _entry(item, str(place))
         except UnknownTask:

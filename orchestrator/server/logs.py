@@ -5,9 +5,12 @@ from http import HTTPStatus
 
 from starlette.responses import Response, StreamingResponse
 
+from orchestrator.errors import OrchestratorError
+from orchestrator.log import logger
 from orchestrator.ports import Piece, Stream
 from orchestrator.server.backend import Backend
 from orchestrator.server.downloads import BYTES, Stored, attached, download
+from orchestrator.server.events import Cut
 from orchestrator.server.problems import HttpError
 from orchestrator.server.route import Call
 from orchestrator.task.document import Task
@@ -58,6 +61,11 @@ async def _bytes(backend: Backend, task: Task, stream: Stream, offset: int) -> A
     """Each byte once, in order; what was not sent while the program ran comes from the stored log."""
     other = {each: 1 << 60 for each in Stream if each is not stream}
     seen = task.seq - 1 if task.status in TERMINAL else -1
-    async for item in backend.follower.follow(task.id, {stream: offset, **other}, after_seq=seen):
-        if isinstance(item, Piece) and item.stream is stream:
-            yield item.data
+    items = backend.follower.follow(task.id, {stream: offset, **other}, after_seq=seen)
+    try:
+        async for item in backend.broadcast.until_stopped(items):
+            if isinstance(item, Piece) and item.stream is stream:
+                yield item.data
+    except OrchestratorError as error:
+        logger.warning("a stream ends early: {}", error)
+        raise Cut from error

@@ -48,10 +48,23 @@ async def _serve(settings: Settings, tokens: Tokens, listening: socket.socket) -
         AsyncRedisEvents(settings),
         tokens,
     )
-    await uvicorn.Server(configured(backend)).serve(sockets=[listening])
+    await Listener(backend).serve(sockets=[listening])
 
 
-def configured(backend: Backend) -> uvicorn.Config:
+class Listener(uvicorn.Server):
+    """A server that tells those who wait, as soon as it is to stop."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(_configured(backend))
+        self._backend = backend
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would not end by itself, then all."""
+        self._backend.broadcast.stop()
+        await super().shutdown(sockets)
+
+
+def _configured(backend: Backend) -> uvicorn.Config:
     """The server's part: bounds, TLS, no log of requests, and no trust in headers of a proxy."""
     settings = backend.settings
     return uvicorn.Config(

@@ -14,7 +14,7 @@ from attrs import define
 
 from orchestrator.ports import LiveEntry
 from orchestrator.server.backend import Backend
-from orchestrator.server.serving import configured
+from orchestrator.server.serving import Listener
 from orchestrator.server.tokens import Scope, Tokens, new_token
 from orchestrator.task.event import Event
 from orchestrator.testing import MemoryServices
@@ -117,7 +117,7 @@ class Served:
 def served(services: MemoryServices, tokens: Tokens | None = None) -> Iterator[Served]:
     """A block in which it answers, from a thread of its own; who comes before it is ready waits in the socket."""
     backend = backend_of(services, tokens)
-    server = uvicorn.Server(configured(backend))
+    server = Listener(backend)
     listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), name="HTTP server", daemon=True)
     thread.start()

@@ -7,11 +7,12 @@ pass services of their own.
 import builtins
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from importlib import import_module
 from itertools import chain, islice, repeat
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
@@ -31,7 +32,7 @@ from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import JobInfo, LiveEntry, NewTask, Piece, Search, Stream
 from orchestrator.ports.documents import is_removable
 from orchestrator.retrying import SUBSCRIPTION
-from orchestrator.settings.environment import environment
+from orchestrator.settings.environment import environment, names_api
 from orchestrator.settings.settings import Settings
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
@@ -68,8 +69,14 @@ class Client:
         What is not set in the environment is looked for in the file ``.orchestrator/env``, which `up` keeps, of the current
         folder or one above it. Nothing is connected before it is used. Raises SettingsError. What object storage and Docker
         are told is read when they are used, which most programs do not: that, too, may raise it.
+
+        With ORCHESTRATOR_URL, and without MONGO_URI, it is a client of the HTTP API there, with the same methods.
         """
-        return cls(connect(Settings.load(environment()), _USED))
+        variables = environment()
+        settings = Settings.load(variables)
+        if names_api(variables):
+            return cast("Self", import_module("orchestrator.http_client.blocking").HttpClient.of(settings))
+        return cls(connect(settings, _USED))
 
     def close(self) -> None:
         """Close the connections. What the client has begun to read or to watch is to be finished before."""
@@ -130,6 +137,20 @@ class Client:
         except InvalidTask as error:
             return error
 
+    def check(self, task_id: str, request: Mapping[str, object]) -> None:
+        """Raise InvalidTask as ``submit`` would, as far as it is known here."""
+        parse_request(task_id, request, self.services.settings.rules)
+
+    def reach(self) -> None:
+        """Raise InfrastructureError when a task cannot be handed in now."""
+        self.services.deployment  # noqa: B018  asks the database
+
+    def expect_workers(self) -> str:
+        """That no worker takes tasks now, in a sentence; empty when one does. Raises InfrastructureError."""
+        if self.services.queue.workers():
+            return ""
+        return f"no worker takes tasks from queue {self.services.settings.queue!r} now"
+
     def get(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
         return task_of(task_id, self.services.store.find(task_id))
@@ -141,13 +162,16 @@ class Client:
         """
         if len(beginning) < _SHORTEST:
             return beginning
-        found = self.services.store.ids(beginning, _NAMED + 1)
+        found = self._ids(beginning, _NAMED + 1)
         if not found or found[0] == beginning:
             return beginning
         if len(found) > 1:
             more = " and others" if len(found) > _NAMED else ""
             raise AmbiguousId(f"several ids begin with {beginning!r}: {', '.join(found[:_NAMED])}{more}; give more of it")
         return found[0]
+
+    def _ids(self, prefix: str, limit: int) -> Sequence[str]:
+        return self.services.store.ids(prefix, limit)
 
     def list(
         self,

@@ -14,7 +14,6 @@ from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError, InvalidTask
 from orchestrator.task.document import Task
 from orchestrator.task.plain import as_json, document
-from orchestrator.task.request import parse_request
 from orchestrator.wiring import Server
 
 
@@ -46,9 +45,8 @@ def submit_command(flags: Flags, *, json: bool) -> None:
 def warn_if_nobody_works(client: Client) -> None:
     """Say on stderr that a task waits for a worker to come; nothing where that cannot be known now."""
     with suppress(InfrastructureError):
-        if client.services.queue.workers() == 0:
-            queue = client.services.settings.queue
-            say(f"no worker takes tasks from queue {queue!r} now: the task waits until one does", err=True)
+        if told := client.expect_workers():
+            say(f"{told}: the task waits until one does", err=True)
 
 
 def submit(client: Client, flags: Flags) -> Task:
@@ -59,13 +57,14 @@ def submit(client: Client, flags: Flags) -> Task:
     task_id, request = flags.request()
     task_id = uuid.uuid4().hex if task_id is None else task_id
     try:
-        parse_request(task_id, request, client.services.settings.rules)
+        client.check(task_id, request)
+        client.reach()
+        click.get_current_context().meta[HANDED_IN] = True
+        return client.submit(request, task_id)
     except InvalidTask as error:
         raise InvalidTask([flags.as_typed(problem) for problem in error.problems]) from None
-    client.services.deployment  # noqa: B018  asks the database, which submitting would do later
-    click.get_current_context().meta[HANDED_IN] = True
-    try:
-        return client.submit(request, task_id)
     except KeyboardInterrupt:
+        if HANDED_IN not in click.get_current_context().meta:
+            raise
         say(f"Task {task_id} may have been handed in. Look for it with: orchestrator show {task_id}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None

@@ -31,6 +31,5 @@ def _again(task: Task) -> Iterator[str]:
 def _nobody(client: Client) -> str:
     """That no worker takes the queue's tasks; empty when one does, or that cannot be known now."""
     with suppress(InfrastructureError, SettingsError):
-        if client.services.queue.workers() == 0:
-            return f"no worker takes tasks from queue {client.services.settings.queue!r} now"
+        return client.expect_workers()
     return ""

@@ -25,12 +25,13 @@ from statemachine import TERMINAL
 _PING = 15
 _UNREAD = 30.0
 """Seconds after which a viewer that does not read is dropped."""
-_END = ServerSentEvent("{}", event="end")
+_LINE = "\n"
+_END = ServerSentEvent("{}", event="end", sep=_LINE)
 LAST_ID = "last-event-id"
 
 
 def _streamed(events: AsyncIterator[ServerSentEvent]) -> Response:
-    return EventSourceResponse(_while_possible(events), ping=_PING, send_timeout=_UNREAD, sep="\n")
+    return EventSourceResponse(_while_possible(events), ping=_PING, send_timeout=_UNREAD, sep=_LINE)
 
 
 async def _while_possible(events: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
@@ -49,10 +50,10 @@ async def all_events(call: Call) -> Response:
 
 async def _all(backend: Backend, deployment: str) -> AsyncIterator[ServerSentEvent]:
     with backend.broadcast.view(None) as viewer:
-        yield ServerSentEvent(comment="listening")
+        yield ServerSentEvent(comment="listening", sep=_LINE)
         async for event in viewer.events():
             if event is not None and event.deployment in {"", deployment}:
-                yield ServerSentEvent(event.to_json(), event="transition")
+                yield ServerSentEvent(event.to_json(), event="transition", sep=_LINE)
 
 
 async def task_events(call: Call) -> Response:
@@ -104,7 +105,7 @@ def _not_an_id(text: str) -> HttpError:
 
 
 def _transition(event: Event, event_id: str) -> ServerSentEvent:
-    return ServerSentEvent(event.to_json(), event="transition", id=event_id)
+    return ServerSentEvent(event.to_json(), event="transition", id=event_id, sep=_LINE)
 
 
 @define
@@ -165,8 +166,8 @@ def _entry(item: Piece | Missed | Event, place: str) -> ServerSentEvent:
             return _transition(item, place)
         case Missed():
             own = {"attempt": item.attempt, "stream": item.stream, "offset": item.offset, "bytes": item.size}
-            return ServerSentEvent(json.dumps(own), event="missed", id=place)
+            return ServerSentEvent(json.dumps(own), event="missed", id=place, sep=_LINE)
         case Piece():
             data = base64.b64encode(item.data).decode()
             said = {"attempt": item.attempt, "stream": item.stream, "offset": item.offset, "data": data}
-            return ServerSentEvent(json.dumps(said), event="piece", id=place)
+            return ServerSentEvent(json.dumps(said), event="piece", id=place, sep=_LINE)

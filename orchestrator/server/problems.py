@@ -51,12 +51,18 @@ class Problem:
     detail: str
     problems: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
+    kind: str = ""
+    """The name of the error of the package, for programs."""
 
     def document(self) -> dict[str, object]:
         """The members of RFC 9457, and each bad field in ``errors``."""
-        told: dict[str, object] = {"type": "about:blank", "title": self.status.phrase, "status": self.status.value}
+        told: dict[str, object] = {"type": self._type, "title": self.status.phrase, "status": self.status.value}
         errors = {"errors": [*map(_field_and_message, self.problems)]} if self.problems else {}
         return {**told, "detail": self.detail, **errors}
+
+    @property
+    def _type(self) -> str:
+        return f"urn:orchestrator:error:{self.kind}" if self.kind else "about:blank"
 
     def response(self) -> Response:
         """The answer."""
@@ -75,7 +81,7 @@ def problem_of(error: OrchestratorError) -> Problem:
         logger.warning("a request failed: {}", error)
         words = f"{error.service} does not answer now; try again"
         return Problem(status, words, headers={"Retry-After": str(RETRY_AFTER)})
-    return Problem(status, str(error), error.problems if isinstance(error, InvalidTask) else ())
+    return Problem(status, str(error), error.problems if isinstance(error, InvalidTask) else (), kind=type(error).__name__)
 
 
 def _field_and_message(sentence: str) -> dict[str, str]:

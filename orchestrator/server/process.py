@@ -6,6 +6,7 @@ from importlib.metadata import version
 from starlette.responses import Response
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.metrics import exporter
 from orchestrator.server.route import Call, json_answer
 from orchestrator.server.tokens import Scope
 from orchestrator.task.plain import document
@@ -41,6 +42,12 @@ async def whoami(call: Call) -> Response:
             "read_only": not call.caller.scope.allows(Scope.SUBMIT),
         }
     )
+
+
+async def metrics(call: Call) -> Response:
+    """For Prometheus."""
+    told = await call.backend.call(exporter.exposition, call.backend.client.services)
+    return Response(told, media_type=exporter.CONTENT_TYPE)
 
 
 async def task_metrics(call: Call) -> Response:

@@ -187,6 +187,14 @@ ROUTES = (
         problems={**_ABSENT, **_NO_PART},
     ),
     Route("GET", "/v1/whoami", process.whoami, Scope.READ, "What the token allows.", {200: Answer("It.", schemas.WHOAMI)}),
+    Route(
+        "GET",
+        "/metrics",
+        process.metrics,
+        Scope.READ,
+        "What the process counts, for Prometheus.",
+        {200: Answer("Its text format.", media_type="text/plain")},
+    ),
     Route("GET", "/healthz", process.healthz, None, "Whether the server lives.", {200: Answer("It does.", schemas.HEALTH)}),
     Route(
         "GET",

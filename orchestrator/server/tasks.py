@@ -2,8 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import repeat
 from typing import Any
 
 from attrs import frozen
@@ -59,9 +60,8 @@ async def submit(call: Call) -> Response:
 
 def _handed_in(client: Client, order: _Order) -> tuple[Task, HTTPStatus]:
     """The task; 200 when the same request was handed in before with this id. Raises DuplicateTask when another one was."""
-    most = client.services.settings.max_queued
-    if most and client.services.queue.depth().jobs >= most:
-        return _again(client, order, _full(most)), HTTPStatus.OK
+    if full := _full(client):
+        return _again(client, order, full), HTTPStatus.OK
     try:
         return client.submit(order.request, order.task_id), HTTPStatus.CREATED
     except DuplicateTask as error:
@@ -78,7 +78,11 @@ def _again(client: Client, order: _Order, otherwise: OrchestratorError) -> Task:
     return task
 
 
-def _full(most: int) -> HttpError:
+def _full(client: Client) -> HttpError | None:
+    """That no more is taken; None while more is."""
+    most = client.services.settings.max_queued
+    if not most or client.services.queue.depth().jobs < most:
+        return None
     words = f"{most} tasks or more wait for a worker, which is as many as MAX_QUEUED allows; try again"
     return HttpError(HTTPStatus.TOO_MANY_REQUESTS, words, headers={"Retry-After": str(RETRY_AFTER)})
 
@@ -108,20 +112,41 @@ async def submit_batch(call: Call) -> Response:
 
 
 def _all_handed_in(client: Client, given: list[object]) -> list[dict[str, object]]:
-    return [_told(client, each) for each in given]
+    """What becomes of each, in order."""
+    orders = [*map(_order_or_not, given)]
+    good = [order for order in orders if isinstance(order, _Order)]
+    full = _full(client)
+    results: Iterable[Task | OrchestratorError] = (
+        repeat(full) if full else client.submit_many([each.request for each in good], [each.task_id for each in good])
+    )
+    found = iter(results)
+    return [_told(client, order, next(found)) if isinstance(order, _Order) else _refused(order, None) for order in orders]
 
 
-def _told(client: Client, given: object) -> dict[str, object]:
-    """What becomes of one task of a batch."""
-    task_id = given.get("id") if isinstance(given, dict) else None
+def _order_or_not(given: object) -> _Order | InvalidTask:
+    if not isinstance(given, dict):
+        return InvalidTask([f"task: {shown(given)} is not an object"])
     try:
-        if not isinstance(given, dict):
-            raise InvalidTask([f"task: {shown(given)} is not an object"])
-        task, status = _handed_in(client, order := _Order.of(given))
+        return _Order.of(given)
+    except InvalidTask as error:
+        return error
+
+
+def _told(client: Client, order: _Order, result: Task | OrchestratorError) -> dict[str, object]:
+    """What becomes of one task of a batch."""
+    if isinstance(result, Task):
+        return {"id": order.task_id, "status": HTTPStatus.CREATED, "task": document(result)}
+    try:
+        if isinstance(result, InvalidTask):
+            raise result
+        return {"id": order.task_id, "status": HTTPStatus.OK, "task": document(_again(client, order, result))}
     except OrchestratorError as error:
-        problem = problem_of(error)
-        return {"id": task_id if isinstance(task_id, str) else None, "status": problem.status, "problem": problem.document()}
-    return {"id": order.task_id, "status": status, "task": document(task)}
+        return _refused(error, order.task_id if order.own else None)
+
+
+def _refused(error: OrchestratorError, task_id: str | None) -> dict[str, object]:
+    problem = problem_of(error)
+    return {"id": task_id, "status": problem.status, "problem": problem.document()}
 
 
 async def show(call: Call) -> Response:

@@ -50,6 +50,12 @@ def environment(
     return {**_without(written, {**own, **explicit}), **own, **explicit}
 
 
+def names_api(variables: Mapping[str, str]) -> bool:
+    """Whether clients are to use the HTTP API: it is named, and the database is not."""
+    settled = _settled(variables)
+    return _API in settled and "MONGO_URI" not in settled
+
+
 def given_variables(given: Mapping[str, str] = os.environ, env_file: Path | None = None) -> dict[str, str]:
     """The given variables that are not empty and, for those not set, what ``env_file`` has. Raises SettingsError."""
     explicit = {name: value for name, value in given.items() if value}

@@ -25,7 +25,7 @@ def _task(script: str, **more: object) -> dict[str, Any]:
 
 
 def test_a_task_is_handed_in_followed_and_cancelled(installation: Installation, tmp_path: Path) -> None:
-    """From a program that knows an address and nothing else; the server ends when it is told to, whoever listens."""
+    """From a program that knows an address and nothing else; the server ends when it is told to, also while one listens."""
     installation.start()
     with ApiProcess(installation.environment, tmp_path) as api, api.client() as http:
         ended = http.post("/v1/tasks?wait=60s", json=_task("echo hello; echo bad >&2; exit 3")).json()

@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from orchestrator.server.openapi import openapi
 from orchestrator.server.routes import ROUTES
 from orchestrator.server.tokens import Scope
+from orchestrator.settings.settings import Settings
 from orchestrator.task.schema import task_schema
 from orchestrator.testing import MemoryServices
 from tests.support.http_server import Served, served, some_tokens
@@ -88,8 +89,8 @@ API = schemathesis.openapi.from_dict(json.loads(json.dumps(openapi(ROUTES)))).ex
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """A server with tasks and tokens."""
-    services = MemoryServices()
+    """A server with tasks and tokens, whose worker soon gives up what it cannot do."""
+    services = MemoryServices(settings=Settings(retry_budget=0.1))
     tokens, texts = some_tokens(tmp_path_factory.mktemp("tokens"))
     with services.working(), served(services, tokens) as server:
         services.client.submit({"image": "busybox", "artifacts": ["."]}, "abcd")

@@ -1,0 +1,150 @@
+"""What the HTTP API says, as the package's own values: tasks, events, pieces of output, errors. Opens no connection."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from types import UnionType
+from typing import Any, get_args, get_origin
+from urllib.parse import quote
+
+from attrs import fields, frozen, has
+
+from orchestrator.errors import (
+    DuplicateTask,
+    InfrastructureError,
+    InvalidTask,
+    NotEnded,
+    NotSettled,
+    OrchestratorError,
+    SettingsError,
+    UnknownTask,
+    WrongDatabase,
+)
+from orchestrator.output.following import Missed
+from orchestrator.ports import Piece, Stream
+from orchestrator.settings.settings import Settings
+from orchestrator.task.document import Task
+from orchestrator.task.event import Event
+
+Item = Piece | Missed | Event
+SERVICE = "the HTTP API"
+PAGE = 1000
+"""Tasks in one answer."""
+_KINDS: Mapping[str, type[OrchestratorError]] = {
+    kind.__name__: kind for kind in (DuplicateTask, NotEnded, NotSettled, UnknownTask, WrongDatabase)
+}
+_GONE = frozenset({404, 409, 410})
+_REFUSED = frozenset({401, 403, 421})
+
+
+@frozen
+class Api:
+    """Where the API is, and the token for it."""
+
+    url: str
+    token: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Api":
+        """As the settings say."""
+        return cls(settings.orchestrator_url.rstrip("/"), settings.orchestrator_token)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every request has."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+def task_path(task_id: str, rest: str = "") -> str:
+    """The path of a task, or of something of it."""
+    return f"/v1/tasks/{quote(task_id, safe='')}{rest}"
+
+
+def artifact_path(task_id: str, path: str) -> str:
+    """That of one of its files."""
+    return task_path(task_id, f"/artifacts/{quote(path)}")
+
+
+def error_of(status: int, body: bytes) -> OrchestratorError:
+    """The error that an answer stands for."""
+    problem = _problem(body)
+    words = str(problem.get("detail") or f"it answers {status}")
+    if status in _REFUSED:
+        return SettingsError(f"ORCHESTRATOR_TOKEN: {words}")
+    if kind := _KINDS.get(str(problem.get("type", "")).rpartition(":")[2]):
+        return kind(words)
+    errors = problem.get("errors")
+    if isinstance(errors, list) and status in {400, 422}:
+        return InvalidTask([f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in errors])
+    return UnknownTask(words) if status in _GONE else InfrastructureError(SERVICE, words)
+
+
+def _problem(body: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def task_of(document: Mapping[str, object]) -> Task:
+    """The task of a document in JSON, in which times are text."""
+    kinds = {field.name: field.type for field in fields(Task) if field.name not in {"id", "request"}}
+    return Task.from_document({name: _revived(value, kinds.get(name)) for name, value in document.items()})
+
+
+def _revived(value: object, kind: object) -> object:
+    """The value with the times that a kind has."""
+    if value is None or kind is None:
+        return value
+    if get_origin(kind) is UnionType:
+        return _revived(value, next(each for each in get_args(kind) if each is not type(None)))
+    if kind is datetime and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return [_revived(each, get_args(kind)[0]) for each in value]
+    if isinstance(kind, type) and has(kind) and isinstance(value, dict):
+        return {field.name: _revived(value[field.name], field.type) for field in fields(kind) if field.name in value}
+    return value
+
+
+class Entries:
+    """Puts the lines of a stream of server-sent events together."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+
+    def take(self, line: str) -> Iterator[Mapping[str, str]]:
+        """The entry that ends with this line, if one does."""
+        name, _, value = line.partition(":")
+        if name:
+            self._fields[name] = value.removeprefix(" ")
+        elif not line and self._fields:
+            entry, self._fields = self._fields, {}
+            yield entry
+
+
+def item_of(entry: Mapping[str, str]) -> Item | None:
+    """What an entry tells; None when it is of a kind that is not known here."""
+    data = json.loads(entry.get("data", "{}"))
+    match entry.get("event"):
+        case "transition":
+            return Event.from_json(entry["data"])
+        case "piece":
+            return Piece(data["attempt"], Stream(data["stream"]), data["offset"], base64.b64decode(data["data"]))
+        case "missed":
+            return Missed(data["attempt"], Stream(data["stream"]), data["offset"], data["bytes"])
+    return None
+
+
+@frozen
+class Place:
+    """Where one who follows is: what the ids of the stream's entries say."""
+
+    attempt: int
+    offsets: Mapping[Stream, int]
+    seq: int
+
+    def __str__(self) -> str:
+        return ":".join(map(str, (self.attempt, *(self.offsets.get(stream, 0) for stream in Stream), self.seq)))

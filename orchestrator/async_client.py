@@ -5,7 +5,8 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar
+from importlib import import_module
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from orchestrator.client import Client, task_of
 from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask
@@ -13,7 +14,7 @@ from orchestrator.log import logger
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import LiveEntry, Piece, Stream
 from orchestrator.retrying import SUBSCRIPTION
-from orchestrator.settings.environment import environment
+from orchestrator.settings.environment import environment, names_api
 from orchestrator.settings.settings import Settings
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task
@@ -57,10 +58,13 @@ class AsyncClient:
     @classmethod
     def from_env(cls) -> Self:
         """As ``Client.from_env``. Raises SettingsError."""
+        variables = environment()
+        settings = Settings.load(variables)
+        if names_api(variables):
+            return cast("Self", import_module("orchestrator.http_client.asynchronous").AsyncHttpClient.of(settings))
         from orchestrator.adapters.mongo.task_store import AsyncDocuments  # noqa: PLC0415  the libraries are slow to import
         from orchestrator.adapters.redis.live_output import AsyncRedisLiveOutput  # noqa: PLC0415  the same
 
-        settings = Settings.load(environment())
         return cls(Client.from_env(), AsyncDocuments(settings), AsyncRedisLiveOutput(settings))
 
     async def close(self) -> None:

@@ -44,6 +44,8 @@ T = TypeVar("T")
 _CONNECT, _SILENCE = 5.0, 45.0
 """Seconds for a connection, and without a byte: a stream has one at least every 15 s."""
 _CHUNK = 1 << 16
+_FRAMED = {"content-length", "transfer-encoding"}
+"""One of these says where an answer ends; without, one that broke off would look whole."""
 
 
 class HttpClient(Client):
@@ -300,6 +302,8 @@ class HttpClient(Client):
         try:
             if answer.status >= HTTPStatus.BAD_REQUEST and answer.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise wire.error_of(answer.status, answer.read())
+            if answer.status != HTTPStatus.NO_CONTENT and not _FRAMED & {*map(str.lower, answer.headers)}:
+                raise InfrastructureError(wire.SERVICE, "the headers of its answer are not whole")
             yield answer
         except HTTPError as error:
             self._away(error)

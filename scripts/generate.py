@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scripts.cli_page import cli_page
 from scripts.dashboard import dashboard
+from scripts.http_page import http_page
 from scripts.layers import layers_page
 from scripts.metrics_page import metrics_page
 from scripts.pages import (
@@ -33,6 +34,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "diagrams/transitions.md": transitions_page,
     "docs/reference/causes.md": causes_page,
     "docs/reference/cli.md": cli_page,
+    "docs/reference/http.md": http_page,
     "docs/reference/limits.md": limits_page,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/settings.md": settings_page,

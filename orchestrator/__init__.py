@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.async_client import AsyncClient
     from orchestrator.client import Client
+    from orchestrator.outcome.stats import Stats
     from orchestrator.output.following import Missed
     from orchestrator.ports import Piece, Stream
     from orchestrator.task.event import Event
@@ -20,6 +21,7 @@ else:  # out of sight of type checkers, for which it would make any name one of 
         "Event": "task.event",
         "Missed": "output.following",
         "Piece": "ports",
+        "Stats": "outcome.stats",
         "Stream": "ports",
     }
 
@@ -29,4 +31,4 @@ else:  # out of sight of type checkers, for which it would make any name one of 
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
-__all__ = ["AsyncClient", "Client", "Event", "Missed", "Piece", "Stream"]
+__all__ = ["AsyncClient", "Client", "Event", "Missed", "Piece", "Stats", "Stream"]

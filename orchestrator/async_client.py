@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 from orchestrator.client import Client, task_of
 from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask
 from orchestrator.log import logger
+from orchestrator.outcome.stats import Stats
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import LiveEntry, Piece, Stream
 from orchestrator.retrying import SUBSCRIPTION
@@ -96,6 +97,10 @@ class AsyncClient:
     async def list(self, *arguments: Any, **more: Any) -> builtins.list[Task]:
         """See Client."""
         return await asyncio.to_thread(partial(self._client.list, *arguments, **more))
+
+    async def stats(self, window: float = 3600.0) -> Stats:
+        """See Client."""
+        return await asyncio.to_thread(self._client.stats, window)
 
     async def cancel(self, task_id: str) -> Task:
         """See Client."""

@@ -28,6 +28,7 @@ from orchestrator.errors import (
     WrongDatabase,
 )
 from orchestrator.log import logger
+from orchestrator.outcome.stats import Stats, stats
 from orchestrator.output.following import Missed, Position, news
 from orchestrator.ports import JobInfo, LiveEntry, NewTask, Piece, Search, Stream
 from orchestrator.ports.documents import is_removable
@@ -38,6 +39,7 @@ from orchestrator.task.artifact import Artifact
 from orchestrator.task.document import Task, readable
 from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
+from orchestrator.task.units import FOREVER
 from orchestrator.task.validation import shown
 from orchestrator.task.values import Document, LogObject, Logs
 from orchestrator.wiring import Server, connect
@@ -191,6 +193,15 @@ class Client:
         """
         search = Search(status, cause, image, labels or {}, since, after, until)
         return builtins.list(readable(self.services.store.list(search, limit)))
+
+    def stats(self, window: float = 3600.0) -> Stats:
+        """The figures of the last ``window`` seconds: what waits, how much gets done, how long it takes, how it ends.
+
+        When very many tasks ended in this time, the window is shorter: it has the last thousand.
+        """
+        if not 1 <= window < FOREVER:
+            raise ValueError(f"window: must be a number of seconds from 1 to below 30 years, not {window!r}")
+        return stats(self.services.store, self.services.queue, now(), window)
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """Every event of the task after ``after_seq``, once each and in order, to the last one; then it ends.

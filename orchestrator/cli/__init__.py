@@ -19,6 +19,7 @@ COMMANDS = {
     "submit": ("submit", "Hand in a task and print its id."),
     "show": ("show", "Show a task."),
     "list": ("show", "List the newest tasks."),
+    "stats": ("figures", "Tell what waits, how much gets done, and what workers run."),
     "logs": ("show", "Print what the program of a task has printed."),
     "artifacts": ("artifacts", "List, print or fetch the files that a task has left in /out."),
     "cancel": ("cancel", "Ask for a task to be cancelled."),

@@ -95,6 +95,8 @@ def _work(services: Services) -> bool:
         result_ttl=settings.result_ttl,
         are_ours=services.are_ours,
         measured=services.measured,
+        engine=lambda: keeper.engine,
+        held=lambda: leases.ids,
     )
     keeper = Keeper(services, lambda: worker.stopping)
     watch = EngineWatch(services.engine.host)

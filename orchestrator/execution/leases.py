@@ -187,6 +187,11 @@ class Leases:
         return len(self._held)
 
     @property
+    def ids(self) -> frozenset[str]:
+        """Which ones."""
+        return frozenset(self._all())
+
+    @property
     def busy(self) -> bool:
         """Whether a task is held or asked for; the database may take its time to answer."""
         return bool(self._held or self._asked_for)

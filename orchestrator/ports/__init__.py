@@ -24,10 +24,11 @@ from orchestrator.ports.intake import Intake, NewTask, TwoStepIntake
 from orchestrator.ports.live_output import LiveEntry, LiveOutput, Piece
 from orchestrator.ports.lock import SharedLock
 from orchestrator.ports.object_store import ObjectStore, StoredObject
-from orchestrator.ports.queue import JobInfo, Queue, QueueDepth, QueueHead
+from orchestrator.ports.queue import JobInfo, Queue, QueueDepth, QueueHead, WorkerRecord
 from orchestrator.ports.task_store import Free, Move, Origin, Part, Search, TaskStore
 
 __all__ = [
+    "Backlog",
     "Chunk",
     "ContainerPlan",
     "ContainerProbe",
@@ -63,4 +64,5 @@ __all__ = [
     "Stream",
     "TaskStore",
     "TwoStepIntake",
+    "WorkerRecord",
 ]

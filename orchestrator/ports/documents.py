@@ -23,6 +23,8 @@ BULKY = ("files", "stdin")
 
 SWEPT = ("status", "created_at", "engine", "container", "lease")
 """What a sweep looks at. All else may be as large as its owner likes, times the number of tasks that are waiting."""
+TIMED = ("status", "cause", "attempt", "created_at", "started_at", "finished_at", "metrics")
+"""What figures about many tasks are made of."""
 STANDING = ("status", "attempt", "cause", "logs", "nonce", "settled", "finished_at", "deleting")
 
 

@@ -1,6 +1,7 @@
 """The queue of task ids that wait for a worker."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol, Self
 
 from attrs import field, frozen
@@ -48,6 +49,23 @@ class JobInfo:
         return cls(deployment, _line(words), own if sum(map(len, [*own, *own.values()])) <= _LABELS else {})
 
 
+@frozen
+class WorkerRecord:
+    """What a worker last said of itself. ``engine`` and ``slots`` are empty and 0 for one that does not say."""
+
+    name: str
+    host: str
+    pid: int
+    engine: str
+    slots: int
+    tasks: tuple[str, ...]
+    """The ids of the tasks that it holds."""
+    state: str
+    """``idle``, ``busy`` or ``draining``."""
+    started_at: datetime
+    last_heartbeat: datetime
+
+
 class Queue(Protocol):
     """The queue of task ids waiting for a worker."""
 
@@ -68,6 +86,9 @@ class Queue(Protocol):
 
     def workers(self) -> int:
         """How many workers take tasks from this queue; one that has just died may count for some minutes."""
+
+    def records(self) -> Sequence[WorkerRecord]:
+        """The workers that take tasks from this queue, by name, as each last told; likewise also of one that has just died."""
 
 
 def _line(words: Iterable[object]) -> str:

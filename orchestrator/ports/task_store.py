@@ -118,6 +118,15 @@ class TaskStore(Protocol):
         Those that are being deleted are left out, and may leave a list shorter than ``limit``.
         """
 
+    def counts(self) -> Mapping[str, int]:
+        """How many tasks there are with each of the seven statuses."""
+
+    def ended(self, since: datetime, limit: int) -> Sequence[Document]:
+        """Status, cause, times and metrics of the tasks that ended at ``since`` or later, at most ``limit``; last end first."""
+
+    def begun(self) -> Sequence[Document]:
+        """The same of the tasks that are running, collecting or uploading."""
+
     def ids(self, prefix: str, limit: int) -> Sequence[str]:
         """The ids that are strings and begin so, by code points, at most ``limit``; the prefix itself is first if it is one.
 

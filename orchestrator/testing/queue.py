@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
-from orchestrator.ports import JobInfo, QueueDepth, QueueHead
+from orchestrator.ports import JobInfo, QueueDepth, QueueHead, WorkerRecord
 
 NOTHING = JobInfo()
 
@@ -14,6 +15,8 @@ class MemoryQueue:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, str, float]] = deque()
+        self.known: list[WorkerRecord] = []
+        """What ``records`` says: in one process nobody writes it but a test."""
         self._arrived = threading.Condition()
         self._taking = 0
 
@@ -39,6 +42,10 @@ class MemoryQueue:
     def workers(self) -> int:
         """How many wait for an entry now."""
         return self._taking
+
+    def records(self) -> Sequence[WorkerRecord]:
+        """What was put there."""
+        return sorted(self.known, key=lambda record: record.name)
 
     def take(self, timeout: float = 0.0) -> str | None:
         """The id that waited longest, or None when there is none within ``timeout`` seconds."""

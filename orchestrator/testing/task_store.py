@@ -23,6 +23,7 @@ from orchestrator.ports.documents import (
     LARGEST,
     STANDING,
     SWEPT,
+    TIMED,
     age,
     beyond,
     changes,
@@ -41,7 +42,7 @@ from orchestrator.ports.documents import (
 )
 from orchestrator.task.codec import to_document
 from orchestrator.task.values import LONGEST_LEASE, Document, Ending
-from statemachine import INITIAL, TERMINAL
+from statemachine import INITIAL, TERMINAL, State
 
 Changed = dict[str, Any]
 _ZONED: CodecOptions[Changed] = CodecOptions(
@@ -90,6 +91,21 @@ class MemoryTaskStore:
             ids = [document["_id"] for document in found]
             found = found[ids.index(search.after) + 1 :] if search.after in ids else []
         return [document for document in found if _is_wanted(document, search)][: max(limit, 0)]
+
+    def counts(self) -> Mapping[str, int]:
+        """A look at all of them."""
+        statuses = [document.get("status") for document in self._some(lambda _: True)]
+        return {str(state): statuses.count(state) for state in State}
+
+    def ended(self, since: datetime, limit: int) -> Sequence[Document]:
+        """A look at all of them."""
+        found = self._some(lambda document: isinstance(at := document.get("finished_at"), datetime) and at >= since)
+        newest = sorted(found, key=lambda document: document["finished_at"], reverse=True)
+        return [_only(document, TIMED) for document in newest[: max(limit, 0)]]
+
+    def begun(self) -> Sequence[Document]:
+        """By status."""
+        return [_only(document, TIMED) for document in self._some(lambda document: document.get("status") in ACTIVE)]
 
     def ids(self, prefix: str, limit: int) -> Sequence[str]:
         """A look at all of them."""

@@ -30,6 +30,8 @@ class Keeper:
         self._begun = Places(services.settings.adopted_max)
         self._resumed = Places(services.settings.concurrency)
         self._retain_at = 0.0
+        self.engine = ""
+        """The engine's id, once it has told; nobody waits for it."""
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -57,6 +59,7 @@ class Keeper:
             self._guarded(self._end_overdue)  # first: it needs only the engine, and the next steps may wait for a server
             self._guarded(leases.catch_up)
             self._guarded(self._services.look)
+            self._guarded(self._learn_engine)
             if not self._stopping() and not self._services.halted:
                 self._guarded(self._sweep)
                 self._guarded(self._retain)
@@ -65,6 +68,9 @@ class Keeper:
         services = self._services
         ended = end_overdue(services.engine, services.settings.stop_grace, services.runner.leases.holds)
         services.measured.count(metrics.SWEPT, metrics.END_OVERDUE, by=ended)
+
+    def _learn_engine(self) -> None:
+        self.engine = self._services.engine.identity()
 
     def _sweep(self) -> None:
         lock_for = (

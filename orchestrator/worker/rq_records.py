@@ -8,13 +8,16 @@ import os
 import socket
 import traceback
 import uuid
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
+from attrs import frozen
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, SimpleWorker, worker_registration
+from rq.exceptions import DeserializationError
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job
 from rq.registry import StartedJobRegistry
@@ -23,6 +26,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker import WorkerStatus
 
+from orchestrator.adapters.redis import worker_record
 from orchestrator.adapters.redis.job import PlainJob
 from orchestrator.log import logger
 from orchestrator.worker.redis_retry import ANSWER_WITHIN, RedisRetry
@@ -31,6 +35,15 @@ EXECUTION_TTL = 300
 """Seconds without a heartbeat after which RQ counts a running job as abandoned."""
 JOB_TTL = 3600
 """Seconds without a heartbeat for which the job itself is kept. In this time other workers note that it was abandoned."""
+
+
+@frozen
+class About:
+    """What a worker's record says beside what RQ writes. ``held`` are tasks that it has beside those of its jobs."""
+
+    slots: int = 0
+    engine: Callable[[], str] = lambda: ""
+    held: Callable[[], Iterable[str]] = tuple
 
 
 class Unlimited(BaseDeathPenalty):
@@ -43,6 +56,9 @@ class Unlimited(BaseDeathPenalty):
         """Do nothing."""
 
 
+NOTHING = About()
+
+
 class Bookkeeper(SimpleWorker):
     """RQ's worker without its loop: the records only. Safe to use from many threads."""
 
@@ -52,7 +68,9 @@ class Bookkeeper(SimpleWorker):
     dequeue_timeout = 1
     connection_timeout = ANSWER_WITHIN
 
-    def __init__(self, connection: Redis, queue: str, name: str, link: RedisRetry, result_ttl: int = 600) -> None:
+    def __init__(
+        self, connection: Redis, queue: str, name: str, link: RedisRetry, result_ttl: int = 600, about: About = NOTHING
+    ) -> None:
         """``result_ttl``: seconds for which a job is kept after its end, if the job does not set them."""
         # a killed worker's name stays taken for minutes, so each process has its own
         unique = f"{name}.{uuid.uuid4().hex[:8]}"
@@ -69,6 +87,23 @@ class Bookkeeper(SimpleWorker):
         self.birth_date = now()
         self.queue: Queue = self.queues[0]
         self.link = link
+        self._about = about
+        self._running: dict[str, str] = {}
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more jobs."""
+        return False
+
+    def serialize(self) -> dict[Any, Any]:
+        """RQ's fields and ours."""
+        return {**super().serialize(), **self._now()}
+
+    def _now(self) -> dict[Any, Any]:
+        """Our fields, as they are now."""
+        tasks = {task for execution, task in self._running.copy().items() if execution in self.executions}
+        about = self._about
+        return {**worker_record.fields(about.slots, about.engine(), {*tasks, *map(str, about.held())}, draining=self.draining)}
 
     def beat(self) -> None:
         """Record that the worker and its jobs are alive; the first call records that the worker exists."""
@@ -88,6 +123,7 @@ class Bookkeeper(SimpleWorker):
         """Note, in one transaction, that the job is started here and that its entry is no longer on its way."""
         execution = Execution(uuid.uuid4().hex, job.id, self.connection, self.name)
         self.executions[execution.id] = execution
+        self._running[execution.id] = task_id(job)
         self.link.persist(partial(self._note_begin, job, execution, entry))
         return execution
 
@@ -100,6 +136,7 @@ class Bookkeeper(SimpleWorker):
             job.prepare_for_execution(self.name, pipeline)
             pipeline.expire(job.key, JOB_TTL)
             self.set_state(WorkerStatus.BUSY, pipeline)
+            pipeline.hset(self.key, mapping=self._now())
             self.heartbeat(pipeline=pipeline)
             pipeline.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
             pipeline.execute()
@@ -139,6 +176,17 @@ class Bookkeeper(SimpleWorker):
     def cleanup_execution(self, job: Job, pipeline: Pipeline, execution: Execution | None = None) -> None:
         """Forget the execution. After the last one the worker is idle."""
         super().cleanup_execution(job, pipeline, execution)
+        if execution:
+            self._running.pop(execution.id, None)
         if not self.executions:
             self.set_state(WorkerStatus.IDLE, pipeline)
+        pipeline.hset(self.key, mapping=self._now())
         self.heartbeat(pipeline=pipeline)  # a Redis that came back empty must not keep these counts for ever
+
+
+def task_id(job: Job) -> str:
+    """The id of the task, which is the argument of the job's function; the job's id if the argument cannot be read."""
+    try:
+        return str(job.args[0])
+    except (DeserializationError, IndexError, TypeError):
+        return job.id

@@ -6,14 +6,13 @@ gone.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from math import ceil, inf
 from types import FrameType
 from typing import cast
 
 from redis import Redis, ResponseError
-from rq.exceptions import DeserializationError
 from rq.executions import Execution
 from rq.job import Job
 
@@ -23,7 +22,7 @@ from orchestrator.metrics.measurements import Measurements
 from orchestrator.worker.foreign_jobs import ForeignJobs
 from orchestrator.worker.redis_retry import RedisRetry
 from orchestrator.worker.rq_maintenance import PeriodicTask, Rescue, clean
-from orchestrator.worker.rq_records import Bookkeeper
+from orchestrator.worker.rq_records import About, Bookkeeper, task_id
 
 _STUCK = 60.0
 """Seconds without a turn after which the loop counts as stuck. Redis may delay a turn."""
@@ -59,6 +58,8 @@ class ThreadWorker(Bookkeeper):
         functions: Collection[str] = frozenset({RUN_TASK}),
         are_ours: Callable[[Sequence[Call]], Sequence[bool]] = lambda calls: [True] * len(calls),
         measured: Measurements | None = None,
+        engine: Callable[[], str] = lambda: "",
+        held: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """``connection`` is the worker's connection, from ``connect``.
 
@@ -80,8 +81,11 @@ class ThreadWorker(Bookkeeper):
         the queue, for other workers.
 
         ``measured`` counts the entries that it puts back.
+
+        For the worker's record: ``engine`` is its id, or empty, ``held`` are the tasks that it has beside those of its jobs.
         """
-        super().__init__(connection, queue, name, RedisRetry(lambda: self.stopping), ceil(result_ttl))
+        about = About(concurrency, engine, held)
+        super().__init__(connection, queue, name, RedisRetry(lambda: self.stopping), ceil(result_ttl), about)
         self._concurrency = concurrency
         self._hand_over = hand_over
         self._places = places or (lambda: concurrency)
@@ -107,6 +111,11 @@ class ThreadWorker(Bookkeeper):
     def stopping(self) -> bool:
         """Whether the worker was asked to stop."""
         return self._asked_at is not None
+
+    @property
+    def draining(self) -> bool:
+        """The same, as the worker's record has it."""
+        return self.stopping
 
     @property
     def alive(self) -> bool:
@@ -211,10 +220,11 @@ class ThreadWorker(Bookkeeper):
 
     def _perform(self, job: Job, execution: Execution) -> None:
         try:
-            with logger.contextualize(task=_task_id(job)):
+            with logger.contextualize(task=task_id(job)):
                 self.perform_job(job, self.queue, execution)
         finally:
             self.executions.pop(execution.id, None)
+            self._running.pop(execution.id, None)
             self._leave()
 
     def _drain(self) -> bool:
@@ -241,11 +251,3 @@ class ThreadWorker(Bookkeeper):
         self._turned_at = time.monotonic()
         for chore in self._chores:
             self.link.attempt(chore)
-
-
-def _task_id(job: Job) -> str:
-    """The id of the task, which is the argument of the job's function; the job's id if the argument cannot be read."""
-    try:
-        return str(job.args[0])
-    except (DeserializationError, IndexError, TypeError):
-        return job.id

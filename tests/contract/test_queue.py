@@ -1,10 +1,13 @@
 """The Queue's contract, on the queue in memory and on RQ."""
 
+import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +24,8 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.ports import JobInfo, QueueDepth, QueueHead
 from orchestrator.settings.settings import Settings
 from orchestrator.testing.queue import MemoryQueue
-from tests.contract.conftest import Line
+from orchestrator.worker.worker import ThreadWorker
+from tests.contract.conftest import Line, _registered
 from tests.support.planted import plant
 
 
@@ -235,3 +239,32 @@ def test_the_workers_of_a_queue_are_counted(line: Line) -> None:
     with line.listening():
         assert line.queue.workers() == 1
     assert line.queue.workers() == 0
+
+
+def test_workers_tell_what_they_run(settings: Settings) -> None:
+    """From its first heartbeat on, with what it holds now; one that has left is not told of."""
+    held = ["t1", "t2"]
+    with redis_client(settings) as redis:
+        worker = ThreadWorker(redis, settings.queue, 4, "here", lambda: None, engine=lambda: "e1", held=lambda: held)
+        worker.beat()
+        (record,) = RqQueue(settings).records()
+        assert (record.name, record.host, record.pid) == (worker.name, socket.gethostname(), os.getpid())
+        assert (record.engine, record.slots, record.tasks, record.state) == ("e1", 4, ("t1", "t2"), "busy")
+        assert abs(datetime.now(UTC) - record.last_heartbeat) < timedelta(minutes=1)
+        held.clear()
+        worker.request_stop()
+        worker.beat()
+        (record,) = RqQueue(settings).records()
+        assert (record.tasks, record.state) == ((), "draining")
+        worker.register_death()
+        assert RqQueue(settings).records() == []
+
+
+def test_a_worker_of_another_kind_is_told_of_as_far_as_it_says(settings: Settings) -> None:
+    """RQ's own worker has neither slots nor an engine; what is no record is passed over."""
+    with _registered(settings), redis_client(settings) as redis:
+        redis.sadd(f"rq:workers:{settings.queue}", "rq:worker:gone", "rq:worker:garbled")
+        redis.set("rq:worker:garbled", "x")
+        (record,) = RqQueue(settings).records()
+        redis.delete("rq:worker:garbled")
+    assert (record.engine, record.slots, record.tasks, record.state) == ("", 0, (), "idle")

@@ -14,12 +14,13 @@ from typing import Any, cast
 import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReadPreference
+from pymongo import ReadPreference, timeout
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from orchestrator.adapters.mongo.client import async_mongo_client, mongo_client
 from orchestrator.adapters.mongo.errors import refusals, translated
+from orchestrator.adapters.mongo.listing import LIST_INDEXES, UNDATED_INDEX, ended, listed
 from orchestrator.adapters.mongo.stages import (
     EXPIRED,
     UNBOUND,
@@ -30,7 +31,6 @@ from orchestrator.adapters.mongo.stages import (
     expiry,
     setting,
     unheld,
-    wanted,
 )
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
@@ -38,11 +38,11 @@ from orchestrator.ports import Free, Move, Origin, Part, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
-    BULKY,
     FINAL,
     LARGEST,
     STANDING,
     SWEPT,
+    TIMED,
     beyond,
     changes,
     has_token,
@@ -57,16 +57,18 @@ from orchestrator.ports.documents import (
 from orchestrator.settings.settings import Settings
 from orchestrator.task.codec import to_document
 from orchestrator.task.values import Document, Ending
-from statemachine import INITIAL, TERMINAL
+from statemachine import INITIAL, TERMINAL, State
 
 _ZONED: CodecOptions[Stage] = CodecOptions(dict, tz_aware=True)
 _ALIVE = {"$nin": FINAL}
 _NEVER_MOVED = {"history.0": {"$exists": False}}
-_NEWEST_FIRST, _OLDEST_FIRST = (("created_at", -1), ("_id", -1)), [("created_at", 1)]
+_OLDEST_FIRST = [("created_at", 1)]
 _FIRST_ENDED, _FIRST_MARKED = [("finished_at", 1)], [("deleting.at", 1)]
 _SETTLED = {"settled": True}
 _EVER = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 _BATCH = 100
+_INDEXING = 300.0
+"""Seconds for all indexes together."""
 _DEPLOYMENT = {"_id": "deployment"}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
 _ENGINE = {"$cond": [_BINDS, "$engine", ""]}
@@ -81,10 +83,11 @@ class MongoTaskStore:
         self._database = settings.mongo_db_name
 
     def prepare(self) -> None:
-        """Make the missing indexes: for lists, for the sweep and for retention."""
-        with translated():
-            for keys in ([*_NEWEST_FIRST], [("status", 1), *_NEWEST_FIRST]):
-                self._tasks.create_index(keys)
+        """Make the missing indexes: for lists, for the sweep and for retention. Many tasks take their time."""
+        with translated(), timeout(_INDEXING):
+            for keys in LIST_INDEXES:
+                self._tasks.create_index([*keys])
+            self._tasks.create_index(**UNDATED_INDEX)
             self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
             for noted in ([], *([(f"{part}_removed_at", 1)] for part in Part)):
                 keys = [("settled", 1), *noted, ("keep_until", 1), *_FIRST_ENDED]
@@ -141,11 +144,25 @@ class MongoTaskStore:
     def list(self, search: Search, limit: int) -> Sequence[Document]:
         """The newest of the wanted tasks, without their files and stdin."""
         last = None if search.after is None else self.find(search.after)
-        if limit < 1 or (search.after is not None and last is None):  # MongoDB takes 0 for no limit
+        if search.after is not None and last is None:
             return []
         with translated():
-            found = self._tasks.find(wanted(search, last), dict.fromkeys(BULKY, 0), sort=[*_NEWEST_FIRST], limit=limit)
-            return [each for each in found if each.get("deleting") is None]
+            return listed(self._tasks, search, limit, last)
+
+    def counts(self) -> Mapping[str, int]:
+        """By the index."""
+        with translated():
+            return {str(state): self._tasks.count_documents({"status": str(state)}) for state in State}
+
+    def ended(self, since: datetime, limit: int) -> Sequence[Document]:
+        """By the index."""
+        with translated():
+            return ended(self._tasks, since, limit)
+
+    def begun(self) -> Sequence[Document]:
+        """By status."""
+        with translated():
+            return [*self._tasks.find({"status": {"$in": ACTIVE}}, dict.fromkeys(TIMED, 1))]
 
     def ids(self, prefix: str, limit: int) -> Sequence[str]:
         """A range of the index of ``_id``: strings are compared byte by byte, and UTF-8 has the order of code points."""

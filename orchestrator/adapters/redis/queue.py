@@ -12,9 +12,10 @@ from rq.serializers import JSONSerializer
 from rq.utils import missing_keys
 from rq.worker_registration import get_keys
 
+from orchestrator.adapters.redis import worker_record
 from orchestrator.adapters.redis.client import redis_client, redis_errors
 from orchestrator.adapters.redis.job import JOB_PREFIX, RUN_TASK, read_calls
-from orchestrator.ports import JobInfo, QueueDepth, QueueHead
+from orchestrator.ports import JobInfo, QueueDepth, QueueHead, WorkerRecord
 from orchestrator.settings.settings import Settings
 
 NOTHING = JobInfo()
@@ -90,6 +91,18 @@ class RqQueue:
         with redis_errors():
             known = [*get_keys(self._queue)]
             return len(known) - len(missing_keys(self._queue.connection, known)) if known else 0
+
+    def records(self) -> Sequence[WorkerRecord]:
+        """The hashes of the workers that RQ knows, in one round trip."""
+        with redis_errors():
+            known = sorted(get_keys(self._queue))
+            with self._queue.connection.pipeline(transaction=False) as pipeline:
+                for key in known:
+                    pipeline.hgetall(key)
+                answers = pipeline.execute(raise_on_error=False)
+        found = zip(known, answers, strict=True)
+        records = [worker_record.read(key, raw) for key, raw in found if not isinstance(raw, Exception)]
+        return [record for record in records if record is not None]
 
     def _both(self, limit: int) -> tuple[list[bytes], list[bytes]]:
         """The entries on their way and the head of the queue, at one moment: workers move foreign entries all the time."""

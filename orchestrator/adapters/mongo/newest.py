@@ -1,0 +1,54 @@
+"""Finds the newest documents by a date, in windows of time that widen as long as they hold too few.
+
+MongoDB would stop at the limit by itself. SecantusDB first reads all documents that a filter has in an index, and without a
+filter the whole collection. So a filter must have few.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.adapters.mongo.stages import Stage
+from orchestrator.task.values import Document
+
+Look = Callable[[Stage, int], Sequence[Document]]
+"""The documents whose date is within bounds, newest first, at most so many."""
+_FIRST, _FACTOR = 1.0, 8.0
+"""Seconds of the first window, and by how much the next one is wider."""
+_WIDEST = 1e9
+"""Seconds: after a window of thirty years the next one has all the rest."""
+_SURPLUS = 1.5
+
+
+def newest(look: Look, most: int, *, since: datetime | None, until: datetime | None, now: datetime) -> list[Document]:
+    """The newest documents from ``since`` on and before ``until``, at most ``most``; None for no bound."""
+    found: list[Document] = []
+    high, width = until, _FIRST
+    edge: datetime | None = min(until or now, now)
+    while len(found) < most and edge is not None:
+        low = _before(edge, width)
+        edge = None if low is None or (since is not None and low <= since) else low
+        some = look(_bounds(edge or since, high), most - len(found))
+        found += some
+        high, width = edge, _widened(width, len(some), most - len(found))
+    return found
+
+
+def _bounds(low: datetime | None, high: datetime | None) -> Stage:
+    """A range that has the index of its field even where nothing bounds it."""
+    given = {bound: at for bound, at in (("$gte", low), ("$lt", high)) if at is not None}
+    return given or {"$lt": datetime.max.replace(tzinfo=UTC)}
+
+
+def _before(at: datetime, width: float) -> datetime | None:
+    """None for everything before."""
+    if width > _WIDEST or at < _EARLIEST:
+        return None
+    return at - timedelta(seconds=width)
+
+
+def _widened(width: float, found: int, missing: int) -> float:
+    """As wide as the last window says that the missing ones need, but no wider than ``_FACTOR`` allows."""
+    return width * min(max(_SURPLUS * missing / found, 1.0) if found else _FACTOR, _FACTOR)
+
+
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC) + timedelta(seconds=_WIDEST)

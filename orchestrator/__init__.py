@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.async_client import AsyncClient
     from orchestrator.client import Client
+    from orchestrator.outcome.series import Series
     from orchestrator.outcome.stats import Stats
     from orchestrator.output.following import Missed
-    from orchestrator.ports import Piece, Stream
+    from orchestrator.ports import Piece, Point, Stream
     from orchestrator.task.event import Event
 else:  # out of sight of type checkers, for which it would make any name one of this package
     _PLACES = {
@@ -21,6 +22,8 @@ else:  # out of sight of type checkers, for which it would make any name one of 
         "Event": "task.event",
         "Missed": "output.following",
         "Piece": "ports",
+        "Point": "ports",
+        "Series": "outcome.series",
         "Stats": "outcome.stats",
         "Stream": "ports",
     }
@@ -31,4 +34,4 @@ else:  # out of sight of type checkers, for which it would make any name one of 
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
-__all__ = ["AsyncClient", "Client", "Event", "Missed", "Piece", "Stats", "Stream"]
+__all__ = ["AsyncClient", "Client", "Event", "Missed", "Piece", "Point", "Series", "Stats", "Stream"]

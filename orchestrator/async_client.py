@@ -11,9 +11,10 @@ from typing import Any, Protocol, Self, TypeVar, cast
 from orchestrator.client import Client, task_of
 from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask
 from orchestrator.log import logger
+from orchestrator.outcome.series import Series
 from orchestrator.outcome.stats import Stats
 from orchestrator.output.following import Missed, Position, news
-from orchestrator.ports import LiveEntry, Piece, Stream
+from orchestrator.ports import LiveEntry, Piece, Point, Stream
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment, names_api
 from orchestrator.settings.settings import Settings
@@ -38,7 +39,7 @@ class Documents(Protocol):
 class Entries(Protocol):
     """Where output and events are heard of."""
 
-    def follow(self, deployment: str, task_id: str) -> AsyncIterator[LiveEntry | None]:
+    def follow(self, deployment: str, task_id: str, *, points: bool = False) -> AsyncIterator[LiveEntry | None]:
         """As ports.LiveOutput; None says that it is followed, and then that nothing has come for a while."""
 
     async def close(self) -> None:
@@ -118,6 +119,14 @@ class AsyncClient:
         """See Client."""
         return _in_threads(partial(self._client.logs, task_id, stream, offset, attempt=attempt))
 
+    async def series(self, task_id: str, attempt: int | None = None) -> Series | None:
+        """See Client."""
+        return await asyncio.to_thread(self._client.series, task_id, attempt)
+
+    async def running(self) -> builtins.list[tuple[Task, Point | None]]:
+        """See Client."""
+        return await asyncio.to_thread(self._client.running)
+
     async def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
         """See Client."""
         return (await self.get(task_id)).artifacts_stored
@@ -140,19 +149,22 @@ class AsyncClient:
         attempt: int | None = None,
         after_seq: int = -1,
         gaps: bool = False,
-    ) -> AsyncIterator[Piece | Missed | Event]:
+        samples: bool = False,
+    ) -> AsyncIterator[Piece | Missed | Point | Event]:
         """See Client."""
         if attempt is None:
             attempt = (await self.get(task_id)).attempt if offsets else 0
-        async for item in self._following(task_id, Position(offsets, attempt, gaps=gaps), after_seq):
+        async for item in self._following(task_id, Position(offsets, attempt, gaps=gaps), after_seq, samples=samples):
             yield item
 
-    async def _following(self, task_id: str, position: Position | None, seen: int) -> AsyncIterator[Piece | Missed | Event]:
+    async def _following(
+        self, task_id: str, position: Position | None, seen: int, *, samples: bool = False
+    ) -> AsyncIterator[Piece | Missed | Point | Event]:
         """From one connection to the next, as long as something comes within RETRY_BUDGET; without a position events alone."""
         heard_at = time.monotonic()
         while True:
             try:
-                async for item in self._heard(task_id, position, seen):
+                async for item in self._heard(task_id, position, seen, samples=samples):
                     heard_at = time.monotonic()
                     if isinstance(item, Event):
                         seen = item.seq
@@ -166,9 +178,15 @@ class AsyncClient:
             else:
                 return
 
-    async def _heard(self, task_id: str, position: Position | None, seen: int) -> AsyncIterator[Piece | Missed | Event | None]:
+    async def _heard(
+        self, task_id: str, position: Position | None, seen: int, *, samples: bool
+    ) -> AsyncIterator[Piece | Missed | Point | Event | None]:
         deployment = await asyncio.to_thread(lambda: self._client.services.deployment)
-        async for heard in self._entries.follow(deployment, task_id):
+        async for heard in self._entries.follow(deployment, task_id, points=samples):
+            if isinstance(heard, Point):
+                for point in position.pass_on(heard) if position else ():
+                    yield point
+                continue
             if isinstance(heard, Piece):
                 for each in position.take(heard) if position else ():
                     yield each

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import import_module
 from itertools import chain, islice, repeat
 from typing import Self, TypeVar, cast
@@ -17,6 +17,7 @@ from typing import Self, TypeVar, cast
 from orchestrator.app import Services, now
 from orchestrator.cause import Cause
 from orchestrator.errors import (
+    STORAGE,
     AmbiguousId,
     DuplicateTask,
     InfrastructureError,
@@ -28,9 +29,10 @@ from orchestrator.errors import (
     WrongDatabase,
 )
 from orchestrator.log import logger
+from orchestrator.outcome.series import Series
 from orchestrator.outcome.stats import Stats, stats
 from orchestrator.output.following import Missed, Position, news
-from orchestrator.ports import JobInfo, LiveEntry, NewTask, Piece, Search, Stream
+from orchestrator.ports import JobInfo, LiveEntry, NewTask, Piece, Point, Search, Stream
 from orchestrator.ports.documents import is_removable
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.environment import environment, names_api
@@ -50,6 +52,8 @@ _SHORTEST = 4
 """Characters of an id that may stand for all of it."""
 _NAMED = 5
 """Ids that a message names."""
+_RUNNING = 10_000
+"""Tasks that are told of while they run."""
 _AT_ONCE = 100
 """Tasks that are deleted together."""
 _IN_A_BATCH = 250
@@ -197,7 +201,8 @@ class Client:
     def stats(self, window: float = 3600.0) -> Stats:
         """The figures of the last ``window`` seconds: what waits, how much gets done, how long it takes, how it ends.
 
-        When very many tasks ended in this time, the window is shorter: it has the last thousand.
+        When more tasks ended in this time than can be looked at, the window is shorter: it has the last 20,000, or the last
+        500 in the embedded database, which tells only how many of the newest 500 tasks have ended, too.
         """
         if not 1 <= window < FOREVER:
             raise ValueError(f"window: must be a number of seconds from 1 to below 30 years, not {window!r}")
@@ -232,7 +237,8 @@ class Client:
         attempt: int | None = None,
         after_seq: int = -1,
         gaps: bool = False,
-    ) -> Iterator[Piece | Missed | Event]:
+        samples: bool = False,
+    ) -> Iterator[Piece | Missed | Point | Event]:
         """The output while the program runs, and every event after ``after_seq``. The last event comes last, then it ends.
 
         The bytes of each stream come in order and each once, from ``offsets`` on, which count from the beginning of the stored
@@ -240,16 +246,20 @@ class Client:
         follows when the log is stored; with ``gaps`` the output goes on behind it, and what was missed does not follow.
 
         A task that is tried again begins at offset 0: then ``Piece.attempt`` is higher. To go on later, give the offset
-        behind the last piece of each stream and its ``attempt``. Raises as ``watch`` does.
+        behind the last piece of each stream and its ``attempt``. With ``samples`` also a Point about each second: what the
+        program uses. Raises as ``watch`` does.
         """
         task = self.get(task_id)
         position = Position(offsets, (task.attempt if offsets else 0) if attempt is None else attempt, gaps=gaps)
         seen = after_seq
 
-        def entries() -> Iterator[Piece | Missed | Event | None]:
+        def entries() -> Iterator[Piece | Missed | Point | Event | None]:
             nonlocal seen
-            with self._entries(task_id) as arriving:
+            with self._entries(task_id, samples=samples) as arriving:
                 for heard in chain([None], arriving):
+                    if isinstance(heard, Point):
+                        yield from position.pass_on(heard)
+                        continue
                     if isinstance(heard, Piece):
                         yield from position.take(heard)
                         continue
@@ -264,9 +274,9 @@ class Client:
 
         return self._patiently(entries)
 
-    def _entries(self, task_id: str) -> AbstractContextManager[Iterator[LiveEntry | None]]:
-        live = self.services.live
-        return live.follow(self.services.deployment, task_id) if live else self.services.events.subscribe(task_id)
+    def _entries(self, task_id: str, *, samples: bool) -> AbstractContextManager[Iterator[LiveEntry | None]]:
+        live, deployment = self.services.live, self.services.deployment
+        return live.follow(deployment, task_id, points=samples) if live else self.services.events.subscribe(task_id)
 
     def rest(self, task_id: str, position: Position) -> Iterator[Piece | Missed]:
         """What is stored behind the position of a follower; nothing once the logs were removed. Raises UnknownTask."""
@@ -380,6 +390,29 @@ class Client:
             )
         return self._object(task, _of(logs, Stream(stream)).key, offset)
 
+    def series(self, task_id: str, attempt: int | None = None) -> Series | None:
+        """What an ended attempt used over time, the last one unless ``attempt`` says which; None when nothing is stored of it.
+
+        It is removed with the logs. Raises UnknownTask when there is no such task.
+        """
+        task = self.get(task_id)
+        metrics = task.metrics
+        if attempt not in {None, max(task.attempt, 1)}:
+            metrics = next((past.metrics for past in task.attempts if past.attempt == attempt), None)
+        if metrics is None or metrics.series is None or task.logs_removed_at:
+            return None
+        try:
+            return Series.from_json(b"".join(self._object(task, metrics.series.key)))
+        except ValueError as error:
+            raise InfrastructureError(STORAGE, f"object {metrics.series.key} cannot be read: {error}") from None
+
+    def running(self) -> builtins.list[tuple[Task, Point | None]]:
+        """The tasks whose programs run, the first started first, each with the last point that is known of what it uses."""
+        tasks = self.list(State.RUNNING, _RUNNING)
+        live = self.services.live
+        points = live.latest(self.services.deployment, [task.id for task in tasks]) if live and tasks else {}
+        return [(task, points.get(task.id)) for task in sorted(tasks, key=_start)]
+
     def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
         """The files that were kept of an ended task's /out, also after retention has removed them. Raises UnknownTask."""
         return self.get(task_id).artifacts_stored
@@ -401,6 +434,10 @@ class Client:
         if owner != task.id or not rest or {"", ".", ".."} & {*rest}:
             raise UnknownTask(f"the document of task {task.id!r} names an object that is not its own")
         return self.services.logs.get(key, offset)
+
+
+def _start(task: Task) -> datetime:
+    return task.started_at or datetime.max.replace(tzinfo=UTC)
 
 
 def _day(at: datetime) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "show": ("show", "Show a task."),
     "list": ("show", "List the newest tasks."),
     "stats": ("figures", "Tell what waits, how much gets done, and what workers run."),
+    "top": ("figures", "Show what the programs of running tasks use."),
     "logs": ("show", "Print what the program of a task has printed."),
     "artifacts": ("artifacts", "List, print or fetch the files that a task has left in /out."),
     "cancel": ("cancel", "Ask for a task to be cancelled."),

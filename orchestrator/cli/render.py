@@ -11,7 +11,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.spark import spark
 from orchestrator.cli.terminal import printable
+from orchestrator.outcome.series import Series
 from orchestrator.task.document import Task
 from orchestrator.task.units import format_size
 from orchestrator.task.values import LogObject
@@ -23,6 +25,8 @@ _WIDE = 10_000
 _NAMES = ("ID", "STATUS", "CAUSE", "EXIT", "AGE", "IMAGE", "COMMAND")
 _LEAVING = ("COMMAND", "IMAGE", "CAUSE", "STATUS")
 """The columns that are left out of a list when there is no room, the first one first. The others are always whole."""
+SPARK = 40
+"""The most blocks of a line that is drawn."""
 _CUT = 12
 """Characters of image and command that are worth a column."""
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -69,10 +73,13 @@ def summary(task: Task) -> Text:
     return line.append(f" ({printable(task.id)})", "dim")
 
 
-def card(task: Task, zone: tzinfo | None = None, waits: str = "") -> Group:
-    """Everything about one task, and why it ``waits``; times are in the ``zone``, None for this host's."""
+def card(task: Task, zone: tzinfo | None = None, waits: str = "", series: Series | None = None) -> Group:
+    """Everything about one task, and why it ``waits``; times are in the ``zone``, None for this host's.
+
+    What it used over time is drawn where it is given.
+    """
     rows = Table.grid(padding=(0, 2))
-    for name, value in _facts(task, waits):
+    for name, value in (*_facts(task, waits), *_drawn(series)):
         if value:
             rows.add_row(Text(name, "dim"), value if isinstance(value, Text) else Text(printable(value)))
     return Group(rows, Text(), _history(task, zone))
@@ -195,6 +202,16 @@ def _facts(task: Task, waits: str) -> Iterable[tuple[str, str | Text]]:
 def _removed_artifacts(task: Task) -> str:
     at = task.artifacts_removed_at
     return f"the artifacts were removed on {at:%Y-%m-%d}" if task.artifacts_stored and at else ""
+
+
+def _drawn(series: Series | None) -> Iterable[tuple[str, str]]:
+    if series is None:
+        return
+    seconds = series.column("t")
+    span = f"from {seconds[0]:.1f} s to {seconds[-1]:.1f} s"
+    cpu, memory = series.column("cpu_percent"), series.column("memory_bytes")
+    yield "cpu over time", f"{spark(cpu, SPARK)} {span}, up to {max(cpu):.0f} %"
+    yield "memory over time", f"{spark(memory, SPARK)} {span}, up to {format_size(max(memory))}"
 
 
 def _use(task: Task) -> Iterable[tuple[str, str]]:

@@ -43,7 +43,14 @@ def _page(stats: Stats) -> Group:
 def _facts(stats: Stats) -> Iterator[tuple[str, Text]]:
     oldest = f", the first one for {duration(stats.queue.oldest)}" if stats.queue.oldest is not None else ""
     yield "queue", Text(f"{stats.queue.jobs} waiting{oldest}")
-    yield "tasks", _joined(Text(f"{number} ").append(coloured(state)) for state, number in stats.tasks.items() if number)
+    yield (
+        "tasks",
+        _joined(
+            Text(f"{number}{'+' * (state in stats.more)} ").append(coloured(state))
+            for state, number in stats.tasks.items()
+            if number
+        ),
+    )
     yield "window", Text(duration(stats.window))
     started, finished = stats.per_minute(stats.started), stats.per_minute(stats.finished)
     yield "a minute", Text(f"{started:g} started, {finished:g} finished")

@@ -19,7 +19,7 @@ from orchestrator.cli.terminal import say, say_json
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
 from orchestrator.output.following import Missed
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Piece, Point, Stream
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
 from orchestrator.task.plain import as_json, document
@@ -97,7 +97,7 @@ def _detach(client: Client, task: Task) -> NoReturn:
     raise click.exceptions.Exit(INTERRUPTED)
 
 
-def follow(items: Iterable[Piece | Missed | Event], tell: "Teller") -> None:
+def follow(items: Iterable[Piece | Missed | Point | Event], tell: "Teller") -> None:
     """Print the output as it comes, and tell of events in a line that goes when the program speaks."""
     attempt = 0
     for item in items:

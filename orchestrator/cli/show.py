@@ -17,6 +17,9 @@ from orchestrator.cli.page import examples
 from orchestrator.cli.run import Teller, follow
 from orchestrator.cli.terminal import say, say_json
 from orchestrator.cli.waiting import why_queued
+from orchestrator.client import Client
+from orchestrator.errors import InfrastructureError, SettingsError, UnknownTask
+from orchestrator.outcome.series import Series
 from orchestrator.ports import Stream
 from orchestrator.task.document import Task
 from orchestrator.task.plain import as_json, document
@@ -44,6 +47,8 @@ def _print_ids(tasks: Sequence[Task]) -> None:
         say(task.id)
 
 
+_WIDE = 100
+"""Columns of a terminal in which use over time is drawn."""
 _FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
     "table": _print_table,
     "json": _print_json,
@@ -63,7 +68,10 @@ _FORMS: Mapping[str, Callable[[Sequence[Task]], None]] = {
 @click.option("--json", is_flag=True, help="Print the task document as JSON.")
 @click.option("--utc", is_flag=True, help="Times in UTC in place of this host's zone; JSON has them always so.")
 def show_command(task_id: str, *, json: bool, utc: bool) -> None:
-    """Show a task: its status and why, its use of the machine, where its log is, its history; why it waits if it does."""
+    """Show a task: its status and why, its use of the machine, where its log is, its history; why it waits if it does.
+
+    On a terminal of 100 columns or more, CPU and memory over time are drawn.
+    """
     connected = client({Server.MONGODB})
     task = connected.get(connected.id_of(task_id))
     if json:
@@ -72,7 +80,18 @@ def show_command(task_id: str, *, json: bool, utc: bool) -> None:
         from orchestrator.cli.render import card, console  # noqa: PLC0415  the library that draws is slow to import
 
         waits = why_queued(connected, task) if task.status is INITIAL else ""
-        console(sys.stdout).print(card(task, UTC if utc else None, waits))
+        screen = console(sys.stdout)
+        series = _series(connected, task) if sys.stdout.isatty() and screen.width >= _WIDE else None
+        screen.print(card(task, UTC if utc else None, waits, series))
+
+
+def _series(connected: Client, task: Task) -> Series | None:
+    """What it used over time; a drawing is no reason to fail."""
+    try:
+        return connected.series(task.id) if task.metrics and task.metrics.series else None
+    except (InfrastructureError, SettingsError, UnknownTask) as error:
+        say(f"CPU and memory over time cannot be read: {error}", err=True)
+        return None
 
 
 @click.command(

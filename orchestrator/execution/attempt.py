@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import define, field
 
 from orchestrator.cause import Cause
+from orchestrator.outcome.series import Recording
 from orchestrator.outcome.usage import PeakCounters, UsageMeter
 from orchestrator.output.artifacts import Gathered
 from orchestrator.output.capture import Capture
@@ -53,6 +54,8 @@ class Attempt:
 
     meter: UsageMeter = field(factory=UsageMeter)
     tally: PeakCounters = field(factory=PeakCounters)
+    recording: Recording = field(factory=Recording)
+    """What it used over time, from when this process began to watch it."""
 
     ending: threading.Lock = field(factory=threading.Lock)
     """Held by the thread that ends the program."""

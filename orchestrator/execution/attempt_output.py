@@ -12,7 +12,8 @@ from orchestrator.output.artifacts import Bounds, Gathered, gather, nothing
 from orchestrator.output.spool import Sealed, reseal, salvage, spooling, take_over
 from orchestrator.ports import Chunk, Stream
 
-ARTIFACTS = "artifacts"
+ARTIFACTS, SERIES = "artifacts", "series"
+"""What is stored beside the logs, as the keys have it."""
 _GATHERING = 60.0
 
 

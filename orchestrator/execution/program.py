@@ -67,15 +67,18 @@ class Programs:
         with spooling():
             attempt.spool.open()
         end = partial(self.end_quietly, claim, attempt)
-        watched = Watched(self.engine, attempt.container, attempt.spool, attempt.meter, end, attempt.overdue, attempt.look)
+        use = attempt.meter, attempt.recording
+        watched = Watched(self.engine, attempt.container, attempt.spool, *use, end, attempt.overdue, attempt.look)
         attempt.capture = Capture(watched, chunks)
         attempt.capture.begin()
-        attempt.live = self.live.follow(claim.task.id, claim.number, attempt.spool, again=again)
+        attempt.live = self.live.follow(claim.task.id, claim.number, attempt.spool, again=again, points=attempt.recording.take)
 
     def watch_from_log(self, claim: Claim) -> None:
         """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""
+        container = self.container(claim)
+        claim.attempt.recording.begin(claim.number, self.engine.inspect(container).ran_for)
         try:
-            self.watch(claim, self.engine.read_log(self.container(claim)), again=True)
+            self.watch(claim, self.engine.read_log(container), again=True)
         except InfrastructureError as error:
             if error.service != SPOOL:
                 raise

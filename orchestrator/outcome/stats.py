@@ -11,8 +11,6 @@ from orchestrator.ports import Queue, QueueDepth, TaskStore, WorkerRecord
 from orchestrator.task.values import Document
 from statemachine import TERMINAL, State
 
-MOST = 1000
-"""Ends that are looked at; when more tasks ended in the window, it is shortened to the last ones."""
 _BUCKETS = 60
 
 
@@ -49,6 +47,8 @@ class Stats:
     queue: QueueDepth
     tasks: Mapping[State, int]
     """All that are stored, by status."""
+    more: frozenset[State]
+    """The statuses of which there are more than told: a store that has to read what it counts does not count for long."""
     started: int
     finished: int
     wait: Quantiles
@@ -71,6 +71,7 @@ class Stats:
             "window": self.window,
             "queue": {"length": self.queue.jobs, "oldest_seconds": _rounded(self.queue.oldest)},
             "tasks": {str(state): number for state, number in self.tasks.items()},
+            "tasks_more": sorted(map(str, self.more)),
             "rates": {
                 "started_per_minute": self.per_minute(self.started),
                 "finished_per_minute": self.per_minute(self.finished),
@@ -85,9 +86,10 @@ class Stats:
 
 
 def stats(store: TaskStore, queue: Queue, at: datetime, window: float) -> Stats:
-    """The figures of the last ``window`` seconds, or of a shorter time in which ``MOST`` tasks ended."""
-    ended = store.ended(at - timedelta(seconds=window), MOST)
-    if len(ended) == MOST:
+    """The figures of the last ``window`` seconds, or of a shorter time when more tasks ended than can be looked at."""
+    most, counts = store.most_ended(), store.counts()
+    ended = store.ended(at - timedelta(seconds=window), most)
+    if len(ended) == most:
         window = min(max((at - _times(ended, "finished_at")[-1]).total_seconds(), 1.0), window)
     since = at - timedelta(seconds=window)
     began = [each for each in (*ended, *store.begun()) if (start := _time(each, "started_at")) and start >= since]
@@ -95,7 +97,8 @@ def stats(store: TaskStore, queue: Queue, at: datetime, window: float) -> Stats:
         at,
         window,
         queue.depth(),
-        {State(status): number for status, number in store.counts().items()},
+        {State(status): number for status, number in counts.by_status.items()},
+        frozenset(map(State, counts.more)),
         len(began),
         len(ended),
         Quantiles.of(_waits(began)),

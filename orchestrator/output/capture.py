@@ -11,6 +11,7 @@ from attrs import frozen
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
 from orchestrator.log import logger
+from orchestrator.outcome.series import Recording
 from orchestrator.outcome.usage import UsageMeter
 from orchestrator.output.spool import Spool
 from orchestrator.ports import Chunk, Counters, Engine, Phase
@@ -32,6 +33,7 @@ class Watched:
     container: str
     spool: Spool
     meter: UsageMeter
+    recording: Recording
     end: Callable[[Cause], None]
     overdue: Callable[[float], bool]
     look: Callable[[], Counters | None]
@@ -146,11 +148,12 @@ class Capture:
         for pause in _LOOKS:
             if self._over.wait(pause):
                 return
-            self._look()
+            self._watched.recording.look(self._look())
         while not self._over.is_set():
             try:
                 for sample in self._watched.engine.stats(self._watched.container):
                     self._watched.meter.add(sample)
+                    self._watched.recording.add(sample)
                     if self._over.is_set():
                         return
                     self._look()
@@ -162,8 +165,10 @@ class Capture:
             self._enforce()
             self._over.wait(_PAUSE)
 
-    def _look(self) -> None:
-        self._watched.meter.tally.add(self._watched.look())
+    def _look(self) -> Counters | None:
+        counted = self._watched.look()
+        self._watched.meter.tally.add(counted)
+        return counted
 
     def _enforce(self) -> None:
         """End a program that is overdue because the task's own thread is held up by a database that is away."""

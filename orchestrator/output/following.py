@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import evolve, frozen
 
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Piece, Point, Stream
 from orchestrator.task.event import Event
 
 
@@ -40,6 +40,11 @@ class Position:
             self._next = dict.fromkeys(Stream, 0)
             self._told.clear()
         self.attempt = max(self.attempt, attempt)
+
+    def pass_on(self, point: Point) -> Iterator[Point]:
+        """A point, unless it is of an attempt that is over."""
+        if point.attempt >= self.attempt:
+            yield point
 
     def take(self, piece: Piece) -> Iterator[Piece | Missed]:
         """What is new in a piece."""

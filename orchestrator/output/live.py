@@ -7,7 +7,7 @@ from its files, so the capture pays nothing. When a program writes faster than i
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import FileIO
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from orchestrator.log import logger
 from orchestrator.metrics import declarations as metrics
 from orchestrator.metrics.measurements import Measurements
 from orchestrator.output.spool import Spool
-from orchestrator.ports import LiveOutput, Piece, Stream
+from orchestrator.ports import LiveOutput, Piece, Point, Stream
 
 _INTERVAL = 0.1
 _PIECE = 1 << 16
@@ -48,6 +48,8 @@ class LiveWriter:
     spool: Spool
     again: bool
     """Some of it may have been sent already, by another process or from an earlier spool."""
+    points: Callable[[], Iterable[Point]]
+    """What was noted of its use since the last call."""
     due: float
     """When to look, by the monotonic clock: a program that ends before costs nothing."""
     ended: bool = False
@@ -70,13 +72,14 @@ class LiveWriter:
                 yield Piece(self.attempt, stream, offset, data)
                 offset += len(data)
 
-    def note(self, pieces: Sequence[Piece]) -> int:
+    def note(self, entries: Sequence[Piece | Point]) -> int:
         """These were sent; how many bytes before them were skipped."""
         skipped = 0
-        for piece in pieces:
+        for entry in entries:
             self.began = True
-            skipped += max(piece.offset - self._sent[piece.stream], 0)
-            self._sent[piece.stream] = piece.end
+            if isinstance(entry, Piece):
+                skipped += max(entry.offset - self._sent[entry.stream], 0)
+                self._sent[entry.stream] = entry.end
         return skipped
 
     def resume(self, live: LiveOutput, deployment: str) -> None:
@@ -113,11 +116,19 @@ class LiveSender:
         self._writers: list[LiveWriter] = []
         self._thread: threading.Thread | None = None
 
-    def follow(self, task_id: str, attempt: int, spool: Spool, *, again: bool) -> LiveWriter | None:
-        """Send what comes into the spool, until its end. With ``again`` some of it may have been sent before."""
+    def follow(
+        self,
+        task_id: str,
+        attempt: int,
+        spool: Spool,
+        *,
+        again: bool,
+        points: Callable[[], Iterable[Point]] = tuple,
+    ) -> LiveWriter | None:
+        """Send what comes into the spool, until its end, and points. With ``again`` some of it may have been sent before."""
         if self._live is None:
             return None
-        writer = LiveWriter(task_id, attempt, spool, again, _next_look() + _INTERVAL)
+        writer = LiveWriter(task_id, attempt, spool, again, points, _next_look() + _INTERVAL)
         with self._change:
             self._writers.append(writer)
             if self._thread is None or not self._thread.is_alive():
@@ -147,32 +158,32 @@ class LiveSender:
         return True
 
     def _send(self, live: LiveOutput, writers: Sequence[LiveWriter]) -> None:
-        new: dict[LiveWriter, list[Piece]] = {}
+        new: dict[LiveWriter, list[Piece | Point]] = {}
         for writer in writers:
             writer.due = _next_look()
             try:
                 writer.resume(live, self._home.id)
-                new[writer] = [*writer.pieces(self._limit)]
+                new[writer] = [*writer.pieces(self._limit), *writer.points()]
             except (OSError, InfrastructureError) as error:
                 logger.debug("the output cannot be followed now: {}", error)
-            if sum(len(pieces) for pieces in new.values()) >= _BATCH:
+            if sum(len(entries) for entries in new.values()) >= _BATCH:
                 self._append(live, new)
         self._append(live, new)
 
-    def _append(self, live: LiveOutput, new: dict[LiveWriter, list[Piece]]) -> None:
-        """Send what was read; what cannot be sent now is read again at the next look, as far as it is not skipped."""
-        pieces: dict[str, list[Piece]] = {}
+    def _append(self, live: LiveOutput, new: dict[LiveWriter, list[Piece | Point]]) -> None:
+        """Send what was read; output that cannot be sent now is read again at the next look, as far as it is not skipped."""
+        entries: dict[str, list[Piece | Point]] = {}
         for writer, read in new.items():
-            pieces.setdefault(writer.task_id, []).extend(read)
+            entries.setdefault(writer.task_id, []).extend(read)
         try:
-            if any(pieces.values()):
-                live.append(self._home.id, pieces, self._limit)
+            if any(entries.values()):
+                live.append(self._home.id, entries, self._limit)
         except InfrastructureError as error:
             logger.debug("the output cannot be followed now: {}", error)
         else:
             for writer, read in new.items():
                 self._measured.count(metrics.LIVE_SKIPPED, by=writer.note(read))
-                self._measured.count(metrics.LIVE_SENT, by=sum(len(piece.data) for piece in read))
+                self._measured.count(metrics.LIVE_SENT, by=sum(len(each.data) for each in read if isinstance(each, Piece)))
         new.clear()
 
 

@@ -21,19 +21,20 @@ from orchestrator.ports.container import (
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.intake import Intake, NewTask, TwoStepIntake
-from orchestrator.ports.live_output import LiveEntry, LiveOutput, Piece
+from orchestrator.ports.live_output import POINTS, LiveEntry, LiveOutput, Piece, Point
 from orchestrator.ports.lock import SharedLock
 from orchestrator.ports.object_store import ObjectStore, StoredObject
 from orchestrator.ports.queue import JobInfo, Queue, QueueDepth, QueueHead, WorkerRecord
-from orchestrator.ports.task_store import Free, Move, Origin, Part, Search, TaskStore
+from orchestrator.ports.task_store import Counts, Free, Move, Origin, Part, Search, TaskStore
 
 __all__ = [
-    "Backlog",
+    "POINTS",
     "Chunk",
     "ContainerPlan",
     "ContainerProbe",
     "ContainerState",
     "Counters",
+    "Counts",
     "Created",
     "Engine",
     "EngineEvents",
@@ -53,6 +54,7 @@ __all__ = [
     "Part",
     "Phase",
     "Piece",
+    "Point",
     "PullPolicy",
     "Queue",
     "QueueDepth",

@@ -119,12 +119,17 @@ Chunk = tuple[Stream, bytes]
 class Sample:
     """One reading: CPU in % of one core (two busy cores are 200), memory in bytes without droppable page cache.
 
-    ``counted`` is what the engine has counted up to now.
+    ``counted`` is what the engine has counted up to now, as are the bytes that went from and to disks and networks; None where
+    it does not tell.
     """
 
     cpu_percent: float
     memory_bytes: int
     counted: Counters | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
 
 
 class ContainerProbe(Protocol):

@@ -25,25 +25,52 @@ class Piece:
         return self.offset + len(self.data)
 
 
-LiveEntry = Piece | Event
+@frozen
+class Point:
+    """What a program used ``t`` seconds after its start: the CPU in % of one core, memory, and processes and threads then.
+
+    The rest is what was counted from the start on; None where the engine does not tell.
+    """
+
+    attempt: int
+    t: float
+    cpu_percent: float
+    memory_bytes: int
+    pids: int
+    throttled_seconds: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+
+
+LiveEntry = Piece | Point | Event
+POINTS = 3600
+"""How many points of a task can be followed, about: those of an hour."""
 
 
 class LiveOutput(Protocol):
     """A bounded list of entries for each task of a deployment, which goes some time after its last entry."""
 
-    def append(self, deployment: str, pieces: Mapping[str, Sequence[Piece]], limit: int) -> None:
-        """Add pieces to the lists of tasks, by task id; all in one round trip.
+    def append(self, deployment: str, entries: Mapping[str, Sequence[Piece | Point]], limit: int) -> None:
+        """Add pieces of output and points to the lists of tasks, by task id; all in one round trip.
 
-        The oldest entries of a task go until those of each of its streams have ``limit`` bytes at most. After an error some may
-        have been added, and are added again when the call is repeated: the offset tells.
+        The oldest pieces of a task go until those of each of its streams have ``limit`` bytes at most, and the oldest points
+        beyond ``POINTS``. After an error some may have been added, and are added again when the call is repeated: the offset
+        tells.
         """
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
         """The offset behind the last piece of each stream of this attempt; nothing for a stream without one."""
 
-    def follow(self, deployment: str, task_id: str) -> AbstractContextManager[Iterator[LiveEntry | None]]:
+    def latest(self, deployment: str, task_ids: Sequence[str]) -> Mapping[str, Point]:
+        """The last point of each of the tasks that has one; all in one round trip."""
+
+    def follow(
+        self, deployment: str, task_id: str, *, points: bool = False
+    ) -> AbstractContextManager[Iterator[LiveEntry | None]]:
         """The entries that are there, oldest first, then those that come; yields None about once a second when idle.
 
         From the moment the context is entered the task's events are among the entries, in the order in which they were
-        published, whether or not the task has output.
+        published, whether or not the task has output. Points are among them only with ``points``, in no order with the others.
         """

@@ -87,6 +87,14 @@ class Search:
     """Only tasks that were created before this time."""
 
 
+@frozen
+class Counts:
+    """How many tasks have each of the seven statuses; of those with a status in ``more`` there are more than told."""
+
+    by_status: Mapping[str, int]
+    more: frozenset[str] = frozenset()
+
+
 class Part(StrEnum):
     """What object storage has of a task and may be removed before the task; the value begins the names of its fields."""
 
@@ -118,8 +126,11 @@ class TaskStore(Protocol):
         Those that are being deleted are left out, and may leave a list shorter than ``limit``.
         """
 
-    def counts(self) -> Mapping[str, int]:
-        """How many tasks there are with each of the seven statuses."""
+    def counts(self) -> Counts:
+        """How many tasks there are by status. A store that has to read what it counts stops where ``ended`` would."""
+
+    def most_ended(self) -> int:
+        """How many tasks ``ended`` can be asked for when somebody waits for the answer: that they take well below a second."""
 
     def ended(self, since: datetime, limit: int) -> Sequence[Document]:
         """Status, cause, times and metrics of the tasks that ended at ``since`` or later, at most ``limit``; last end first."""

@@ -7,7 +7,7 @@ from itertools import islice
 
 from attrs import frozen
 
-from orchestrator.execution.attempt_output import ARTIFACTS
+from orchestrator.execution.attempt_output import ARTIFACTS, SERIES
 from orchestrator.ports import ObjectStore, StoredObject, Stream, TaskStore
 from orchestrator.task.request import is_id
 
@@ -15,7 +15,8 @@ _PAGE = 1000
 """Objects whose tasks are looked up at once, and that are removed at once."""
 _LOG = rf"({'|'.join(Stream)})-[0-9a-f]{{16}}\.log"
 _ARTIFACT = rf"{ARTIFACTS}/[0-9a-f]{{16}}-[0-9a-f]{{16}}"
-_OURS = re.compile(rf"([^/]+)/[0-9]+/({_LOG}|{_ARTIFACT})")
+_SERIES = rf"{SERIES}-[0-9a-f]{{16}}\.json"
+_OURS = re.compile(rf"([^/]+)/[0-9]+/({_LOG}|{_ARTIFACT}|{_SERIES})")
 """The keys that workers make. An object with any other is somebody else's."""
 
 

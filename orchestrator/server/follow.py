@@ -5,14 +5,14 @@ import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
-from attrs import define, field
+from attrs import asdict, define, field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from orchestrator.errors import OrchestratorError, UnknownTask
 from orchestrator.log import logger
 from orchestrator.output.following import Missed, news
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Piece, Point, Stream
 from orchestrator.server.backend import Backend
 from orchestrator.server.events import Cut
 from orchestrator.server.problems import HttpError
@@ -127,7 +127,7 @@ class Place:
             raise _not_an_id(text)
         return cls(attempt, {Stream.STDOUT: stdout, Stream.STDERR: stderr}, seq)
 
-    def pass_by(self, item: Piece | Missed | Event) -> None:
+    def pass_by(self, item: Piece | Missed | Point | Event) -> None:
         """Note that it was sent. What was missed comes at the end, or never: the next piece says where the stream goes on."""
         if isinstance(item, Event):
             self.seq = item.seq
@@ -150,7 +150,8 @@ async def output(call: Call) -> Response:
 
 async def _output(backend: Backend, task: Task, place: Place, *, gaps: bool) -> AsyncIterator[ServerSentEvent]:
     if task.status not in TERMINAL or place.seq < task.seq:
-        items = backend.follower.follow(task.id, place.offsets, attempt=place.attempt, after_seq=place.seq, gaps=gaps)
+        where = {"attempt": place.attempt, "after_seq": place.seq}
+        items = backend.follower.follow(task.id, place.offsets, **where, gaps=gaps, samples=True)
         try:
             async for item in backend.broadcast.until_stopped(items):
                 place.pass_by(item)
@@ -160,10 +161,12 @@ async def _output(backend: Backend, task: Task, place: Place, *, gaps: bool) -> 
     yield _END
 
 
-def _entry(item: Piece | Missed | Event, place: str) -> ServerSentEvent:
+def _entry(item: Piece | Missed | Point | Event, place: str) -> ServerSentEvent:
     match item:
         case Event():
             return _transition(item, place)
+        case Point():
+            return ServerSentEvent(json.dumps(asdict(item)), event="sample", id=place)
         case Missed():
             own = {"attempt": item.attempt, "stream": item.stream, "offset": item.offset, "bytes": item.size}
             return ServerSentEvent(json.dumps(own), event="missed", id=place, sep=_LINE)

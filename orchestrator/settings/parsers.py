@@ -83,6 +83,14 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(map(plain, text.replace(",", " ").split()))
 
 
+def label_names(text: str) -> tuple[str, ...]:
+    """Names that can be the path of an index."""
+    names = words(text)
+    if bad := [name for name in names if name.startswith("$") or "." in name]:
+        raise ValueError(f"names of labels without a dot and a dollar at the beginning, and not {bad[0]!r}")
+    return names
+
+
 def database(text: str) -> str:
     """The name of a database of MongoDB, which counts bytes."""
     if len(_DATABASE(text).encode()) > _LONGEST_DATABASE:

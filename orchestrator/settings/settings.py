@@ -78,6 +78,11 @@ class Settings:
         "folder for output until it is uploaded, of the worker's user alone; unset: /var/lib/orchestrator/spool for root, "
         "orchestrator/spool in $XDG_STATE_HOME or ~/.local/state for others",
     )
+    label_indexes: tuple[str, ...] = _setting(
+        (),
+        text.label_names,
+        "names of labels by which lists are quick however few tasks have them, such as team run; each costs an index",
+    )
     live_output: int = _setting(
         1 << 20, text.BUDGET, "bytes of each stream that can be followed while a program runs; 0: output is seen at its end"
     )

@@ -88,6 +88,16 @@ class Logs:
 
 
 @frozen
+class SeriesObject:
+    """Where the points of a run's use over time are: a JSON object beside the logs."""
+
+    key: str
+    bytes: int
+    sha256: str
+    points: int
+
+
+@frozen
 class Usage:
     """A sampled quantity over the run."""
 
@@ -114,6 +124,8 @@ class Metrics:
     pids_peak: int | None = None
     source: Mapping[str, str] = field(factory=dict)
     missing: Mapping[str, str] = field(factory=dict)
+    series: SeriesObject | None = None
+    """Null when there were no two samples, and when the worker that has them died before it could store them."""
 
 
 @frozen

@@ -1,12 +1,12 @@
 """Output that is followed, within one process."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from attrs import define, field
 
-from orchestrator.ports import LiveEntry, Piece, Stream
+from orchestrator.ports import POINTS, LiveEntry, Piece, Point, Stream
 from orchestrator.task.event import Event
 
 Key = tuple[str, str]
@@ -23,6 +23,18 @@ class _List:
         self.added += 1
         self.entries.append((self.added, entry))
 
+    def add_point(self, point: Point) -> None:
+        self.add(point)
+        if len(self.points()) > POINTS:
+            self.drop(lambda entry: isinstance(entry, Point))
+
+    def points(self) -> list[Point]:
+        return [entry for _, entry in self.entries if isinstance(entry, Point)]
+
+    def drop(self, wanted: Callable[[LiveEntry | None], bool]) -> None:
+        """The oldest of a kind."""
+        del self.entries[next(place for place, (_, entry) in enumerate(self.entries) if wanted(entry))]
+
     def size(self, stream: Stream) -> int:
         return sum(len(entry.data) for _, entry in self.entries if isinstance(entry, Piece) and entry.stream is stream)
 
@@ -36,21 +48,24 @@ class MemoryLiveOutput:
         self._lists: dict[Key, _List] = {}
         self._ends: dict[Key, tuple[int, dict[Stream, int]]] = {}
 
-    def append(self, deployment: str, pieces: Mapping[str, Sequence[Piece]], limit: int) -> None:
-        """Add, then drop the oldest beyond the limit."""
+    def append(self, deployment: str, entries: Mapping[str, Sequence[Piece | Point]], limit: int) -> None:
+        """Add, then drop the oldest beyond the limits."""
         with self._change:
-            for task_id, of_task in pieces.items():
+            for task_id, of_task in entries.items():
                 key = deployment, task_id
-                entries = self._lists.setdefault(key, _List())
+                there = self._lists.setdefault(key, _List())
                 for piece in of_task:
+                    if isinstance(piece, Point):
+                        there.add_point(piece)
+                        continue
                     attempt, ends = self._ends.get(key, (0, {}))
                     if piece.attempt < attempt:
                         continue
                     kept = ends if piece.attempt == attempt else {}
                     self._ends[key] = piece.attempt, {**kept, piece.stream: piece.end}
-                    entries.add(piece)
-                while any(entries.size(stream) > limit for stream in Stream):
-                    del entries.entries[0]
+                    there.add(piece)
+                while any(there.size(stream) > limit for stream in Stream):
+                    there.drop(lambda entry: not isinstance(entry, Point))
             self._change.notify_all()
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
@@ -58,13 +73,21 @@ class MemoryLiveOutput:
         of_attempt, ends = self._ends.get((deployment, task_id), (0, {}))
         return ends if of_attempt == attempt else {}
 
+    def latest(self, deployment: str, task_ids: Sequence[str]) -> Mapping[str, Point]:
+        """From the end of each list."""
+        with self._change:
+            lists = {task_id: self._lists.get((deployment, task_id), _List()) for task_id in task_ids}
+            points = {task_id: there.points() for task_id, there in lists.items()}
+        return {task_id: found[-1] for task_id, found in points.items() if found}
+
     @contextmanager
-    def follow(self, deployment: str, task_id: str) -> Iterator[Iterator[LiveEntry | None]]:
+    def follow(self, deployment: str, task_id: str, *, points: bool = False) -> Iterator[Iterator[LiveEntry | None]]:
         """From the oldest entry on."""
         key = deployment, task_id
         with self._change:
             self._lists.setdefault(key, _List())
-        yield self._entries(key)
+        entries = self._entries(key)
+        yield entries if points else (entry for entry in entries if not isinstance(entry, Point))
 
     def tell(self, event: Event) -> None:
         """It is an entry where there is output or somebody follows. A task's first event forgets all before."""

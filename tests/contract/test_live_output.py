@@ -32,9 +32,9 @@ def _piece(offset: int, data: bytes, stream: Stream = OUT, attempt: int = 1) -> 
     return Piece(attempt, stream, offset, data)
 
 
-def _seen(live: LiveOutput, task_id: str = "t1", deployment: str = OURS) -> list[LiveEntry]:
+def _seen(live: LiveOutput, task_id: str = "t1", deployment: str = OURS, *, points: bool = False) -> list[LiveEntry]:
     """The entries that a follower finds before it is idle for the first time."""
-    with live.follow(deployment, task_id) as entries:
+    with live.follow(deployment, task_id, points=points) as entries:
         return [*_until_idle(entries)]
 
 

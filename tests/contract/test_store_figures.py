@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from orchestrator.ports import TaskStore
+from orchestrator.ports import Counts, TaskStore
 from statemachine import State
 from tests.support.stored import NOON, queued
 
@@ -16,7 +16,7 @@ def test_tasks_are_counted_by_status(store: TaskStore) -> None:
     """All seven are named; what a foreign hand made up is not."""
     for number, status in enumerate(["queued", "queued", "running", "failed", "odd", None]):
         store.insert(queued(f"t{number}", status=status))
-    assert store.counts() == {**dict.fromkeys(map(str, State), 0), "queued": 2, "running": 1, "failed": 1}
+    assert store.counts() == Counts({**dict.fromkeys(map(str, State), 0), "queued": 2, "running": 1, "failed": 1})
 
 
 def test_the_last_to_end_come_first(store: TaskStore) -> None:

@@ -43,13 +43,13 @@ class Entries:
         self._failures = failures
         self.closed = False
 
-    async def follow(self, deployment: str, task_id: str) -> AsyncIterator[LiveEntry | None]:
+    async def follow(self, deployment: str, task_id: str, *, points: bool = False) -> AsyncIterator[LiveEntry | None]:
         """As on Redis: the first thing is None."""
         yield None
         if self._failures:
             self._failures -= 1
             raise InfrastructureError("redis", "away")
-        with self._live.follow(deployment, task_id) as entries:
+        with self._live.follow(deployment, task_id, points=points) as entries:
             while True:
                 yield await asyncio.to_thread(next, entries)
 
@@ -126,7 +126,7 @@ def test_a_server_that_stays_away_is_told(services: MemoryServices, monkeypatch:
         asyncio.run(follow())
 
 
-async def _away(*_: object) -> AsyncIterator[LiveEntry | None]:
+async def _away(*_: object, **__: object) -> AsyncIterator[LiveEntry | None]:
     raise InfrastructureError("redis", "away")
     yield None
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from attrs import evolve
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.output.following import Missed
-from orchestrator.ports import LiveEntry, Part, Piece, Stream
+from orchestrator.ports import LiveEntry, Part, Piece, Point, Stream
 from orchestrator.task.event import Event
 from orchestrator.testing.event_bus import MemoryEventBus
 from orchestrator.testing.programs import Program
@@ -31,7 +31,7 @@ class Scripted:
         self.scripts = list(scripts)
 
     @contextmanager
-    def follow(self, deployment: str, task_id: str) -> Iterator[Iterator[LiveEntry | None]]:  # noqa: ARG002
+    def follow(self, deployment: str, task_id: str, *, points: bool) -> Iterator[Iterator[LiveEntry | None]]:  # noqa: ARG002
         """The next script."""
         yield self._play(self.scripts.pop(0))
 
@@ -121,7 +121,7 @@ def test_what_was_missed_is_told_and_follows(world: World) -> None:
     script: list[LiveEntry | None] = [ONE, Piece(1, OUT, 8, TEXT[8:10]), None]
     for gaps, text in ((False, TEXT), (True, TEXT[:4] + TEXT[8:])):
         client = _client(world, [])
-        client._entries = lambda _: _with(script)  # type: ignore[method-assign]
+        client._entries = lambda _, **__: _with(script)  # type: ignore[method-assign]
         client._news = _once_idle(client)  # type: ignore[method-assign]
         items = [*client.follow("t1", gaps=gaps)]
         assert (_text(items), missed in items) == (text, True)
@@ -169,3 +169,12 @@ def test_logs_that_were_removed_end_what_is_followed(world: World) -> None:
     world.services.removal.strip({"t1": nonce}, Part.LOGS)
     items = [*world.client.follow("t1")]
     assert (_text(items), _statuses(items)) == (b"", ALL)
+
+
+def test_points_come_for_those_who_ask(world: World) -> None:
+    """As they were sent; those of an attempt that is over do not."""
+    world.client.submit(REQUEST, "t1")
+    points = [Point(2, 1.0, 50.0, 1000, 1), Point(1, 9.0, 1.0, 1, 1), Point(2, 2.0, 60.0, 1100, 2, read_bytes=7)]
+    client = _client(world, [points[0], Piece(2, OUT, 0, b"x"), *points[1:]])
+    seen = client.follow("t1", dict.fromkeys(Stream, 0), attempt=2, samples=True)
+    assert [*islice((item for item in seen if isinstance(item, Point)), 2)] == [points[0], points[2]]

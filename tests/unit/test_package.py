@@ -45,7 +45,7 @@ def test_the_package_alone_imports_no_library() -> None:
 def test_the_client_is_the_one_of_its_module_and_no_other_name_is_there() -> None:
     """What is isinstance of the one is isinstance of the other."""
     assert Client is client_module.Client
-    assert orchestrator.__all__ == ["AsyncClient", "Client", "Event", "Missed", "Piece", "Stats", "Stream"]
+    assert orchestrator.__all__ == ["AsyncClient", "Client", "Event", "Missed", "Piece", "Point", "Series", "Stats", "Stream"]
     with pytest.raises(AttributeError, match="module 'orchestrator' has no attribute 'Cleint'"):
         _ = orchestrator.Cleint
 

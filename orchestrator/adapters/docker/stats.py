@@ -47,7 +47,7 @@ def sample_of(reading: Reading) -> Sample | None:
     cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ())
     percent = used / passed * cpus * 100 if used > 0 and passed > 0 else 0.0
     memory = _memory(reading["memory_stats"])
-    return Sample(percent, memory, Counters(SOURCE, _figures(reading, memory)))
+    return Sample(percent, memory, Counters(SOURCE, _figures(reading, memory)), *_blocks(reading), *_networks(reading))
 
 
 def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
@@ -59,6 +59,24 @@ def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
         Figure.MEMORY_PEAK: memory,
         Figure.PIDS_PEAK: max((reading.get("pids_stats") or {}).get("current", 0) - 1, 0),
     }
+
+
+def _blocks(reading: Reading) -> tuple[int | None, int | None]:
+    """Bytes read from and written to block devices; the engine has no list when nothing was, or when it cannot tell."""
+    told = (reading.get("blkio_stats") or {}).get("io_service_bytes_recursive")
+    if not told:
+        return None, None
+    read, written = (sum(int(each["value"]) for each in told if str(each["op"]).lower() == op) for op in ("read", "write"))
+    return read, written
+
+
+def _networks(reading: Reading) -> tuple[int | None, int | None]:
+    """Bytes received and sent; none are told of a container without a network."""
+    told = (reading.get("networks") or {}).values()
+    if not told:
+        return None, None
+    received, sent = (sum(int(each.get(name, 0)) for each in told) for name in ("rx_bytes", "tx_bytes"))
+    return received, sent
 
 
 def _memory(stats: Reading) -> int:

@@ -1,7 +1,8 @@
 """Lists of tasks, newest first, and the queries and indexes that they take."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -11,9 +12,10 @@ from pymongo.errors import OperationFailure
 
 from orchestrator.adapters.mongo.newest import newest
 from orchestrator.adapters.mongo.stages import Stage
-from orchestrator.ports import Search
-from orchestrator.ports.documents import BULKY, TIMED
+from orchestrator.ports import Counts, Search
+from orchestrator.ports.documents import ACTIVE, BULKY, FINAL, TIMED
 from orchestrator.task.values import Document
+from statemachine import INITIAL, State
 
 Tasks = Collection[Mapping[str, Any]]
 _NEWEST_FIRST = [("created_at", -1), ("_id", -1)]
@@ -32,6 +34,18 @@ UNDATED_INDEX: Mapping[str, Any] = {
     "name": "undated",
     "partialFilterExpression": {"created_at": _NOT_A_DATE},
 }
+
+
+def label_index(name: str) -> Sequence[tuple[str, int]]:
+    """The keys of an index for lists by the label of this name."""
+    return [(f"labels.{name}", 1), *_NEWEST_FIRST]
+
+
+_WITHOUT_DATE: Sequence[tuple[Stage, str | None]] = (
+    ({"created_at": None}, None),
+    ({"created_at": _NOT_A_DATE}, UNDATED_INDEX["name"]),
+)
+"""The tasks that have no ``created_at``, by the usual index, and those that have something else there, by one of their own."""
 
 
 def listed(tasks: Tasks, search: Search, limit: int, last: Document | None) -> Sequence[Document]:
@@ -55,6 +69,36 @@ def ended(tasks: Tasks, since: datetime, limit: int) -> Sequence[Document]:
     return newest(look, limit, since=since, until=None, now=datetime.now(UTC))
 
 
+def counted(tasks: Tasks, most: int) -> Counts:
+    """How many tasks have each status: all active ones, of the queued as many as ``most``, and of the newest of all as many."""
+    newest_ones = _statuses(tasks, {}, most + 1)
+    active = [each["status"] for each in tasks.find({"status": {"$in": ACTIVE}}, {"status": 1})]
+    if len(newest_ones) <= most:
+        return Counts(_by_state(newest_ones))
+    queued = _statuses(tasks, {"status": str(INITIAL)}, most + 1)
+    more = frozenset({*FINAL, *([str(INITIAL)] if len(queued) > most else [])})
+    ended = [status for status in newest_ones[:most] if status in FINAL]
+    return Counts(_by_state([*active, *queued[:most], *ended]), more)
+
+
+def _by_state(statuses: Iterable[object]) -> Mapping[str, int]:
+    found = Counter(map(str, statuses))
+    return {str(state): found[str(state)] for state in State}
+
+
+def _statuses(tasks: Tasks, query: Stage, most: int) -> list[object]:
+    """The statuses of the newest tasks, those without a date last."""
+
+    def look(bounds: object, missing: int, index: str | None = None) -> Sequence[Document]:
+        return [*tasks.find({"created_at": bounds, **query}, {"status": 1}, limit=missing, batch_size=missing, hint=index)]
+
+    found = newest(look, most, since=None, until=None, now=datetime.now(UTC))
+    for place, index in _WITHOUT_DATE:
+        if len(found) < most:
+            found += look(place["created_at"], most - len(found), index)
+    return [each.get("status") for each in found]
+
+
 def _dated(tasks: Tasks, search: Search, limit: int, last: Document | None) -> Sequence[Document]:
     def look(bounds: object, most: int, **behind: object) -> Sequence[Document]:
         return _found(tasks, search, {"created_at": bounds, **behind}, _NEWEST_FIRST, most)
@@ -75,10 +119,10 @@ def _earlier(at: object, until: datetime | None) -> datetime | None:
 
 
 def _undated(tasks: Tasks, search: Search, limit: int, last: Document | None) -> Sequence[Document]:
-    """Those that have no ``created_at``, by the usual index, and those that have something else there, by one of their own."""
     behind: Stage = {"_id": {"$lt": last["_id"]}} if last else {}
-    ways = ({"created_at": None, **behind}, None), ({"created_at": _NOT_A_DATE, **behind}, UNDATED_INDEX["name"])
-    found = [each for place, index in ways for each in _found(tasks, search, place, [("_id", -1)], limit, index)]
+    order = [("_id", -1)]
+    ways = [_found(tasks, search, {**place, **behind}, order, limit, index) for place, index in _WITHOUT_DATE]
+    found = [each for some in ways for each in some]
     return sorted(found, key=lambda each: str(each["_id"]), reverse=True)[: max(limit, 0)]
 
 

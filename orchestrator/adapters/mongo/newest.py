@@ -4,6 +4,7 @@ MongoDB would stop at the limit by itself. SecantusDB first reads all documents 
 filter the whole collection. So a filter must have few.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +13,12 @@ from orchestrator.task.values import Document
 
 Look = Callable[[Stage, int], Sequence[Document]]
 """The documents whose date is within bounds, newest first, at most so many."""
-_FIRST, _FACTOR = 1.0, 8.0
-"""Seconds of the first window, and by how much the next one is wider."""
+_FIRST = 1.0
+"""Seconds of the first window."""
+_WIDER, _NARROWER = 8.0, 0.25
+"""The next one is at most so many times as wide as the last one, and at least."""
+_LONGEST = 0.5
+"""Seconds that a look may take, as far as the last one tells."""
 _WIDEST = 1e9
 """Seconds: after a window of thirty years the next one has all the rest."""
 _SURPLUS = 1.5
@@ -27,9 +32,10 @@ def newest(look: Look, most: int, *, since: datetime | None, until: datetime | N
     while len(found) < most and edge is not None:
         low = _before(edge, width)
         edge = None if low is None or (since is not None and low <= since) else low
+        asked_at = time.monotonic()
         some = look(_bounds(edge or since, high), most - len(found))
         found += some
-        high, width = edge, _widened(width, len(some), most - len(found))
+        high, width = edge, width * _factor(len(some), most - len(found), time.monotonic() - asked_at)
     return found
 
 
@@ -46,9 +52,13 @@ def _before(at: datetime, width: float) -> datetime | None:
     return at - timedelta(seconds=width)
 
 
-def _widened(width: float, found: int, missing: int) -> float:
-    """As wide as the last window says that the missing ones need, but no wider than ``_FACTOR`` allows."""
-    return width * min(max(_SURPLUS * missing / found, 1.0) if found else _FACTOR, _FACTOR)
+def _factor(found: int, missing: int, took: float) -> float:
+    """How much wider the next window is: as the last one says that the missing ones need, and that it takes no long time.
+
+    A filter that finds little may have to read much.
+    """
+    wanted = max(_SURPLUS * missing / found, 1.0) if found else _WIDER
+    return min(wanted, _WIDER, max(_LONGEST / took, _NARROWER)) if took else min(wanted, _WIDER)
 
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC) + timedelta(seconds=_WIDEST)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Collection as Group
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from pymongo.errors import BulkWriteError
 
 from orchestrator.adapters.mongo.client import async_mongo_client, mongo_client
 from orchestrator.adapters.mongo.errors import refusals, translated
-from orchestrator.adapters.mongo.listing import LIST_INDEXES, UNDATED_INDEX, ended, listed
+from orchestrator.adapters.mongo.listing import LIST_INDEXES, UNDATED_INDEX, counted, ended, label_index, listed
 from orchestrator.adapters.mongo.stages import (
     EXPIRED,
     UNBOUND,
@@ -34,7 +35,7 @@ from orchestrator.adapters.mongo.stages import (
 )
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.errors import CancelRequested, DuplicateTask, InvalidTask, Superseded
-from orchestrator.ports import Free, Move, Origin, Part, Search
+from orchestrator.ports import Counts, Free, Move, Origin, Part, Search
 from orchestrator.ports.documents import (
     ACTIVE,
     BOUND,
@@ -81,11 +82,12 @@ class MongoTaskStore:
     def __init__(self, settings: Settings) -> None:
         self._client = PerProcess(lambda: mongo_client(settings))
         self._database = settings.mongo_db_name
+        self._labels = settings.label_indexes
 
     def prepare(self) -> None:
         """Make the missing indexes: for lists, for the sweep and for retention. Many tasks take their time."""
         with translated(), timeout(_INDEXING):
-            for keys in LIST_INDEXES:
+            for keys in (*LIST_INDEXES, *map(label_index, self._labels)):
                 self._tasks.create_index([*keys])
             self._tasks.create_index(**UNDATED_INDEX)
             self._tasks.create_index([("settled", 1), *_OLDEST_FIRST], partialFilterExpression={"settled": False})
@@ -149,10 +151,21 @@ class MongoTaskStore:
         with translated():
             return listed(self._tasks, search, limit, last)
 
-    def counts(self) -> Mapping[str, int]:
-        """By the index."""
+    def counts(self) -> Counts:
+        """By the index. SecantusDB would read every document, so there it is as many as can be read while somebody waits."""
         with translated():
-            return {str(state): self._tasks.count_documents({"status": str(state)}) for state in State}
+            if not self._reads_to_count:
+                return Counts({str(state): self._tasks.count_documents({"status": str(state)}) for state in State})
+            return counted(self._tasks, self.most_ended())
+
+    def most_ended(self) -> int:
+        """SecantusDB takes some 20 to 40 µs for each."""
+        with translated():
+            return 500 if self._reads_to_count else 20_000
+
+    @cached_property
+    def _reads_to_count(self) -> bool:
+        return "secantusVersion" in self._client().server_info()
 
     def ended(self, since: datetime, limit: int) -> Sequence[Document]:
         """By the index."""

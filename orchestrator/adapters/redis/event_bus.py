@@ -26,11 +26,12 @@ redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'EX', ARGV[3])
 redis.call('PUBLISH', ARGV[4], ARGV[6])
 redis.call('PUBLISH', ARGV[5], ARGV[6])
 if ARGV[2] == '0' then
-  redis.call('DEL', KEYS[2], KEYS[3])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 elseif redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('XADD', KEYS[2], '*', ARGV[7], ARGV[6])
   if ARGV[8] == '1' then redis.call('EXPIRE', KEYS[2], ARGV[9]) end
 end
+if ARGV[8] == '1' then redis.call('EXPIRE', KEYS[4], ARGV[9]) end
 return 1
 """
 """Compares and publishes in one step, in which no worker can be frozen.

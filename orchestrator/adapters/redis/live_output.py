@@ -1,11 +1,15 @@
 """Live output, as one stream of Redis for each task. Knows the keys and entries, but not their use."""
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+from attrs import asdict
+from redis.client import Pipeline
+
 from orchestrator.adapters.redis.client import async_redis_client, redis_client, redis_errors
-from orchestrator.ports import LiveEntry, Piece, Stream
+from orchestrator.ports import POINTS, LiveEntry, Piece, Point, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
 
@@ -14,6 +18,11 @@ KEEP = 3600
 KEEP_ENDED = 300
 """Seconds that entries stay after the task's last event: from then on all output is stored."""
 EVENT = "event"
+_POINT = "point"
+Places = dict[bytes, bytes]
+"""How far a follower has read each stream."""
+Answer = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
+"""What Redis has of the streams."""
 _APPEND = """
 local attempt = tonumber(ARGV[1])
 local known = tonumber(redis.call('HGET', KEYS[2], 'attempt') or '0')
@@ -67,19 +76,31 @@ class RedisLiveOutput:
         """Close the idle connections."""
         self._redis.close()
 
-    def append(self, deployment: str, pieces: Mapping[str, Sequence[Piece]], limit: int) -> None:
-        """One script for each attempt, all in one round trip."""
+    def append(self, deployment: str, entries: Mapping[str, Sequence[Piece | Point]], limit: int) -> None:
+        """One script for each attempt, and a stream of its own for points, all in one round trip."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            for task_id, of_task in pieces.items():
-                for attempt in sorted({piece.attempt for piece in of_task}):
+            for task_id, of_task in entries.items():
+                pieces = [entry for entry in of_task if isinstance(entry, Piece)]
+                for attempt in sorted({piece.attempt for piece in pieces}):
                     said: list[Any] = [attempt, limit, KEEP]
-                    for piece in of_task:
+                    for piece in pieces:
                         if piece.attempt == attempt:
                             said += [piece.stream.value, piece.offset, piece.data]
                     self._append(
                         keys=[live_key(deployment, task_id), ends_key(deployment, task_id)], args=said, client=pipeline
                     )
+                if points := [entry for entry in of_task if isinstance(entry, Point)]:
+                    _add_points(pipeline, points_key(deployment, task_id), points)
             pipeline.execute()
+
+    def latest(self, deployment: str, task_ids: Sequence[str]) -> Mapping[str, Point]:
+        """The end of each stream."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for task_id in task_ids:
+                pipeline.xrevrange(points_key(deployment, task_id), count=1)
+            found = pipeline.execute()
+        last = {task_id: _parsed(entries[0][1]) for task_id, entries in zip(task_ids, found, strict=True) if entries}
+        return {task_id: point for task_id, point in last.items() if isinstance(point, Point)}
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
         """The values that the script has noted."""
@@ -91,30 +112,26 @@ class RedisLiveOutput:
         return {stream: int(end) for stream, end in zip(Stream, ends, strict=True) if end is not None}
 
     @contextmanager
-    def follow(self, deployment: str, task_id: str) -> Iterator[Iterator[LiveEntry | None]]:
+    def follow(self, deployment: str, task_id: str, *, points: bool = False) -> Iterator[Iterator[LiveEntry | None]]:
         """From the oldest entry on, on one connection, which returns to the pool between two reads."""
-        key = live_key(deployment, task_id)
         with redis_errors():
-            self._open(keys=[key], args=[KEEP])
-        yield self._entries(key)
+            self._open(keys=[live_key(deployment, task_id)], args=[KEEP])
+        yield self._entries(live_key(deployment, task_id), _places(deployment, task_id, points=points))
 
-    def _entries(self, key: str) -> Iterator[LiveEntry | None]:
-        last: bytes = b"0"
+    def _entries(self, key: str, places: Places) -> Iterator[LiveEntry | None]:
         while True:
-            entries = self._read(key, last)
-            for entry_id, fields in entries:
-                last = entry_id
-                if (entry := _parsed(fields)) is not None:
-                    yield entry
-            if not entries:
+            found = self._read(places)
+            yield from _taken(found, places)
+            if not found:
                 with redis_errors():
                     self._open(keys=[key], args=[KEEP])  # a Redis that came back empty has forgotten the followers
                 yield None
 
-    def _read(self, key: str, last: bytes) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    def _read(self, places: Places) -> Answer:
         with redis_errors():
-            found = cast("Any", self._redis.xread({key: last}, block=round(self._idle * 1000), count=_COUNT))
-        return found[0][1] if found else []
+            return (
+                cast("Any", self._redis.xread(cast("Any", places.copy()), block=round(self._idle * 1000), count=_COUNT)) or []
+            )
 
 
 class AsyncRedisLiveOutput:
@@ -129,23 +146,20 @@ class AsyncRedisLiveOutput:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def follow(self, deployment: str, task_id: str) -> AsyncIterator[LiveEntry | None]:
+    async def follow(self, deployment: str, task_id: str, *, points: bool = False) -> AsyncIterator[LiveEntry | None]:
         """The entries that are there and those that come, as of the other one; the first thing is None, once it follows."""
-        key, last = live_key(deployment, task_id), b"0"
-        entries: list[tuple[bytes, dict[bytes, bytes]]] = []
+        places = _places(deployment, task_id, points=points)
+        found: Answer = []
         while True:
-            with redis_errors():
-                if not entries:
-                    await cast("Any", self._open(keys=[key], args=[KEEP]))
-            if not entries:
+            if not found:
+                with redis_errors():
+                    await cast("Any", self._open(keys=[live_key(deployment, task_id)], args=[KEEP]))
                 yield None
             with redis_errors():
-                found = cast("Any", await self._redis.xread({key: last}, block=round(self._idle * 1000), count=_COUNT))
-            entries = found[0][1] if found else []
-            for entry_id, fields in entries:
-                last = entry_id
-                if (entry := _parsed(fields)) is not None:
-                    yield entry
+                answer = await self._redis.xread(cast("Any", places.copy()), block=round(self._idle * 1000), count=_COUNT)
+            found = cast("Answer", answer or [])
+            for entry in _taken(found, places):
+                yield entry
 
 
 _COUNT = 16
@@ -162,11 +176,39 @@ def ends_key(deployment: str, task_id: str) -> str:
     return f"orchestrator:live-ends:{deployment}:{task_id}"
 
 
+def points_key(deployment: str, task_id: str) -> str:
+    """The stream of what the task's program used; apart from the output, whose oldest entries would have to go for it."""
+    return f"orchestrator:live-points:{deployment}:{task_id}"
+
+
+def _add_points(pipeline: Pipeline, key: str, points: Sequence[Point]) -> None:
+    for point in points:
+        pipeline.xadd(key, {_POINT: json.dumps(asdict(point))}, maxlen=POINTS, approximate=True)
+    pipeline.expire(key, KEEP)
+
+
+def _places(deployment: str, task_id: str, *, points: bool) -> Places:
+    """The streams that are read, each from its beginning."""
+    keys = [live_key(deployment, task_id), *([points_key(deployment, task_id)] if points else [])]
+    return {key.encode(): b"0" for key in keys}
+
+
+def _taken(found: Answer, places: Places) -> Iterator[LiveEntry]:
+    """What was read, and note how far."""
+    for key, entries in found:
+        for entry_id, fields in entries:
+            places[key] = entry_id
+            if (entry := _parsed(fields)) is not None:
+                yield entry
+
+
 def _parsed(fields: Mapping[bytes, bytes]) -> LiveEntry | None:
-    """The entry; None if it is neither an event nor a piece of output."""
+    """The entry; None if it is neither an event, nor a point, nor a piece of output."""
     try:
         if (event := fields.get(EVENT.encode())) is not None:
             return Event.from_json(event)
+        if (point := fields.get(_POINT.encode())) is not None:
+            return Point(**json.loads(point))
         attempt, stream, offset = int(fields[b"attempt"]), Stream(fields[b"stream"].decode()), int(fields[b"offset"])
         return Piece(attempt, stream, offset, fields[b"data"])
     except (ValueError, KeyError, TypeError):

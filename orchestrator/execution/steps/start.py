@@ -113,6 +113,7 @@ class Start:
             claim.task = evolve(claim.task, starting=attempt.container)
             claim.check_wanted()
             attempt.probe = engine.start(attempt.container)
+            attempt.recording.begin(claim.number)
         except ContainerMissing as error:
             raise InfrastructureError("docker", f"it was removed as it was to be started: {error}") from error
         attempt.deadline = time.monotonic() + request.limits.timeout

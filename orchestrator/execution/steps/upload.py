@@ -7,17 +7,20 @@ It reads the engine again only where the spool is not as it was sealed: then the
 import hashlib
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from orchestrator import private_files as private
 from orchestrator.errors import STORAGE, BytesChanged, InfrastructureError
-from orchestrator.execution.attempt_output import ARTIFACTS, AttemptOutput
+from orchestrator.execution.attempt_output import ARTIFACTS, SERIES, AttemptOutput
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.deployment import Deployment
+from orchestrator.log import logger
 from orchestrator.output.artifacts import File
+from orchestrator.output.ring_file import write_all
 from orchestrator.output.spool import Sealed, sealed, spooling
 from orchestrator.ports import ObjectStore, Stream
 from orchestrator.task.artifact import Artifact
-from orchestrator.task.values import Fields, LogObject, Logs
+from orchestrator.task.values import Fields, LogObject, Logs, SeriesObject
 
 _KEY_DIGITS = 16
 
@@ -42,6 +45,7 @@ class Upload:
             attempt.gathered = None
             raise
         return {
+            **self._series(claim),
             "logs": Logs(self.objects.bucket, stdout, stderr),
             "artifacts_stored": kept,
             "artifacts_refused": gathered.refused,
@@ -59,6 +63,23 @@ class Upload:
         key = f"{claim.task.id}/{claim.number}/{ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
         self._put_whole(claim, key, file.at, file.bytes, file.sha256)
         return Artifact(file.path, key, file.bytes, file.sha256)
+
+    def _series(self, claim: Claim) -> Fields:
+        """Store what was noted of its use over time; figures are no reason for a task to fail for want of room on the disk."""
+        series, metrics = claim.attempt.recording.series(), claim.task.metrics
+        if series is None or metrics is None:
+            return {}
+        folder, content = claim.folder(self.deployment.spool_dir), series.to_json()
+        try:
+            with private.opened(folder, SERIES, "wb") as file:
+                write_all(file, memoryview(content))
+        except OSError as error:
+            logger.warning("what it used over time cannot be kept: {}", error)
+            return {}
+        digest = hashlib.sha256(content).hexdigest()
+        key = f"{claim.task.id}/{claim.number}/{SERIES}-{digest[:_KEY_DIGITS]}.json"
+        self._put_whole(claim, key, folder / SERIES, len(content), digest)
+        return {"metrics": evolve(metrics, series=SeriesObject(key, len(content), digest, len(series.points)))}
 
     def _put_whole(self, claim: Claim, key: str, path: Path, size: int, sha256: str) -> None:
         claim.assure_held()

@@ -5,17 +5,23 @@ import time
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
 
+from orchestrator.cli import show
 from orchestrator.cli.render import card, console, memory
 from orchestrator.cli.show import last_lines
-from orchestrator.task.values import Metrics, Usage
+from orchestrator.client import Client
+from orchestrator.errors import STORAGE, InfrastructureError
+from orchestrator.outcome.series import Series
+from orchestrator.task.values import Metrics, SeriesObject, Usage
 from orchestrator.testing.programs import Program
 from tests.support.tars import out
 from tests.support.tasks import finished
 from tests.unit.cli.command_line import CommandLine
+from tests.unit.cli.test_cli_width import Screen
 
 LOUD = Program(stdout=b"out\n", stderr=b"err\n", exit_code=3)
 
@@ -309,3 +315,38 @@ def test_logs_follow_a_task_to_its_end(tmp_path: Path) -> None:
     assert call("logs", "--follow", "--stdout", "--since-offset", "7", "mine").stdout_bytes == b"789"
     assert call("logs", "--since-offset", "99", "mine").stdout_bytes == b""
     assert "--tail cannot be given beside --follow" in call("logs", "-f", "--tail", "1", "mine").stderr
+
+
+def test_use_over_time_is_drawn_where_it_is_known() -> None:
+    """A line of blocks for CPU and one for memory, with the span and the most."""
+    points = (0.1, 0.0, 1 << 20), (1.0, 50.0, None), (2.0, 100.0, 2 << 20)
+    series = Series(1, 1.0, ("t", "cpu_percent", "memory_bytes"), points)
+    shown = StringIO()
+    console(shown).print(card(finished(), series=series))
+    assert "▁▅█ from 0.1 s to 2.0 s, up to 100 %" in shown.getvalue()
+    assert "▅▁█ from 0.1 s to 2.0 s, up to 2 MiB" in shown.getvalue()
+    bare = StringIO()
+    console(bare).print(card(finished()))
+    assert "over time" not in bare.getvalue()
+
+
+@pytest.mark.parametrize(("columns", "drawn"), [(99, False), (100, True)])
+def test_use_over_time_is_drawn_on_a_wide_terminal_only(
+    call: CommandLine, monkeypatch: pytest.MonkeyPatch, columns: int, *, drawn: bool
+) -> None:
+    """Elsewhere object storage is not even asked; when it is away, the rest is shown."""
+    asked = []
+
+    def series(_: Client, task_id: str) -> None:
+        asked.append(task_id)
+        raise InfrastructureError(STORAGE, "away")
+
+    metrics = Metrics(None, None, 0, 1.0, series=SeriesObject("mine/1/series-0.json", 1, "0", 2))
+    monkeypatch.setattr(Client, "series", series)
+    monkeypatch.setattr(show, "sys", SimpleNamespace(stdout=Screen()))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(Client, "get", lambda *_: evolve(finished(), id="mine", metrics=metrics))
+    told = call("show", "mine")
+    assert asked == (["mine"] if drawn else [])
+    assert ("cannot be read" in told.stderr) is drawn
+    assert "ran for" in show.sys.stdout.getvalue()

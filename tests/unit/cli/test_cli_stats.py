@@ -1,15 +1,19 @@
 """Figures about many tasks on the command line."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from orchestrator.cli.ending import MISUSED
 from orchestrator.cli.spark import spark
-from orchestrator.ports import WorkerRecord
+from orchestrator.client import Client
+from orchestrator.ports import Point, WorkerRecord
+from orchestrator.testing.live_output import MemoryLiveOutput
 from orchestrator.testing.queue import MemoryQueue
-from tests.support.stored import NOON
+from tests.support.stored import NOON, queued
 from tests.unit.cli.command_line import CommandLine
 
 
@@ -66,3 +70,48 @@ def test_a_line_of_blocks_has_the_scale_of_its_values() -> None:
     assert spark([0.0, 0.0]) == "▁▁"
     assert spark([0.0, 1.0, 2.0]) == "▁▅█"
     assert spark([0.0] * 500 + [9.0] + [0.0] * 499, 10) == "▁▁▁▁▁█▁▁▁▁"
+
+
+def running(folder: Path) -> CommandLine:
+    """Where two programs run, one of which has been seen."""
+    call = CommandLine(folder, worker=False)
+    for number, name in enumerate(["seen", "new"]):
+        call.world.services.store.insert(
+            queued(
+                name,
+                status="running",
+                seq=1,
+                attempt=1,
+                started_at=NOON + timedelta(seconds=number),
+                command=["sh", "-c", "\x1b[31m"],
+                history=[{"seq": 1, "trigger": "start", "source": "queued", "status": "running", "at": NOON, "attempt": 1}],
+            )
+        )
+    live = MemoryLiveOutput()
+    call.client = Client(evolve(call.world.services, live=live))
+    point = Point(1, 5.0, 150.0, 3 << 20, 4, received_bytes=1 << 20, sent_bytes=0)
+    live.append(call.world.services.deployment, {"seen": [point]}, 1)
+    return call
+
+
+def test_running_programs_are_told_of_with_what_they_use(tmp_path: Path) -> None:
+    """Once where nobody looks at a terminal; of one that has just begun nothing is known yet."""
+    lines = running(tmp_path)("top").stdout.splitlines()
+    assert lines[0].split()[:4] == ["ID", "CPU", "MEMORY", "PIDS"]
+    assert lines[1].split()[:14] == ["seen", "150.0", "%", "3", "MiB", "4", "1", "MiB", "/", "0", "B", "-", "/", "-"]
+    assert lines[2].split()[:6] == ["new", "-", "-", "-", "-", "-"]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_running_programs_are_told_of_as_json(tmp_path: Path) -> None:
+    """For scripts."""
+    seen, new = json.loads(running(tmp_path)("top", "--json").stdout)
+    assert (seen["_id"], seen["sample"]["cpu_percent"], seen["sample"]["read_bytes"]) == ("seen", 150.0, None)
+    assert (new["_id"], new["sample"], new["started_at"]) == ("new", None, "2030-05-17T12:00:01.123+00:00")
+
+
+def test_without_running_programs_top_says_so(tmp_path: Path) -> None:
+    """A line, and an empty list."""
+    call = CommandLine(tmp_path, worker=False)
+    assert "no program runs" in call("top", "--once").stdout
+    assert json.loads(call("top", "--json").stdout) == []

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.outcome import stats as figures
 from orchestrator.outcome.stats import Quantiles, Stats, stats
 from orchestrator.ports import JobInfo, QueueDepth, WorkerRecord
 from orchestrator.testing.queue import MemoryQueue
@@ -92,7 +91,7 @@ def test_buckets_have_each_start_and_end_once() -> None:
 
 def test_very_many_ends_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked at is bounded, and what is told is right for the time that it is told of."""
-    monkeypatch.setattr(figures, "MOST", 10)
+    monkeypatch.setattr(MemoryTaskStore, "most_ended", lambda _: 10)
     found = figured(ended(f"t{number}", number * 6.0) for number in range(1, 40))
     assert (found.window, found.finished, found.per_minute(found.finished)) == (60.0, 10, 10.0)
     assert found.started == 9

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
+from orchestrator.outcome.series import Recording
 from orchestrator.outcome.usage import UsageMeter
 from orchestrator.output.capture import Capture, Watched
 from orchestrator.output.spool import Spool
@@ -52,12 +53,16 @@ class Scripted:
         self.exited.wait(LONG)
 
 
+def watched(engine: Scripted, spool: Spool) -> Watched:
+    """What a capture needs to know of a program that is not late."""
+    return Watched(engine, "c", spool, UsageMeter(), Recording(), engine.stopped.append, lambda _: False, lambda: None)
+
+
 def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int = 100, tail: int = 0) -> tuple[Capture, Spool]:
     """A capture that has begun."""
     spool = Spool(folder, cap, tail)
     spool.open()
-    watched = Watched(engine, "c", spool, UsageMeter(), engine.stopped.append, lambda _: False, lambda: None)
-    begun = Capture(watched, chunks)
+    begun = Capture(watched(engine, spool), chunks)
     begun.begin()
     return begun, spool
 

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
+from orchestrator.outcome.series import Recording
 from orchestrator.outcome.usage import UsageMeter
 from orchestrator.output import capture
 from orchestrator.output.capture import Capture, Watched
@@ -125,7 +126,9 @@ def test_a_disk_that_is_full_does_not_block_the_program(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 100)
     spool.open()
     spool.write = _full
-    begun = Capture(Watched(engine, "c", spool, UsageMeter(), engine.stopped.append, lambda _: False, lambda: None), chunks())
+    begun = Capture(
+        Watched(engine, "c", spool, UsageMeter(), Recording(), engine.stopped.append, lambda _: False, lambda: None), chunks()
+    )
     begun.begin()
     assert not begun.finish(LONG)
     assert taken == WHOLE
@@ -151,7 +154,8 @@ def test_what_a_full_disk_has_cost_is_read_from_the_log(tmp_path: Path) -> None:
 
     spool.rewind = rewind_later
     begun = Capture(
-        Watched(engine, "c", spool, UsageMeter(), engine.stopped.append, lambda _: False, lambda: None), iter(WHOLE)
+        Watched(engine, "c", spool, UsageMeter(), Recording(), engine.stopped.append, lambda _: False, lambda: None),
+        iter(WHOLE),
     )
     begun.begin()
     until(lambda: kept(spool) == (b"one two", b"err"))
@@ -168,12 +172,16 @@ def test_samples_are_taken_and_the_deadline_is_enforced(tmp_path: Path) -> None:
     engine.samples = [Sample(50.0, 1000)]
     spool = Spool(tmp_path, 100)
     spool.open()
-    meter = UsageMeter()
-    begun = Capture(Watched(engine, "c", spool, meter, engine.stopped.append, lambda _: True, lambda: None), iter([]))
+    meter, recording = UsageMeter(), Recording()
+    recording.begin(2)
+    begun = Capture(
+        Watched(engine, "c", spool, meter, recording, engine.stopped.append, lambda _: True, lambda: None), iter([])
+    )
     begun.begin()
     until(lambda: engine.stopped)
     engine.exited.set()
     begun.finish(LONG)
     begun._sampling.join(LONG)
     assert meter.samples >= 1
+    assert {(point.attempt, point.cpu_percent, point.memory_bytes) for point in recording.take()} == {(2, 50.0, 1000)}
     assert engine.stopped[0] is Cause.TIMEOUT

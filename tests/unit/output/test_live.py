@@ -1,6 +1,7 @@
 """What is sent of a spool while a program writes into it, how much of it, and when nothing is."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.output import live as module
 from orchestrator.output.live import LiveSender
 from orchestrator.output.spool import Spool
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Piece, Point, Stream
 from orchestrator.testing.live_output import MemoryLiveOutput
 from tests.support.worker_process import until
 
@@ -25,16 +26,16 @@ class Recorded(MemoryLiveOutput):
 
     def __init__(self) -> None:
         super().__init__(0.02)
-        self.calls: list[Mapping[str, Sequence[Piece]]] = []
+        self.calls: list[Mapping[str, Sequence[Piece | Point]]] = []
         self.asked: list[str] = []
         self.away = False
 
-    def append(self, deployment: str, pieces: Mapping[str, Sequence[Piece]], limit: int) -> None:
+    def append(self, deployment: str, entries: Mapping[str, Sequence[Piece | Point]], limit: int) -> None:
         """Note it."""
         if self.away:
             raise InfrastructureError("redis", "away")
-        self.calls.append(pieces)
-        super().append(deployment, pieces, limit)
+        self.calls.append(entries)
+        super().append(deployment, entries, limit)
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
         """Note it."""
@@ -43,7 +44,7 @@ class Recorded(MemoryLiveOutput):
 
     def pieces(self, task_id: str = "t1") -> list[Piece]:
         """All that was sent for a task."""
-        return [piece for call in self.calls for piece in call.get(task_id, ())]
+        return [each for call in self.calls for each in call.get(task_id, ()) if isinstance(each, Piece)]
 
     def text(self, stream: Stream = OUT, task_id: str = "t1") -> bytes:
         """Its bytes."""
@@ -184,3 +185,27 @@ def test_the_thread_ends_without_tasks_and_comes_back(live: Recorded, spool: Spo
     assert gone
     gone.end()
     until(lambda: sender._thread is None)
+
+
+def test_points_go_with_the_output_of_all_tasks(live: Recorded, spool: Spool, tmp_path: Path) -> None:
+    """In the same call, and without output too; each is sent once. A short program's are not sent."""
+    other = Spool(tmp_path / "other", 100)
+    other.open()
+    sender, noted = LiveSender(live, HOME, LIMIT), deque([Point(1, 1.0, 50.0, 1000, 1), Point(1, 2.0, 60.0, 1000, 1)])
+
+    def points() -> list[Point]:
+        return [noted.popleft() for _ in range(len(noted))]
+
+    short = sender.follow("short", 1, other, again=False, points=lambda: [Point(1, 0.1, 0.0, 0, 0)])
+    assert short
+    short.end()
+    writer = sender.follow("t1", 1, spool, again=False, points=points)
+    assert writer
+    until(lambda: live.latest(HOME.id, ["t1"]))
+    noted.append(Point(1, 3.0, 70.0, 1000, 1))
+    writer.end()
+    until(lambda: live.latest(HOME.id, ["t1"])["t1"].t == 3.0)
+    sent = [each.t for call in live.calls for each in call.get("t1", ()) if isinstance(each, Point)]
+    assert (sent, len(live.calls)) == ([1.0, 2.0, 3.0], 2)
+    assert live.latest(HOME.id, ["short"]) == {}
+    other.close()

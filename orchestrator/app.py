@@ -15,7 +15,6 @@ from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.deployment import Deployment
 from orchestrator.log import logger
 from orchestrator.metrics.measurements import Measurements
-from orchestrator.metrics.server_gauges import ServerGauges
 from orchestrator.ports import (
     Engine,
     EventBus,
@@ -36,6 +35,7 @@ from orchestrator.task.request import is_id
 if TYPE_CHECKING:
     from orchestrator.adapters.redis.job import Call
     from orchestrator.execution.runner import Runner
+    from orchestrator.metrics.server_gauges import ServerGauges
     from orchestrator.reconcile.reconciler import Sweep
     from orchestrator.reconcile.removal import Removal
     from orchestrator.reconcile.retention import Retention
@@ -97,8 +97,10 @@ class Services:
         )
 
     @cached_property
-    def servers(self) -> ServerGauges:
+    def servers(self) -> "ServerGauges":
         """What the servers tell of the queue and the database, for the metrics."""
+        from orchestrator.metrics.server_gauges import ServerGauges  # noqa: PLC0415  most commands tell no metrics
+
         return ServerGauges(self.store, self.queue)
 
     @property

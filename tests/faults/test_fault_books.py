@@ -5,13 +5,16 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from orchestrator.adapters.redis.client import redis_client
+from orchestrator.metrics import declarations as metrics
 from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
+from tests.support.fault_metrics import moved, with_metrics
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
+from tests.support.fault_wait import until
 
 AT_THE_START = "main/rq.clean#1"
 AT_A_FAILURE = "job/rq.handle_job_failure#1"
@@ -70,9 +73,10 @@ def _taken_and_dropped(site: Site, row: Row, *points: str) -> None:
     for number, point in enumerate(points[1:]):
         victims.append(site.worker(f"next-{number}", at=point, SWEEP_INTERVAL="1000"))
         victims[-1].dead()
-    heir = site.worker("heir")
+    heir = site.worker("heir", **(worker := with_metrics()))
     recovered = taken_by(site, heir, task_id) - victims[-1].points()[-1][0]
     site.ended([task_id])
+    until(lambda: moved(worker, metrics.RESCUED) + moved(worker, metrics.SWEPT, "enqueue") > 0)
     held = prove(site, task_id, slots=4)
     assert recovered < pace.seconds(15)
     note(row, held, [recovered])

@@ -11,10 +11,12 @@ from rq import Queue
 from rq.job import Job
 
 from orchestrator.adapters.redis.client import redis_client
+from orchestrator.metrics import declarations as metrics
 from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
 from tests.support.containers import IMAGE, LABEL
+from tests.support.fault_metrics import shows, with_metrics
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, talker
 from tests.support.fault_proof import prove
@@ -76,8 +78,9 @@ def test_neighbours_on_one_queue_and_one_engine_lose_nothing(neighbours: tuple[S
             IMAGE, "sleep 600", detach=True, network_disabled=True, labels={LABEL: uuid.uuid4().hex}
         )
         stack.callback(stranger.remove, force=True)
-        for site in neighbours:
-            site.worker("worker")
+        workers = [with_metrics() for _ in neighbours]
+        for site, worker in zip(neighbours, workers, strict=True):
+            site.worker("worker", **worker)
         tasks = [(site, site.submit(talker(5))) for _ in range(2) for site in neighbours]
         for site in neighbours:
             site.ended([task_id for at, task_id in tasks if at is site])
@@ -87,6 +90,8 @@ def test_neighbours_on_one_queue_and_one_engine_lose_nothing(neighbours: tuple[S
             held = prove(site, *[task_id for at, task_id in tasks if at is site], slots=4)
         until(lambda: sorted(line.job_ids) == sorted(foreign))
         assert [redis.hgetall(Job.key_for(job_id)) for job_id in foreign] == before
+        for worker in workers:
+            shows(worker, metrics.FOREIGN)
         stranger.reload()
         assert stranger.status == "running"
     assert other.document(tasks[1][1])["attempt"] == 1

@@ -8,9 +8,11 @@ from contextlib import ExitStack, suppress
 import pytest
 from attrs import evolve, frozen
 
+from orchestrator.metrics import declarations as metrics
 from tests.faults.report import long, note
 from tests.support import pace
 from tests.support.containers import WHERE
+from tests.support.fault_metrics import shows, with_metrics
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, flood, sleeper, talker
 from tests.support.fault_proof import prove
@@ -147,7 +149,7 @@ def test_a_worker_killed_while_any_request_is_on_its_way_is_replaced(site: Site,
 @pytest.mark.host
 def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     """The output that was read is kept. A task in collecting has an outcome already, which stays."""
-    site.worker("worker")
+    site.worker("worker", **(worker := with_metrics()))
     running = site.submit(Program(talker(20).script, talker(20).stdout, talker(20).stderr, None))
     site.reaches(running, "running")
     until(lambda: b"line 5" in _logs(site, running))
@@ -159,6 +161,7 @@ def test_a_container_that_somebody_removes_is_a_lost_one(site: Site) -> None:
     frozen.signal(signal.SIGCONT)
     site.ended([running, collecting])
     assert site.document(running)["cause"] == "container_lost"
+    shows(worker, metrics.ENDED, "failed", "container_lost")
     assert site.document(running)["logs"]["stdout"]["bytes"] > len("started\n")
     held = prove(site, running, collecting, slots={site.environment["QUEUE"]: 4, "collecting": 4})
     kept = site.document(collecting)["status"]

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.metrics import declarations as metrics
 from scripts.packages import NotReady
 from tests.faults.registry import Registry
 from tests.faults.report import not_run, note
 from tests.support import pace
 from tests.support.containers import IMAGE
+from tests.support.fault_metrics import shows, with_metrics
 from tests.support.fault_programs import Program, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import Proxy, http_reply
@@ -49,11 +51,12 @@ def test_an_image_that_cannot_be_had_fails_the_task_at_once(site: Site, way: Pro
     """The registry's 404 and 403 are for good: nothing is retried."""
     if row is Row.IMAGE_DENIED:
         way.add(rb"^(GET|HEAD) /v2/\S+/manifests", times=99, answer=http_reply(403, DENIED, "application/json"))
-    site.worker("worker", PULL_POLICY="missing")
+    site.worker("worker", PULL_POLICY="missing", **(worker := with_metrics()))
     began = time.monotonic()
     task_id = site.submit(ABSENT, image=f"127.0.0.1:{way.port}/nowhere:1")
     site.ended([task_id])
     took = time.monotonic() - began
+    shows(worker, metrics.ENDED, "failed", "image")
     held = prove(site, task_id, slots=4)
     assert site.document(task_id)["attempt"] in {0, 1}
     note(row, held, [took])

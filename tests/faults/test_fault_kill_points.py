@@ -57,6 +57,7 @@ NOT_STRUCK = {
     "store.request_cancel": "the client's",
     "store.ids": "the same",
     "queue.workers": "the client's; it reads",
+    "queue.depth": "a gauge of the metrics; it reads",
     "store.deleting": "retention's; it reads",
     "store.expired": "the same",
     "store.outlived": "the same",

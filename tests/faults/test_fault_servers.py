@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.embedded import Embedded
+from orchestrator.metrics import declarations as metrics
 from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
 from tests.support.fault_detour import Detour, detoured
+from tests.support.fault_metrics import shows, with_metrics
 from tests.support.fault_programs import flood, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_proxy import http_error, http_reply
@@ -63,7 +65,7 @@ def test_object_storage_in_trouble_delays_the_end_and_loses_nothing(detour: Deto
 def test_object_storage_away_is_waited_for(detour: Detour) -> None:
     """Tasks that ended meanwhile wait in uploading, and their containers' output waits on disk."""
     site = detour.site
-    site.worker("worker")
+    site.worker("worker", **(worker := with_metrics()))
     tasks = [site.submit(talker(1)) for _ in range(SLOTS)]
     site.reaches(tasks[0], "running")
     detour.s3.go_down()
@@ -74,6 +76,8 @@ def test_object_storage_away_is_waited_for(detour: Detour) -> None:
     back = time.monotonic()
     site.ended(tasks)
     recovered = time.monotonic() - back
+    shows(worker, metrics.SERVICE_ERRORS, "s3")
+    shows(worker, metrics.STEP_ERRORS, "upload", "s3")
     _one_object_each(site, tasks)
     note(Row.S3_DOWN, prove(site, *tasks, slots=SLOTS), [recovered], detail=f"for {DOWN:.0f} s")
 

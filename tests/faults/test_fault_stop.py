@@ -10,9 +10,11 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from orchestrator.metrics import declarations as metrics
 from tests.faults.report import long, note
 from tests.faults.test_fault_worker import taken_by
 from tests.support import pace
+from tests.support.fault_metrics import shows, with_metrics
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import Program, sleeper, stubborn, talker
 from tests.support.fault_proof import prove
@@ -72,7 +74,7 @@ def test_a_second_sigterm_hands_over_what_runs(site: Site, row: Row) -> None:
 @pytest.mark.host
 def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     """At the deadline and when cancelled, with children and grandchildren. Their earlier output is kept."""
-    site.worker("worker", CONCURRENCY="4")
+    site.worker("worker", CONCURRENCY="4", **(worker := with_metrics()))
     late = [site.submit(program, limits={"timeout": 1.5}) for program in (STUBBORN, FAMILY)]
     unwanted = [site.submit(program) for program in (STUBBORN, FAMILY)]
     for task_id in unwanted:
@@ -86,6 +88,8 @@ def test_programs_that_ignore_sigterm_are_dead_within_grace(site: Site) -> None:
     site.ended(late)
     outcomes = [(site.document(task_id)["status"], site.document(task_id)["cause"]) for task_id in late + unwanted]
     assert outcomes == [("timed_out", "timeout")] * 2 + [("failed", "cancelled")] * 2
+    for outcome in set(outcomes):
+        shows(worker, metrics.ENDED, *outcome)
     for task_id in late + unwanted:
         site.programs[task_id] = evolve(site.programs[task_id], status=None, whole={"timeout", "cancelled"})
     held = prove(site, *late, *unwanted, slots=4)

@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from orchestrator.metrics import declarations as metrics
 from tests.faults.report import long, note
 from tests.support import pace
+from tests.support.fault_metrics import shows, with_metrics
 from tests.support.fault_nursery import Child
 from tests.support.fault_programs import talker
 from tests.support.fault_proof import prove
@@ -87,10 +89,11 @@ def test_ten_workers_race_for_one_task_that_is_delivered_twenty_times(site: Site
 def test_a_worker_that_thaws_before_its_heir_records_nothing(site: Site) -> None:
     """Status and number of the last row are still as it knows them: its token alone keeps it from recording the outcome."""
     ttl = {"LEASE_TTL": str(pace.seconds(3))}
-    late = site.worker("late", "job/store.advance#2", "SIGSTOP", SWEEP_INTERVAL="1000", **ttl)
+    loser, winner = with_metrics(), with_metrics()
+    late = site.worker("late", "job/store.advance#2", "SIGSTOP", SWEEP_INTERVAL="1000", **ttl, **loser)
     task_id = site.submit(talker(2))
     until(lambda: late.stopped)
-    heir = site.survivor("heir", "adopted/store.advance#1", with_signal="SIGSTOP", SWEEP_INTERVAL="0.5", **ttl)
+    heir = site.survivor("heir", "adopted/store.advance#1", with_signal="SIGSTOP", SWEEP_INTERVAL="0.5", **ttl, **winner)
     taken_by(site, heir, task_id)
     until(lambda: heir.stopped)
     known = site.document(task_id)["history"]
@@ -102,6 +105,8 @@ def test_a_worker_that_thaws_before_its_heir_records_nothing(site: Site) -> None
     assert site.document(task_id)["attempt"] == 1
     slots = {site.environment["QUEUE"]: 4, f"{site.environment['QUEUE']}-heir": 4}
     note(Row.FROZEN_TWICE, prove(site, task_id, slots=slots), runs=1)
+    shows(loser, metrics.LEASES_LOST)
+    shows(winner, metrics.ADOPTED, "running")
 
 
 @pytest.mark.host

@@ -12,6 +12,8 @@ import pytest
 
 from orchestrator.errors import InfrastructureError, Superseded
 from orchestrator.execution.leases import Leases
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.ports import TaskStore
 from orchestrator.task.document import Task
 from tests.support import pace
@@ -175,6 +177,24 @@ def test_a_lost_reply_to_a_claim_is_asked_for_again(tmp_path: Path) -> None:
     _, leases = made(tmp_path, "a", process=process)
     with leases.hold("a", "e") as held:
         assert held is not None
+
+
+def test_a_lease_that_the_store_says_is_lost_is_counted_once(tmp_path: Path) -> None:
+    """And each renewal is timed."""
+    world = World(tmp_path)
+    for task_id in ("a", "b"):
+        world.client.submit(REQUEST, task_id)
+    measured = Measurements()
+    leases = Leases(world.services.store, "worker", 1000, world.process().retrier, measured)
+    with leases.hold("a", "e") as a, leases.hold("b", "e") as b:
+        assert a is not None
+        assert b is not None
+        world.services.store.let_go("a", a.token)
+        for _ in range(2):
+            a.until = b.until = float("-inf")
+            leases.beat()
+    assert measured.counted(metrics.LEASES_LOST) == {(): 1}
+    assert sum(measured.observed(metrics.LEASE_RENEWAL)[()].counts) == 2
 
 
 def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:

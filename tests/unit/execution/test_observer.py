@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,22 +78,32 @@ def stored_bytes(tasks: Iterable[Task]) -> Totals:
 
 
 def work(folder: str, scripts: list[list[Fault]]) -> tuple[World, list[Services]]:
-    """Submit tasks of each kind, and deliver each to one process after the other, until one brings it to its end."""
+    """Submit tasks of each kind, and deliver each to one process after the other, until one brings it to its end.
+
+    The last one is no task that could start.
+    """
     world = World(Path(folder), PROGRAMS)
     processes = [world.process(Process(script)) for script in [*scripts, []]]
     for number, command in enumerate([*PROGRAMS, *PROGRAMS]):
-        limits = {"limits": {"timeout": 0.5}} if command == ("sleeps",) else {}
+        limits = {"limits": {"timeout": 0.05}} if command == ("sleeps",) else {}
         request = {"image": "a", "command": [*command], "retries": number % 2, "artifacts": ["kept"]}
         world.client.submit(request | limits, f"t{number}")
-        for process in processes:
-            try:
-                process.runner.run(f"t{number}")
-            except (Killed, InfrastructureError):
-                world.expire_leases()
+        deliver(world, processes, f"t{number}")
+    world.services.store.insert({"_id": "odd", "status": "queued", "image": 5})
+    deliver(world, processes, "odd")
     return world, processes
 
 
-@settings(max_examples=60, deadline=None)
+def deliver(world: World, processes: list[Services], task_id: str) -> None:
+    """To one process after the other, which may die of it."""
+    for process in processes:
+        try:
+            process.runner.run(task_id)
+        except (Killed, InfrastructureError):
+            world.expire_leases()
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.lists(faults(HICCUP), max_size=3))
 def test_counters_equal_the_store_after_any_faults(scripts: list[list[Fault]]) -> None:
     """Moves, ends, retries and bytes, although calls fail before and after their effect."""
@@ -105,7 +116,7 @@ def test_counters_equal_the_store_after_any_faults(scripts: list[list[Fault]]) -
     assert counted(processes, metrics.UPLOADED) == stored_bytes(tasks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(faults(HICCUP, Killed()), max_size=3))
 def test_a_process_that_dies_takes_one_count_at_most_with_it(scripts: list[list[Fault]]) -> None:
     """The move that was stored as it died. Nothing is counted that is not stored."""
@@ -115,6 +126,23 @@ def test_a_process_that_dies_takes_one_count_at_most_with_it(scripts: list[list[
     assert told <= stored
     kills = sum(isinstance(fault.error, Killed) for script in scripts for fault in script)
     assert (stored - told).total() <= kills
+
+
+def test_a_move_that_is_refused_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody cancels the task after its program was started, before that is stored."""
+    world = World(tmp_path, PROGRAMS)
+    world.client.submit({"image": "a", "command": ["sleeps"]}, "t")
+    start = world.engine.start
+
+    def cancelled(container: str) -> object:
+        world.services.store.request_cancel("t")
+        return start(container)
+
+    monkeypatch.setattr(world.engine, "start", cancelled)
+    process = world.process()
+    process.runner.run("t")
+    assert counted([process], metrics.TRANSITIONS) == {("fail", "queued", "failed"): 1}
+    assert counted([process], metrics.ENDED) == {("failed", "cancelled"): 1}
 
 
 def test_each_step_and_the_wait_in_the_queue_are_timed_once(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.output import live as module
 from orchestrator.output.live import LiveSender
 from orchestrator.output.spool import Spool
@@ -120,7 +122,8 @@ def test_the_tasks_of_a_process_are_sent_together(live: Recorded, tmp_path: Path
 def test_a_flood_is_skipped_and_its_end_is_sent(live: Recorded, spool: Spool) -> None:
     """What is too far behind is in the stored log; offsets tell how much. Never is more sent than can be kept."""
     spool.write(OUT, b"x" * (8 << 20))
-    writer = LiveSender(live, HOME, LIMIT).follow("t1", 1, spool, again=False)
+    measured = Measurements()
+    writer = LiveSender(live, HOME, LIMIT, measured).follow("t1", 1, spool, again=False)
     until(live.pieces)
     assert live.pieces()[0].offset == (8 << 20) - module._AT_ONCE
     assert writer
@@ -128,6 +131,9 @@ def test_a_flood_is_skipped_and_its_end_is_sent(live: Recorded, spool: Spool) ->
     writer.end()
     until(lambda: live.pieces()[-1].end == 9 << 20)
     assert live.text().endswith(b"y" * LIMIT)
+    sent = sum(len(piece.data) for piece in live.pieces())
+    until(lambda: measured.counted(metrics.LIVE_SENT) == {(): sent})
+    assert measured.counted(metrics.LIVE_SKIPPED) == {(): (9 << 20) - sent}
 
 
 def test_a_burst_that_can_be_kept_is_sent_whole(live: Recorded, spool: Spool) -> None:

@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.metrics import declarations as metrics
 from orchestrator.task.event import Event
 from orchestrator.testing.programs import FOREVER, Program
 from orchestrator.worker.reconcile_loop import Keeper
@@ -48,6 +49,11 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
     assert world.client.get("t").status is State.SUCCEEDED
     assert process.calls["active"] > len(troubles)
     assert list(world.engine.starts.values()) == [1]
+    measured = services.measured
+    assert measured.counted(metrics.SWEPT)["adopt",] == 1
+    assert measured.counted(metrics.ADOPTED)["running",] == 1
+    assert measured.counted(metrics.SWEEP_ERRORS)["fault",] == 1
+    assert sum(measured.observed(metrics.SWEEP)[()].counts) > len(troubles)
 
 
 @pytest.mark.parametrize("draining", [False, True])

@@ -16,6 +16,8 @@ _ANYBODYS = frozenset({"SIGKILL", "SIGTERM"})
 _BY_SIGNAL = 128
 """The exit status of a program that a signal ended is this and the signal's number."""
 _PAGES = 1 << 20
+_NEAR = 0.5
+"""Above this part of its limit a program may have met the limit, with the rest of its memory swapped out."""
 _MANY = 16
 """More processes and threads than the start of a container has for a moment, which are not held to its limit."""
 
@@ -93,8 +95,15 @@ class Facts:
     @property
     def unexplained(self) -> bool:
         """Whether the engine may know more: neither worker nor kernel account for its signal, or no kills were counted."""
-        untold = self.signal in _ANYBODYS or Figure.OOM_KILLS not in self.tally.figures or (self.unsure and self.ended_for)
+        uncounted = Figure.OOM_KILLS not in self.tally.figures and not self.had_room
+        untold = self.signal in _ANYBODYS or uncounted or (self.unsure and self.ended_for)
         return bool(untold) and not self.signalled and not self.out_of_memory
+
+    @property
+    def had_room(self) -> bool:
+        """Whether it never came near its limit of memory, by the peak that the kernel has kept over its end."""
+        peak = self.state.counted.figures.get(Figure.MEMORY_PEAK, 0) if self.state.counted else 0
+        return 0 < peak < self.limits.memory * _NEAR
 
 
 def verdict(facts: Facts) -> Outcome:

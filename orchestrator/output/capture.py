@@ -14,7 +14,7 @@ from orchestrator.log import logger
 from orchestrator.outcome.series import Recording
 from orchestrator.outcome.usage import UsageMeter
 from orchestrator.output.spool import Spool
-from orchestrator.ports import Chunk, Counters, Engine, Phase
+from orchestrator.ports import Chunk, Counters, Engine
 
 _LOOKS = (0.1, 0.1, 0.2, 0.3, 0.3)
 _PAUSE = 1.0
@@ -82,19 +82,12 @@ class Capture:
             return self._found
 
     def _pump(self) -> None:
-        """Read to the end; if that comes while the program runs, the connection was cut: go on from the engine's log."""
+        """Read to the end; if the connection was cut before, go on from the engine's log."""
         self._read(self._chunks)
-        self._whole = not self._trouble and self._has_exited()
+        self._whole = not self._trouble
         while not self._whole and not self._over.wait(_SETTLE) and self._reread():
             pass
         self._unless_finished(self._watched.spool.close)
-
-    def _has_exited(self) -> bool:
-        """Asked at the end of a stream, to tell the program's end from that of the connection."""
-        try:
-            return self._watched.engine.inspect(self._watched.container).phase is Phase.EXITED
-        except (ContainerMissing, InfrastructureError):
-            return False
 
     def _reread(self) -> bool:
         """Take the output once more; False when what was read has to do, for the container is gone."""

@@ -73,8 +73,8 @@ class Engine(Protocol):
         Attached when this returns, so the program is seen from its first byte; ``stdin`` is written once it runs, then closed.
         ``written`` is called, perhaps in another thread and before this returns, once all of it is with the engine, so that
         nobody needs to stay for it. It may not be called when the program ends before.
-        A cut that can be told raises InfrastructureError; one may look like an end while the program runs on, but not once it
-        has exited. At the end raises OutputLost when the engine may have dropped the end of it. Stop reading and the program
+        A cut raises InfrastructureError, so an end is the program's. At the end raises OutputLost when the engine may have
+        dropped the end of it. Stop reading and the program
         blocks. Raises ContainerMissing.
         """
 

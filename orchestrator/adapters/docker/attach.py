@@ -24,28 +24,41 @@ def attach(
     alive: Callable[[], bool],
     cut: Callable[[Pace], Collection[Stream]],
     written: Callable[[], None] = lambda: None,
+    ended: Callable[[], None] = lambda: None,
+    closed: Callable[[], None] = lambda: None,
 ) -> Iterator[Chunk]:
     """Attach now, and return the output from here on. While no output comes, ``alive`` is asked now and then.
 
+    When the stream is over, ``ended`` raises InfrastructureError unless the program has ended. ``closed`` is called when nobody
+    reads any more.
+
     ``stdin`` is sent at once. ``written`` is called when all of it will reach the program if the program reads it, even if this
     process dies. ``alive`` is needed because the engine never ends the stream of a container that had exited before, or that is
-    removed without a start. Raises InfrastructureError if the connection is cut. Over a network a cut may look like an end, so
-    there every end raises it. At the end, ``cut`` returns the streams whose own end may be missing; OutputLost names them.
+    removed without a start. Raises InfrastructureError if the connection is cut. Over a network every end raises it, because it
+    is unknown whether the stream was whole. At the end, ``cut`` returns the streams whose own end may be missing; OutputLost
+    names them.
     """
     connections = [client.hijack(f"/containers/{name}/attach?stdout=1&stderr=1&stream=1")]
     try:
         if stdin is not None:
             connections.append(feed(client, name, stdin, written))
-        output = _output(connections, alive, cut, sure=client.local)
+        output = _output(connections, alive, cut, ended, closed, sure=client.local)
         next(output)  # a generator that has begun closes the connections even if it is never read
     except BaseException:
         _close(connections)
+        closed()
         raise
     return output
 
 
 def _output(
-    connections: Sequence[socket.socket], alive: Callable[[], bool], cut: Callable[[Pace], Collection[Stream]], *, sure: bool
+    connections: Sequence[socket.socket],
+    alive: Callable[[], bool],
+    cut: Callable[[Pace], Collection[Stream]],
+    ended: Callable[[], None] = lambda: None,
+    closed: Callable[[], None] = lambda: None,
+    *,
+    sure: bool,
 ) -> Iterator[Chunk]:
     connection = connections[0]
     demux = Demux()
@@ -66,10 +79,12 @@ def _output(
         demux.end()
         if not sure:
             raise InfrastructureError(SERVICE, "the stream is over, and whether it was whole cannot be told over a network")
+        ended()
         if lost := cut(pace):
             raise OutputLost(lost, CUT)
     finally:
         _close(connections)
+        closed()
 
 
 def _close(connections: Iterable[socket.socket]) -> None:

@@ -108,14 +108,23 @@ def _ran_for(client: DockerClient, container: str, now: datetime) -> float:
     return 0
 
 
-def remove(client: DockerClient, name: str, deployment: str, nonce: str | None = None) -> bool:
+def told(reading: Reading) -> Reading:
+    """The part of the engine's description of a container that ``remove`` needs."""
+    return {"Id": reading["Id"], "Config": {"Labels": reading["Config"]["Labels"]}, "Mounts": reading.get("Mounts")}
+
+
+def remove(client: DockerClient, name: str, deployment: str, nonce: str | None = None, exited: Reading | None = None) -> bool:
     """Remove the deployment's container of this name, and the containers and volumes beside it.
 
-    False if the name belongs to another task. With ``nonce``, only containers and volumes with this nonce are removed. Raises
-    InfrastructureError.
+    False if the name belongs to another task. With ``nonce``, only containers and volumes with this nonce are removed. A
+    container that mounts no volume of its own has nothing beside it. ``exited`` is what was told of the container, if it is
+    known. Raises InfrastructureError.
     """
-    free, container = _removed(client, name, deployment, nonce)
+    free, container = _removed(client, name, deployment, nonce, exited)
+    mounted = {mount.get("Name", "") for mount in container.get("Mounts") or ()}
     for beside in (files_name(name), out_name(name)):
+        if container and free and beside not in mounted:
+            continue
         remove_container(client, beside, deployment, nonce)
         with suppress(ContainerMissing):
             volume, labels = _volume(client, beside)
@@ -161,8 +170,13 @@ def remove_container(client: DockerClient, name: str, deployment: str, nonce: st
     return _removed(client, name, deployment, nonce)[0]
 
 
-def _removed(client: DockerClient, name: str, deployment: str, nonce: str | None) -> tuple[bool, Reading]:
+def _removed(
+    client: DockerClient, name: str, deployment: str, nonce: str | None, exited: Reading | None = None
+) -> tuple[bool, Reading]:
     """The same, and the engine's description of the container; empty if it was gone."""
+    known = exited and _is_of(exited["Config"]["Labels"] or {}, deployment, nonce)
+    if exited and known and _delete(partial(client.api.remove_container, exited["Id"], v=True, force=True)):
+        return True, exited
     with suppress(ContainerMissing):
         reading = _container(client, name)
         free = _is_of(reading["Config"]["Labels"] or {}, deployment, nonce)
@@ -193,11 +207,16 @@ def _volume(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
     return reading["Name"], reading["Labels"] or {}
 
 
-def _delete(call: Callable[[], None]) -> None:
-    """Delete until it is gone. A conflict means that another process deletes it, or that it is still in use for a moment."""
+def _delete(call: Callable[[], None]) -> bool:
+    """Delete until it is gone; False if it was gone already.
 
-    def delete() -> None:
+    A conflict means that another process deletes it, or that it is still in use for a moment.
+    """
+
+    def delete() -> bool:
         with suppress(ContainerMissing), translated():
             call()
+            return True
+        return False
 
-    Retrier(backoff=ENGINE_BUSY, errors=(Conflict,), told=silent).for_at_most(_IN_USE, delete)
+    return Retrier(backoff=ENGINE_BUSY, errors=(Conflict,), told=silent).for_at_most(_IN_USE, delete)

@@ -32,7 +32,9 @@ from orchestrator.adapters.docker.images import Images
 from orchestrator.adapters.docker.log_end import Pace
 from orchestrator.adapters.docker.memory_floor import MemoryFloor
 from orchestrator.adapters.docker.name_files import Names
+from orchestrator.adapters.docker.recent import Recent
 from orchestrator.adapters.docker.registry import PullRules
+from orchestrator.adapters.docker.stream_end import StreamEnd
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
 from orchestrator.ports import (
     Chunk,
@@ -78,6 +80,9 @@ class DockerEngine:
         self._names = Names(self._client)
         self._timeout = timeout
         self._identity = ""
+        self._made = Recent[Reading]()
+        self._ends = Recent[StreamEnd]()
+        self._exited = Recent[Reading]()
 
     def close(self) -> None:
         """Close idle connections; open streams continue."""
@@ -122,8 +127,10 @@ class DockerEngine:
 
     def attach(self, container: str, stdin: bytes | None, written: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
         """See ports.Engine."""
+        end = self._ends.put(container, StreamEnd())
         asked = partial(self._alive, container), partial(self._cut, container)
-        return docker_attach.attach(self._client, container, stdin, *asked, written)
+        told = written, partial(self._see_end, container, end), end.close
+        return docker_attach.attach(self._client, container, stdin, *asked, *told)
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """See ports.Engine."""
@@ -131,10 +138,14 @@ class DockerEngine:
         return docker_logs.replay(self._client, container, partial(self.wait, container), keeps)
 
     def start(self, container: str) -> ContainerProbe:
-        """See ports.Engine. Looks first, because the engine would start an exited container again."""
-        reading = self._read(container)
-        fresh = docker_state.phase(reading) is Phase.CREATED
-        return self._groups.probe(reading, partial(self._start, reading) if fresh else None)
+        """See ports.Engine. The engine would start an exited container again.
+
+        So it looks first, unless this process has made the container and has not tried to start it.
+        """
+        made = self._made.pop(container)
+        reading = made or self._read(container)
+        fresh = made is not None or docker_state.phase(reading) is Phase.CREATED
+        return self._groups.probe(reading, partial(self._start, container) if fresh else None)
 
     def probe(self, container: str) -> ContainerProbe:
         """See ports.Engine."""
@@ -142,18 +153,19 @@ class DockerEngine:
 
     def inspect(self, container: str) -> ContainerState:
         """See ports.Engine."""
-        reading = self._read(container)
-        state = container_state(reading, self._clock.now(), self._groups.count(reading))
-        return evolve(state, uncounted=self._groups.reason) if state.counted is None else state
+        return self._state(self._read(container))
 
     def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
-        """See ports.Engine. The engine's answer to wait is ignored, whether it is an exit or a cut: the state decides."""
+        """See ports.Engine. The engine's answer to wait is ignored, whether it is an exit or a cut: the state decides.
+
+        If this process reads the program's output, it waits for the end of that instead.
+        """
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
             if left > 0:
                 self._await_exit(container, min(left, self._timeout, _LOOK))
-            state = self.inspect(container)
+            state = self._seen_end(container) or self.inspect(container)
             left = deadline - time.monotonic()
             if state.phase is Phase.EXITED or left <= 0 or give_up():
                 return state
@@ -191,7 +203,7 @@ class DockerEngine:
 
     def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """See ports.Engine."""
-        if docker_owned.remove(self._client, name, deployment, nonce):
+        if docker_owned.remove(self._client, name, deployment, nonce, self._exited.pop(name)):
             self._groups.remove(name, deployment)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
@@ -253,6 +265,8 @@ class DockerEngine:
                 raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
             self._names.expect_there(error)
             raise
+        described = {"Id": answer["Id"], "Name": f"/{plan.name}", "Config": config, "HostConfig": config["HostConfig"]}
+        self._made.put(answer["Id"], described)
         return Created(answer["Id"], adopted=False)
 
     def _adopt(self, plan: ContainerPlan) -> Created | None:
@@ -278,9 +292,8 @@ class DockerEngine:
             return False
         return True
 
-    def _start(self, reading: Reading) -> None:
+    def _start(self, container: str) -> None:
         """A refusal of the engine may only mean too little memory for the start. The task then gets another message."""
-        container = reading["Id"]
         try:
             with translated(wishes=True):
                 self._client.api.start(container)
@@ -290,8 +303,28 @@ class DockerEngine:
             if not told and self.inspect(container).phase is not Phase.CREATED:
                 return
             if told or isinstance(error, Refused):
-                self._floor.blame(reading)
+                self._floor.blame(self._read(container))
             raise
+
+    def _see_end(self, container: str, end: StreamEnd) -> None:
+        """At the end of a stream: note the end of the program. If it runs, the connection was cut."""
+        try:
+            reading = self._read(container)
+        except ContainerMissing as error:
+            raise InfrastructureError(SERVICE, f"the stream is over, and the container was removed: {error}") from error
+        state = self._state(reading)
+        if state.phase is not Phase.EXITED:
+            raise InfrastructureError(SERVICE, "the stream is over, but the program runs on")
+        end.state = state
+        self._exited.put(reading["Name"].removeprefix("/"), docker_owned.told(reading))
+
+    def _seen_end(self, container: str) -> ContainerState | None:
+        """The state at the end of the output; None if it is not known, or was told before."""
+        end = self._ends.get(container)
+        if end is None or end.state is None:
+            return None
+        self._ends.pop(container)
+        return end.state
 
     def _alive(self, container: str) -> bool:
         """Whether output may still come; True if the engine does not answer."""
@@ -312,6 +345,10 @@ class DockerEngine:
             return pace.held_up
 
     def _await_exit(self, container: str, timeout: float) -> None:
+        end = self._ends.get(container)
+        if end and (end.state or not end.is_over):
+            end.wait(timeout)
+            return
         with suppress(InfrastructureError), translated():
             self._client.api.wait(container, timeout=timeout)  # type: ignore[arg-type]
 
@@ -325,6 +362,10 @@ class DockerEngine:
                 raise
             return not isinstance(error, Conflict)
         return True
+
+    def _state(self, reading: Reading) -> ContainerState:
+        state = container_state(reading, self._clock.now(), self._groups.count(reading))
+        return evolve(state, uncounted=self._groups.reason) if state.counted is None else state
 
     def _read(self, container: str) -> Reading:
         with translated():

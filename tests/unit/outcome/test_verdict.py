@@ -209,6 +209,16 @@ def test_only_a_kill_that_nobody_owns_up_to_is_asked_about() -> None:
     assert uncounted == {key for key in states if key[1] is False}, "a child may have been killed although it exited 0"
 
 
+@pytest.mark.parametrize(("peak", "asked"), [(None, True), (0, True), (1, False), (99, False), (100, True), (200, True)])
+def test_a_program_that_had_memory_left_is_not_asked_about(peak: int | None, asked: bool) -> None:  # noqa: FBT001
+    """The kernel kills nobody at a limit that was never near. A peak of 0 was not counted. Who sent a signal is still asked."""
+    counted = None if peak is None else Counters("cgroup v1", {Figure.MEMORY_PEAK: peak})
+    for code in (0, 1):
+        state = ContainerState("c", Phase.EXITED, NOW, code, counted=counted)
+        assert Facts(state, Limits(memory=200)).unexplained is asked
+    assert Facts(ContainerState("c", Phase.EXITED, NOW, 137, counted=counted), Limits(memory=200)).unexplained
+
+
 def test_the_engine_may_remember_a_kill_for_memory_that_its_state_does_not_tell() -> None:
     """Where the kernel's counts cannot be read it is the only witness."""
     assert judge(137, noted=EngineEvents(out_of_memory=True)).cause is Cause.OOM

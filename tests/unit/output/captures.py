@@ -67,6 +67,12 @@ def watching(folder: Path, engine: Scripted, chunks: Iterator[Chunk], cap: int =
     return begun, spool
 
 
+def cut(*chunks: Chunk) -> Iterator[Chunk]:
+    """A stream that is cut after these."""
+    yield from chunks
+    raise InfrastructureError("docker", "the stream was cut")
+
+
 def kept(spool: Spool) -> tuple[bytes, bytes]:
     """Both files."""
     return spool.path(Stream.STDOUT).read_bytes(), spool.path(Stream.STDERR).read_bytes()

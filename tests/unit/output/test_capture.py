@@ -16,7 +16,7 @@ from orchestrator.output.spool import Spool, sealed
 from orchestrator.ports import Chunk, Sample, Stream
 from tests.support.full_file import FullFile
 from tests.support.worker_process import until
-from tests.unit.output.captures import LONG, WHOLE, Scripted, kept, watching
+from tests.unit.output.captures import LONG, WHOLE, Scripted, cut, kept, watching
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +41,9 @@ def test_a_stream_that_ends_with_the_program_is_whole(tmp_path: Path) -> None:
     ids=["end", "cut", "cuts", "away", "both"],
 )
 def test_what_a_cut_has_cost_is_read_from_the_log(tmp_path: Path, reads: tuple[Exception | int, ...]) -> None:
-    """Each byte once, after any number of cuts; a cut may look like an end."""
+    """Each byte once, after any number of cuts."""
     engine = Scripted(*reads)
-    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]))
+    begun, spool = watching(tmp_path, engine, cut(*WHOLE[:1]))
     until(lambda: kept(spool) == (b"one two", b"err"))
     engine.exited.set()
     assert begun.finish(LONG)
@@ -52,12 +52,7 @@ def test_what_a_cut_has_cost_is_read_from_the_log(tmp_path: Path, reads: tuple[E
 
 def test_a_cut_as_the_program_ends_is_a_cut(tmp_path: Path) -> None:
     """Its exit proves nothing of what was not read."""
-
-    def cut() -> Iterator[Chunk]:
-        yield WHOLE[0]
-        raise InfrastructureError("docker", "the stream was cut")
-
-    begun, spool = watching(tmp_path, Scripted(exits=True), cut())
+    begun, spool = watching(tmp_path, Scripted(exits=True), cut(WHOLE[0]))
     until(lambda: kept(spool) == (b"one two", b"err"))
     assert begun.finish(LONG)
 
@@ -65,7 +60,7 @@ def test_a_cut_as_the_program_ends_is_a_cut(tmp_path: Path) -> None:
 def test_output_with_a_hole_is_told_from_whole_output(tmp_path: Path) -> None:
     """When the container is gone before the rest could be read."""
     engine = Scripted(ContainerMissing("c"))
-    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]))
+    begun, spool = watching(tmp_path, engine, cut(*WHOLE[:1]))
     assert not begun.finish(LONG)
     assert kept(spool) == (b"one ", b"")
 
@@ -87,7 +82,7 @@ def test_what_the_engine_has_lost_is_marked_and_not_read_for_again(tmp_path: Pat
 def test_a_stream_cut_past_its_cap_is_read_to_its_end(tmp_path: Path) -> None:
     """The end of it is to be kept, and the other stream to be whole."""
     engine = Scripted()
-    begun, spool = watching(tmp_path, engine, iter([(Stream.STDOUT, b"one tw")]), cap=4, tail=2)
+    begun, spool = watching(tmp_path, engine, cut((Stream.STDOUT, b"one tw")), cap=4, tail=2)
     until(lambda: kept(spool)[1] == b"er")
     engine.exited.set()
     assert begun.finish(LONG)

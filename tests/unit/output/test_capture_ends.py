@@ -11,7 +11,7 @@ from orchestrator.output import capture
 from orchestrator.output.spool import sealed
 from orchestrator.ports import Chunk, Stream
 from tests.support.worker_process import until
-from tests.unit.output.captures import LONG, WHOLE, Scripted, kept, watching
+from tests.unit.output.captures import LONG, WHOLE, Scripted, cut, kept, watching
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_after_the_finish_the_spool_is_the_callers(tmp_path: Path, late: Excepti
         return iter(WHOLE)
 
     engine.read_log = read_log
-    begun, spool = watching(tmp_path, engine, iter(WHOLE[:1]), cap=8, tail=tail)
+    begun, spool = watching(tmp_path, engine, cut(*WHOLE[:1]), cap=8, tail=tail)
     asked.wait(LONG)
     engine.exited.set()
     assert not begun.finish(0.01)

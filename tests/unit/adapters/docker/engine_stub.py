@@ -156,7 +156,7 @@ def container(status: str, **state: object) -> Answer:
         **times,
         **state,
     }
-    return says(200, {"Id": "c1", "State": fields, "Config": {"Labels": {"task": "t1", DEPLOYMENT: "ours"}}})
+    return says(200, {"Id": "c1", "Name": "/c1", "State": fields, "Config": {"Labels": {"task": "t1", DEPLOYMENT: "ours"}}})
 
 
 def seen(phase: Phase, finished_at: datetime | None = None, after: float = 0.0) -> ContainerState:

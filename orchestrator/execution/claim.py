@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from orchestrator.cause import Cause
 from orchestrator.errors import CancelRequested, Interrupted, Superseded
@@ -104,6 +104,11 @@ class Claim:
         request = self.granted(rules)
         cap = request.limits.output
         return Spool(self.folder(spool_dir), cap, cap // 2 if request.on_output_limit == DROP_MIDDLE else 0)
+
+    def note_starting(self, container: str | None) -> None:
+        """It is stored which container is about to be started."""
+        self.task = evolve(self.task, starting=container)
+        self.lease.document = {**self.lease.document, "starting": container}
 
     def next_attempt(self) -> None:
         """Forget the attempt that has ended; what belongs to the task itself stays."""

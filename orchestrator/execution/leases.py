@@ -41,7 +41,7 @@ class Holder(Protocol):
 
 @define(eq=False)
 class HeldLease:
-    """The lease of a claimed task: its token fences off earlier holders. ``document`` is the task as it was when claimed."""
+    """The lease of a claimed task: its token fences off earlier holders. ``document`` is the task as its holder knows it."""
 
     token: str
     document: Document

@@ -6,8 +6,6 @@ What a document or a name says is believed only where the labels bear it out.
 import time
 from datetime import UTC, datetime
 
-from attrs import evolve
-
 from orchestrator.errors import ContainerMissing, Elsewhere, Interrupted
 from orchestrator.execution.claim import Claim
 from orchestrator.ports import ContainerState, Engine, Phase
@@ -112,7 +110,7 @@ def expect_there(engine: Engine, deployment: str, claim: Claim) -> None:
         raise Interrupted(f"the container {claim.name} is gone, and nobody knows whether its program had begun")
     if state.phase is Phase.CREATED:
         claim.leases.begin(claim.task.id, claim.token, NOTHING)
-        claim.task = evolve(claim.task, starting=None)
+        claim.note_starting(None)
 
 
 def expect_whole_input(engine: Engine, claim: Claim, request: Request) -> None:

@@ -96,6 +96,15 @@ def changes(move: Move) -> dict[str, object]:
     return to_document({**move.fields, **settled, "status": move.entry.status, "seq": move.entry.seq})
 
 
+def moved(before: Document, changed: Document, last: object) -> Document:
+    """The document after a move that sets these fields and adds this row, from the one before it.
+
+    The end of the lease is left as it was.
+    """
+    history = before.get("history")
+    return {**before, **changed, "history": [*(history if isinstance(history, list) else []), last]}
+
+
 def beyond(prefix: str) -> str:
     """What no id that begins with the prefix reaches, but one that goes on with the last of all code points."""
     return f"{prefix}\U0010ffff"

@@ -16,7 +16,8 @@ class Move:
     """One transition to be stored, for compare-and-set: it applies only to the task as its holder last read it.
 
     ``token`` is the holder's lease token; ``entry.source`` and ``entry.seq - 1`` are the status and seq that must be stored.
-    ``unless_cancelled`` makes it apply only while nobody has asked for the task to be cancelled.
+    ``unless_cancelled`` makes it apply only while nobody has asked for the task to be cancelled. ``before`` is the document as
+    the holder knows it; None: it wants to see the whole document after the move.
     """
 
     task_id: str
@@ -24,6 +25,7 @@ class Move:
     entry: Entry
     fields: Fields
     unless_cancelled: bool = False
+    before: Document | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
@@ -184,6 +186,7 @@ class TaskStore(Protocol):
     def advance(self, move: Move) -> Document:
         """Compare-and-set: store the new status, seq, fields and history row in one write and return the document after it.
 
+        With ``move.before`` it may be made from that: then it lacks what others have stored meanwhile, as a request to cancel.
         Raises Superseded, changing nothing, unless status, seq and lease token are as ``move`` expects, and CancelRequested
         when only ``unless_cancelled`` stands against it. A repeat of a move that is already stored returns the document. A
         terminal status frees the lease and marks the task as not settled. Raises InvalidTask when it would be too large.

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.cause import Cause
-from orchestrator.errors import Superseded
+from orchestrator.errors import CancelRequested, Superseded
 from orchestrator.ports import Move, TaskStore
 from orchestrator.task.document import Task
 from orchestrator.task.values import ContainerRef, LogObject, Logs, Metrics, Usage
@@ -183,3 +183,30 @@ def test_a_task_whose_id_is_no_string_moves_to_its_end(store: TaskStore, task_id
     assert stored(store, "other").seq == 0
     assert store.find({"$ne": task_id}) is None
     assert store.claim({"$ne": task_id}, "worker", "one", TTL) is None
+
+
+def test_a_holder_need_not_read_what_it_has_written(store: TaskStore) -> None:
+    """The document after a move follows from the one before it, to the millisecond that is stored."""
+    store.insert(queued(files={"a": b"b"}))
+    known = store.claim("t1", "worker", "one", TTL)
+    for seq in range(1, 5):
+        step = evolve(move(seq=seq, evidence={"when": NOON.replace(microsecond=5678), "seq": seq}), before=known)
+        known, found = store.advance(step), store.find("t1") or {}
+        assert {**known, "lease": None} == {**found, "lease": None}
+        assert Task.from_document(known).seq == seq
+
+
+def test_a_holder_that_knows_the_document_is_fenced_off_all_the_same(store: TaskStore) -> None:
+    """And a repeat after a lost reply is known again."""
+    store.insert(queued())
+    known = store.claim("t1", "worker", "one", TTL)
+    step = evolve(move(), before=known)
+    for wrong in (evolve(step, token="two"), evolve(move(seq=2), before=known)):
+        with pytest.raises(Superseded):
+            store.advance(wrong)
+    first = store.advance(step)
+    assert store.advance(step)["history"] == first["history"]
+    store.request_cancel("t1")
+    with pytest.raises(CancelRequested):
+        store.advance(evolve(move(seq=2), before=first, unless_cancelled=True))
+    assert (store.find("t1") or {})["seq"] == 1

@@ -1,4 +1,6 @@
-"""The task documents in MongoDB. Compare-and-set is one update of one ``_id``. Then the document is read back and checked.
+"""The task documents in MongoDB. Compare-and-set is one update of one ``_id``.
+
+If it matches nothing, the document is read and judged. ``find_one_and_update`` is not used: SecantusDB scans for it.
 
 Leases run on the database's clock (``$$NOW``). No filter has an operator at its top level: SecantusDB, which has only the index
 of ``_id`` for it, would scan the collection. So the condition of a claim is in its update.
@@ -52,6 +54,7 @@ from orchestrator.ports.documents import (
     is_cancelled_before,
     is_held,
     leaves_no_room,
+    moved,
     row,
     too_large,
 )
@@ -134,6 +137,11 @@ class MongoTaskStore:
         if len(stored) > LARGEST:
             raise too_large(len(stored))
         return RawBSONDocument(stored)
+
+    def _as_stored(self, values: Stage) -> Stage:
+        """The values as they are read."""
+        options = self._client().codec_options
+        return dict(bson.decode(bson.encode(values, codec_options=options), options))
 
     def _decoded(self, stored: RawBSONDocument) -> Document:
         return bson.decode(stored.raw, self._client().codec_options)
@@ -227,7 +235,8 @@ class MongoTaskStore:
         ours = {"_id": task_id, "lease.token": token, "status": str(INITIAL)}
         values = {**expiry("lease.expires_at", ttl), "starting": {"$literal": container}}
         with translated():
-            self._tasks.update_one(ours, setting(values))
+            if self._tasks.update_one(ours, setting(values)).matched_count:
+                return True
             found = self._tasks.find_one({"_id": task_id}, {"lease": 1, "status": 1, "starting": 1})
         return found is not None and is_beginning(found, token, container)
 
@@ -267,12 +276,15 @@ class MongoTaskStore:
         }
         if move.unless_cancelled:
             expected["cancel_requested_at"] = None
-        values: Stage = {name: {"$literal": value} for name, value in changes(move).items()}
-        values["history"] = {"$concatArrays": [_HISTORY, [{"$literal": row(move)}]]}
+        changed, last = changes(move), row(move)
+        values: Stage = {name: {"$literal": value} for name, value in changed.items()}
+        values["history"] = {"$concatArrays": [_HISTORY, [{"$literal": last}]]}
         if move.entry.status in TERMINAL:
             values["lease.expires_at"] = "$$NOW"
         with translated():
-            self._tasks.update_one(expected, setting(values))
+            matched = self._tasks.update_one(expected, setting(values)).matched_count
+        if matched and move.before is not None:
+            return moved(move.before, **self._as_stored({"changed": changed, "last": last}))
         document = self.find(move.task_id)
         if document is not None and is_cancelled_before(document, move):
             raise CancelRequested(f"task {move.task_id} is to be cancelled")

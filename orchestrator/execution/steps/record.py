@@ -34,8 +34,10 @@ class Record:
         entry = self.entry(claim, step)
         decides = step.source in UNDECIDED and step.trigger is not Trigger.RETRY
         undisputed = decides and fields.get("cause") is not Cause.CANCELLED
-        move = Move(claim.task.id, claim.token, entry, self._fields(claim, step, entry, fields), unless_cancelled=undisputed)
-        claim.task = Task.from_document(evolve(self.retrier, over=claim.lost).forever(self._advance, claim, move))
+        stored = self._fields(claim, step, entry, fields)
+        move = Move(claim.task.id, claim.token, entry, stored, unless_cancelled=undisputed, before=claim.lease.document)
+        claim.lease.document = evolve(self.retrier, over=claim.lost).forever(self._advance, claim, move)
+        claim.task = Task.from_document(claim.lease.document)
 
     def entry(self, claim: Claim, step: Step) -> Entry:
         """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from math import ceil
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.execution.claim import Claim
@@ -110,7 +110,7 @@ class Start:
             written = partial(self.programs.note_fed, claim, request, attempt.container, attempt.fed)
             self.programs.watch(claim, engine.attach(attempt.container, request.stdin, written))
             self.programs.leases.begin(claim.task.id, claim.token, attempt.container)
-            claim.task = evolve(claim.task, starting=attempt.container)
+            claim.note_starting(attempt.container)
             claim.check_wanted()
             attempt.probe = engine.start(attempt.container)
             attempt.recording.begin(claim.number)

@@ -16,8 +16,7 @@ from orchestrator.http_client import wire
 from orchestrator.http_client.blocking import HttpClient
 from orchestrator.http_client.wire import Api, Item, Place
 from orchestrator.log import logger
-from orchestrator.output.following import Missed
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Point, Stream
 from orchestrator.retrying import SUBSCRIPTION
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
@@ -70,13 +69,15 @@ class AsyncHttpClient(AsyncClient):
         attempt: int | None = None,
         after_seq: int = -1,
         gaps: bool = False,
-    ) -> AsyncIterator[Piece | Missed | Event]:
+        samples: bool = False,
+    ) -> AsyncIterator[Item]:
         """See Client."""
         if attempt is None:
             attempt = (await self.get(task_id)).attempt if offsets else 0
         place = str(Place(attempt, offsets or {}, after_seq))
         async for item in self._streamed(wire.task_path(task_id, f"/logs?follow=1&gaps={int(gaps)}"), place):
-            yield item
+            if samples or not isinstance(item, Point):
+                yield item
 
     async def _streamed(self, path: str, place: str) -> AsyncIterator[Item]:
         """What a stream of events tells, to its end; a connection that breaks is followed by another that goes on there."""

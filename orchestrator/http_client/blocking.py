@@ -30,8 +30,7 @@ from orchestrator.errors import (
 from orchestrator.http_client import wire
 from orchestrator.http_client.wire import Api, Item, Place
 from orchestrator.log import logger
-from orchestrator.output.following import Missed
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Point, Stream
 from orchestrator.retrying import SERVICE, SUBSCRIPTION, Retrier
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
@@ -171,12 +170,14 @@ class HttpClient(Client):
         attempt: int | None = None,
         after_seq: int = -1,
         gaps: bool = False,
-    ) -> Iterator[Piece | Missed | Event]:
+        samples: bool = False,
+    ) -> Iterator[Item]:
         """See Client."""
         if attempt is None:
             attempt = self.get(task_id).attempt if offsets else 0
         place = Place(attempt, offsets or {}, after_seq)
-        return self._streamed(wire.task_path(task_id, f"/logs?follow=1&gaps={int(gaps)}"), str(place))
+        items = self._streamed(wire.task_path(task_id, f"/logs?follow=1&gaps={int(gaps)}"), str(place))
+        return (item for item in items if samples or not isinstance(item, Point))
 
     def cancel(self, task_id: str) -> Task:
         """See Client."""

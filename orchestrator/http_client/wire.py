@@ -22,12 +22,12 @@ from orchestrator.errors import (
     WrongDatabase,
 )
 from orchestrator.output.following import Missed
-from orchestrator.ports import Piece, Stream
+from orchestrator.ports import Piece, Point, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
 
-Item = Piece | Missed | Event
+Item = Piece | Missed | Point | Event
 SERVICE = "the HTTP API"
 PAGE = 1000
 """Tasks in one answer."""
@@ -135,6 +135,8 @@ def item_of(entry: Mapping[str, str]) -> Item | None:
             return Piece(data["attempt"], Stream(data["stream"]), data["offset"], base64.b64decode(data["data"]))
         case "missed":
             return Missed(data["attempt"], Stream(data["stream"]), data["offset"], data["bytes"])
+        case "sample":
+            return Point(**data)
     return None
 
 

@@ -9,6 +9,7 @@ from scripts.dashboard import dashboard
 from scripts.http_page import http_page
 from scripts.layers import layers_page
 from scripts.metrics_page import metrics_page
+from scripts.page_facts import page_facts
 from scripts.pages import (
     causes_page,
     environment_example,
@@ -39,6 +40,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/settings.md": settings_page,
     "docs/task.schema.json": schema_file,
+    "web/src/generated/facts.json": page_facts,
 }
 
 DRAWN: Mapping[str, tuple[str, Callable[[], str]]] = {

@@ -1,0 +1,26 @@
+/** Keys that do something in the view that is shown; never while somebody types. */
+import { useEffect } from "preact/hooks";
+
+export type Keys = Record<string, () => void>;
+
+export function useKeys(keys: Keys): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
+      const act = keys[event.key];
+      if (!act || (event.key === "Enter" && isControl(event.target))) return;
+      event.preventDefault();
+      act();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  });
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return target instanceof Element && target.matches("input:not([type=checkbox]), textarea, select");
+}
+
+function isControl(target: EventTarget | null): boolean {
+  return target instanceof Element && target.matches("a, button, summary, [role=button]");
+}

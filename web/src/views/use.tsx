@@ -1,0 +1,48 @@
+/** What a task uses: its figures over time, and their peaks. */
+import type { Metrics, Task } from "../api/types";
+import { count, counted, figure, size } from "../format/size";
+import { duration } from "../format/time";
+import type { Figures, Plotted } from "../plot/figures";
+import { Plot } from "../plot/plot";
+
+const PLOTS: readonly { name: Plotted; title: string; colour: string; format: (value: number) => string; isWhole?: boolean }[] = [
+  { name: "cpu_percent", title: "CPU", colour: "--running", format: (value) => `${figure(value)} %` },
+  { name: "memory_bytes", title: "Memory", colour: "--accent", format: size },
+  { name: "pids", title: "Processes", colour: "--collecting", format: (value) => count(Math.round(value)), isWhole: true },
+];
+
+export function Use({ task, figures }: { task: Task; figures: Figures }) {
+  figures.version.value;
+  const plots = figures.times.length > 1 ? PLOTS.filter(({ name }) => figures.has(name)) : [];
+  const facts = task.metrics ? totals(task.metrics) : [];
+  if (!plots.length && !facts.length) return null;
+  return (
+    <section class="card" aria-label="Use of the machine">
+      <h2>Use of the machine</h2>
+      {facts.length > 0 && <dl class="evidence">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>}
+      <div class="plots">
+        {plots.map(({ name, title, colour, format, isWhole }) => (
+          <figure key={name}>
+            <figcaption>{title}</figcaption>
+            <Plot
+              label={`${title} over time`} times={figures.times} lines={[{ label: title, colour, values: figures.columns[name] }]}
+              format={format} sync="use" {...(isWhole && { isWhole })}
+            />
+          </figure>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function totals(metrics: Metrics): [string, string][] {
+  const found: [string, string][] = [["ran for", duration(metrics.duration_s)]];
+  const { cpu_percent, cpu_time_s, throttled_s, memory_peak_bytes, memory_bytes, pids_peak } = metrics;
+  if (cpu_time_s != null) found.push(["CPU time", duration(cpu_time_s)]);
+  if (cpu_percent) found.push(["CPU", `${figure(cpu_percent.avg)} % on average, ${figure(cpu_percent.max)} % at most`]);
+  if (throttled_s) found.push(["held up by its CPU limit", duration(throttled_s)]);
+  const memory = memory_peak_bytes ?? memory_bytes?.max;
+  if (memory) found.push(["most memory", size(memory)]);
+  if (pids_peak) found.push(["at once", counted(pids_peak, "process").replace(/processs$/, "processes")]);
+  return found;
+}

@@ -1,6 +1,6 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
 .PHONY: help demo test unit faults abuse programs bench bench-follow machines machine test-on short-on fresh-on machines-test machines-down \
-	check format diagrams setup ready lock clean
+	check format diagrams setup page screenshots ready lock clean
 
 MACHINE = trixie
 SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
@@ -85,17 +85,24 @@ format: setup # let ruff mend what it can
 diagrams: setup # make the files again that are made from the code: diagrams, tables, task.schema.json
 	.venv/bin/python -m scripts.generate
 
-setup: # .venv as the lock says
+setup: # .venv as the lock says, and the web page
 	@scripts/setup
+	@.venv/bin/python -m scripts.page
+
+page: setup # build the web page again when its sources have changed, which `make setup` does too
+
+screenshots: ready # make the pictures of the page again that docs/ has
+	.venv/bin/python -m scripts.screenshots
 
 ready: setup # also what the embedded servers need, a Docker engine and the image that tasks run in
 	@.venv/bin/python -m scripts.database
 	@.venv/bin/python -m scripts.engine
 	@.venv/bin/python -m scripts.image busybox
+	@.venv/bin/python -m scripts.browser
 
 lock: setup # the locks again from pyproject.toml; ARGS=--upgrade for the newest versions
 	scripts/lock $(ARGS)
 
 clean: # remove what make made here; the engine, its images and the data in .orchestrator/ stay
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv web/node_modules web/.tests orchestrator/server/page build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

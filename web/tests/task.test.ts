@@ -55,8 +55,8 @@ test("evidence is told with its unit", () => {
   assert.deepEqual(evidence(task), [
     { name: "exit code", value: "137" },
     { name: "oom killed", value: "yes" },
-    { name: "ran for s", value: "250 ms" },
-    { name: "memory peak bytes", value: "1 MiB" },
+    { name: "ran for", value: "250 ms" },
+    { name: "memory peak", value: "1 MiB" },
   ]);
 });
 

@@ -1,5 +1,7 @@
 /** Events from the server. A stream goes on behind what it had after a break, and rests while nobody looks at the page. */
-import { connection } from "../state";
+import { effect } from "@preact/signals";
+import { connection, returns } from "../state";
+import { get } from "./http";
 
 type Handlers = Record<string, (data: unknown) => void>;
 
@@ -12,6 +14,7 @@ export class EventStream {
   private wait = FIRST_WAIT;
   private position = "";
   private isOver = false;
+  private readonly stop: () => void;
 
   /** `address` is asked for with the id of the last event, which is empty at first. `end` of the stream ends it. */
   constructor(
@@ -20,11 +23,12 @@ export class EventStream {
     private readonly opened: () => void = () => {},
   ) {
     document.addEventListener("visibilitychange", this.look);
-    this.look();
+    this.stop = effect(() => void (returns.value, this.look()));
   }
 
   close(): void {
     this.isOver = true;
+    this.stop?.();
     document.removeEventListener("visibilitychange", this.look);
     this.rest();
   }
@@ -62,7 +66,7 @@ export class EventStream {
   private again(): void {
     this.rest();
     if (this.isOver) return;
-    connection.value = "lost";
+    void get("v1/whoami").catch(() => {}); // says whether the server is away or has only ended this stream
     this.timer = window.setTimeout(this.look, this.wait);
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT);
   }

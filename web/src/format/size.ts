@@ -22,5 +22,5 @@ export function counted(number: number, noun: string): string {
 
 /** A rate or percentage with as many digits as it deserves. */
 export function figure(number: number): string {
-  return number >= 100 || Number.isInteger(number) ? count(Math.round(number)) : number.toFixed(number >= 10 ? 1 : 2);
+  return number >= 100 || Number.isInteger(number) ? count(Math.round(number)) : String(+number.toFixed(number >= 10 ? 1 : 2));
 }

@@ -47,6 +47,8 @@ class Block {
 export class LineBuffer {
   /** Of the stream: where the next byte belongs. */
   end = 0;
+  /** Bytes that did not come. */
+  skipped = 0;
   droppedRows = 0;
   droppedBytes = 0;
   /** Lines so far, the last one included although it may go on. */
@@ -94,6 +96,7 @@ export class LineBuffer {
   /** Bytes that will not come. */
   skip(bytes: number): void {
     this.end += bytes;
+    this.skipped += bytes;
     if (this.isOpen) this.close();
     this.open(0);
     const block = this.last;

@@ -6,11 +6,11 @@ import { AT_ONCE, decoded, logPath, read } from "./source";
 
 /** One stream. `stage`: it comes while it runs, it is read from storage, a part of it was read, it is whole, it cannot be read. */
 export class StreamLog {
-  readonly buffer = new LineBuffer();
+  buffer = new LineBuffer();
   readonly version = signal(0);
   readonly stage = signal<"live" | "reading" | "part" | "whole" | "failed">("live");
   readonly error = signal("");
-  /** Bytes that could not be sent while it runs and follow when they are stored. */
+  /** Bytes that could not be sent while it runs. */
   readonly late = signal(0);
   private isDue = false;
 
@@ -30,6 +30,7 @@ export class StreamLog {
 export class AttemptLog {
   readonly streams: Readonly<Record<StreamName, StreamLog>> = { stdout: new StreamLog("stdout"), stderr: new StreamLog("stderr") };
   private readonly abort = new AbortController();
+  private isPast = false;
 
   constructor(
     readonly id: string,
@@ -48,9 +49,11 @@ export class AttemptLog {
   }
 
   /** Nothing comes any more: what is stored beyond what came is read, of no more bytes than are read at once. */
-  finish(logs: Logs | null): void {
+  finish(logs: Logs | null, isPast: boolean): void {
+    this.isPast = isPast;
     for (const stream of Object.values(this.streams)) {
       stream.late.value = 0;
+      if (logs && stream.buffer.skipped) stream.buffer = new LineBuffer(); // storage has what was not sent
       if (logs && logs[stream.name].bytes > stream.buffer.end) void this.read(stream, logs[stream.name].bytes);
       else stream.stage.value = "whole";
     }
@@ -62,7 +65,7 @@ export class AttemptLog {
     stream.stage.value = "reading";
     try {
       const until = all ? bytes : Math.min(bytes, stream.buffer.end + AT_ONCE);
-      await read(logPath(this.id, stream.name, this.attempt), stream.buffer, until, this.abort.signal, stream.changed);
+      await read(logPath(this.id, stream.name, this.isPast ? this.attempt : null), stream.buffer, until, this.abort.signal, stream.changed);
       stream.stage.value = stream.buffer.end < bytes ? "part" : "whole";
     } catch (error) {
       if (this.abort.signal.aborted) return;

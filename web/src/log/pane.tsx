@@ -11,6 +11,7 @@ import { MOST, parts, Search } from "./search";
 export const ROW = 20;
 const MORE = 12;
 const MOST_ROWS = 28;
+const MOST_BESIDE = 15;
 
 interface Props {
   log: StreamLog;
@@ -20,6 +21,8 @@ interface Props {
   /** The line that the address names. */
   line: number | null;
   lineHref: (line: number) => string;
+  /** Whether the other stream has something to show, too. */
+  isBeside: boolean;
   follow: boolean;
   setFollow: (follow: boolean) => void;
   loadAll: () => void;
@@ -65,7 +68,7 @@ export function LogPane(props: Props) {
       <Head {...props} scrollTo={scrollTo} />
       <Notices {...props} />
       {total > 0 && (
-        <div class="rows" ref={box} onScroll={scrolled} tabIndex={0} role="region" aria-label={`${log.name}, ${counted(buffer.lines, "line")}`} style={{ height: `${Math.min(total, MOST_ROWS) * ROW + 14}px` }}>
+        <div class="rows" ref={box} onScroll={scrolled} tabIndex={0} role="region" aria-label={`${log.name}, ${counted(buffer.lines, "line")}`} style={{ height: `${Math.min(total, props.isBeside ? MOST_BESIDE : MOST_ROWS) * ROW + 14}px` }}>
           <div class="all" style={{ height: `${total * ROW}px` }}>
             <div class="sight" style={{ transform: `translateY(${from * ROW}px)` }}>
               {shown.map((index) => <Line key={index} row={buffer.row(index)} query={query} line={line} name={log.name} href={props.lineHref} />)}
@@ -129,7 +132,7 @@ function Notices({ log, stored, download, loadAll }: Props) {
           <button class="small" type="button" onClick={loadAll}>Load the rest</button>
         </p>
       )}
-      {log.late.value > 0 && <p class="note">{size(log.late.value)} could not be sent while it runs. They follow when the log is stored.</p>}
+      {log.late.value > 0 && <p class="note">{size(log.late.value)} could not be sent while it runs. They are in the log when it is stored.</p>}
       {stage === "failed" && <p class="note bad">{log.error.value}</p>}
       {stage === "reading" && buffer.isEmpty && <p class="note quiet">Reading…</p>}
     </>
@@ -137,7 +140,7 @@ function Notices({ log, stored, download, loadAll }: Props) {
 }
 
 function Found({ log, query, scrollTo }: { log: StreamLog; query: string; scrollTo: (row: number) => void }) {
-  const search = useMemo(() => new Search(log.buffer, query), [log, query]);
+  const search = useMemo(() => new Search(log.buffer, query), [log.buffer, query]);
   const [at, setAt] = useState(-1);
   useEffect(() => {
     setAt(-1);
@@ -172,7 +175,7 @@ interface LineProps {
 
 function Line({ row, query, line, name, href }: LineProps) {
   const isNamed = row.line !== 0 && row.line === line;
-  if (row.missing) return <div class="row gap">{count(row.missing)} bytes dropped</div>;
+  if (row.missing) return <div class="row gap">{count(row.missing)} bytes are missing here</div>;
   const cut = row.text.lastIndexOf("\r") + 1;
   return (
     <div class={`row ${isNamed ? "named" : ""}`}>

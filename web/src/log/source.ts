@@ -6,8 +6,9 @@ import type { LineBuffer } from "./buffer";
 /** Of each stream at once; the viewer asks for more, or downloads. */
 export const AT_ONCE = 16 << 20;
 
-export function logPath(id: string, stream: StreamName, attempt: number): string {
-  return `${taskPath(id, "logs", stream)}?attempt=${attempt}`;
+/** `attempt` is that of a past one; null is the last one. */
+export function logPath(id: string, stream: StreamName, attempt: number | null): string {
+  return `${taskPath(id, "logs", stream)}${attempt === null ? "" : `?attempt=${attempt}`}`;
 }
 
 /** Bytes in base64, as events carry them. */

@@ -43,7 +43,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
       <footer class="foot">
         {whoami.value && (
           <>
-            <span>{whoami.value.deployment}</span>
+            <span title={whoami.value.deployment}>deployment {whoami.value.deployment.slice(0, 12)}</span>
             <span>orchestrator {whoami.value.version}</span>
             <span>{mayWrite() ? `${whoami.value.name}, may ${whoami.value.scope === "admin" ? "do all" : "submit"}` : `${whoami.value.name}, may only read`}</span>
           </>

@@ -10,7 +10,6 @@ const MOST = 4000;
 
 export class Figures {
   readonly version = signal(0);
-  isWhole = false;
   attempt = 0;
   times: number[] = [];
   columns: Record<Plotted, Column> = empty();
@@ -32,7 +31,6 @@ export class Figures {
     const at = (name: string) => series.columns.indexOf(name);
     this.times = series.points.map((point) => point[at("t")] ?? 0);
     for (const name of PLOTTED) this.columns[name] = series.points.map((point) => point[at(name)] ?? null);
-    this.isWhole = true;
     this.version.value++;
   }
 

@@ -9,7 +9,10 @@ export interface Line {
   /** A custom property of the style sheet. */
   colour: string;
   values: (number | null)[];
+  /** Whether it goes in steps. */
   isBar?: boolean;
+  /** Whether the ground below it is left empty. */
+  isLine?: boolean;
 }
 
 interface Props {
@@ -22,9 +25,16 @@ interface Props {
   isClock?: boolean;
   /** Whether a value is a number of things, which has no fractions. */
   isWhole?: boolean;
+  /** Whether a value is bytes, which are counted in powers of 2. */
+  isBytes?: boolean;
   height?: number;
   sync?: string;
+  /** Called with the place that is pointed at, or null; then there is no legend. */
+  pointed?: (at: number | null) => void;
 }
+
+const WHOLE = [1, 10, 100, 1000, 10_000, 100_000].flatMap((power) => [power, 2 * power, 5 * power]);
+const BYTES = Array.from({ length: 45 }, (_, power) => 2 ** power);
 
 export function Plot(props: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -62,20 +72,21 @@ function options(props: Props, width: number, latest: () => Props): uPlot.Option
   return {
     width,
     height: props.height ?? 140,
-    legend: { show: true, live: true },
+    legend: { show: !props.pointed },
+    hooks: { setCursor: [(plot) => latest().pointed?.(plot.cursor.idx ?? null)] },
     cursor: { y: false, points: { size: 6 }, ...(props.sync && { sync: { key: props.sync } }) },
     scales: { x: { time: props.isClock ?? false }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, props.isWhole ? 2 : 1e-9) || 1] } },
     axes: [
       { ...axis, size: 26, ...(props.isClock ? { values: clockValues } : { values: (_, ticks) => ticks.map((tick) => `${+tick.toFixed(2)} s`) }) },
-      { ...axis, size: 62, values: (_, ticks) => ticks.map(written), ...(props.isWhole && { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }) },
+      { ...axis, size: 62, values: (_, ticks) => ticks.map(written), ...(props.isWhole && { incrs: WHOLE }), ...(props.isBytes && { incrs: BYTES }) },
     ],
     series: [
-      { label: "time", value: (_, at) => (at === null ? "" : props.isClock ? new Date(at * 1000).toLocaleTimeString("sv") : `${at.toFixed(1)} s`) },
+      { label: "", value: (_, at) => (at === null ? "" : props.isClock ? new Date(at * 1000).toLocaleTimeString("sv") : `${at.toFixed(1)} s`) },
       ...props.lines.map((line) => ({
         label: line.label,
         stroke: colour(line.colour),
         width: 1.5,
-        fill: `${colour(line.colour)}22`,
+        ...(!line.isLine && { fill: `${colour(line.colour)}22` }),
         points: { show: latest().times.length < 2 },
         value: (_: uPlot, value: number | null) => (value === null ? "" : written(value)),
         ...(line.isBar && uPlot.paths.stepped && { paths: uPlot.paths.stepped({ align: 1 }) }),

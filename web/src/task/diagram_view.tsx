@@ -46,13 +46,13 @@ function StateBox({ box, task }: { box: Box; task: Task }) {
   const isHere = task.status === box.state;
   const look = `${times ? "visited" : "idle"} ${isHere ? "here" : ""} state-${box.state}`;
   const middle = box.x + WIDTH / 2;
-  const second = seconds !== null ? duration(seconds) : isHere && task.cause && task.cause !== "timeout" ? inWords(task.cause) : "";
+  const often = times > 1 ? ` ×${times}` : "";
+  const second = seconds !== null ? `${duration(seconds)}${often}` : isHere && task.cause && task.cause !== "timeout" ? inWords(task.cause) : "";
   return (
     <g class={`box ${look}`}>
       <rect x={box.x} y={box.y} width={WIDTH} height={HEIGHT} rx="7" />
       <text class="name" x={middle} y={box.y + (second ? 19 : 27)}>{inWords(box.state)}</text>
       {second && <text class="time" x={middle} y={box.y + 34}>{second}</text>}
-      {times > 1 && <text class="times" x={box.x + WIDTH - 7} y={box.y + 14}>×{times}</text>}
     </g>
   );
 }

@@ -16,6 +16,7 @@ export class TaskModel {
   private readonly logs = new Map<number, AttemptLog>();
   private stream: EventStream | null = null;
   private isClosed = false;
+  private hasFigures = false;
 
   constructor(readonly id: string) {
     void this.load();
@@ -34,8 +35,10 @@ export class TaskModel {
       if (this.isClosed) return;
       this.task.value = task;
       this.error.value = null;
-      if (!hasEnded(task.status)) this.follow();
-      else await this.finish(task);
+      const isNew = !this.stream && !hasEnded(task.status);
+      if (hasEnded(task.status)) await this.finish(task);
+      else this.follow();
+      if (isNew) await this.readFigures();
     } catch (error) {
       if (error instanceof Problem || !this.task.value) this.error.value = error as Error;
     }
@@ -49,8 +52,8 @@ export class TaskModel {
       this.logs.set(attempt, log);
       const task = this.task.peek();
       const past = task?.attempts?.find((past) => past.attempt === attempt);
-      if (past) log.finish(past.logs);
-      else if (task && hasEnded(task.status)) log.finish(task.logs_removed_at ? null : (task.logs ?? null));
+      if (past) log.finish(past.logs, true);
+      else if (task && hasEnded(task.status)) log.finish(task.logs_removed_at ? null : (task.logs ?? null), false);
     }
     return log;
   }
@@ -75,12 +78,14 @@ export class TaskModel {
 
   private async finish(task: Task): Promise<void> {
     const last = this.logs.get(currentAttempt(task));
-    if (last?.streams.stdout.stage.peek() === "live") last.finish(task.logs ?? null);
+    if (last?.streams.stdout.stage.peek() === "live") last.finish(task.logs ?? null, false);
     for (const past of task.attempts ?? []) {
       const log = this.logs.get(past.attempt);
-      if (log?.streams.stdout.stage.peek() === "live") log.finish(past.logs);
+      if (log?.streams.stdout.stage.peek() === "live") log.finish(past.logs, true);
     }
-    if (!this.figures.isWhole) await this.readFigures();
+    if (this.hasFigures) return;
+    this.hasFigures = true;
+    await this.readFigures();
   }
 
   private async readFigures(): Promise<void> {

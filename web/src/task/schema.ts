@@ -87,5 +87,5 @@ function isObject(value: unknown): value is Record<string, unknown> {
 export function taskSchema(description: { components?: { schemas?: Record<string, Schema> } }): Schema | null {
   const all = Object.entries(description.components?.schemas ?? {});
   const fitting = all.filter(([, schema]) => schema.properties?.["image"] && schema.properties["limits"]);
-  return fitting.sort(([a], [b]) => Number(b === "Task") - Number(a === "Task"))[0]?.[1] ?? null;
+  return fitting.sort(([a], [b]) => Number(b === "TaskRequest") - Number(a === "TaskRequest"))[0]?.[1] ?? null;
 }

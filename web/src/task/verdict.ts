@@ -45,7 +45,7 @@ function asSentence(text: string): string {
 export function evidence(task: Task): Evidence[] {
   const found: Evidence[] = [];
   const add = (name: string, value: unknown) => {
-    if (value !== null && value !== undefined && value !== "") found.push({ name, value: shown(name, value) });
+    if (value !== null && value !== undefined && value !== "") found.push({ name: name.replace(/ (s|bytes)$/, ""), value: shown(name, value) });
   };
   add("exit code", task.exit_code);
   const { counted, ...rest } = task.evidence ?? {};

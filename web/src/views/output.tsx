@@ -25,7 +25,10 @@ export function Output({ task, model }: { task: Task; model: TaskModel }) {
   useFailureInSight(task, follows, setFollows);
   const lineHref = (stream: StreamName) => (line: number) => href(route.value.path, { attempt: last > 1 ? attempt : null, line: `${stream}:${line}` });
   const isLive = !hasEnded(task.status) && attempt === last;
-  const isEmpty = STREAMS.every((name) => (log.streams[name].version.value, log.streams[name].buffer.isEmpty));
+  const talking = STREAMS.filter((name) => (log.streams[name].version.value, !log.streams[name].buffer.isEmpty));
+  const isEmpty = !talking.length;
+  // errors are looked for first
+  const order = !isLive && hasEnded(task.status) && task.status !== "succeeded" ? [...STREAMS].reverse() : STREAMS;
   return (
     <section class="card output" aria-label="Output">
       <header>
@@ -39,12 +42,12 @@ export function Output({ task, model }: { task: Task; model: TaskModel }) {
       </header>
       {task.logs_removed_at && attempt === last ? <p class="quiet">The logs were removed on <Moment at={task.logs_removed_at} />.</p> : (
         <>
-          {STREAMS.map((name) => (
+          {order.map((name) => (
             <LogPane
               key={`${attempt} ${name}`} log={log.streams[name]} stored={stored?.[name] ?? null}
-              download={stored ? logPath(task._id, name, attempt) : null} query={text}
+              download={stored ? logPath(task._id, name, attempt === last ? null : attempt) : null} query={text}
               line={named?.[1] === name ? Number(named[2]) : null} lineHref={lineHref(name)}
-              follow={follows} setFollow={setFollows}
+              isBeside={talking.length > 1} follow={follows} setFollow={setFollows}
               loadAll={() => stored && void log.read(log.streams[name], stored[name].bytes, true)}
             />
           ))}

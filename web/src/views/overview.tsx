@@ -48,7 +48,7 @@ function Now({ stats }: { stats: Stats }) {
   return (
     <div class="tiles">
       <Tile name="Waiting" value={count(queue.length)} more={queue.oldest_seconds === null ? "nothing waits" : `the oldest for ${duration(queue.oldest_seconds)}`} to={href(["tasks"], { status: "queued" })} />
-      <Tile name="Running" value={count(tasks["running"] ?? 0)} more={`${counted(tasks["collecting"] ?? 0, "task")} collecting, ${count(tasks["uploading"] ?? 0)} uploading`} to={href(["tasks"], { status: "running" })} />
+      <Tile name="Running" value={count(tasks["running"] ?? 0)} more={`${count(tasks["collecting"] ?? 0)} collecting, ${count(tasks["uploading"] ?? 0)} uploading`} to={href(["tasks"], { status: "running" })} />
       <Tile name="Finished" value={figure(rates.finished_per_minute)} more={`per minute; ${figure(rates.started_per_minute)} started`} />
       <Tile name="Workers" value={count(workers.length)} more={`${busy} of ${counted(slots, "slot")} in use`} to={href(["workers"])} isBad={!workers.length && queue.length > 0} />
     </div>
@@ -69,7 +69,7 @@ function OverTime({ stats }: { stats: Stats }) {
       label="Tasks started, finished and failed over time"
       times={over_time.map((bucket) => Date.parse(bucket.at) / 1000)}
       lines={[
-        { label: "started", colour: "--running", values: over_time.map((bucket) => bucket.started), isBar: true },
+        { label: "started", colour: "--running", values: over_time.map((bucket) => bucket.started), isBar: true, isLine: true },
         { label: "finished", colour: "--succeeded", values: over_time.map((bucket) => bucket.finished), isBar: true },
         { label: "failed", colour: "--failed", values: over_time.map((bucket) => bucket.failed), isBar: true },
       ]}

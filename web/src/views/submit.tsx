@@ -84,7 +84,7 @@ function Form({ draft, change, schema, from }: FormProps) {
             <p class="quiet">What is left empty is as this deployment has set it.</p>
             <div class="grid">
               {Object.entries(LIMITS).map(([name, { help }]) => <Limit key={name} {...field} name={name} help={help} />)}
-              <Text {...field} name="retries" label="retries" placeholder="0" hint="Times it may be run again when it fails." />
+              <Text {...field} name="retries" label="retries" isCode placeholder="0" hint="Times it may be run again when it fails." />
             </div>
           </fieldset>
           <Files draft={draft} change={change} errors={errors} />
@@ -128,6 +128,7 @@ interface TextProps extends FieldProps {
   hint: string;
   placeholder?: string;
   isLong?: boolean;
+  isCode?: boolean;
   rows?: number;
   isRequired?: boolean;
   wasTried?: boolean;
@@ -142,7 +143,7 @@ function Text({ draft, change, errors, name, ...rest }: TextProps) {
 function Limit({ draft, change, errors, name, help }: FieldProps & { name: string; help: string }) {
   const set = (text: string) => change({ limits: { ...draft.limits, [name]: text } });
   const placeholder = EXAMPLES[name] ? `such as ${EXAMPLES[name]}` : "";
-  return <Input label={inWords(name)} hint={help} placeholder={placeholder} value={draft.limits[name] ?? ""} set={set} error={errorOf(errors, `limits.${name}`)} />;
+  return <Input label={inWords(name)} isCode hint={help} placeholder={placeholder} value={draft.limits[name] ?? ""} set={set} error={errorOf(errors, `limits.${name}`)} />;
 }
 
 function errorOf(errors: FieldError[], name: string): string {
@@ -155,6 +156,8 @@ interface InputProps {
   hint: string;
   placeholder?: string;
   isLong?: boolean;
+  /** Whether the label is the name of a field of the document. */
+  isCode?: boolean;
   rows?: number;
   value: string;
   set: (text: string) => void;
@@ -162,7 +165,7 @@ interface InputProps {
   children?: ComponentChildren;
 }
 
-function Input({ label, hint, placeholder, isLong, rows, value, set, error, children }: InputProps) {
+function Input({ label, hint, placeholder, isLong, isCode, rows, value, set, error, children }: InputProps) {
   const id = useId();
   const attributes = {
     id, value, placeholder: placeholder ?? "", spellcheck: false, autoComplete: "off" as const,
@@ -170,7 +173,7 @@ function Input({ label, hint, placeholder, isLong, rows, value, set, error, chil
   };
   return (
     <div class={`field ${error ? "bad" : ""}`}>
-      <div class="label"><label for={id}>{label}</label>{children}</div>
+      <div class="label"><label for={id}>{isCode ? <code>{label}</code> : label}</label>{children}</div>
       {isLong
         ? <textarea {...attributes} rows={rows ?? 2} onInput={(event) => set(event.currentTarget.value)} />
         : <input {...attributes} type="text" onInput={(event) => set(event.currentTarget.value)} />}

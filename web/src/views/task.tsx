@@ -107,12 +107,13 @@ function Writes({ task, model }: { task: Document; model: TaskModel }) {
 
 function Verdict({ task }: { task: Document }) {
   const proof = evidence(task);
-  const meaning = task.cause ? CAUSES[task.cause] : null;
+  const said = sentence(task, now.value);
+  const meaning = meaningBeside(task, said);
   return (
     <section class={`card verdict state-${task.status}`} aria-label="Verdict">
       <div class="said">
         <Status status={task.status} cause={task.cause} />
-        <p class="sentence"><bdi>{visible(sentence(task, now.value))}</bdi></p>
+        <p class="sentence"><bdi>{visible(said)}</bdi></p>
         {meaning && <p class="quiet">Cause <code>{task.cause}</code>: {meaning}.</p>}
         {proof.length > 0 && (
           <dl class="evidence" aria-label="Evidence">
@@ -125,6 +126,12 @@ function Verdict({ task }: { task: Document }) {
   );
 }
 
+/** What its cause means, unless the sentence says it already. */
+function meaningBeside(task: Document, said: string): string | null {
+  const meaning = task.cause ? CAUSES[task.cause] : undefined;
+  return meaning && !said.toLowerCase().includes(meaning.toLowerCase()) ? meaning : null;
+}
+
 function Facts({ task }: { task: Document }) {
   const seconds = ranFor(task, now.value);
   return (
@@ -132,7 +139,7 @@ function Facts({ task }: { task: Document }) {
       <div><dt>Submitted</dt><dd><Moment at={task.created_at} /></dd></div>
       {task.started_at && <div><dt>Started</dt><dd><Moment at={task.started_at} /></dd></div>}
       {task.finished_at && <div><dt>Ended</dt><dd><Moment at={task.finished_at} /></dd></div>}
-      {seconds !== null && <div><dt>Ran for</dt><dd>{duration(seconds)}</dd></div>}
+      {seconds !== null && <div><dt>{task.status === "running" ? "Running for" : "Ran for"}</dt><dd>{duration(seconds)}</dd></div>}
       {task.worker && <div><dt>Worker</dt><dd>{visible(task.worker)}</dd></div>}
       {task.finished_by && task.finished_by !== task.worker && <div><dt>Ended by</dt><dd>{visible(task.finished_by)}</dd></div>}
       {(task.attempt ?? 0) > 1 && <div><dt>Attempt</dt><dd>{task.attempt}</dd></div>}

@@ -154,14 +154,14 @@ function TaskRow({ task, isAt }: { task: Task; isAt: boolean }) {
   const seconds = ranFor(task, now.value);
   const isBad = hasEnded(task.status) && task.status !== "succeeded";
   return (
-    <tr class={isAt ? "at" : ""} aria-current={isAt ? "true" : undefined} onClick={(event) => opens(event) && go(taskHref(task._id))}>
+    <tr class={`state-${task.status} ${isAt ? "at" : ""}`} aria-current={isAt ? "true" : undefined} onClick={(event) => opens(event) && go(taskHref(task._id))}>
       <td><Status status={task.status} cause={task.cause} /></td>
       <td class="id"><a href={taskHref(task._id)} title={visible(task._id)}>{visible(task._id)}</a></td>
       <td class="image" title={visible(String(task.image))}>{visible(String(task.image))}</td>
       <td class="what">
         <code><bdi>{oneLine(commandLine(task.command)).slice(0, 400) || "the image's own"}</bdi></code>
-        {isBad && task.message && <span class="why"><bdi>{oneLine(task.message).slice(0, 400)}</bdi></span>}
         <Labels labels={task.labels} />
+        {isBad && task.message && <span class="why"><bdi>{oneLine(task.message).slice(0, 400)}</bdi></span>}
       </td>
       <td class="number">{seconds === null ? "" : duration(seconds)}</td>
       <td class="number"><Ago at={task.created_at} /></td>

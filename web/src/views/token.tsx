@@ -2,11 +2,18 @@
 import { Logo } from "../parts/frame";
 import { useTitle } from "../parts/use";
 
+/** By an address, because the page may send no forms. */
+function open(event: SubmitEvent): void {
+  event.preventDefault();
+  const token = new FormData(event.currentTarget as HTMLFormElement).get("token");
+  location.assign(`./?${new URLSearchParams({ token: String(token) })}`);
+}
+
 export function Token() {
   useTitle("Token");
   return (
     <main class="token">
-      <form class="card" method="get" action="./">
+      <form class="card" onSubmit={open}>
         <h1><Logo /> orchestrator</h1>
         <label for="token">Token</label>
         <input id="token" name="token" type="password" required autoComplete="current-password" />

@@ -1,13 +1,14 @@
 /** What a task uses: its figures over time, and their peaks. */
+import { useState } from "preact/hooks";
 import type { Metrics, Task } from "../api/types";
 import { count, counted, figure, size } from "../format/size";
 import { duration } from "../format/time";
 import type { Figures, Plotted } from "../plot/figures";
 import { Plot } from "../plot/plot";
 
-const PLOTS: readonly { name: Plotted; title: string; colour: string; format: (value: number) => string; isWhole?: boolean }[] = [
+const PLOTS: readonly { name: Plotted; title: string; colour: string; format: (value: number) => string; isWhole?: boolean; isBytes?: boolean }[] = [
   { name: "cpu_percent", title: "CPU", colour: "--running", format: (value) => `${figure(value)} %` },
-  { name: "memory_bytes", title: "Memory", colour: "--accent", format: size },
+  { name: "memory_bytes", title: "Memory", colour: "--accent", format: size, isBytes: true },
   { name: "pids", title: "Processes", colour: "--collecting", format: (value) => count(Math.round(value)), isWhole: true },
 ];
 
@@ -21,17 +22,24 @@ export function Use({ task, figures }: { task: Task; figures: Figures }) {
       <h2>Use of the machine</h2>
       {facts.length > 0 && <dl class="evidence">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>}
       <div class="plots">
-        {plots.map(({ name, title, colour, format, isWhole }) => (
-          <figure key={name}>
-            <figcaption>{title}</figcaption>
-            <Plot
-              label={`${title} over time`} times={figures.times} lines={[{ label: title, colour, values: figures.columns[name] }]}
-              format={format} sync="use" {...(isWhole && { isWhole })}
-            />
-          </figure>
-        ))}
+        {plots.map((plot) => <One key={plot.name} plot={plot} figures={figures} />)}
       </div>
     </section>
+  );
+}
+
+/** The value that is pointed at, or the last one, stands beside the name. */
+function One({ plot, figures }: { plot: (typeof PLOTS)[number]; figures: Figures }) {
+  const { name, title, colour, format, ...scale } = plot;
+  const [at, setAt] = useState<number | null>(null);
+  const values = figures.columns[name];
+  const shown = Math.min(at ?? values.length - 1, values.length - 1);
+  const value = values[shown];
+  return (
+    <figure>
+      <figcaption>{title} <span>{value != null && format(value)}{at !== null && ` after ${duration(figures.times[shown] ?? 0)}`}</span></figcaption>
+      <Plot {...scale} label={`${title} over time`} times={figures.times} lines={[{ label: title, colour, values }]} format={format} sync="use" pointed={setAt} />
+    </figure>
   );
 }
 

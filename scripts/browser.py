@@ -23,16 +23,21 @@ def main() -> None:
     """Install it where that can be done; without it the tests of the page are skipped, and CI fails."""
     if browser() is not None:
         return
+    if not can_install():
+        _go_without("only root on Debian or Ubuntu can install one; run `sudo apt-get install chromium`")
+        return
+    print("browser: installing Debian's chromium, about a minute", flush=True)
     try:
-        if not can_install():
-            raise NotReady("only root on Debian or Ubuntu can install one; run `sudo apt-get install chromium`")
-        print("browser: installing Debian's chromium, about a minute", flush=True)
         install("chromium", "fonts-dejavu-core")
     except NotReady as reason:
-        words = f"browser: there is none for the tests of the page: {reason}"
-        if os.environ.get("CI"):
-            sys.exit(words)
-        print(words, file=sys.stderr)
+        _go_without(str(reason))
+
+
+def _go_without(why: str) -> None:
+    words = f"browser: there is none for the tests of the page: {why}"
+    if os.environ.get("CI"):
+        sys.exit(words)
+    print(words, file=sys.stderr)
 
 
 def browser() -> str | None:

@@ -1,4 +1,4 @@
-"""A deployment at work, for pictures of the page and for tests that look at all of it: tasks of every kind, workers, figures."""
+"""A deployment at work, for pictures of the page and for tests that look at all of it."""
 
 import math
 import random
@@ -51,7 +51,7 @@ def fill(site: Site) -> None:
 
 
 def _stories(now: datetime) -> Iterator[Story]:
-    dice = random.Random(4)
+    dice = random.Random(4)  # noqa: S311  the same each time
     kinds = [*_KINDS]
     for number in range(140):
         command, image, fate = dice.choice(kinds)
@@ -62,7 +62,11 @@ def _stories(now: datetime) -> Iterator[Story]:
         seconds = round(dice.lognormvariate(0.8, 1.0), 3)
         yield evolve(_fated(fate if dice.random() < 0.8 else "good", task_id, request, seconds), created_at=at)
     for number in range(3):
-        request = {"image": "python:3.12-slim", "command": ["python", "report.py", f"--week={number + 40}"], "labels": {"team": "red"}}
+        request = {
+            "image": "python:3.12-slim",
+            "command": ["python", "report.py", f"--week={number + 40}"],
+            "labels": {"team": "red"},
+        }
         yield Story(f"report-{number}", request, created_at=now - timedelta(seconds=9 - number * 3))
 
 
@@ -71,10 +75,27 @@ def _fated(fate: str, task_id: str, request: dict[str, Any], seconds: float) -> 
     used = figures(seconds, 48 << 20, 0.6, 4)
     match fate:
         case "exit":
-            return failed(task_id, request, Cause.EXIT, "the program exited with 2", exit_code=2, waits=waits, metrics=used, stderr=b"error\n")
+            return failed(
+                task_id,
+                request,
+                Cause.EXIT,
+                "the program exited with 2",
+                exit_code=2,
+                waits=waits,
+                metrics=used,
+                stderr=b"error\n",
+            )
         case "late":
             words = "the wall time of 1m was used up; the program was ended"
-            return failed(task_id, request, Cause.TIMEOUT, words, exit_code=143, waits=(0.3, 60.0, 0.05, 0.12), metrics=figures(60, 30 << 20, 0.1, 3))
+            return failed(
+                task_id,
+                request,
+                Cause.TIMEOUT,
+                words,
+                exit_code=143,
+                waits=(0.3, 60.0, 0.05, 0.12),
+                metrics=figures(60, 30 << 20, 0.1, 3),
+            )
         case "oom":
             words = "the kernel killed the program because it reached its memory limit of 256 MiB"
             return failed(task_id, request, Cause.OOM, words, exit_code=137, waits=waits, metrics=used)
@@ -121,16 +142,31 @@ def _leak(now: datetime) -> Story:
 
 
 def _flaky(now: datetime) -> Story:
-    request = {"image": "curlimages/curl:8", "command": ["curl", "-fsS", "https://feed.local/today.json"], "retries": 2, "labels": {"team": "search"}}
+    request = {
+        "image": "curlimages/curl:8",
+        "command": ["curl", "-fsS", "https://feed.local/today.json"],
+        "retries": 2,
+        "labels": {"team": "search"},
+    }
     words = "the program exited with 22"
-    last = succeeded(FLAKY, request, stdout=b'{"items": 1204}\n', metrics=figures(0.9, 9 << 20, 0.1, 2), created_at=now - timedelta(seconds=130))
+    last = succeeded(
+        FLAKY,
+        request,
+        stdout=b'{"items": 1204}\n',
+        metrics=figures(0.9, 9 << 20, 0.1, 2),
+        created_at=now - timedelta(seconds=130),
+    )
     error = evolve(last, stdout=b"", stderr=b"curl: (22) The requested URL returned error: 503\n")
     past = tuple(
-        Attempt(number, at, at + timedelta(seconds=1), 22, Cause.EXIT, words, logs(error, number), figures(0.6, 8 << 20, 0.1, 2))
+        Attempt(
+            number, at, at + timedelta(seconds=1), 22, Cause.EXIT, words, logs(error, number), figures(0.6, 8 << 20, 0.1, 2)
+        )
         for number, at in ((1, last.created_at), (2, last.created_at + timedelta(seconds=4)))
     )
     again = (*FORWARD[1:], State.QUEUED)
-    return evolve(last, path=(*again, *again, *last.path), waits=(0.3, 0.7, 0.1, 0.1, 2.0, 0.7, 0.1, 0.1, 4.0, 1.0, 0.1, 0.1), past=past)
+    return evolve(
+        last, path=(*again, *again, *last.path), waits=(0.3, 0.7, 0.1, 0.1, 2.0, 0.7, 0.1, 0.1, 4.0, 1.0, 0.1, 0.1), past=past
+    )
 
 
 def _training(now: datetime) -> Story:
@@ -146,7 +182,12 @@ def _training(now: datetime) -> Story:
 def _training_lines() -> Iterator[bytes]:
     for epoch in range(1, 19):
         loss = 2.3 * math.exp(-epoch / 9) + 0.21
-        yield f"\x1b[2m{epoch * 4:>4} s\x1b[0m  epoch \x1b[1m{epoch:>2}\x1b[0m/40  loss \x1b[36m{loss:.4f}\x1b[0m  accuracy \x1b[32m{1 - loss / 3.1:.3f}\x1b[0m\n".encode()
+        where = f"{_painted(2, f'{epoch * 4:>4} s')}  epoch {_painted(1, f'{epoch:>2}')}/40"
+        yield f"{where}  loss {_painted(36, f'{loss:.4f}')}  accuracy {_painted(32, f'{1 - loss / 3.1:.3f}')}\n".encode()
+
+
+def _painted(code: int, text: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m"
 
 
 def _memory_grows() -> Iterator[tuple[float, float, int, int]]:
@@ -158,12 +199,21 @@ def _memory_grows() -> Iterator[tuple[float, float, int, int]]:
 def _training_figures() -> Iterator[tuple[float, float, int, int]]:
     for number in range(280):
         t = number / 4
-        yield t, 330 + 50 * math.sin(number / 7) - (260 if number % 32 < 3 else 0), int((700 + 300 * (1 - math.exp(-number / 40))) * (1 << 20)), 12 + (number % 32 < 3)
+        yield (
+            t,
+            330 + 50 * math.sin(number / 7) - (260 if number % 32 < 3 else 0),
+            int((700 + 300 * (1 - math.exp(-number / 40))) * (1 << 20)),
+            12 + (number % 32 < 3),
+        )
 
 
 def workers(now: datetime) -> list[dict[str, Any]]:
     """Three of them."""
-    rows = (("worker-1", "alpha", 4, [TRAIN], "busy"), ("worker-2", "beta", 8, [], "idle"), ("worker-3", "beta", 8, ["drain-01"], "draining"))
+    rows = (
+        ("worker-1", "alpha", 4, [TRAIN], "busy"),
+        ("worker-2", "beta", 8, [], "idle"),
+        ("worker-3", "beta", 8, ["drain-01"], "draining"),
+    )
     return [
         {
             "name": name,
@@ -182,18 +232,28 @@ def workers(now: datetime) -> list[dict[str, Any]]:
 
 def stats(now: datetime) -> dict[str, Any]:
     """The last hour."""
-    dice = random.Random(2)
+    dice = random.Random(2)  # noqa: S311  the same each time
     buckets = []
     for number in range(60):
         busy = 9 + 6 * math.sin(number / 8) + dice.random() * 4
         finished = int(busy * 0.95)
         at = (now - timedelta(minutes=60 - number)).isoformat()
-        buckets.append({"at": at, "started": int(busy), "finished": finished, "failed": int(finished * (0.08 + 0.1 * dice.random()))})
+        buckets.append(
+            {"at": at, "started": int(busy), "finished": finished, "failed": int(finished * (0.08 + 0.1 * dice.random()))}
+        )
     return {
         "at": now.isoformat(),
         "window": 3600,
         "queue": {"length": 3, "oldest_seconds": 9.2},
-        "tasks": {"queued": 3, "running": 2, "collecting": 0, "uploading": 0, "succeeded": 8412, "failed": 391, "timed_out": 57},
+        "tasks": {
+            "queued": 3,
+            "running": 2,
+            "collecting": 0,
+            "uploading": 0,
+            "succeeded": 8412,
+            "failed": 391,
+            "timed_out": 57,
+        },
         "rates": {"started_per_minute": 9.4, "finished_per_minute": 9.2},
         "wait_seconds": {"p50": 0.31, "p95": 2.6},
         "run_seconds": {"p50": 2.1, "p95": 41.7},

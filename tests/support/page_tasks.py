@@ -96,9 +96,7 @@ def _trigger(source: State, dest: State) -> Trigger:
 def logs(story: Story, attempt: int) -> Logs:
     """Where its output is."""
     streams = [
-        LogObject(
-            f"{story.task_id}/{attempt}/{name}.log", len(data), hashlib.sha256(data).hexdigest(), dropped > 0, dropped
-        )
+        LogObject(f"{story.task_id}/{attempt}/{name}.log", len(data), hashlib.sha256(data).hexdigest(), dropped > 0, dropped)
         for name, data, dropped in (("stdout", story.stdout, story.dropped), ("stderr", story.stderr, 0))
     ]
     return Logs("task-logs", *streams)
@@ -106,7 +104,9 @@ def logs(story: Story, attempt: int) -> Logs:
 
 def document(own: Task) -> dict[str, Any]:
     """As the store has it."""
-    fields = {name: getattr(own, name) for name in Task.blank() | {"status": 0, "seq": 0, "history": 0, "created_at": 0, "nonce": 0}}
+    fields = {
+        name: getattr(own, name) for name in Task.blank() | {"status": 0, "seq": 0, "history": 0, "created_at": 0, "nonce": 0}
+    }
     return {"_id": own.id, **own.request, **to_document(fields)}
 
 

@@ -38,7 +38,7 @@ test("markup is text", () => {
 });
 
 test("what turns the direction of reading is shown as its code, other scripts stay", () => {
-  assert.equal(visible("a\u202eb\u2066c"), "a‹U+202E›b‹U+2066›c");
+  assert.equal(visible("a\u202eb\u2066c"), "a[U+202E]b[U+2066]c");
   assert.equal(visible("שלום\u0007\u0000"), "שלום␇␀");
 });
 

@@ -11,7 +11,7 @@ function picture(mark: string): string {
   const code = mark.codePointAt(0) ?? 0;
   if (code < 0x20) return String.fromCodePoint(0x2400 + code);
   if (code === 0x7f) return "\u2421";
-  return `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
+  return `[U+${code.toString(16).toUpperCase().padStart(4, "0")}]`;
 }
 
 /** Text on one line. */

@@ -50,7 +50,9 @@ export function LogPane(props: Props) {
   });
   const target = line === null ? null : buffer.rowOf(line);
   useEffect(() => {
-    if (target !== null) scrollTo(target);
+    if (target === null) return;
+    scrollTo(target);
+    box.current?.scrollIntoView({ block: "nearest" });
   }, [target === null, line]);
   const scrolled = () => {
     const element = box.current;

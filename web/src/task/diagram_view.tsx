@@ -1,4 +1,5 @@
 /** The state diagram with the path that a task has taken, and the time in each state. */
+import { useEffect, useRef } from "preact/hooks";
 import type { Task } from "../api/types";
 import { hasEnded, inWords } from "../facts";
 import { duration } from "../format/time";
@@ -11,9 +12,14 @@ const DIAGRAM = layout();
 export function StateDiagram({ task }: { task: Task }) {
   const taken = moves(task);
   const wasTaken = (arrow: Arrow) => taken.some((move) => move.source === arrow.source && move.dest === arrow.dest);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const here = box.current?.querySelector(".box.here");
+    if (box.current && here) box.current.scrollLeft += here.getBoundingClientRect().right - box.current.getBoundingClientRect().right + 12;
+  }, [task.status]);
   const arrows = [...DIAGRAM.arrows].sort((a, b) => Number(wasTaken(a)) - Number(wasTaken(b)));
   return (
-    <div class="diagram" tabIndex={0} role="group" aria-label="The path that the task has taken">
+    <div class="diagram" ref={box} tabIndex={0} role="group" aria-label="The path that the task has taken">
       <svg viewBox={`0 0 ${DIAGRAM.width} ${DIAGRAM.height}`} role="img" aria-label={inOneSentence(task)}>
         <defs>
           {["idle", "taken", "bad"].map((name) => (

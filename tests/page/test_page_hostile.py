@@ -7,7 +7,7 @@ from tests.support.page_site import Site
 from tests.support.page_tasks import succeeded
 from tests.support.page_visitor import Visitor
 
-HEBREW = "שלום עולם"  # noqa: RUF001  meant as it is
+HEBREW = "שלום עולם"
 REQUEST = {"image": "busybox", "command": ["spew"]}
 MARKUP = "<img src=x onerror='window.harmed=1'><b>bold</b>&lt;"
 SCRIPT = "</script><script>window.harmed=1</script></title></style>"

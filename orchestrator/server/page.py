@@ -16,6 +16,7 @@ from orchestrator.server.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "page"
 _INDEX = "index.html"
+_FOR_EVER = "max-age=31536000, immutable"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -41,11 +42,12 @@ def files(folder: Path) -> list[Mount]:
 
 
 class _Files(StaticFiles):
-    """With the policy of the page."""
+    """With the policy of the page. A name in ``assets`` has a hash of the content in it, so that file never changes."""
 
     def file_response(self, *given: object, **more: object) -> Response:
         response = super().file_response(*given, **more)  # type: ignore[arg-type]
         response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["Cache-Control"] = _FOR_EVER if "assets" in Path(str(given[0])).parts else "no-cache"
         return response
 
 

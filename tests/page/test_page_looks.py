@@ -1,16 +1,21 @@
 """The page as a whole in a browser: who may do what, colours, sizes, and whether everybody can use it."""
 
 import gzip
+import re
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
 from orchestrator.server.page import FOLDER
 from orchestrator.server.tokens import Scope
-from scripts.page import MODULES
+from scripts.page import MODULES, ROOT
 from tests.support import page_demo
 from tests.support.http_server import some_tokens
 from tests.support.page_site import Site, page_site
@@ -132,3 +137,23 @@ def test_everybody_can_use_it(full: Site, visit: Visitor, view: str) -> None:
         found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
         told = [(each["id"], [node["html"][:160] for node in each["nodes"][:3]]) for each in found]
         assert (scheme, told) == (scheme, [])
+
+
+def test_files_that_never_change_are_asked_for_once(site: Site) -> None:
+    """The page itself is asked for each time, so that a new version is seen at once."""
+    answer = httpx.get(site.url)
+    scripts = re.findall(r'"\./(assets/[^"]+)"', answer.text)
+    assert scripts
+    assert answer.headers["Cache-Control"] == "no-cache"
+    for path in scripts:
+        assert httpx.get(f"{site.url}{path}").headers["Cache-Control"] == "max-age=31536000, immutable"
+
+
+def test_the_wheel_has_the_page(tmp_path: Path) -> None:
+    """Git ignores its files, and the wheel does not."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    built = {path.relative_to(ROOT).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
+    assert "orchestrator/server/page/index.html" in built
+    assert built <= set(names)

@@ -81,7 +81,8 @@ function arrow(rows: Row[], at: Map<State, Box>): Arrow {
   const isFailure = triggers.includes("fail");
   const words = rows.map((row) => `${row.trigger}${row.guard ? ` [${row.guard}]` : ""}: ${row.work}`);
   const isNext = from.y === to.y && to.x - from.x === WIDTH + GAP;
-  const label = isNext ? { text: triggers.join(", "), x: (from.x + WIDTH + to.x) / 2 - 3, y: from.y + HEIGHT / 2 - 6 } : null;
+  const below = hasEnded(dest) ? 20 : 0; // above is the arrow to another ending
+  const label = isNext ? { text: triggers.join(", "), x: (from.x + WIDTH + to.x) / 2 - 3, y: from.y + HEIGHT / 2 - 6 + below } : null;
   return { source, dest, triggers, title: `${source} → ${dest}: ${words.join("; ")}`, path: line(from, to), label, isFailure };
 }
 

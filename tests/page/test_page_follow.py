@@ -1,8 +1,11 @@
 """What a task prints while it runs, in a browser: followed, across a restart of the server, and to its end."""
 
+from http import HTTPStatus
+
 from playwright.sync_api import Locator, Page, expect
 
 from orchestrator.ports import Stream
+from orchestrator.server.problems import Problem
 from statemachine import State
 from tests.support.page_site import Site
 from tests.support.page_tasks import Story, succeeded
@@ -98,6 +101,19 @@ def test_the_list_goes_on_after_a_restart(site: Site, visit: Visitor) -> None:
     expect(page.locator("tbody tr")).to_contain_text("succeeded")
     site.services.client.submit(REQUEST, "t2")
     expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_a_database_that_is_away_is_told_and_survived(site: Site, visit: Visitor) -> None:
+    """In the words of the server, which is there. The browser tells of the 503 itself."""
+    words = "mongodb: 127.0.0.1:1 does not answer"
+    site.answers["/v1/tasks"] = Problem(HTTPStatus.SERVICE_UNAVAILABLE, words).response()
+    page = visit()
+    expect(page.get_by_text(words)).to_be_visible()
+    expect(page.get_by_text("The server does not answer.")).to_have_count(0)
+    del site.answers["/v1/tasks"]
+    expect(page.get_by_text("There are no tasks yet")).to_be_visible()
+    assert all("503" in said for said in visit.wrong)
+    visit.wrong.clear()
 
 
 def test_what_was_not_sent_is_told_and_read_at_the_end(site: Site, visit: Visitor) -> None:

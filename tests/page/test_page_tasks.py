@@ -109,10 +109,12 @@ def test_a_task_is_found_by_the_beginning_of_its_id(site: Site, visit: Visitor) 
     expect(page.locator("tbody tr")).to_have_count(3)
     page.keyboard.press("/")
     page.keyboard.type("bad")
+    expect(page.get_by_text("Type 4 characters")).to_be_visible()
+    page.keyboard.type("-")
     expect(page.locator("#ids [role=option]")).to_have_text(["bad-1"])
     page.keyboard.press("Enter")
     expect(page.get_by_text("The program exited with 3.")).to_be_visible()
-    page.get_by_role("combobox", name="Find a task").fill("zzz")
+    page.get_by_role("combobox", name="Find a task").fill("zzzz")
     expect(page.get_by_text("No id begins with that.")).to_be_visible()
 
 

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.ports import Piece, Stream
-from orchestrator.server.serving import configured
+from orchestrator.server.serving import Listener
 from orchestrator.server.tokens import Tokens
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
@@ -35,7 +35,7 @@ class Site:
     services: MemoryServices = field(factory=MemoryServices)
     tokens: Tokens | None = None
     answers: dict[str, Any] = field(factory=dict)
-    """By path: what is answered as JSON, or a callable that makes it."""
+    """By path: an answer, what is answered as JSON, or a callable that makes it."""
     requested: list[str] = field(factory=list)
     """The paths that were asked for."""
     port: int = 0
@@ -52,10 +52,9 @@ class Site:
         """Answer, at the same port as before."""
         listening = socket.create_server(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
-        config = configured(backend_of(self.services, self.tokens))
+        self._server = Listener(backend_of(self.services, self.tokens))
+        config = self._server.config
         config.app = _Instead(config.app, self)  # type: ignore[arg-type]
-        config.timeout_graceful_shutdown = 0
-        self._server = uvicorn.Server(config)
         run = self._server.serve([listening])
         self._thread = threading.Thread(target=lambda: asyncio.run(run), name="page", daemon=True)
         self._thread.start()
@@ -117,8 +116,9 @@ class _Instead:
         if answer is None:
             await self._app(scope, receive, send)
             return
-        found = answer() if callable(answer) else answer
-        await Response(json.dumps(found), media_type="application/json")(scope, receive, send)
+        found = answer() if callable(answer) and not isinstance(answer, Response) else answer
+        response = found if isinstance(found, Response) else Response(json.dumps(found), media_type="application/json")
+        await response(scope, receive, send)
 
 
 @contextmanager

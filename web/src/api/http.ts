@@ -53,7 +53,9 @@ export async function answer(path: string, init: RequestInit = {}): Promise<Resp
 
 async function problem(response: Response): Promise<Problem> {
   const told = (await response.json().catch(() => ({}))) as { title?: string; detail?: string; errors?: FieldError[] };
-  if (response.status >= 502 && response.status <= 504) connection.value = "lost"; // a proxy, whose server is away
+  const isOwn = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  if (isOwn) connection.value = "here";
+  else if (response.status >= 502 && response.status <= 504) connection.value = "lost"; // a proxy, whose server is away
   return new Problem(response.status, told.detail ?? told.title ?? `The server answers ${response.status}.`, told.errors);
 }
 

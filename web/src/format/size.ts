@@ -6,8 +6,7 @@ const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 export function size(bytes: number): string {
   const exponent = bytes >= 1 ? Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1) : 0;
   const scaled = bytes / 1024 ** exponent;
-  const digits = exponent === 0 || scaled >= 100 || Number.isInteger(scaled) ? 0 : 1;
-  return `${scaled.toFixed(digits)} ${UNITS[exponent]}`;
+  return `${+scaled.toFixed(exponent === 0 || scaled >= 100 ? 0 : 1)} ${UNITS[exponent]}`;
 }
 
 /** A whole number with its thousands apart: `1,234,567`. */

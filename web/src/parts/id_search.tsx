@@ -6,6 +6,8 @@ import { visible } from "../format/text";
 import { Icon } from "./icon";
 
 const PAUSE = 120;
+/** Characters from which on the API looks for ids. */
+const LEAST = 4;
 
 export function IdSearch() {
   const [text, setText] = useState("");
@@ -14,7 +16,7 @@ export function IdSearch() {
   const [isOpen, setOpen] = useState(false);
   const prefix = text.trim();
   useEffect(() => {
-    if (!prefix) return setFound(null);
+    if (prefix.length < LEAST) return setFound(null);
     const abort = new AbortController();
     const timer = setTimeout(async () => {
       const { ids } = await get<{ ids: string[] }>(`v1/ids?prefix=${encodeURIComponent(prefix)}`, abort.signal).catch(() => ({ ids: [] as string[] }));
@@ -35,12 +37,13 @@ export function IdSearch() {
   const pressed = (event: KeyboardEvent) => {
     if (event.key === "ArrowDown") setAt(Math.min(at + 1, ids.length - 1));
     else if (event.key === "ArrowUp") setAt(Math.max(at - 1, 0));
-    else if (event.key === "Enter") open(found?.prefix === prefix ? ids[at] : undefined);
+    else if (event.key === "Enter") open(found?.prefix === prefix ? (ids[at] ?? prefix) : prefix);
     else if (event.key === "Escape") (setOpen(false), (event.currentTarget as HTMLElement).blur());
     else return;
     event.preventDefault();
   };
-  const shows = isOpen && prefix !== "" && found !== null;
+  const isShort = prefix.length < LEAST;
+  const shows = isOpen && prefix !== "" && (isShort || found !== null);
   return (
     <div class="search">
       <Icon name="search" />
@@ -52,10 +55,10 @@ export function IdSearch() {
       />
       <kbd aria-hidden="true">/</kbd>
       <ul id="ids" role="listbox" aria-label="Tasks" hidden={!shows}>
-        {shows && ids.map((id, row) => (
+        {shows && !isShort && ids.map((id, row) => (
           <li key={id} id={`id-${row}`} role="option" aria-selected={row === at} onMouseDown={(event) => (event.preventDefault(), open(id))}>{visible(id)}</li>
         ))}
-        {shows && !ids.length && <li role="option" aria-selected={false} aria-disabled="true" class="quiet">No id begins with that.</li>}
+        {shows && (isShort || !ids.length) && <li role="option" aria-selected={false} aria-disabled="true" class="quiet">{isShort ? `Type ${LEAST} characters, or a whole id and Enter.` : "No id begins with that."}</li>}
       </ul>
     </div>
   );

@@ -1,6 +1,9 @@
 /** Hooks: what a view has asked the server for, and what it listens to. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Problem } from "../api/http";
 import { returns } from "../state";
+
+const AGAIN = 3000;
 
 export interface Resource<T> {
   data: T | null;
@@ -25,7 +28,9 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
           const data = await latest.current(abort.signal);
           if (!abort.signal.aborted) setFound({ key, data, error: null });
         } catch (error) {
-          if (!abort.signal.aborted) setFound((before) => ({ key, data: before.data, error: error as Error }));
+          if (abort.signal.aborted) return;
+          setFound((before) => ({ key, data: before.key === key ? before.data : null, error: error as Error }));
+          if (!every && mayPass(error)) timer = window.setTimeout(ask, AGAIN);
         }
       }
       if (every && !abort.signal.aborted) timer = window.setTimeout(ask, every);
@@ -37,6 +42,11 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
     };
   }, [key, asked, back, every]);
   return { data: found.data, error: found.error, refresh: () => setAsked((number) => number + 1) };
+}
+
+/** Whether the same may be answered later: not what is wrong with the request itself. */
+function mayPass(error: unknown): boolean {
+  return !(error instanceof Problem) || error.status >= 500;
 }
 
 /** The title of the window while a view is shown. */

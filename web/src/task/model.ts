@@ -7,6 +7,8 @@ import { hasEnded } from "../facts";
 import { AttemptLog } from "../log/model";
 import { Figures } from "../plot/figures";
 
+const AGAIN = 3000;
+
 export class TaskModel {
   readonly task = signal<Task | null>(null);
   readonly error = signal<Error | null>(null);
@@ -16,6 +18,7 @@ export class TaskModel {
   private readonly logs = new Map<number, AttemptLog>();
   private stream: EventStream | null = null;
   private isClosed = false;
+  private again = 0;
   private hasFigures = false;
 
   constructor(readonly id: string) {
@@ -24,6 +27,7 @@ export class TaskModel {
 
   close(): void {
     this.isClosed = true;
+    clearTimeout(this.again);
     this.stream?.close();
     for (const log of this.logs.values()) log.close();
   }
@@ -41,6 +45,7 @@ export class TaskModel {
       if (isNew) await this.readFigures();
     } catch (error) {
       if (error instanceof Problem || !this.task.value) this.error.value = error as Error;
+      if (!(error instanceof Problem) || error.status >= 500) this.loadLater();
     }
   }
 
@@ -56,6 +61,11 @@ export class TaskModel {
       else if (task && hasEnded(task.status)) log.finish(task.logs_removed_at ? null : (task.logs ?? null), false);
     }
     return log;
+  }
+
+  private loadLater(): void {
+    clearTimeout(this.again);
+    if (!this.isClosed) this.again = window.setTimeout(() => void this.load(), AGAIN);
   }
 
   private follow(): void {

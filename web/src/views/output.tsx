@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { STREAMS, type Logs, type StreamName, type Task } from "../api/types";
 import { hasEnded } from "../facts";
 import { useKeys } from "../keys";
+import type { StreamLog } from "../log/model";
 import { LogPane } from "../log/pane";
 import { logPath } from "../log/source";
 import { Icon } from "../parts/icon";
@@ -42,7 +43,7 @@ export function Output({ task, model }: { task: Task; model: TaskModel }) {
       </header>
       {task.logs_removed_at && attempt === last ? <p class="quiet">The logs were removed on <Moment at={task.logs_removed_at} />.</p> : (
         <>
-          {order.map((name) => (
+          {order.filter((name) => talking.includes(name) || needsPane(log.streams[name])).map((name) => (
             <LogPane
               key={`${attempt} ${name}`} log={log.streams[name]} stored={stored?.[name] ?? null}
               download={stored ? logPath(task._id, name, attempt === last ? null : attempt) : null} query={text}
@@ -52,11 +53,17 @@ export function Output({ task, model }: { task: Task; model: TaskModel }) {
             />
           ))}
           {isLive && isEmpty && <p class="quiet">{task.status === "queued" ? "It has not begun yet." : "It has printed nothing so far."}</p>}
-          {!isLive && !stored && isEmpty && <p class="quiet">No output was stored.</p>}
+          {!isLive && isEmpty && <p class="quiet">{stored ? "It printed nothing." : "No output was stored."}</p>}
+          {!isEmpty && order.filter((name) => !talking.includes(name) && !needsPane(log.streams[name])).map((name) => <p key={name} class="quiet nothing"><code>{name}</code> is empty.</p>)}
         </>
       )}
     </section>
   );
+}
+
+/** Whether there is something to say of a stream without content: it is being read, or that has failed. */
+function needsPane(stream: StreamLog): boolean {
+  return !["live", "whole"].includes(stream.stage.value) || stream.late.value > 0;
 }
 
 /** The end of a program that failed is what is looked for first. */

@@ -4,7 +4,7 @@ import type { Quantiles, Stats } from "../api/types";
 import { CAUSES, inWords } from "../facts";
 import { count, counted, figure } from "../format/size";
 import { duration } from "../format/time";
-import { Failed } from "../parts/note";
+import { Missing } from "../parts/note";
 import { Status } from "../parts/status";
 import { useResource, useTitle } from "../parts/use";
 import { Plot } from "../plot/plot";
@@ -17,7 +17,7 @@ export function Overview() {
   useTitle("Overview");
   const window = WINDOWS.find(([name]) => name === route.value.query.get("window")) ?? (WINDOWS[1] as (typeof WINDOWS)[number]);
   const { data, error } = useResource(`stats ${window[0]}`, (signal) => get<Stats>(`v1/stats?window=${window[0]}`, signal), EVERY);
-  if (!data) return error && <Failed error={error} />;
+  if (!data) return <Missing error={error} />;
   return (
     <>
       <div class="head">

@@ -1,13 +1,13 @@
 /** One task: what became of it and why, which way it went, what it printed and used, and how to run it again. */
 import { useEffect, useMemo } from "preact/hooks";
-import { post, remove, taskPath } from "../api/http";
+import { post, Problem, remove, taskPath } from "../api/http";
 import type { Task as Document } from "../api/types";
 import { CAUSES, hasEnded } from "../facts";
 import { commandLine, oneLine, visible } from "../format/text";
 import { duration } from "../format/time";
 import { useKeys } from "../keys";
 import { Act, Copy } from "../parts/actions";
-import { Empty, Failed } from "../parts/note";
+import { Empty, Missing } from "../parts/note";
 import { Status } from "../parts/status";
 import { Moment } from "../parts/time";
 import { useTitle } from "../parts/use";
@@ -34,7 +34,9 @@ export function TaskPage({ id }: { id: string }) {
   const error = model.error.value;
   useTitle(task ? `${task.status === "succeeded" ? "✓" : hasEnded(task.status) ? "✗" : "…"} ${visible(id)}` : visible(id));
   useKeys({ Escape: () => go(href(["tasks"])) });
-  if (!task) return error && (("status" in error && error.status === 404) ? <Unknown id={id} /> : <Failed error={error} />);
+  if (!task || (error instanceof Problem && error.status === 404)) {
+    return error instanceof Problem && error.status === 404 ? <Unknown id={id} /> : <Missing error={error} />;
+  }
   return (
     <article class="task">
       <Head task={task} model={model} />

@@ -8,7 +8,7 @@ import { commandLine, oneLine, visible } from "../format/text";
 import { duration } from "../format/time";
 import { useKeys } from "../keys";
 import { Icon } from "../parts/icon";
-import { Empty, Failed } from "../parts/note";
+import { Empty, Missing } from "../parts/note";
 import { Status } from "../parts/status";
 import { Ago } from "../parts/time";
 import { useResource, useTitle } from "../parts/use";
@@ -32,7 +32,7 @@ export function Tasks() {
     <>
       <h1 class="unseen">Tasks</h1>
       <Filters />
-      {!tasks ? error && <Failed error={error} /> : tasks.length ? <List tasks={tasks} /> : <Nothing isFiltered={isFiltered()} />}
+      {!tasks ? <Missing error={error} /> : tasks.length ? <List tasks={tasks} /> : <Nothing isFiltered={isFiltered()} />}
       {data && <Pages next={data.next} />}
     </>
   );

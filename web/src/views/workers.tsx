@@ -4,7 +4,7 @@ import type { Worker } from "../api/types";
 import { counted } from "../format/size";
 import { between, duration } from "../format/time";
 import { visible } from "../format/text";
-import { Empty, Failed } from "../parts/note";
+import { Empty, Missing } from "../parts/note";
 import { Ago } from "../parts/time";
 import { useResource, useTitle } from "../parts/use";
 import { taskHref } from "../route";
@@ -17,7 +17,7 @@ const SILENT = 120;
 export function Workers() {
   useTitle("Workers");
   const { data, error } = useResource("workers", (signal) => get<{ workers: Worker[] }>("v1/workers", signal), EVERY);
-  if (!data) return error && <Failed error={error} />;
+  if (!data) return <Missing error={error} />;
   const { workers } = data;
   if (!workers.length) {
     return <Empty title="No worker is there"><p>Tasks wait until one takes them. Start one:</p><pre>orchestrator worker</pre></Empty>;

@@ -6,14 +6,12 @@ from typing import Any, cast
 
 import pytest
 from attrs import define, field
-from pymongo import timeout
 
 from orchestrator.adapters.mongo.listing import Tasks, counted, ended, listed
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.embedded import Embedded
 from orchestrator.ports import Search
 from orchestrator.task.values import Document
-from tests.support import pace
 from tests.support.servers import corners
 
 TASKS, APART = 100_000, timedelta(seconds=26)
@@ -86,17 +84,15 @@ def document(number: int, at: datetime) -> Document:
 
 @pytest.fixture(scope="module")
 def many(servers: Embedded) -> Iterator[tuple[MongoTaskStore, datetime]]:
-    """The store, and when its newest task was made."""
+    """The store, and when its newest task was made. It goes with the servers: deleting so many takes long."""
     site = next(corners({**servers.environment, "LABEL_INDEXES": "lot"}))
     store = MongoTaskStore(site.settings)
-    store.prepare()
     newest = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
     for first in range(0, TASKS, AT_ONCE):
         some = [document(number, newest - number * APART) for number in range(first, first + AT_ONCE)]
         store._tasks.insert_many([dict(each) for each in some])
+    store.prepare()
     yield store, newest
-    with timeout(pace.seconds(60)):
-        store._client().drop_database(site.settings.mongo_db_name)
     store.close()
 
 

@@ -32,10 +32,17 @@ class Recent:
         """The answer; None if there is none yet, or the server did not answer the last time."""
         with self._changed:
             if not self._asking and time.monotonic() - self._answered_at >= self.fresh:
-                self._asking = True
-                threading.Thread(target=self._ask_once, name="gauges", daemon=True).start()
+                self._begin()
             self._changed.wait_for(lambda: not self._asking, self.patience)
             return None if self._asking else self._answer
+
+    def _begin(self) -> None:
+        """Ask, if there can be one more thread; else there is no answer for now."""
+        self._asking = True
+        try:
+            threading.Thread(target=self._ask_once, name="gauges", daemon=True).start()
+        except RuntimeError:
+            self._asking, self._answer = False, None
 
     def _ask_once(self) -> None:
         answer: Answer | None = None

@@ -130,3 +130,16 @@ def test_an_answer_is_given_again_only_while_it_is_fresh() -> None:
     recent.fresh = 0
     assert recent() is None
     assert recent() == {GAUGE: {(): 2.0}}
+
+
+def test_a_process_without_room_for_a_thread_asks_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scrape is answered all the same."""
+    recent = Recent(lambda: {GAUGE: {(): 1.0}}, patience=30)
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", fail)
+        assert recent() is None
+    assert recent() == {GAUGE: {(): 1.0}}

@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: help demo test unit faults abuse programs bench bench-follow machines machine test-on short-on fresh-on machines-test machines-down \
+.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists machines machine test-on short-on fresh-on machines-test machines-down \
 	check format diagrams setup page screenshots ready lock clean
 
 MACHINE = trixie
@@ -43,6 +43,9 @@ bench: ready # what the worker costs on top of the container, both sides measure
 
 bench-follow: ready # how soon output is seen, and what that costs, both sides measured in one run
 	.venv/bin/python -m scripts.bench_follow
+
+bench-lists: ready # how long lists take with 100, 10,000 and 100,000 tasks, beside one query with a sort
+	.venv/bin/python -m scripts.bench_lists
 
 machines: ready # real Debian machines for the tests, all three: built, booted and left running; `make machines-down` ends them
 	.venv/bin/python -m scripts.image python

@@ -13,9 +13,9 @@ from orchestrator.task.values import Document
 
 Look = Callable[[Stage, int], Sequence[Document]]
 """The documents whose date is within bounds, newest first, at most so many."""
-_FIRST = 1.0
+_FIRST = 4.0
 """Seconds of the first window."""
-_WIDER, _NARROWER = 8.0, 0.25
+_WIDER, _NARROWER = 16.0, 0.25
 """The next one is at most so many times as wide as the last one, and at least."""
 _LONGEST = 0.5
 """Seconds that a look may take, as far as the last one tells."""

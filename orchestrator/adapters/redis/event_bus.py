@@ -7,7 +7,7 @@ from typing import Any, cast
 from redis.client import Pipeline, PubSub
 
 from orchestrator.adapters.redis.client import async_redis_client, redis_client, redis_errors
-from orchestrator.adapters.redis.live_output import EVENT, KEEP_ENDED, ends_key, live_key
+from orchestrator.adapters.redis.live_output import EVENT, KEEP_ENDED, ends_key, live_key, points_key
 from orchestrator.errors import InfrastructureError
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
@@ -118,7 +118,7 @@ class AsyncRedisEvents:
 def _publication(event: Event) -> tuple[Sequence[str], Sequence[str | int]]:
     """The keys and the arguments of _PUBLISH for an event."""
     known = f"orchestrator:published:{event.deployment}:{event.task_id}"
-    followed = live_key(event.deployment, event.task_id), ends_key(event.deployment, event.task_id)
+    followed = (key(event.deployment, event.task_id) for key in (live_key, ends_key, points_key))
     said = event.nonce, event.seq, _REMEMBERED, _ALL, _channel(event.task_id), event.to_json()
     return (known, *followed), (*said, EVENT, int(event.is_last), KEEP_ENDED)
 

@@ -30,6 +30,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         own = transport.get_extra_info("socket")
         if own is not None:
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only where the protocol is named
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
         self._await_request()
 

@@ -8,7 +8,7 @@ import uvicorn
 
 from orchestrator.adapters.mongo.task_store import AsyncDocuments
 from orchestrator.adapters.redis.event_bus import AsyncRedisEvents
-from orchestrator.adapters.redis.live_output import AsyncRedisLiveOutput
+from orchestrator.adapters.redis.shared_live_output import SharedLiveOutput
 from orchestrator.client import Client
 from orchestrator.errors import SettingsError
 from orchestrator.log import logger
@@ -44,7 +44,7 @@ async def _serve(settings: Settings, tokens: Tokens, listening: socket.socket) -
     backend = Backend(
         Client(connect(settings, _USED)),
         AsyncDocuments(settings),
-        AsyncRedisLiveOutput(settings),
+        SharedLiveOutput(settings),
         AsyncRedisEvents(settings),
         tokens,
     )

@@ -56,7 +56,7 @@ redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """
 """Adds the pieces of one attempt, notes where each stream ends, and drops the oldest entries beyond the limit."""
-_OPEN = """
+OPEN = """
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('XADD', KEYS[1], '*', 'followed', '1') end
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[1]) / 2 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 """
@@ -69,7 +69,7 @@ class RedisLiveOutput:
     def __init__(self, settings: Settings, idle: float = 1.0) -> None:
         self._redis = redis_client(settings)
         self._append = self._redis.register_script(_APPEND)
-        self._open = self._redis.register_script(_OPEN)
+        self._open = self._redis.register_script(OPEN)
         self._idle = idle
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class RedisLiveOutput:
             for task_id in task_ids:
                 pipeline.xrevrange(points_key(deployment, task_id), count=1)
             found = pipeline.execute()
-        last = {task_id: _parsed(entries[0][1]) for task_id, entries in zip(task_ids, found, strict=True) if entries}
+        last = {task_id: parsed(entries[0][1]) for task_id, entries in zip(task_ids, found, strict=True) if entries}
         return {task_id: point for task_id, point in last.items() if isinstance(point, Point)}
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
@@ -116,12 +116,12 @@ class RedisLiveOutput:
         """From the oldest entry on, on one connection, which returns to the pool between two reads."""
         with redis_errors():
             self._open(keys=[live_key(deployment, task_id)], args=[KEEP])
-        yield self._entries(live_key(deployment, task_id), _places(deployment, task_id, points=points))
+        yield self._entries(live_key(deployment, task_id), places_of(deployment, task_id, points=points))
 
     def _entries(self, key: str, places: Places) -> Iterator[LiveEntry | None]:
         while True:
             found = self._read(places)
-            yield from _taken(found, places)
+            yield from taken(found, places)
             if not found:
                 with redis_errors():
                     self._open(keys=[key], args=[KEEP])  # a Redis that came back empty has forgotten the followers
@@ -129,9 +129,7 @@ class RedisLiveOutput:
 
     def _read(self, places: Places) -> Answer:
         with redis_errors():
-            return (
-                cast("Any", self._redis.xread(cast("Any", places.copy()), block=round(self._idle * 1000), count=_COUNT)) or []
-            )
+            return cast("Any", self._redis.xread(cast("Any", places.copy()), block=round(self._idle * 1000), count=COUNT)) or []
 
 
 class AsyncRedisLiveOutput:
@@ -139,7 +137,7 @@ class AsyncRedisLiveOutput:
 
     def __init__(self, settings: Settings, idle: float = 1.0) -> None:
         self._redis = async_redis_client(settings)
-        self._open = self._redis.register_script(_OPEN)
+        self._open = self._redis.register_script(OPEN)
         self._idle = idle
 
     async def close(self) -> None:
@@ -148,7 +146,7 @@ class AsyncRedisLiveOutput:
 
     async def follow(self, deployment: str, task_id: str, *, points: bool = False) -> AsyncIterator[LiveEntry | None]:
         """The entries that are there and those that come, as of the other one; the first thing is None, once it follows."""
-        places = _places(deployment, task_id, points=points)
+        places = places_of(deployment, task_id, points=points)
         found: Answer = []
         while True:
             if not found:
@@ -156,19 +154,22 @@ class AsyncRedisLiveOutput:
                     await cast("Any", self._open(keys=[live_key(deployment, task_id)], args=[KEEP]))
                 yield None
             with redis_errors():
-                answer = await self._redis.xread(cast("Any", places.copy()), block=round(self._idle * 1000), count=_COUNT)
+                answer = await self._redis.xread(cast("Any", places.copy()), block=round(self._idle * 1000), count=COUNT)
             found = cast("Answer", answer or [])
-            for entry in _taken(found, places):
+            for entry in taken(found, places):
                 yield entry
 
 
-_COUNT = 16
+COUNT = 16
 """Entries in one answer: 1 MiB at most."""
+
+
+LIVE = b"orchestrator:live:"
 
 
 def live_key(deployment: str, task_id: str) -> str:
     """The stream of a task."""
-    return f"orchestrator:live:{deployment}:{task_id}"
+    return f"{LIVE.decode()}{deployment}:{task_id}"
 
 
 def ends_key(deployment: str, task_id: str) -> str:
@@ -187,22 +188,22 @@ def _add_points(pipeline: Pipeline, key: str, points: Sequence[Point]) -> None:
     pipeline.expire(key, KEEP)
 
 
-def _places(deployment: str, task_id: str, *, points: bool) -> Places:
+def places_of(deployment: str, task_id: str, *, points: bool) -> Places:
     """The streams that are read, each from its beginning."""
     keys = [live_key(deployment, task_id), *([points_key(deployment, task_id)] if points else [])]
     return {key.encode(): b"0" for key in keys}
 
 
-def _taken(found: Answer, places: Places) -> Iterator[LiveEntry]:
+def taken(found: Answer, places: Places) -> Iterator[LiveEntry]:
     """What was read, and note how far."""
     for key, entries in found:
         for entry_id, fields in entries:
             places[key] = entry_id
-            if (entry := _parsed(fields)) is not None:
+            if (entry := parsed(fields)) is not None:
                 yield entry
 
 
-def _parsed(fields: Mapping[bytes, bytes]) -> LiveEntry | None:
+def parsed(fields: Mapping[bytes, bytes]) -> LiveEntry | None:
     """The entry; None if it is neither an event, nor a point, nor a piece of output."""
     try:
         if (event := fields.get(EVENT.encode())) is not None:

@@ -11,5 +11,5 @@ import "./style/log.css";
 
 startTheme();
 startClock();
-await startSession();
+void startSession();
 render(<App />, document.getElementById("page") as HTMLElement);

@@ -34,6 +34,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
           <div class="tools">
             <ThemeButton />
             <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={() => setShowsKeys(true)}>?</button>
+            {!whoami.value && <span class="button strong reserved" aria-hidden="true"><Icon name="plus" />Submit</span>}
             {mayWrite() && <a class="button strong" href={href(["submit"])}><Icon name="plus" />Submit</a>}
           </div>
         </div>

@@ -8,7 +8,7 @@ import { Copy } from "../parts/actions";
 import { Empty } from "../parts/note";
 import { useResource, useTitle } from "../parts/use";
 import { go, route, taskHref } from "../route";
-import { mayWrite } from "../state";
+import { mayWrite, whoami } from "../state";
 import { asCurl, asPython, asRun } from "../task/copies";
 import { blank, draftOf, requestOfDraft, type Draft } from "../task/draft";
 import { problems, taskSchema, type Schema } from "../task/schema";
@@ -27,6 +27,7 @@ export function Submit() {
     if (source.data) setDraft(draftOf(source.data));
     else if (!from) setDraft((before) => before ?? blank());
   }, [source.data]);
+  if (!whoami.value) return null;
   if (!mayWrite()) return <Empty title="You may only read"><p>This needs a token with the scope <code>submit</code>.</p></Empty>;
   if (source.error && !draft) return <Empty title="That task cannot be read"><p>{source.error.message}</p></Empty>;
   return draft && <Form draft={draft} change={(part) => setDraft({ ...draft, ...part })} schema={schema} from={from} />;

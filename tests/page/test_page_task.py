@@ -145,7 +145,7 @@ def test_a_request_is_copied_as_commands(site: Site, visit: Visitor) -> None:
         copied[name] = page.evaluate("navigator.clipboard.readText()")
     assert copied["run"] == "orchestrator run --env NAME=Ada busybox sh -c 'exit 3'"
     assert copied["curl"].startswith(f"curl --fail-with-body {site.url}v1/tasks")
-    assert f'client = Client("{site.url}")' in copied["Python"]
+    assert 'client.submit({"image": "busybox", "command": ["sh", "-c", "exit 3"], "env": {"NAME": "Ada"}})' in copied["Python"]
 
 
 def test_an_unknown_task_is_no_blank_page(visit: Visitor) -> None:

@@ -46,6 +46,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
           <>
             <span title={whoami.value.deployment}>deployment {whoami.value.deployment.slice(0, 12)}</span>
             <span>orchestrator {whoami.value.version}</span>
+            <a href="./docs">API</a>
             <span>{mayWrite() ? `${whoami.value.name}, may ${whoami.value.scope === "admin" ? "do all" : "submit"}` : `${whoami.value.name}, may only read`}</span>
           </>
         )}

@@ -59,18 +59,19 @@ export function asCurl(task: TaskRequest, origin: string): string {
   const body = JSON.stringify(requestOf(task), null, 2);
   return [
     `curl --fail-with-body ${quoted(new URL("v1/tasks", origin).href)} \\`,
-    `  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
+    `  -H "Authorization: Bearer $ORCHESTRATOR_TOKEN" -H 'Content-Type: application/json' \\`,
     `  -d ${quoted(body)}`,
   ].join("\n");
 }
 
 export function asPython(task: TaskRequest, origin: string): string {
   return [
+    `# with ORCHESTRATOR_TOKEN, and ORCHESTRATOR_URL=${origin.replace(/\/$/, "")}, in the environment`,
     "from orchestrator import Client",
     "",
-    `client = Client(${python(origin)})`,
-    `task = client.submit(${python(requestOf(task))})`,
-    "print(task.id)",
+    "with Client.from_env() as client:",
+    `    task = client.submit(${python(requestOf(task), "    ")})`,
+    "    print(task.id)",
   ].join("\n");
 }
 

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from orchestrator.errors import InfrastructureError, WrongDatabase
 from orchestrator.execution.deployment import Deployment
@@ -55,8 +55,8 @@ class Services:
     lock: SharedLock
     live: LiveOutput | None = None
     """None when output is seen only once it is stored."""
-    intake: Intake = Factory(lambda self: TwoStepIntake(self.events, self.queue), takes_self=True)
-    """How new tasks come to the workers; adapters of one server do it in one round trip."""
+    taking_in: Callable[[EventBus, Queue], Intake] = TwoStepIntake
+    """Makes the intake of a bus and a queue; adapters of one server need one round trip."""
     retrier: Retrier = field(factory=Retrier)
     halted: str = ""
     """Why this process takes no tasks, since it last looked; empty when it may."""
@@ -77,6 +77,11 @@ class Services:
         with ExitStack() as stack:
             for close in self.closing:
                 stack.callback(close)
+
+    @property
+    def intake(self) -> Intake:
+        """How new tasks come to the workers."""
+        return self.taking_in(self.events, self.queue)
 
     @cached_property
     def runner(self) -> "Runner":

@@ -46,15 +46,17 @@ def connect(settings: Settings, uses: Collection[Server] = ALL) -> Services:
         closing.append(adapter.close)
         return cast("T", adapter)
 
-    store, events, queue = later(Server.MONGODB, _store), later(Server.REDIS, _events), later(Server.REDIS, _queue)
+    def taking_in(events: EventBus, queue: Queue) -> Intake:
+        return cast("Intake", _Later(lambda: _intake(_made(events), _made(queue)), Server.REDIS, measured))
+
     return Services(
         settings,
-        store=store,
-        events=events,
-        queue=queue,
+        store=later(Server.MONGODB, _store),
+        events=later(Server.REDIS, _events),
+        queue=later(Server.REDIS, _queue),
         lock=later(Server.REDIS, _lock),
         live=later(Server.REDIS, _live),
-        intake=cast("Intake", _Later(lambda: _intake(_made(events), _made(queue)), Server.REDIS, measured)),
+        taking_in=taking_in,
         logs=later(Server.S3, _logs),
         engine=later(Server.DOCKER, _engine),
         measured=measured,
@@ -103,7 +105,8 @@ class _Later:
 
 
 def _made(adapter: T) -> T:
-    return cast("T", cast("_Later", adapter).made())
+    """The adapter itself, which tells by its type what it can do."""
+    return cast("T", adapter.made()) if isinstance(adapter, _Later) else adapter
 
 
 def _store(settings: Settings) -> TaskStore:

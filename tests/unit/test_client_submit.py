@@ -7,7 +7,6 @@ import pytest
 
 from orchestrator.async_client import AsyncClient
 from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask
-from orchestrator.ports import TwoStepIntake
 from orchestrator.task.document import Task
 from orchestrator.testing.services import MemoryServices
 from statemachine import State
@@ -63,7 +62,7 @@ def test_a_server_that_is_away_is_no_error_of_a_task(services: MemoryServices, m
     """What was stored by then is found by the sweep."""
     process = Process([Fault(method, 1, When.BEFORE, InfrastructureError("server", "away"))])
     services.store = Guarded(process, services.store)
-    services.intake = TwoStepIntake(Guarded(process, services.events), services.queue)
+    services.events = Guarded(process, services.events)
     with pytest.raises(InfrastructureError):
         services.client.submit_many([REQUEST], ["mine"])
     assert (services.store.find("mine") is not None) is stored

@@ -10,7 +10,6 @@ from orchestrator.cli import main
 from orchestrator.client import Client
 from orchestrator.execution.runner import Runner
 from orchestrator.ports import JobInfo
-from orchestrator.ports.intake import TwoStepIntake
 from orchestrator.testing.programs import Program
 from tests.support.world import World
 
@@ -41,9 +40,7 @@ class CommandLine:
     def __init__(self, folder: Path, programs: dict[tuple[str, ...], Program] | None = None, *, worker: bool = True) -> None:
         self.world = World(folder, programs)
         self._line = _AtOnce(self.world.worker())
-        intake = TwoStepIntake(self.world.services.events, self._line)
-        services = evolve(self.world.services, queue=self._line, intake=intake) if worker else self.world.services
-        self.client = Client(services)
+        self.client = Client(evolve(self.world.services, queue=self._line) if worker else self.world.services)
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Call it; what it raises beyond its exit code is raised here."""

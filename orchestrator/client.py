@@ -388,7 +388,8 @@ class Client:
             raise UnknownTask(
                 f"the logs of task {task_id!r} were kept for a time only: removed on {_day(task.logs_removed_at)}"
             )
-        return self._object(task, _of(logs, Stream(stream)).key, offset)
+        log = _of(logs, Stream(stream))
+        return self._object(task, log.key, offset) if log.bytes else iter(())
 
     def series(self, task_id: str, attempt: int | None = None) -> Series | None:
         """What an ended attempt used over time, the last one unless ``attempt`` says which; None when nothing is stored of it.

@@ -236,6 +236,8 @@ def _streams(task: Task) -> list[tuple[str, LogObject]]:
 
 def _log(task: Task, log: LogObject) -> str:
     bucket = task.logs.bucket if task.logs else ""
+    if not log.bytes:
+        return f"empty{', cut' if log.truncated else ''}"
     return f"{format_size(log.bytes)}{', cut' if log.truncated else ''} in {bucket}/{log.key}, sha256 {log.sha256[:12]}…"
 
 

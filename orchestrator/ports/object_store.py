@@ -29,8 +29,9 @@ class ObjectStore(Protocol):
     def put(self, key: str, path: Path, sha256: str) -> None:
         """Store the file's bytes, with ``sha256`` (lower-case hex) in the object's metadata, replacing what was there.
 
-        The bytes that are sent are hashed: raises BytesChanged when they are not those of ``sha256``, and OSError when the
-        file cannot be read.
+        Returns once the storage has told that it has these bytes; raises InfrastructureError when it has others. The bytes
+        that are sent are hashed: raises BytesChanged when they are not those of ``sha256``, and OSError when the file cannot be
+        read.
         """
 
     def stat(self, key: str) -> tuple[int, str] | None:

@@ -72,6 +72,7 @@ class LogObject:
     """
 
     key: str
+    """Empty for an empty stream, which has no object."""
     bytes: int
     sha256: str
     truncated: bool

@@ -1,5 +1,6 @@
 """A worker process on real servers, used as a service in another language would use it: raw MongoDB, RQ, Redis and S3."""
 
+import hashlib
 import json
 import os
 import signal
@@ -85,9 +86,12 @@ class Installation:
         return self.document(task_id)
 
     def object(self, document: Mapping[str, Any], stream: str) -> tuple[bytes, Mapping[str, str]]:
-        """A stream's object and its metadata, read back from S3."""
-        key = document["logs"][stream]["key"]
-        response = minio_client(self.settings).get_object(document["logs"]["bucket"], key)
+        """A stream's object and its metadata, read back from S3; an empty stream has none."""
+        entry = document["logs"][stream]
+        if not entry["key"]:
+            assert (entry["bytes"], entry["sha256"]) == (0, hashlib.sha256().hexdigest())
+            return b"", {}
+        response = minio_client(self.settings).get_object(document["logs"]["bucket"], entry["key"])
         try:
             return response.read(), response.headers
         finally:

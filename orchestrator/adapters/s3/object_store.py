@@ -63,21 +63,25 @@ class MinioObjectStore:
         """Store the file.
 
         Parts of a large file are sent one after the other, because the library leaks its upload threads on errors. The file is
-        read and hashed twice, for its ETag and to be sent. If it has changed, it is not sent, or is removed again.
+        read and hashed twice, for its ETag and to be sent. If it has changed, it is not sent, or is removed again. If the
+        server answers with another ETag, the object is read back.
         """
         with private.opened(path.parent, path.name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             part, _ = get_part_info(size, 0)
             first = _Hashing(file)
-            noted: dict[str, str | list[str] | tuple[str]] = {"sha256": sha256, "etag": _etag(first, part)}
+            expected = _etag(first, part)
+            noted: dict[str, str | list[str] | tuple[str]] = {"sha256": sha256, "etag": expected}
             first.expect(sha256, path.name)
             file.seek(0)
             sent = _Hashing(file)
             with _errors():
-                self._client().put_object(
+                stored = self._client().put_object(
                     self._bucket, key, cast("BinaryIO", sent), size, metadata=noted, num_parallel_uploads=1, part_size=part
                 )
         self._unless(sent, sha256, path.name, key)
+        if stored.etag != expected and self.stat(key) != (size, sha256):
+            raise InfrastructureError(STORAGE, f"object {key} is not what was put")
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) or None. If the ETag differs from the noted one, the checksum is computed from the bytes."""

@@ -87,11 +87,11 @@ def many(servers: Embedded) -> Iterator[tuple[MongoTaskStore, datetime]]:
     """The store, and when its newest task was made. It goes with the servers: deleting so many takes long."""
     site = next(corners({**servers.environment, "LABEL_INDEXES": "lot"}))
     store = MongoTaskStore(site.settings)
+    store.prepare()  # not afterwards: then SecantusDB takes minutes
     newest = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
     for first in range(0, TASKS, AT_ONCE):
         some = [document(number, newest - number * APART) for number in range(first, first + AT_ONCE)]
         store._tasks.insert_many([dict(each) for each in some])
-    store.prepare()
     yield store, newest
     store.close()
 

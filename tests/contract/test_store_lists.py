@@ -6,12 +6,14 @@ from typing import Any, cast
 
 import pytest
 from attrs import define, field
+from pymongo import timeout
 
 from orchestrator.adapters.mongo.listing import Tasks, counted, ended, listed
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.embedded import Embedded
 from orchestrator.ports import Search
 from orchestrator.task.values import Document
+from tests.support import pace
 from tests.support.servers import corners
 
 TASKS, APART = 100_000, timedelta(seconds=26)
@@ -89,9 +91,10 @@ def many(servers: Embedded) -> Iterator[tuple[MongoTaskStore, datetime]]:
     store = MongoTaskStore(site.settings)
     store.prepare()  # not afterwards: then SecantusDB takes minutes
     newest = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
-    for first in range(0, TASKS, AT_ONCE):
-        some = [document(number, newest - number * APART) for number in range(first, first + AT_ONCE)]
-        store._tasks.insert_many([dict(each) for each in some])
+    with timeout(pace.seconds(600)):
+        for first in range(0, TASKS, AT_ONCE):
+            some = [document(number, newest - number * APART) for number in range(first, first + AT_ONCE)]
+            store._tasks.insert_many([dict(each) for each in some])
     yield store, newest
     store.close()
 

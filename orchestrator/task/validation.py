@@ -76,9 +76,11 @@ def shown(value: object) -> str:
     short = reprlib.Repr()
     short.maxstring = short.maxother = _SHOWN
     try:
-        return short.repr(value)
+        text = short.repr(value)
     except ValueError:  # Python refuses to print an integer of thousands of digits
         return f"a very large {type(value).__name__}"
+    head = text.encode(errors="replace")[:_LONGEST].decode(errors="ignore")
+    return text if len(head) == len(text) else f"{head}…"
 
 
 def sentences(error: cattrs.BaseValidationError, meant: Callable[[type, str], str] = lambda *_: "") -> list[str]:
@@ -180,5 +182,7 @@ def _part(what: str, kind: Kind[T], value: object) -> T:
 
 TOO_MUCH = 1 << 53
 """No number is as large: up to here every JSON reader keeps whole numbers exact."""
+_LONGEST = 400
+"""Bytes of a value that a message repeats, of one with many parts."""
 _SHOWN = 60
 _NAMED = 10

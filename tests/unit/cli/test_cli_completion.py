@@ -51,7 +51,7 @@ def test_another_shell_is_refused() -> None:
 def test_commands_are_completed_without_importing_one(tmp_path: Path) -> None:
     """A shell waits at each TAB."""
     assert answered("orchestrator ", 1, tmp_path) == (set(COMMANDS), set())
-    assert answered("orchestrator s", 1, tmp_path) == ({"submit", "show", "sweep", "serve"}, set())
+    assert answered("orchestrator s", 1, tmp_path) == ({"submit", "show", "sweep", "serve", "stats"}, set())
 
 
 def test_flags_and_their_values_are_completed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import traceback
 import uuid
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, cast
@@ -35,6 +36,17 @@ EXECUTION_TTL = 300
 """Seconds without a heartbeat after which RQ counts a running job as abandoned."""
 JOB_TTL = 3600
 """Seconds without a heartbeat for which the job itself is kept. In this time other workers note that it was abandoned."""
+_UNLESS_THERE = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local at = 1
+while at <= #ARGV do
+  local last = at + tonumber(ARGV[at])
+  redis.call(unpack(ARGV, at + 1, last))
+  at = last + 1
+end
+return 1
+"""
+"""Makes the commands, each after the number of its words, unless there is the key."""
 
 
 @frozen
@@ -151,8 +163,27 @@ class Bookkeeper(SimpleWorker):
     def handle_job_success(
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
-        """Record the success as RQ does, when Redis answers."""
-        self.link.persist(partial(super().handle_job_success, job, queue, started_job_registry, execution))
+        """Record the success as RQ does, when Redis answers.
+
+        RQ takes three round trips, because other jobs may wait for this one. One is enough if none does.
+        """
+        kept = job.get_result_ttl(self.default_result_ttl)
+        if not kept or self.link.persist(partial(self._succeed, job, execution)) is False:
+            self.link.persist(partial(super().handle_job_success, job, queue, started_job_registry, execution))
+
+    def _succeed(self, job: Job, execution: Execution) -> bool:
+        """Record the success of a job that no other job waits for; False, recording nothing, if one does."""
+        with self.connection.pipeline() as pipeline:
+            result_ttl = job.get_result_ttl(self.default_result_ttl)
+            self.increment_successful_job_count(pipeline=pipeline)
+            self.increment_total_working_time(cast("datetime", job.ended_at) - cast("datetime", job.started_at), pipeline)
+            times = execution.created_at, job.ended_at
+            job._handle_success(result_ttl, pipeline, self.name, execution.id, *times)  # noqa: SLF001  RQ has no other
+            job.cleanup(result_ttl, pipeline=pipeline, remove_from_queue=False)
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            commands = [command for command, _ in pipeline.command_stack]
+        said = [each for command in commands for each in (len(command), *command)]
+        return bool(self.connection.eval(_UNLESS_THERE, 1, job.dependents_key, *said))
 
     def handle_job_failure(
         self,

@@ -16,7 +16,7 @@ from tests.support.containers import IMAGE
 from tests.support.installation import Installation
 from tests.support.worker_process import until
 
-MOST = {"docker": 8, "mongodb": 8, "redis": 10, "s3": 0}
+MOST = {"docker": 8, "mongodb": 8, "redis": 8, "s3": 0}
 """Of a program that prints nothing and leaves nothing."""
 _BESIDE = ("lease", "sweep", "engine", "Dummy")
 """Threads whose work is shared by all tasks."""

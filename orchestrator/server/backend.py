@@ -1,7 +1,11 @@
 """What the handlers work on: the client, what is read and heard of without a thread, and the tokens."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cached_property, partial
+from itertools import islice
+from math import inf
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -11,6 +15,7 @@ from orchestrator.async_client import AsyncClient, Documents, Entries
 from orchestrator.client import Client, task_of
 from orchestrator.errors import OrchestratorError
 from orchestrator.log import logger
+from orchestrator.outcome.stats import Stats
 from orchestrator.server.events import Broadcast, Cut, Feed
 from orchestrator.server.tokens import Tokens
 from orchestrator.settings.settings import Settings
@@ -18,6 +23,9 @@ from orchestrator.task.document import Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_FRESH = 1.0
+"""Seconds for which figures are told again: every viewer of the page asks for them."""
+_WINDOWS = 16
 _THREADS = 40
 """Calls to servers at once that wait in a thread."""
 
@@ -31,6 +39,8 @@ class Backend:
     entries: Entries
     feed: Feed
     tokens: Tokens = field(factory=Tokens)
+    _counted: dict[float, tuple[float, "asyncio.Future[Stats]"]] = field(factory=dict, init=False)
+    """Figures by their window, and since when they are counted."""
 
     @property
     def settings(self) -> Settings:
@@ -62,6 +72,14 @@ class Backend:
     async def task(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
         return task_of(task_id, await self.documents.find(task_id))
+
+    async def stats(self, window: float) -> Stats:
+        """The figures of the last ``window`` seconds, counted once for all who ask within a second."""
+        counted_at, counting = self._counted.get(window, (-inf, None))
+        if counting is None or monotonic() > counted_at + _FRESH:
+            counting = asyncio.ensure_future(self.call(self.client.stats, window))
+            self._counted = {**dict(islice(self._counted.items(), _WINDOWS)), window: (monotonic(), counting)}
+        return await asyncio.shield(counting)
 
     async def opened(self, source: Callable[[], Iterator[bytes]], size: int) -> AsyncIterator[bytes]:
         """The first ``size`` bytes of an iterator, which has begun; each chunk is taken in a thread."""

@@ -1,13 +1,13 @@
 """The page for people: its files, and the cookie that opens it."""
 
 import html
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from orchestrator.server.gate import COOKIE
 from orchestrator.server.origin import expect_local_name
@@ -34,21 +34,22 @@ def entrance(request: Request, tokens: Tokens, folder: Path) -> Response:
     return HTMLResponse(_ABSENT)
 
 
-def files(folder: Path) -> list[Mount]:
-    """The other files of the page; none where it was not built."""
+def files(folder: Path) -> list[Route]:
+    """The files of the page, each by its own name, so that nothing else is answered by them; none where it was not built."""
     if not (folder / _INDEX).is_file():
         return []
-    return [Mount("/", _Files(directory=folder))]
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [Route(f"/{name.as_posix()}", _given(folder, name)) for name in found]
 
 
-class _Files(StaticFiles):
+def _given(folder: Path, name: Path) -> Callable[[Request], Awaitable[Response]]:
     """With the policy of the page. A name in ``assets`` has a hash of the content in it, so that file never changes."""
+    kept = _FOR_EVER if "assets" in name.parts else "no-cache"
 
-    def file_response(self, *given: object, **more: object) -> Response:
-        response = super().file_response(*given, **more)  # type: ignore[arg-type]
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Cache-Control"] = _FOR_EVER if "assets" in Path(str(given[0])).parts else "no-cache"
-        return response
+    async def give(_: Request) -> Response:
+        return FileResponse(folder / name, headers={"Content-Security-Policy": _POLICY, "Cache-Control": kept})
+
+    return give
 
 
 def _opened(request: Request, tokens: Tokens, token: str) -> Response:

@@ -23,6 +23,7 @@ from statemachine import State
 _QUERY, _PATH = "query", "path"
 _FLAGS = ("0", "1")
 _AGE = "[0-9]{1,4}[smhd]"
+_WINDOW = "[1-9][0-9]{0,3}[smhd]"
 _WAIT = "(?:[0-9]{1,2}|[12][0-9]{2}|300)s?|[0-9]{1,5}ms|[0-5]m"
 _WHOLE = re.compile("[0-9]{1,18}")
 
@@ -130,6 +131,10 @@ def _wait(given: object) -> float:
     return parse_duration(matching(_WAIT, 8)(given))
 
 
+def _window(given: object) -> float:
+    return parse_duration(matching(_WINDOW, 5)(given))
+
+
 def _label(given: object) -> tuple[str, str]:
     name, equals, value = text(given).partition("=")
     if not name or not equals:
@@ -158,6 +163,7 @@ MOMENT = Kind(
     {"anyOf": [pattern_schema(_AGE), {"type": "string", "format": "date-time"}]},
 )
 WAIT = Kind("a time such as 30s, at most 300 s", _wait, pattern_schema(_WAIT))
+WINDOW = Kind("a time such as 10m or 1h, a second at least", _window, pattern_schema(_WINDOW))
 LABEL = Kind("a label NAME=VALUE", _label, pattern_schema("[^=\\x00]+=[^\\x00]*"))
 NAMES = Kind(
     "names of a task's fields with commas between them",

@@ -6,10 +6,8 @@ from importlib.metadata import version
 from starlette.responses import Response
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.metrics import exporter
 from orchestrator.server.route import Call, json_answer
 from orchestrator.server.tokens import Scope
-from orchestrator.task.plain import document
 
 
 async def healthz(_: Call) -> Response:
@@ -42,15 +40,3 @@ async def whoami(call: Call) -> Response:
             "read_only": not call.caller.scope.allows(Scope.SUBMIT),
         }
     )
-
-
-async def metrics(call: Call) -> Response:
-    """For Prometheus."""
-    told = await call.backend.call(exporter.exposition, call.backend.client.services)
-    return Response(told, media_type=exporter.CONTENT_TYPE)
-
-
-async def task_metrics(call: Call) -> Response:
-    """The figures in the document. No series of them is stored."""
-    task = await call.backend.task(call.given["id"])
-    return json_answer({"metrics": document(task)["metrics"], "series": None})

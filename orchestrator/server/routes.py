@@ -1,6 +1,6 @@
 """All routes of the API, in one table."""
 
-from orchestrator.server import artifacts, follow, logs, parameters, process, schemas, tasks
+from orchestrator.server import artifacts, figures, follow, logs, parameters, process, schemas, tasks
 from orchestrator.server.downloads import BYTES
 from orchestrator.server.parameters import ARTIFACT, ID, WHICH, Parameter
 from orchestrator.server.route import Answer, Route
@@ -159,11 +159,11 @@ ROUTES = (
     Route(
         "GET",
         "/v1/tasks/{id}/metrics",
-        process.task_metrics,
+        figures.task_metrics,
         Scope.READ,
         "What a task has used.",
-        {200: Answer("The figures of the document.", schemas.METRICS)},
-        (ID,),
+        {200: Answer("The figures of the document, and what it used over time.", schemas.METRICS)},
+        (ID, Parameter("attempt", parameters.ATTEMPT, "Over time of an attempt that another followed.")),
         problems=_ABSENT,
     ),
     Route(
@@ -186,11 +186,28 @@ ROUTES = (
         (ID, ARTIFACT),
         problems={**_ABSENT, **_NO_PART},
     ),
+    Route(
+        "GET",
+        "/v1/stats",
+        figures.stats,
+        Scope.READ,
+        "What waits, how much gets done, how long it takes, how it ends, and what each worker runs.",
+        {200: Answer("The figures.", schemas.STATS)},
+        (Parameter("window", parameters.WINDOW, "How far back figures reach; an hour if it is left out.", 3600.0),),
+    ),
+    Route(
+        "GET",
+        "/v1/workers",
+        figures.workers,
+        Scope.READ,
+        "The workers, and what each runs.",
+        {200: Answer("As in the figures.", schemas.WORKERS)},
+    ),
     Route("GET", "/v1/whoami", process.whoami, Scope.READ, "What the token allows.", {200: Answer("It.", schemas.WHOAMI)}),
     Route(
         "GET",
         "/metrics",
-        process.metrics,
+        figures.metrics,
         Scope.READ,
         "What the process counts, for Prometheus.",
         {200: Answer("Its text format.", media_type="text/plain")},

@@ -84,6 +84,9 @@ ARTIFACTS = composed(
     }
 )
 WHOAMI = composed({"scope": {"enum": [*Scope]}, "name": _TEXT, "version": _TEXT, "deployment": _TEXT, "read_only": _FLAG})
+_FIGURES = ("at", "window", "queue", "tasks", "rates", "wait_seconds", "run_seconds", "ends", "causes", "over_time", "workers")
+STATS: Schema = {"type": "object", "properties": {name: {} for name in _FIGURES}, "required": [*_FIGURES]}
+WORKERS = composed({"workers": listed(_ANY)})
 HEALTH = composed({"alive": _FLAG})
 READINESS = composed({"mongodb": _FLAG, "events": _FLAG})
 PIECE = composed({"attempt": _WHOLE, "stream": {"enum": [*Stream]}, "offset": _WHOLE, "data": _TEXT})

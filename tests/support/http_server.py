@@ -43,10 +43,10 @@ class Entries:
         self._live = services.events.live
         self._live._idle = 0.02
 
-    async def follow(self, deployment: str, task_id: str) -> AsyncIterator[LiveEntry | None]:
+    async def follow(self, deployment: str, task_id: str, *, points: bool = False) -> AsyncIterator[LiveEntry | None]:
         """As on Redis: the first thing is None."""
         yield None
-        with self._live.follow(deployment, task_id) as entries:
+        with self._live.follow(deployment, task_id, points=points) as entries:
             while True:
                 yield await asyncio.to_thread(next, entries)
 

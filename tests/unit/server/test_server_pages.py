@@ -40,12 +40,16 @@ def test_the_description_asks_for_nothing_else(http: httpx.Client) -> None:
         assert f"{route.method} {route.path.replace(':path}', '}')}" in answer.text
 
 
-def test_without_a_page_the_description_is_named(http: httpx.Client) -> None:
+def test_without_a_page_the_description_is_named(
+    services: MemoryServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a sentence."""
-    answer = http.get("/")
-    assert ("not built" in answer.text, "/docs" in answer.text) == (True, True)
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert http.get("/index.js").status_code == 404
+    monkeypatch.setattr("orchestrator.server.page.FOLDER", tmp_path / "page")
+    with served(services) as server, server.client() as http:
+        answer = http.get("/")
+        assert ("not built" in answer.text, "/docs" in answer.text) == (True, True)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert http.get("/index.js").status_code == 404
 
 
 def test_the_files_of_the_page_are_served(services: MemoryServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +68,7 @@ def test_the_files_of_the_page_are_served(services: MemoryServices, tmp_path: Pa
             assert ("script-src 'self'" in policy, "unsafe" in policy) == (True, False)
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "javascript" in script.headers["Content-Type"]
+        assert http.options("/v1/tasks/a/retry").headers["Allow"] == "POST"
         for path in ("/../secret", "/%2e%2e/secret", "/assets/..%2f..%2fsecret", "/assets", "/nothing.js"):
             assert http.get(path).status_code == 404
 

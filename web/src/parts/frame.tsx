@@ -1,6 +1,6 @@
 /** What stands around every view: the names of the views, the search, the state of the connection. */
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { go, href, route } from "../route";
 import { connection, mayWrite, session, theme, whoami, type Theme } from "../state";
 import { useKeys } from "../keys";
@@ -13,6 +13,7 @@ const THEMES: Record<Theme, [Theme, "auto" | "sun" | "moon"]> = { auto: ["light"
 
 export function Frame({ children }: { children: ComponentChildren }) {
   const [showsKeys, setShowsKeys] = useState(false);
+  useEffect(() => setShowsKeys(false), [route.value]);
   useKeys({
     "?": () => setShowsKeys(true),
     "/": () => document.querySelector<HTMLInputElement>("#search")?.focus(),

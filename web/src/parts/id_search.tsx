@@ -38,7 +38,7 @@ export function IdSearch() {
     if (event.key === "ArrowDown") setAt(Math.min(at + 1, ids.length - 1));
     else if (event.key === "ArrowUp") setAt(Math.max(at - 1, 0));
     else if (event.key === "Enter") open(found?.prefix === prefix ? (ids[at] ?? prefix) : prefix);
-    else if (event.key === "Escape") (setOpen(false), (event.currentTarget as HTMLElement).blur());
+    else if (event.key === "Escape") (setText(""), setOpen(false), (event.currentTarget as HTMLElement).blur());
     else return;
     event.preventDefault();
   };

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from playwright.sync_api import Locator, Page, expect
 
 from orchestrator.ports import Stream
+from orchestrator.ports.live_output import Point
 from orchestrator.server.problems import Problem
 from statemachine import State
 from tests.support.page_site import Site
@@ -101,6 +102,19 @@ def test_the_list_goes_on_after_a_restart(site: Site, visit: Visitor) -> None:
     expect(page.locator("tbody tr")).to_contain_text("succeeded")
     site.services.client.submit(REQUEST, "t2")
     expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_figures_are_drawn_while_it_runs(site: Site, visit: Visitor) -> None:
+    """A plot for each, with the last value beside its name; nothing before there is a line to draw."""
+    _running(site)
+    page = visit("#/tasks/t1")
+    site.use("t1", Point(1, 0.5, 20.0, 1 << 20, 2))
+    site.use("t1", Point(1, 1.0, 150.0, 3 << 20, 4))
+    use = page.get_by_role("region", name="Use of the machine")
+    expect(use.locator("figcaption")).to_have_text(["CPU 150 %", "Memory 3 MiB", "Processes 4"])
+    site.use("t1", Point(1, 1.5, 50.0, 2 << 20, 3))
+    expect(use.locator("figcaption")).to_have_text(["CPU 50 %", "Memory 2 MiB", "Processes 3"])
+    expect(use.locator("canvas")).to_have_count(3)
 
 
 def test_a_database_that_is_away_is_told_and_survived(site: Site, visit: Visitor) -> None:

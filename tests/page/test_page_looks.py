@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -147,6 +148,14 @@ def test_files_that_never_change_are_asked_for_once(site: Site) -> None:
     assert answer.headers["Cache-Control"] == "no-cache"
     for path in scripts:
         assert httpx.get(f"{site.url}{path}").headers["Cache-Control"] == "max-age=31536000, immutable"
+
+
+def test_figures_of_a_shorter_time_say_so(full: Site, visit: Visitor) -> None:
+    """And a number of tasks that is not all of them has a plus."""
+    full.answers["/v1/stats"] = {**page_demo.stats(datetime.now(UTC)), "window": 600.0, "tasks_more": ["succeeded"]}
+    page = visit("#/overview")
+    expect(page.get_by_text("Tasks over the last 10 min")).to_be_visible()
+    expect(page.get_by_text("8,412+")).to_be_visible()
 
 
 def test_the_wheel_has_the_page(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.ports import Piece, Stream
+from orchestrator.ports.live_output import Point
 from orchestrator.server.serving import Listener
 from orchestrator.server.tokens import Tokens
 from orchestrator.task.document import Task
@@ -100,6 +101,10 @@ class Site:
         self._ends[key] = offset + len(data)
         piece = Piece(attempt, stream, offset, data)
         self.services.live.append(self.services.deployment, {task_id: [piece]}, 64 << 20)
+
+    def use(self, task_id: str, point: Point) -> None:
+        """The program of a task uses so much."""
+        self.services.live.append(self.services.deployment, {task_id: [point]}, 64 << 20)
 
 
 class _Instead:

@@ -184,9 +184,12 @@ export interface Quantiles {
 
 export interface Stats {
   at: string;
+  /** Seconds; less than was asked for when more tasks ended in that time than can be looked at. */
   window: number;
   queue: { length: number; oldest_seconds: number | null };
   tasks: Record<string, number>;
+  /** The statuses of which there are more than `tasks` tells. */
+  tasks_more?: string[];
   rates: { started_per_minute: number; finished_per_minute: number };
   wait_seconds: Quantiles;
   run_seconds: Quantiles;

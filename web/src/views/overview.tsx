@@ -30,7 +30,8 @@ export function Overview() {
       </div>
       <Now stats={data} />
       <section class="card" aria-label="Over time">
-        <h2>Tasks over the last {window[1]}</h2>
+        <h2>Tasks over the last {isCut(data, window[2]) ? duration(data.window) : window[1]}</h2>
+        {isCut(data, window[2]) && <p class="quiet">More tasks ended in the {window[1]} than can be looked at.</p>}
         <OverTime stats={data} />
       </section>
       <div class="two">
@@ -41,14 +42,24 @@ export function Overview() {
   );
 }
 
+/** Whether the figures are of a shorter time than was asked for. */
+function isCut(stats: Stats, asked: number): boolean {
+  return stats.window < asked * 0.99;
+}
+
+/** How many tasks have a status, with a plus when there are more. */
+function kept(stats: Stats, status: string): string {
+  return `${count(stats.tasks[status] ?? 0)}${stats.tasks_more?.includes(status) ? "+" : ""}`;
+}
+
 function Now({ stats }: { stats: Stats }) {
-  const { queue, rates, tasks, workers } = stats;
+  const { queue, rates, workers } = stats;
   const slots = workers.reduce((sum, worker) => sum + (worker.slots ?? 0), 0);
   const busy = workers.reduce((sum, worker) => sum + worker.tasks.length, 0);
   return (
     <div class="tiles">
       <Tile name="Waiting" value={count(queue.length)} more={queue.oldest_seconds === null ? "nothing waits" : `the oldest for ${duration(queue.oldest_seconds)}`} to={href(["tasks"], { status: "queued" })} />
-      <Tile name="Running" value={count(tasks["running"] ?? 0)} more={`${count(tasks["collecting"] ?? 0)} collecting, ${count(tasks["uploading"] ?? 0)} uploading`} to={href(["tasks"], { status: "running" })} />
+      <Tile name="Running" value={kept(stats, "running")} more={`${kept(stats, "collecting")} collecting, ${kept(stats, "uploading")} uploading`} to={href(["tasks"], { status: "running" })} />
       <Tile name="Finished" value={figure(rates.finished_per_minute)} more={`per minute; ${figure(rates.started_per_minute)} started`} />
       <Tile name="Workers" value={count(workers.length)} more={`${busy} of ${counted(slots, "slot")} in use`} to={href(["workers"])} isBad={!workers.length && queue.length > 0} />
     </div>
@@ -127,8 +138,8 @@ function Times({ stats }: { stats: Stats }) {
       </table>
       <h3>All tasks that are kept</h3>
       <ul class="states">
-        {Object.entries(stats.tasks).map(([status, number]) => (
-          <li key={status}><a href={href(["tasks"], { status })}><Status status={status} /></a> <b>{count(number)}</b></li>
+        {Object.keys(stats.tasks).map((status) => (
+          <li key={status}><a href={href(["tasks"], { status })}><Status status={status} /></a> <b>{kept(stats, status)}</b></li>
         ))}
       </ul>
     </section>

@@ -118,6 +118,7 @@ function Head({ log, stored, download, query, follow, setFollow, scrollTo }: Pro
 }
 
 function Notices({ log, stored, download, loadAll }: Props) {
+  log.version.value;
   const { buffer } = log;
   const stage = log.stage.value;
   return (

@@ -32,6 +32,7 @@ export function Use({ task, figures }: { task: Task; figures: Figures }) {
 function One({ plot, figures }: { plot: (typeof PLOTS)[number]; figures: Figures }) {
   const { name, title, colour, format, ...scale } = plot;
   const [at, setAt] = useState<number | null>(null);
+  figures.version.value; // what is inside changes, and signals have a component skip what looks the same
   const values = figures.columns[name];
   const shown = Math.min(at ?? values.length - 1, values.length - 1);
   const value = values[shown];

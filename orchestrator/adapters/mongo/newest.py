@@ -15,10 +15,10 @@ Look = Callable[[Stage, int], Sequence[Document]]
 """The documents whose date is within bounds, newest first, at most so many."""
 _FIRST = 4.0
 """Seconds of the first window."""
-_WIDER, _NARROWER = 16.0, 0.25
-"""The next one is at most so many times as wide as the last one, and at least."""
-_LONGEST = 0.5
-"""Seconds that a look may take, as far as the last one tells."""
+_WIDER, _SLOWLY = 16.0, 2.0
+"""The next one is at most so many times as wide as the last one, and may be so many times however long that took."""
+_LONGEST, _LEAST = 0.5, 1e-6
+"""Seconds that a look may take, as far as the last one tells, and takes at least."""
 _WIDEST = 1e9
 """Seconds: after a window of thirty years the next one has all the rest."""
 _SURPLUS = 1.5
@@ -58,7 +58,7 @@ def _factor(found: int, missing: int, took: float) -> float:
     A filter that finds little may have to read much.
     """
     wanted = max(_SURPLUS * missing / found, 1.0) if found else _WIDER
-    return min(wanted, _WIDER, max(_LONGEST / took, _NARROWER)) if took else min(wanted, _WIDER)
+    return min(wanted, _WIDER, max(_LONGEST / max(took, _LEAST), _SLOWLY))
 
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC) + timedelta(seconds=_WIDEST)

@@ -1,12 +1,16 @@
 """The newest of many documents, looked for in windows of time."""
 
+import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.adapters.mongo import newest as module
 from orchestrator.adapters.mongo.newest import newest
 
 NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
@@ -50,3 +54,28 @@ def test_a_page_of_many_thousands_reads_few_of_them() -> None:
         assert len(newest(site.look, 50, since=None, until=None, now=NOW)) == 50
         assert sum(site.examined) <= 500
         assert len(site.examined) <= 10
+
+
+def test_a_slow_database_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a look takes, the windows widen: some thirty looks reach the first task ever."""
+    site, clock = Site([NOW - timedelta(days=9000)]), iter(range(0, 10_000, 3))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    assert len(newest(site.look, 50, since=None, until=None, now=NOW)) == 1
+    assert len(site.examined) <= 35
+
+
+def test_after_a_long_look_the_next_window_is_little_wider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have to read much to find little."""
+    widths = []
+
+    def look(bounds: Mapping[str, Any], _: int) -> list[dict[str, object]]:
+        if "$gte" in bounds:
+            widths.append((bounds.get("$lt", NOW) - bounds["$gte"]).total_seconds())
+        return []
+
+    for took, factor in ((0.01, 16), (0.1, 5), (2.0, 2)):
+        widths.clear()
+        clock = itertools.count(step=took)
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.__next__))
+        newest(look, 50, since=None, until=None, now=NOW)
+        assert widths[1] == pytest.approx(widths[0] * factor)

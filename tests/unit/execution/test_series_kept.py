@@ -62,7 +62,7 @@ def test_it_goes_with_the_log_and_with_the_task(tmp_path: Path) -> None:
     assert world.client.series("t") is None
     world.client.delete("t")
     ended(world)
-    assert len(keys(world)) == 3
+    assert len(keys(world)) == 1
     world.client.delete("t")
     assert keys(world) == []
 
@@ -73,7 +73,7 @@ def test_a_short_program_has_none(tmp_path: Path) -> None:
     task = ended(world)
     assert task.metrics
     assert task.metrics.series is None
-    assert len(keys(world)) == 2
+    assert keys(world) == []
     assert world.client.series("t") is None
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from attrs import define, field
 from pymongo import timeout
 
+from orchestrator.adapters.mongo import newest as module
 from orchestrator.adapters.mongo.listing import Tasks, counted, ended, listed
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.embedded import Embedded
@@ -100,8 +102,9 @@ def many(servers: Embedded) -> Iterator[tuple[MongoTaskStore, datetime]]:
 
 
 @pytest.fixture
-def watched(many: tuple[MongoTaskStore, datetime]) -> Watched:
-    """Its collection."""
+def watched(many: tuple[MongoTaskStore, datetime], monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """Its collection. To the lists it seems to answer at once, whatever else this machine does."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.0))
     store, newest = many
     return Watched(store._tasks, newest)
 

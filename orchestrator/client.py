@@ -114,7 +114,7 @@ class Client:
         own; None among them: any. Raises ValueError unless there is one for each request. Raises InfrastructureError when a
         server is away: some of the tasks may be stored by then, and are run. With ids of your own it is safe to try again.
         """
-        named = zip(requests, repeat(None) if task_ids is None else task_ids, strict=task_ids is not None)
+        named = iter(_named(requests, task_ids))
         results: builtins.list[Task | InvalidTask | DuplicateTask] = []
         while some := [*islice(named, _IN_A_BATCH)]:
             results += self._submit_together(some)
@@ -193,9 +193,9 @@ class Client:
     ) -> list[Task]:
         """The newest tasks first; only those with all that is given, created at ``since`` or later and before ``until``.
 
-        ``after`` is the id of the last task of an earlier list: the next ones follow.
+        A time without a zone is one of UTC. ``after`` is the id of the last task of an earlier list: the next ones follow.
         """
-        search = Search(status, cause, image, labels or {}, since, after, until)
+        search = Search(status, cause, image, labels or {}, _zoned(since), after, _zoned(until))
         return builtins.list(readable(self.services.store.list(search, limit)))
 
     def stats(self, window: float = 3600.0) -> Stats:
@@ -443,6 +443,19 @@ def _start(task: Task) -> datetime:
 
 def _day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
+
+
+def _named(
+    requests: Iterable[Mapping[str, object]], task_ids: Iterable[str | None] | None
+) -> Iterable[tuple[Mapping[str, object], str | None]]:
+    """Each request with its id. Raises ValueError unless there is one for each, before any of them is handed in."""
+    if task_ids is None:
+        return zip(requests, repeat(None), strict=False)
+    return builtins.list(zip(requests, task_ids, strict=True))
+
+
+def _zoned(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def _new(task: Task, deployment: str) -> NewTask:

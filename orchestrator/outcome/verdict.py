@@ -95,7 +95,7 @@ class Facts:
     @property
     def unexplained(self) -> bool:
         """Whether the engine may know more: neither worker nor kernel account for its signal, or no kills were counted."""
-        uncounted = Figure.OOM_KILLS not in self.tally.figures and not self.had_room
+        uncounted = Figure.OOM_KILLS not in self.tally.figures and not (self.had_room and self.signal is None)
         untold = self.signal in _ANYBODYS or uncounted or (self.unsure and self.ended_for)
         return bool(untold) and not self.signalled and not self.out_of_memory
 

@@ -125,7 +125,7 @@ class TaskStore(Protocol):
     def list(self, search: Search, limit: int) -> Iterable[Document]:
         """The newest of the wanted tasks, at most ``limit``, without their files and stdin: by ``created_at``, then by id.
 
-        Those that are being deleted are left out, and may leave a list shorter than ``limit``.
+        Those that are being deleted are left out, and the next ones take their places.
         """
 
     def counts(self) -> Counts:

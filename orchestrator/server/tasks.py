@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from orchestrator.client import Client
 from orchestrator.errors import DuplicateTask, InvalidTask, NotEnded, OrchestratorError
+from orchestrator.ports import Search
 from orchestrator.server.events import Viewer
 from orchestrator.server.limits import json_object
 from orchestrator.server.problems import RETRY_AFTER, HttpError, problem_of
 from orchestrator.server.route import Call, json_answer
 from orchestrator.task import fields as kinds
-from orchestrator.task.document import Task
+from orchestrator.task.document import Task, readable
 from orchestrator.task.plain import document
 from orchestrator.task.validation import shown
 from statemachine import TERMINAL
@@ -162,17 +163,11 @@ async def listed(call: Call) -> Response:
         words = "cursor: its task is not there any more; begin again without it"
         raise HttpError(HTTPStatus.NOT_FOUND, words, [words])
     search = {name: given[name] for name in ("cause", "image", "since", "until")} | {"labels": dict(given["label"])}
-    tasks, more = await call.backend.call(_page, client, given["status"], given["limit"], after, search)
-    shown_ones = [_part(document(task), given["fields"]) for task in tasks]
-    return json_answer({"tasks": shown_ones, "next": tasks[-1].id if more else None})
-
-
-def _page(client: Client, status: Any, limit: int, after: str | None, search: dict[str, Any]) -> tuple[list[Task], bool]:
-    """The tasks, and whether others follow. A list is short, too, when tasks of it are being deleted."""
-    tasks = client.list(status, limit + 1, after=after, **search)
-    if len(tasks) > limit:
-        return tasks[:limit], True
-    return tasks, bool(tasks) and bool(client.list(status, 1, after=tasks[-1].id, **search))
+    wanted = Search(status=given["status"], after=after, **search)
+    found = await call.backend.call(lambda: [*client.services.store.list(wanted, given["limit"] + 1)])
+    page, more = found[: given["limit"]], found[given["limit"] :]
+    shown_ones = [_part(document(task), given["fields"]) for task in readable(page)]
+    return json_answer({"tasks": shown_ones, "next": page[-1]["_id"] if more else None})
 
 
 def _part(own: dict[str, object], fields: tuple[str, ...] | None) -> dict[str, object]:

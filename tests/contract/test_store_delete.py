@@ -77,6 +77,18 @@ def test_many_are_marked_and_deleted_at_once(store: TaskStore) -> None:
     assert list(store.deleting(10)) == []
 
 
+@pytest.mark.parametrize("place", [0, 1, 2, 4])
+def test_a_list_goes_on_behind_what_is_being_deleted(store: TaskStore, place: int) -> None:
+    """Wherever in the list it is, a page is full as long as others follow."""
+    for number in range(5):
+        store.insert(ended(f"t{number}", number))
+    store.mark_deleting({f"t{place}": f"of t{place}"}, "token")
+    left = [task_id for task_id in ids(store.list(Search(), 5)) if task_id != f"t{place}"]
+    assert len(left) == 4
+    for limit in range(5):
+        assert ids(store.list(Search(), limit)) == left[:limit]
+
+
 def test_a_worker_that_comes_late_brings_nothing_back(store: TaskStore) -> None:
     """A task that is gone is neither settled nor claimed."""
     finished(store)

@@ -1,7 +1,7 @@
 """Handing in tasks: one by one and many at once."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -53,7 +53,8 @@ def test_of_many_each_is_refused_for_itself(services: MemoryServices) -> None:
 def test_ids_are_for_all_requests_or_for_none(services: MemoryServices) -> None:
     """A list that is too short is a mistake of the caller's."""
     with pytest.raises(ValueError, match="shorter"):
-        services.client.submit_many([REQUEST, REQUEST], ["only"])
+        services.client.submit_many([REQUEST] * 300, map(str, range(299)))
+    assert services.client.list() == []
     assert services.client.submit_many([]) == []
 
 
@@ -75,3 +76,11 @@ def test_many_are_handed_in_from_a_loop(services: MemoryServices) -> None:
         return list(await AsyncClient(services.client, None, None).submit_many([REQUEST, {"image": 5}]))
 
     assert [type(each) for each in asyncio.run(hand_in())] == [Task, InvalidTask]
+
+
+def test_a_time_without_a_zone_is_one_of_utc(services: MemoryServices) -> None:
+    """As the database takes it."""
+    services.client.submit({"image": "busybox"})
+    ago = (datetime.now(UTC) - timedelta(hours=1)).replace(tzinfo=None)
+    assert len(services.client.list(since=ago)) == 1
+    assert services.client.list(until=ago) == []

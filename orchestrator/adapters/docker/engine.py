@@ -284,7 +284,10 @@ class DockerEngine:
         return Created(state.id, adopted=True)
 
     def _withdraw(self, container: str) -> bool:
-        """Remove a container unless it has been started; whether it is gone."""
+        """Remove a container unless it runs; whether it is gone.
+
+        One that a worker without its lease starts at this moment, and that ends at once, goes, too: its program runs again.
+        """
         try:
             with suppress(ContainerMissing), translated():
                 self._client.api.remove_container(container, v=True, force=False)

@@ -51,13 +51,25 @@ _WITHOUT_DATE: Sequence[tuple[Stage, str | None]] = (
 def listed(tasks: Tasks, search: Search, limit: int, last: Document | None) -> Sequence[Document]:
     """The newest of the wanted tasks, without what is bulky; with ``last`` those that follow it.
 
-    Those without a date come last.
+    Those without a date come last. Those that are being deleted are left out, and others take their places.
     """
+    found: list[Document] = []
+    whole = True
+    while whole and len(found) < limit:
+        missing = limit - len(found)
+        some = _some(tasks, search, missing, last)
+        found += [each for each in some if each.get("deleting") is None]
+        whole = len(some) == missing
+        last = some[-1] if some else last
+    return found
+
+
+def _some(tasks: Tasks, search: Search, limit: int, last: Document | None) -> Sequence[Document]:
     at = last.get("created_at") if last else None
     found = [*_dated(tasks, search, limit, last)] if last is None or isinstance(at, datetime) else []
     if search.since is None and search.until is None:
         found += _undated(tasks, search, limit - len(found), None if isinstance(at, datetime) else last)
-    return [each for each in found if each.get("deleting") is None]
+    return found
 
 
 def ended(tasks: Tasks, since: datetime, limit: int) -> Sequence[Document]:

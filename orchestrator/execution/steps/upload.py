@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from orchestrator import private_files as private
-from orchestrator.errors import BytesChanged
+from orchestrator.errors import BytesChanged, InfrastructureError
 from orchestrator.execution.attempt_output import ARTIFACTS, SERIES, AttemptOutput
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.deployment import Deployment
@@ -66,7 +66,7 @@ class Upload:
         return Artifact(file.path, key, file.bytes, file.sha256)
 
     def _series(self, claim: Claim) -> Fields:
-        """Store what was noted of its use over time; figures are no reason for a task to fail for want of room on the disk."""
+        """Store what was noted of its use over time. Figures are no reason for a task to fail, so they may be missing."""
         series, metrics = claim.attempt.recording.series(), claim.task.metrics
         if series is None or metrics is None:
             return {}
@@ -74,12 +74,12 @@ class Upload:
         try:
             with private.opened(folder, SERIES, "wb") as file:
                 write_all(file, memoryview(content))
-        except OSError as error:
+            digest = hashlib.sha256(content).hexdigest()
+            key = f"{claim.task.id}/{claim.number}/{SERIES}-{digest[:_KEY_DIGITS]}.json"
+            self._put_whole(claim, key, folder / SERIES, digest)
+        except (OSError, InfrastructureError) as error:
             logger.warning("what it used over time cannot be kept: {}", error)
             return {}
-        digest = hashlib.sha256(content).hexdigest()
-        key = f"{claim.task.id}/{claim.number}/{SERIES}-{digest[:_KEY_DIGITS]}.json"
-        self._put_whole(claim, key, folder / SERIES, digest)
         return {"metrics": evolve(metrics, series=SeriesObject(key, len(content), digest, len(series.points)))}
 
     def _put_whole(self, claim: Claim, key: str, path: Path, sha256: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client import Client
+from orchestrator.errors import STORAGE, InfrastructureError
 from orchestrator.execution.steps import upload
 from orchestrator.outcome.series import Recording, Series
 from orchestrator.ports import Part
@@ -104,3 +105,18 @@ def test_what_a_foreign_hand_put_there_is_refused(tmp_path: Path) -> None:
     world.services.logs.put(task.metrics.series.key, junk, hashlib.sha256(b"{}").hexdigest())
     with pytest.raises(Exception, match="cannot be read: it is no series of points"):
         Client(world.services).series("t")
+
+
+@pytest.mark.usefixtures("_measured")
+def test_while_storage_is_away_it_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that printed nothing has nothing else to be stored, so it succeeds."""
+    world = World(tmp_path)
+
+    def away(*_: object) -> None:
+        raise InfrastructureError(STORAGE, "connection refused")
+
+    monkeypatch.setattr(type(world.services.logs), "put", away)
+    task = ended(world)
+    assert task.status == "succeeded"
+    assert task.metrics
+    assert task.metrics.series is None

@@ -120,6 +120,19 @@ def test_lists_are_filtered_and_paged(http: httpx.Client, services: MemoryServic
     assert (gone.status_code, gone.json()["errors"][0]["field"]) == (404, "cursor")
 
 
+def test_a_page_ends_behind_a_task_that_cannot_be_read(http: httpx.Client, services: MemoryServices) -> None:
+    """It is left out, wherever it is, and the next page goes on behind it."""
+    ids = [http.post("/v1/tasks", json=SPEAK).json()["_id"] for _ in range(4)]
+    foreign = {**services.store.find(ids[2]), "_id": "foreign", "status": "running", "history": 5}  # type: ignore[dict-item]
+    services.store.insert(foreign)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = http.get("/v1/tasks", params={"limit": 1, **({"cursor": cursor} if cursor else {})}).json()
+        found += [task["_id"] for task in page["tasks"]]
+        cursor = page["next"]
+    assert sorted(found) == sorted(ids)
+
+
 def test_every_bad_parameter_is_named(http: httpx.Client) -> None:
     """And a name that there is not, which would change nothing unsaid."""
     query = "limit=0&status=done&label=x&since=today&fields=a&wrong=1&cause=exit&cause=exit"

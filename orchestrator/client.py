@@ -157,6 +157,11 @@ class Client:
             return ""
         return f"no worker takes tasks from queue {self.services.settings.queue!r} now"
 
+    def slots(self) -> tuple[int, int]:
+        """How many slots of the workers are taken, and how many there are, as the workers last told."""
+        workers = self.services.queue.records()
+        return sum(len(worker.tasks) for worker in workers), sum(worker.slots for worker in workers)
+
     def get(self, task_id: str) -> Task:
         """The task as stored. Raises UnknownTask."""
         return task_of(task_id, self.services.store.find(task_id))

@@ -14,7 +14,7 @@ def why_queued(client: Client, task: Task) -> str:
     if task.lease is not None and task.holder and task.lease.expires_at > datetime.now(UTC):
         here = f"worker {task.lease.worker} has taken it and makes its container ready"
     else:
-        here = _nobody(client) or "waits for a worker"
+        here = _line(client) or "waits for a worker"
     return "; ".join([*_again(task), here])
 
 
@@ -28,8 +28,11 @@ def _again(task: Task) -> Iterator[str]:
     yield f"retry {len(failed)} of {granted}: {last.message}" if own else f"attempt {task.attempt}: {last.message}"
 
 
-def _nobody(client: Client) -> str:
-    """That no worker takes the queue's tasks; empty when one does, or that cannot be known now."""
+def _line(client: Client) -> str:
+    """That no worker takes the queue's tasks, or that all slots are taken; empty when neither is so, or cannot be known now."""
     with suppress(InfrastructureError, SettingsError):
-        return client.expect_workers()
+        if nobody := client.expect_workers():
+            return nobody
+        taken, slots = client.slots()
+        return f"waits: {taken} of {slots} slots are taken" if 0 < slots <= taken else ""
     return ""

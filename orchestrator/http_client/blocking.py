@@ -84,6 +84,14 @@ class HttpClient(Client):
         except UnknownTask:
             return ""
 
+    def slots(self) -> tuple[int, int]:
+        """See Client; none when the API does not tell."""
+        try:
+            workers = self._json("GET", "/v1/workers")["workers"]
+        except UnknownTask:
+            return 0, 0
+        return sum(len(worker["tasks"]) for worker in workers), sum(worker["slots"] for worker in workers)
+
     def submit(self, request: Mapping[str, object], task_id: str | None = None) -> Task:
         """See Client. Tried again under the same id, so that the task is handed in once."""
         task_id = uuid.uuid4().hex if task_id is None else task_id

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from orchestrator.cli import main
 from orchestrator.client import Client
 from orchestrator.execution.runner import Runner
-from orchestrator.ports import JobInfo
+from orchestrator.ports import JobInfo, WorkerRecord
 from orchestrator.testing.programs import Program
 from tests.support.world import World
 
@@ -32,6 +32,9 @@ class _AtOnce:
 
     def workers(self) -> int:
         return 1
+
+    def records(self) -> list[WorkerRecord]:
+        return []
 
 
 class CommandLine:

@@ -10,6 +10,7 @@ from orchestrator.cause import Cause
 from orchestrator.cli.waiting import why_queued
 from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
+from orchestrator.ports import WorkerRecord
 from orchestrator.task.document import Task
 from orchestrator.task.values import Attempt, Lease
 from statemachine import State
@@ -68,3 +69,32 @@ def test_a_queue_that_cannot_be_asked_is_no_reason_to_fail(tmp_path: Path) -> No
     """The document is shown all the same."""
     world = CommandLine(tmp_path, worker=False).world
     assert why_queued(Client(evolve(world.services, queue=_Away())), waiting()) == "waits for a worker"
+
+
+class _Told:
+    """A queue whose workers hold so many tasks, each of so many slots."""
+
+    def __init__(self, *workers: tuple[int, int]) -> None:
+        self._workers = workers
+
+    def workers(self) -> int:
+        """All of them."""
+        return len(self._workers)
+
+    def records(self) -> list[WorkerRecord]:
+        """What each told."""
+        return [WorkerRecord("w", "h", 7, "e", slots, ("t",) * held, "busy", BEGAN, BEGAN) for held, slots in self._workers]
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"),
+    [
+        ([(3, 3), (1, 1)], "waits: 4 of 4 slots are taken"),
+        ([(3, 3), (0, 1)], "waits for a worker"),
+        ([(0, 0)], "waits for a worker"),
+    ],
+)
+def test_that_all_slots_are_taken_is_the_reason(workers: list[tuple[int, int]], words: str, tmp_path: Path) -> None:
+    """As the workers last told; one that tells of no slots has none to wait for."""
+    world = CommandLine(tmp_path, worker=False).world
+    assert why_queued(Client(evolve(world.services, queue=_Told(*workers))), waiting()) == words

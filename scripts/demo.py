@@ -39,6 +39,8 @@ from statemachine import TERMINAL, State
 
 DATA = Path(".orchestrator/demo")
 AT_ONCE = 4
+_NOT_SHOWN = ("submit", "page", "stop")
+"""Lines of `up` that are said elsewhere, or do not apply to a demo that ends by itself."""
 
 
 @define
@@ -100,7 +102,9 @@ def servers(console: Console, data: Path = DATA) -> Iterator[Client]:
         try:
             with progress(console, "Starting Valkey, SecantusDB, SeaweedFS and a worker"):
                 lines = _until_ready(process)
-            console.print(Text("".join(lines), "dim"))
+            console.print(Text("".join(line for line in lines if not line.startswith(_NOT_SHOWN)), "dim"))
+            if page := _page(lines):
+                console.print(f"Watch the tasks in a browser while they run: {page}\n", soft_wrap=True)
             yield Client(connect(Settings.load(read(data / FILE))))
         finally:
             with progress(console, "Stopping the worker and the servers") if process.poll() is None else nullcontext():
@@ -121,10 +125,15 @@ def _until_ready(process: "subprocess.Popen[str]") -> list[str]:
     lines: list[str] = []
     for line in process.stdout or ():
         if line.rstrip() == READY:
-            return [line for line in lines if not line.startswith(("submit", "stop"))]
+            return lines
         lines.append(line)
     process.wait()
     sys.exit("".join(lines).rstrip() or "`orchestrator up` ended without a word; start it by hand to see why")
+
+
+def _page(lines: list[str]) -> str | None:
+    """The address of the page, which `up` prints; it has none where the API is not installed."""
+    return next((line.split()[1] for line in lines if line.startswith("page ")), None)
 
 
 def perform(console: Console, client: Client) -> list[Row]:
@@ -195,10 +204,13 @@ def farewell() -> str:
     program = Path(sys.executable).with_name("orchestrator")
     name = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
     return (
-        "Now you, in two terminals in this folder:\n\n"
+        "Now you. These tasks in a browser:\n\n"
+        f"  {name} up --data {DATA}\n\n"
+        "It prints the address of a page. Click on a task that failed: the first card says why.\n"
+        "Or your own tasks, in two terminals in this folder:\n\n"
         f"  {name} up\n"
         f"  {name} run --memory 64m --timeout 5s {IMAGE} sh -c 'echo hello; exit 3'\n\n"
-        f"and then {name} list, show, logs, doctor."
+        f"and then {name} list, show, logs, doctor. This up, too, prints the address of a page."
     )
 
 

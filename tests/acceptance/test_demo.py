@@ -1,5 +1,6 @@
 """The demo, as `make demo` calls it without a terminal."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def test_the_demo_runs_every_program_to_the_end_it_has_to_have(tmp_path: Path) -
         "Starting Valkey, SecantusDB, SeaweedFS and a worker",
     ):
         assert words in done.stdout
+    assert len(re.findall(r"http://127\.0\.0\.1:\d+/\?token=orc_", done.stdout)) == 1
+    assert "up --data .orchestrator/demo\n\nIt prints the address of a page." in done.stdout
     assert "\x1b" not in done.stdout
     assert "DEBUG" not in done.stdout + done.stderr
 

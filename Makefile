@@ -1,6 +1,6 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
 .PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists machines machine test-on short-on fresh-on machines-test machines-down \
-	check format diagrams setup page screenshots ready lock clean
+	check format diagrams docs setup page screenshots ready lock clean
 
 MACHINE = trixie
 SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
@@ -88,6 +88,9 @@ format: setup # let ruff mend what it can
 diagrams: setup # make the files again that are made from the code: diagrams, tables, task.schema.json
 	.venv/bin/python -m scripts.generate
 
+docs: setup # the docs site, build/site/index.html, to read without a network; stops at a link that leads nowhere
+	.venv/bin/python -m scripts.docs_site
+
 setup: # .venv as the lock says, and the web page
 	@scripts/setup
 	@.venv/bin/python -m scripts.page
@@ -107,5 +110,5 @@ lock: setup # the locks again from pyproject.toml; ARGS=--upgrade for the newest
 	scripts/lock $(ARGS)
 
 clean: # remove what make made here; the engine, its images and the data in .orchestrator/ stay
-	rm -rf .venv web/node_modules web/.tests orchestrator/server/page build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv web/node_modules web/.tests tests/node_client/node_modules orchestrator/server/page build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

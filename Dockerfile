@@ -2,6 +2,7 @@
 #   BASE                an image with Python 3.11 to 3.14 and its venv module
 #   PIP_NO_INDEX=1      install from wheelhouse/ in the build context only, without a network
 #   PIP_INDEX_URL       install from another package index
+# The web page of `orchestrator serve` is part of the image if `make page` built it in this checkout before.
 ARG BASE=python:3.12-slim
 
 FROM ${BASE} AS build
@@ -17,6 +18,7 @@ RUN python3 -m venv /opt/build \
 COPY pyproject.toml README.md ./
 COPY statemachine statemachine
 COPY orchestrator orchestrator
+RUN test -f orchestrator/server/page/index.html || echo "This image has no web page: run make page first, then build it again."
 RUN /opt/build/bin/pip --python /opt/build wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/pip --python /opt/orchestrator install --quiet --no-deps --no-index dist/*.whl
 

@@ -23,20 +23,25 @@ _POLICY = (
 )
 
 
+def is_built(folder: Path) -> bool:
+    """Whether a folder has the page."""
+    return (folder / _INDEX).is_file()
+
+
 def entrance(request: Request, tokens: Tokens, folder: Path) -> Response:
     """The page; with ``token`` in the query that becomes a cookie, and the address one without it. Raises HttpError."""
     if not tokens.are_needed:
         expect_local_name(request)
     if (token := request.query_params.get("token")) is not None:
         return _opened(request, tokens, token)
-    if (folder / _INDEX).is_file():
+    if is_built(folder):
         return FileResponse(folder / _INDEX, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
     return HTMLResponse(_ABSENT)
 
 
 def files(folder: Path) -> list[Route]:
     """The files of the page, each by its own name, so that nothing else is answered by them; none where it was not built."""
-    if not (folder / _INDEX).is_file():
+    if not is_built(folder):
         return []
     found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return [Route(f"/{name.as_posix()}", _given(folder, name)) for name in found]

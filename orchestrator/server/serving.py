@@ -12,6 +12,7 @@ from orchestrator.adapters.redis.shared_live_output import SharedLiveOutput
 from orchestrator.client import Client
 from orchestrator.errors import SettingsError
 from orchestrator.log import logger
+from orchestrator.server import page
 from orchestrator.server.app import application
 from orchestrator.server.backend import Backend
 from orchestrator.server.limits import Connection
@@ -37,6 +38,8 @@ def serve(settings: Settings) -> None:
     host, port = listening.getsockname()[:2]
     scheme = "https" if settings.api_tls_cert else "http"
     logger.info("the HTTP API is at {}://{}:{}", scheme, f"[{host}]" if ":" in host else host, port)
+    if not page.is_built(page.FOLDER):
+        logger.warning("there is no web page: this installation was made where `make page` had not built it")
     asyncio.run(_serve(settings, tokens, listening))
 
 

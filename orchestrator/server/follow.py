@@ -69,7 +69,7 @@ async def _of_task(backend: Backend, task: Task, seen: int) -> AsyncIterator[Ser
 
 
 async def events_of(backend: Backend, task_id: str, seen: int) -> AsyncIterator[Event]:
-    """Every event after ``seen``, once each and in order; ends behind the last one, and when the viewer is dropped."""
+    """Every event after ``seen``, once each and in order; ends behind the last one. Raises Cut when the viewer is dropped."""
     deployment = await backend.deployment()
     with backend.broadcast.view(task_id) as viewer:
         told: list[Event] | None = None
@@ -88,7 +88,7 @@ async def events_of(backend: Backend, task_id: str, seen: int) -> AsyncIterator[
             try:
                 told = news(await anext(arriving), seen, deployment)
             except StopAsyncIteration:
-                return
+                raise Cut from None
 
 
 def _seq(text: str) -> int:

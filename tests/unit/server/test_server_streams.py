@@ -135,6 +135,16 @@ def test_a_viewer_that_went_away_is_forgotten(server: Served) -> None:
             assert http.get("/healthz").status_code == 200
 
 
+def test_a_stream_that_is_cut_short_has_no_end(http: httpx.Client, server: Served) -> None:
+    """The task has not ended, so its viewer comes back; the server stops here."""
+    http.post("/v1/tasks", json=SPEAK)
+    with http.stream("GET", "/v1/tasks/t1/events") as answer:
+        found = entries(answer.iter_lines())
+        assert next(found)["id"] == "0"
+        server.server.should_exit = True
+        assert [*found] == []
+
+
 class Feed:
     """A feed with a script: events, or an error; then nothing comes."""
 

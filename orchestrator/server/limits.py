@@ -68,6 +68,12 @@ async def json_object(request: Request, most: int) -> dict[str, Any]:
     return given
 
 
+async def until_gone(request: Request) -> None:
+    """Wait until the client has closed the connection. Its body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _body(request: Request, most: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > most:

@@ -14,7 +14,7 @@ from orchestrator.client import Client
 from orchestrator.errors import DuplicateTask, InvalidTask, NotEnded, OrchestratorError
 from orchestrator.ports import Search
 from orchestrator.server.events import Viewer
-from orchestrator.server.limits import json_object
+from orchestrator.server.limits import json_object, until_gone
 from orchestrator.server.problems import RETRY_AFTER, HttpError, problem_of
 from orchestrator.server.route import Call, json_answer
 from orchestrator.task import fields as kinds
@@ -89,16 +89,27 @@ def _full(client: Client) -> HttpError | None:
 
 
 async def _ended(call: Call, task: Task, viewer: Viewer, seconds: float) -> Task:
-    """The task once it has ended, or as it is when the time is over. The viewer was there before the task was read."""
+    """The task once it has ended, or as it is when the time is over or the client has gone."""
+    ending = asyncio.ensure_future(_end(call, task, viewer))
+    leaving = asyncio.ensure_future(until_gone(call.request))
     try:
-        async with asyncio.timeout(seconds):
-            arriving = viewer.events()
-            while task.status not in TERMINAL:
-                event = await anext(arriving)
-                if event is None or event.is_last:
-                    task = await call.backend.task(task.id)
-    except (TimeoutError, StopAsyncIteration):
-        return await call.backend.task(task.id)
+        await asyncio.wait({ending, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return ending.result() if ending.done() else await call.backend.task(task.id)
+    finally:
+        ending.cancel()
+        leaving.cancel()
+
+
+async def _end(call: Call, task: Task, viewer: Viewer) -> Task:
+    """The task once it has ended, or the server is to stop. The viewer was there before the task was read."""
+    arriving = viewer.events()
+    while task.status not in TERMINAL:
+        try:
+            event = await anext(arriving)
+        except StopAsyncIteration:
+            return await call.backend.task(task.id)
+        if event is None or event.is_last:
+            task = await call.backend.task(task.id)
     return task
 
 

@@ -1,5 +1,6 @@
 """What a client may take, and what becomes of a request when something fails."""
 
+import json
 import socket
 from contextlib import ExitStack, closing
 
@@ -58,6 +59,19 @@ def test_an_answer_may_take_longer(services: MemoryServices, monkeypatch: pytest
     monkeypatch.setattr(limits, "_REQUEST", 0.3)
     with served(services) as server, server.client() as http:
         assert http.post("/v1/tasks?wait=1s", json=SPEAK).status_code == 201
+
+
+def test_nobody_waits_for_a_client_that_has_gone(server: Served) -> None:
+    """Its request would count against those of others for as long as it asked to wait."""
+    body = json.dumps(SPEAK)
+    head = (
+        f"POST /v1/tasks?wait=5m HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    )
+    with closing(server.connect()) as hasty:
+        hasty.sendall(f"{head}\r\n\r\n{body}".encode())
+        until(lambda: server.backend.broadcast.viewers == 1)
+    until(lambda: not server.server.server_state.tasks)
+    assert server.backend.broadcast.viewers == 0
 
 
 def test_one_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

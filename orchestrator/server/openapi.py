@@ -40,7 +40,7 @@ def _operation(route: Route) -> Schema:
     if route.parameters:
         operation["parameters"] = [*map(_parameter, route.parameters)]
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": route.body}}}
+        operation["requestBody"] = {"required": route.body_needed, "content": {JSON: {"schema": route.body}}}
     return operation
 
 

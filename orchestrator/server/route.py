@@ -49,6 +49,7 @@ class Route:
     body: Schema | None = None
     problems: Mapping[int, str] = field(factory=dict)
     """What further statuses mean."""
+    body_needed: bool = True
 
 
 def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,6 +13,7 @@ _TEXT: Schema = {"type": "string"}
 _WHOLE: Schema = {"type": "integer"}
 _FLAG: Schema = {"type": "boolean"}
 _ANY: Schema = {"type": "object"}
+_OWN_ID: Schema = {"anyOf": [kinds.ID.schema, {"type": "null"}], "description": f"{kinds.ID.phrase}; left out: one is made"}
 
 
 def listed(item: Schema, **more: object) -> Schema:
@@ -39,11 +40,10 @@ def named(name: str) -> Schema:
 def components() -> Mapping[str, Schema]:
     """All schemas that have a name."""
     task, request = task_schema(), request_schema()
-    own_id = {"anyOf": [kinds.ID.schema, {"type": "null"}], "description": f"{kinds.ID.phrase}; left out: one is made"}
     return {
         "Task": task,
         "TaskPart": {**task, "title": "TaskPart", "description": "Some fields of a task.", "required": ["_id"]},
-        "TaskRequest": {**request, "properties": {"id": own_id, **_properties(request)}},
+        "TaskRequest": {**request, "properties": {"id": _OWN_ID, **_properties(request)}},
         "Problem": composed(
             {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "detail": _TEXT},
             {"errors": listed(composed({"field": _TEXT, "message": _TEXT}))},
@@ -69,6 +69,7 @@ def _properties(schema: Schema) -> Mapping[str, object]:
 
 
 TASK = named("Task")
+RETRY = composed({}, {"id": _OWN_ID})
 TASKS = composed({"tasks": listed(named("TaskPart")), "next": nullable(_TEXT)})
 BATCH = composed({"tasks": listed(named("TaskRequest"), maxItems=1000)})
 BATCH_ANSWER = composed(

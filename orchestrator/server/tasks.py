@@ -11,7 +11,8 @@ from attrs import frozen
 from starlette.responses import Response
 
 from orchestrator.client import Client
-from orchestrator.errors import DuplicateTask, InvalidTask, NotEnded, OrchestratorError
+from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask, NotEnded, OrchestratorError, UnknownTask
+from orchestrator.log import logger
 from orchestrator.ports import Search
 from orchestrator.server.events import Viewer
 from orchestrator.server.limits import json_object, until_gone
@@ -67,15 +68,34 @@ def _handed_in(client: Client, order: _Order) -> tuple[Task, HTTPStatus]:
         return client.submit(order.request, order.task_id), HTTPStatus.CREATED
     except DuplicateTask as error:
         return _again(client, order, error), HTTPStatus.OK
+    except InfrastructureError as error:
+        return _kept(client, order, error), HTTPStatus.CREATED
+
+
+def _kept(client: Client, order: _Order, error: InfrastructureError) -> Task:
+    """The task if it was stored before the error: then a sweep puts it in line. Raises the error when it was not."""
+    task = _stored(client, order)
+    if task is None:
+        raise error
+    logger.warning("task {} is stored and waits for a sweep: {}", task.id, error)
+    return task
+
+
+def _stored(client: Client, order: _Order) -> Task | None:
+    """The task of the same request; None when none has the id. Raises DuplicateTask when that of another request has it."""
+    if client.services.store.find(order.task_id) is None:
+        return None
+    task = client.get(order.task_id)
+    if task.request != order.request:
+        raise DuplicateTask(f"id: the id {order.task_id!r} is that of a task with another request")
+    return task
 
 
 def _again(client: Client, order: _Order, otherwise: OrchestratorError) -> Task:
     """The task of the same request, handed in before. Raises ``otherwise`` when there is none."""
-    if not order.own or client.services.store.find(order.task_id) is None:
+    task = _stored(client, order) if order.own else None
+    if task is None:
         raise otherwise
-    task = client.get(order.task_id)
-    if task.request != order.request:
-        raise DuplicateTask(f"id: the id {order.task_id!r} is that of a task with another request")
     return task
 
 
@@ -126,13 +146,26 @@ async def submit_batch(call: Call) -> Response:
 def _all_handed_in(client: Client, given: list[object]) -> list[dict[str, object]]:
     """What becomes of each, in order."""
     orders = [*map(_order_or_not, given)]
-    good = [order for order in orders if isinstance(order, _Order)]
-    full = _full(client)
-    results: Iterable[Task | OrchestratorError] = (
-        repeat(full) if full else client.submit_many([each.request for each in good], [each.task_id for each in good])
-    )
-    found = iter(results)
+    found = iter(_results(client, [order for order in orders if isinstance(order, _Order)]))
     return [_told(client, order, next(found)) if isinstance(order, _Order) else _refused(order, None) for order in orders]
+
+
+def _results(client: Client, orders: list[_Order]) -> Iterable[Task | OrchestratorError]:
+    if full := _full(client):
+        return repeat(full)
+    try:
+        return client.submit_many([each.request for each in orders], [each.task_id for each in orders])
+    except InfrastructureError as error:
+        return [_kept_or_not(client, order, error) for order in orders]
+
+
+def _kept_or_not(client: Client, order: _Order, error: InfrastructureError) -> Task | OrchestratorError:
+    """The task, or why it was not stored. Raises InfrastructureError when nobody can say, for the store is away."""
+    try:
+        client.check(order.task_id, order.request)
+        return _stored(client, order) or error
+    except (InvalidTask, DuplicateTask, UnknownTask) as refused:
+        return refused
 
 
 def _order_or_not(given: object) -> _Order | InvalidTask:
@@ -201,9 +234,22 @@ async def retry(call: Call) -> Response:
     old = await call.backend.task(call.given["id"])
     if old.status not in TERMINAL:
         raise NotEnded(f"task {old.id!r} has not ended, it is {old.status}: only one that has ended is tried again")
-    order = _Order(uuid.uuid4().hex, old.request, own=False)
+    order = _Order.of({**old.request, "id": await _own_id(call)})
+    if order.task_id == old.id:
+        raise InvalidTask([f"id: {old.id!r} is the id of the task that is tried again"])
     task, status = await call.backend.call(_handed_in, call.backend.client, order)
     return json_answer(document(task), status, {"Location": f"/v1/tasks/{task.id}"})
+
+
+async def _own_id(call: Call) -> object:
+    """That of the new task; None when nothing is sent. Raises HttpError and InvalidTask."""
+    headers = call.request.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return None
+    given = await json_object(call.request, call.backend.settings.api_body_max)
+    if others := {*given} - {"id"}:
+        raise InvalidTask([f"{name}: it cannot be given here, only id" for name in sorted(others)])
+    return given.get("id")
 
 
 async def delete(call: Call) -> Response:

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from attrs import evolve
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.testing import MemoryServices
 from tests.support.http_server import Served, served
 
@@ -170,6 +171,46 @@ def test_an_ended_task_is_tried_again_as_a_new_one(http: httpx.Client, services:
     }
     again = http.post(f"/v1/tasks/{new['_id']}/retry")
     assert (again.status_code, "has not ended" in again.json()["detail"]) == (409, True)
+
+
+def test_a_task_may_be_tried_again_under_an_own_id(http: httpx.Client, services: MemoryServices) -> None:
+    """So that it is safe to send again; nothing else can be changed."""
+    path = f"/v1/tasks/{_ended(http, services, id='old')['_id']}/retry"
+    assert [http.post(path, json={"id": "new"}).status_code for _ in range(2)] == [201, 200]
+    assert [task.id for task in services.run_queued()] == ["new"]
+    refused = [http.post(path, json=body).json()["errors"][0]["field"] for body in ({"image": "a"}, {"id": "-"}, {"id": "old"})]
+    assert refused == ["image", "id", "id"]
+    assert http.post(path, content=b"{}").status_code == 415
+    assert http.post(path, json={}).status_code == 201
+
+
+def _lost(*_: object) -> None:
+    raise InfrastructureError("redis", "away")
+
+
+def test_a_task_that_is_stored_runs_also_when_the_queue_is_away(
+    http: httpx.Client, services: MemoryServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep puts it in line, so nobody is told to try again: that would run it twice."""
+    _ended(http, services, id="old")
+    monkeypatch.setattr(services.queue, "enqueue", _lost)
+    for path, body in (("/v1/tasks", SPEAK), ("/v1/tasks/old/retry", None)):
+        answer = http.post(path, json=body)
+        assert (answer.status_code, http.get(answer.headers["Location"]).json()["status"]) == (201, "queued")
+    given = [SPEAK, {"image": "NO"}, {**SPEAK, "id": "a"}, {"image": "b", "id": "old"}]
+    told = http.post("/v1/tasks:batch", json={"tasks": given}).json()["tasks"]
+    assert [each["status"] for each in told] == [201, 422, 201, 409]
+
+
+def test_a_task_that_is_not_stored_is_to_be_sent_again(
+    http: httpx.Client, services: MemoryServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone and in a batch."""
+    monkeypatch.setattr(services.store, "insert", _lost)
+    monkeypatch.setattr(services.store, "insert_many", _lost)
+    assert http.post("/v1/tasks", json=SPEAK).status_code == 503
+    told = http.post("/v1/tasks:batch", json={"tasks": [SPEAK, {"image": "NO"}]}).json()["tasks"]
+    assert [each["status"] for each in told] == [503, 422]
 
 
 def test_an_ended_task_is_deleted(http: httpx.Client, services: MemoryServices) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,8 +14,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from orchestrator.server.problems import HttpError
 from orchestrator.task.units import format_size
 
-_REQUEST = 30.0
-"""Seconds for a whole request, from the connection or the last answer on."""
+_HEAD = 10.0
+"""Seconds for the line and the headers of a request, from the connection or the last answer on."""
+_BODY = 20.0
+"""Seconds for the rest of it, after that."""
+_TOLD = 32
+"""Connections above the limit that are answered with 503; one more is cut."""
 _UNREAD = 30_000
 """Milliseconds after which a client that does not read is cut off."""
 
@@ -26,8 +30,11 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request, unless there are too many that wait."""
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency + _TOLD:
+            transport.abort()
+            return
         own = transport.get_extra_info("socket")
         if own is not None:
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only where the protocol is named
@@ -46,10 +53,14 @@ class Connection(H11Protocol):
 
     def _await_request(self) -> None:
         self._cancel()
-        self._deadline = self.loop.call_later(_REQUEST, self._cut)
+        self._deadline = self.loop.call_later(_HEAD, self._await_body)
 
-    def _cut(self) -> None:
-        if self.conn.their_state in {IDLE, SEND_BODY}:
+    def _await_body(self) -> None:
+        self._cut_in({IDLE})
+        self._deadline = self.loop.call_later(_BODY, self._cut_in, {IDLE, SEND_BODY})
+
+    def _cut_in(self, states: Container[object]) -> None:
+        if self.conn.their_state in states:
             self.transport.abort()
 
     def _cancel(self) -> None:

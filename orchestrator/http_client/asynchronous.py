@@ -94,10 +94,11 @@ class AsyncHttpClient(AsyncClient):
                 await self._pause(error, heard_at)
 
     async def _told(self, path: str, place: str) -> AsyncIterator[Mapping[str, str]]:
-        """Raises InfrastructureError when the stream ends."""
+        """The entries, and an empty one for whatever comes, so that comments count. Raises InfrastructureError at the end."""
         lines = wire.Entries()
         async with self._answer(path, {"Last-Event-ID": place}) as answer:
             async for line in answer.aiter_lines():
+                yield {}
                 for entry in lines.take(line):
                     yield entry
         raise InfrastructureError(wire.SERVICE, "the stream ended early")

@@ -271,10 +271,11 @@ class HttpClient(Client):
                 self._pause(error, heard_at)
 
     def _heard(self, path: str, place: str) -> Iterator[Mapping[str, str]]:
-        """Raises InfrastructureError when the stream ends."""
+        """The entries, and an empty one for whatever comes, so that comments count. Raises InfrastructureError at the end."""
         lines, rest = wire.Entries(), b""
         with self._answer("GET", path, headers={"Last-Event-ID": place}) as answer:
             for chunk in answer.stream(_CHUNK):
+                yield {}
                 *whole, rest = (rest + chunk).split(b"\n")
                 for line in whole:
                     yield from lines.take(line.decode().removesuffix("\r"))

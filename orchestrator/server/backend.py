@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cached_property, partial
-from itertools import islice
 from math import inf
 from time import monotonic
 from typing import ParamSpec, TypeVar
@@ -26,6 +25,10 @@ T = TypeVar("T")
 _FRESH = 1.0
 """Seconds for which figures are told again: every viewer of the page asks for them."""
 _WINDOWS = 16
+"""Windows whose figures are kept."""
+_COUNTS = 2
+"""Windows whose figures are counted at once: each count holds a thread and reads many tasks."""
+_MINUTE, _HOUR = 60, 3600
 _THREADS = 40
 """Calls to servers at once that wait in a thread."""
 
@@ -61,6 +64,10 @@ class Backend:
     def _threads(self) -> CapacityLimiter:
         return CapacityLimiter(_THREADS)
 
+    @cached_property
+    def _counters(self) -> CapacityLimiter:
+        return CapacityLimiter(_COUNTS)
+
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call it in a thread."""
         return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._threads)
@@ -74,12 +81,23 @@ class Backend:
         return task_of(task_id, await self.documents.find(task_id))
 
     async def stats(self, window: float) -> Stats:
-        """The figures of the last ``window`` seconds, counted once for all who ask within a second."""
+        """The figures of the last ``window`` seconds, rounded, counted once for all who ask within a second."""
+        window = _rounded(window)
         counted_at, counting = self._counted.get(window, (-inf, None))
-        if counting is None or monotonic() > counted_at + _FRESH:
-            counting = asyncio.ensure_future(self.call(self.client.stats, window))
-            self._counted = {**dict(islice(self._counted.items(), _WINDOWS)), window: (monotonic(), counting)}
+        if counting is None or (counting.done() and monotonic() > counted_at + _FRESH):
+            counting = asyncio.ensure_future(self._count(window))
+            self._keep(window, counting)
         return await asyncio.shield(counting)
+
+    async def _count(self, window: float) -> Stats:
+        return await to_thread.run_sync(self.client.stats, window, limiter=self._counters)
+
+    def _keep(self, window: float, counting: "asyncio.Future[Stats]") -> None:
+        """In place of those that were asked for the longest time ago."""
+        self._counted.pop(window, None)
+        self._counted[window] = (monotonic(), counting)
+        while len(self._counted) > _WINDOWS:
+            del self._counted[next(iter(self._counted))]
 
     async def opened(self, source: Callable[[], Iterator[bytes]], size: int) -> AsyncIterator[bytes]:
         """The first ``size`` bytes of an iterator, which has begun; each chunk is taken in a thread."""
@@ -102,3 +120,9 @@ class Backend:
     async def close(self) -> None:
         """Close the connections."""
         await self.follower.close()
+
+
+def _rounded(window: float) -> float:
+    """To whole minutes from ten minutes on, and to hours from a day on: the figures are those of many who ask."""
+    step = 1 if window < 10 * _MINUTE else _MINUTE if window < 24 * _HOUR else _HOUR
+    return float(window // step * step)

@@ -195,7 +195,14 @@ ROUTES = (
         Scope.READ,
         "What waits, how much gets done, how long it takes, how it ends, and what each worker runs.",
         {200: Answer("The figures.", schemas.STATS)},
-        (Parameter("window", parameters.WINDOW, "How far back figures reach; an hour if it is left out.", 3600.0),),
+        (
+            Parameter(
+                "window",
+                parameters.WINDOW,
+                "How far back figures reach, from 10m on in minutes, from 1d on in hours; an hour if it is left out.",
+                3600.0,
+            ),
+        ),
     ),
     Route(
         "GET",

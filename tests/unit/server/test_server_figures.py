@@ -1,5 +1,6 @@
 """Figures over HTTP: of the deployment, of its workers, of a task over time, and of the process."""
 
+import asyncio
 import threading
 
 import httpx
@@ -10,9 +11,11 @@ from orchestrator.client import Client
 from orchestrator.errors import InfrastructureError
 from orchestrator.outcome.series import Series
 from orchestrator.outcome.stats import Stats
+from orchestrator.server.backend import Backend
 from orchestrator.task.plain import as_json
 from orchestrator.testing import MemoryServices
-from tests.support.http_server import Served
+from tests.support.http_server import Served, backend_of
+from tests.support.worker_process import until
 
 SPEAK = {"image": "busybox", "command": ["speak"], "id": "t1"}
 
@@ -54,6 +57,61 @@ def test_all_who_ask_at_once_are_told_the_same(server: Served, monkeypatch: pyte
     for thread in asking:
         thread.join()
     assert (calls, found) == ([3600.0], [200] * 8)
+
+
+class Counts:
+    """Counts that go on until they are let go."""
+
+    def __init__(self, services: MemoryServices) -> None:
+        self._stats = services.client.stats()
+        self.windows: list[float] = []
+        self.released = threading.Event()
+
+    def stats(self, window: float = 3600.0) -> Stats:
+        """The same figures for each."""
+        self.windows.append(window)
+        assert self.released.wait(30)
+        return self._stats
+
+
+def _counting(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> tuple[Backend, Counts]:
+    """None of its figures is fresh."""
+    backend, counts = backend_of(services), Counts(services)
+    monkeypatch.setattr(backend.client, "stats", counts.stats)
+    monkeypatch.setattr("orchestrator.server.backend._FRESH", -1.0)
+    return backend, counts
+
+
+def test_counts_do_not_pile_up(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that runs is waited for, however long ago it began; of several windows two are counted at once."""
+    backend, counts = _counting(services, monkeypatch)
+
+    async def ask() -> list[float]:
+        asking = [asyncio.ensure_future(backend.stats(window)) for window in (60, 60, 120, 180, 240)]
+        await asyncio.to_thread(until, lambda: backend._counters.statistics().tasks_waiting == len(counts.windows) == 2)
+        asking += [asyncio.ensure_future(backend.stats(60))]
+        await asyncio.sleep(0)
+        begun = [*counts.windows]
+        counts.released.set()
+        await asyncio.gather(*asking)
+        return begun
+
+    assert sorted(asyncio.run(ask())) == [60, 120]
+    assert sorted(counts.windows) == [60, 120, 180, 240]
+
+
+def test_windows_are_rounded_and_the_last_ones_kept(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that who asks for ever new ones makes little work, and drives nobody's out but the oldest."""
+    backend, counts = _counting(services, monkeypatch)
+    counts.released.set()
+
+    async def ask() -> set[float]:
+        for window in (1.0, 59.0, 601.0, 3659.0, 86_400.0, 90_001.0, *map(float, range(100, 120))):
+            await backend.stats(window)
+        return {*backend._counted}
+
+    assert asyncio.run(ask()) == {*map(float, range(104, 120))}
+    assert counts.windows[:6] == [1.0, 59.0, 600.0, 3600.0, 86_400.0, 90_000.0]
 
 
 def test_figures_that_cannot_be_counted_are_a_problem(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

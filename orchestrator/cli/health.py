@@ -1,13 +1,13 @@
 """The `health` command, for a container's health check: cheap, and quiet when all is well."""
 
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 
 import click
 from pymongo.errors import PyMongoError
 from redis import RedisError
 
+from orchestrator.cli.loopback import opened
 from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say
 from orchestrator.cli.variables_here import variables
@@ -54,7 +54,7 @@ def _reached(host: str) -> str:
 
 def _ask(url: str) -> None:
     """Raises HTTPError, which is an OSError, when the worker says that it does not live."""
-    with urllib.request.urlopen(url, timeout=_SECONDS):  # noqa: S310  loopback
+    with opened(url, _SECONDS):
         pass
 
 

@@ -3,13 +3,13 @@
 import os
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from attrs import frozen
 
+from orchestrator.cli.loopback import opened
 from orchestrator.embedded import home
 from orchestrator.embedded.ports import can_bind
 from orchestrator.embedded.process import Server
@@ -71,7 +71,7 @@ def _port(variables: Mapping[str, str]) -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=_SECONDS):  # noqa: S310  loopback
+        with opened(f"{url}/healthz", _SECONDS):
             return True
     except (urllib.error.URLError, OSError):
         return False

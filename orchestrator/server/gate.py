@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from orchestrator.server.origin import expect_local_name, expect_own_page
+from orchestrator.server.origin import expect_local, expect_own_page
 from orchestrator.server.problems import HttpError
 from orchestrator.server.tokens import Caller, Scope, Tokens
 
@@ -17,7 +17,7 @@ _BEARER = "bearer "
 def admit(request: Request, tokens: Tokens, needed: Scope | None) -> Caller:
     """The one who asks. Raises HttpError when that may not be done by them, or not from there."""
     if not tokens.are_needed:
-        expect_local_name(request)
+        expect_local(request)
     caller = _caller(request, tokens) if tokens.are_needed else _LOCAL
     if needed is None:
         return caller or Caller("", Scope.READ)

@@ -11,6 +11,8 @@ from orchestrator.server.tokens import Caller
 from orchestrator.task.validation import shown
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROXIED = frozenset({"forwarded", "via", "x-real-ip"})
+_FORWARDED = "x-forwarded-"
 _LOCAL = frozenset({"localhost", "localhost."})
 
 
@@ -24,8 +26,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def expect_local_name(request: Request) -> None:
-    """Raise HttpError when Host is not a name of loopback: then a page has had its own name resolve to this host."""
+def expect_local(request: Request) -> None:
+    """Raise HttpError when the request does not come from this host, as far as can be told: without tokens it may do all."""
+    _expect_local_name(request)
+    _expect_no_proxy(request)
+
+
+def _expect_no_proxy(request: Request) -> None:
+    """What a proxy passes on comes from loopback, however far away its sender is."""
+    for name in request.headers:
+        if name in _PROXIED or name.startswith(_FORWARDED):
+            raise HttpError(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"{name.title()}: a proxy sent this request; without API_TOKENS the server answers only to this host itself",
+            )
+
+
+def _expect_local_name(request: Request) -> None:
+    """A page may have had its own name resolve to this host."""
     host = request.headers.get("host", "")
     if not is_loopback(_name(host)):
         raise HttpError(

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from orchestrator.server.gate import COOKIE
-from orchestrator.server.origin import expect_local_name
+from orchestrator.server.origin import expect_local
 from orchestrator.server.problems import HttpError
 from orchestrator.server.tokens import Tokens
 
@@ -31,7 +31,7 @@ def is_built(folder: Path) -> bool:
 def entrance(request: Request, tokens: Tokens, folder: Path) -> Response:
     """The page; with ``token`` in the query that becomes a cookie, and the address one without it. Raises HttpError."""
     if not tokens.are_needed:
-        expect_local_name(request)
+        expect_local(request)
     if (token := request.query_params.get("token")) is not None:
         return _opened(request, tokens, token)
     if is_built(folder):

@@ -116,6 +116,17 @@ def test_names_of_loopback_are_this_host(http: httpx.Client, host: str) -> None:
     assert forged.status_code == 403
 
 
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "x-forwarded-any", "X-Real-IP", "Via"])
+def test_what_a_proxy_passes_on_needs_a_token(http: httpx.Client, guarded: Guarded, name: str) -> None:
+    """It comes from loopback, however far away its sender is."""
+    for path in ("/v1/tasks", "/healthz", "/"):
+        refused = http.get(path, headers={name: "10.0.0.1"})
+        assert (refused.status_code, name.lower() in refused.json()["detail"].lower()) == (421, True)
+    server, texts = guarded
+    with server.client(headers={**_bearer(texts[Scope.READ]), name: "10.0.0.1"}) as proxied:
+        assert proxied.get("/v1/tasks").status_code == 200
+
+
 def test_without_tokens_all_may_be_done_here(http: httpx.Client) -> None:
     """And a token in the address is dropped."""
     assert http.get("/v1/whoami").json()["scope"] == "admin"

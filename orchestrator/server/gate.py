@@ -8,7 +8,7 @@ from orchestrator.server.origin import expect_local, expect_own_page
 from orchestrator.server.problems import HttpError
 from orchestrator.server.tokens import Caller, Scope, Tokens
 
-COOKIE = "orchestrator_session"
+_COOKIE = "orchestrator_session"
 _LOCAL = Caller("local", Scope.ADMIN)
 """Without tokens: everybody on this host."""
 _BEARER = "bearer "
@@ -36,5 +36,11 @@ def _caller(request: Request, tokens: Tokens) -> Caller | None:
     header = request.headers.get("authorization", "")
     if header:
         return tokens.caller(header[len(_BEARER) :].strip()) if header[: len(_BEARER)].lower() == _BEARER else None
-    cookie = request.cookies.get(COOKIE, "")
-    return tokens.caller(cookie, by_cookie=True) if cookie else None
+    cookie = request.cookies.get(cookie_name(request), "")
+    return tokens.caller_of(cookie) if cookie else None
+
+
+def cookie_name(request: Request) -> str:
+    """With the port that the browser sees: all servers of one host share its cookies."""
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"{_COOKIE}_{port}" if port.isdecimal() else _COOKIE

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from orchestrator.server.gate import COOKIE
+from orchestrator.server.gate import cookie_name
 from orchestrator.server.origin import expect_local
 from orchestrator.server.problems import HttpError
 from orchestrator.server.tokens import Tokens
@@ -58,13 +58,18 @@ def _given(folder: Path, name: Path) -> Callable[[Request], Awaitable[Response]]
 
 
 def _opened(request: Request, tokens: Tokens, token: str) -> Response:
-    if tokens.are_needed and tokens.caller(token) is None:
+    session = tokens.session(token)
+    if tokens.are_needed and session is None:
         raise HttpError(HTTPStatus.UNAUTHORIZED, "token: it is not valid; was the server started again since?")
     response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    if tokens.are_needed:
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    if session is not None:
+        response.set_cookie(cookie_name(request), session, httponly=True, samesite="strict", secure=_is_encrypted(request))
     return response
+
+
+def _is_encrypted(request: Request) -> bool:
+    """On the way from the browser; what a proxy says of it can only make the cookie stricter."""
+    return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()}
 
 
 _WORDS = "The page is not built here. The API is described in"

@@ -17,7 +17,7 @@ from orchestrator.server.app import application
 from orchestrator.server.backend import Backend
 from orchestrator.server.limits import Connection
 from orchestrator.server.origin import is_loopback
-from orchestrator.server.tokens import Tokens
+from orchestrator.server.tokens import Tokens, session_key
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import Server, connect
 
@@ -30,7 +30,7 @@ _HEADERS = 32 << 10
 
 def serve(settings: Settings) -> None:
     """Answer until told to stop. Raises SettingsError when that cannot be done safely, or the port is taken."""
-    tokens = Tokens.load(Path(settings.api_tokens)) if settings.api_tokens else Tokens()
+    tokens = Tokens.load(Path(settings.api_tokens), session_key(settings)) if settings.api_tokens else Tokens()
     if not tokens.are_needed and not is_loopback(settings.api_host):
         raise SettingsError(f"API_HOST: {settings.api_host} is reached from other hosts, which needs API_TOKENS")
     _expect_both(settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from orchestrator.errors import SettingsError
+from orchestrator.settings.settings import Settings
 from orchestrator.task.validation import shown
 
 _PREFIX = "orc_"
@@ -49,26 +50,51 @@ class _Entry:
     def line(self) -> str:
         return f"{self.name} {self.scope} {self.digest}"
 
+    def caller(self, *, by_cookie: bool) -> Caller:
+        return Caller(self.name, self.scope, by_cookie)
+
+    def session(self, key: bytes) -> str:
+        return hmac.new(key, self.digest.encode(), hashlib.sha256).hexdigest()
+
 
 class Tokens:
-    """The tokens of a file. Only their hashes are known here."""
+    """The tokens of a file. Only their hashes are known here.
 
-    def __init__(self, entries: Iterable[_Entry] = ()) -> None:
+    ``key`` is what sessions are made with: the same one after a restart lets them go on, and without one they do not.
+    """
+
+    def __init__(self, entries: Iterable[_Entry] = (), key: bytes = b"") -> None:
         self._entries = tuple(entries)
+        self._key = key or secrets.token_bytes(32)
 
     @property
     def are_needed(self) -> bool:
         """Whether there are any; without, all may be done by all who reach the server."""
         return bool(self._entries)
 
-    def caller(self, token: str, *, by_cookie: bool = False) -> Caller | None:
+    def caller(self, token: str) -> Caller | None:
         """Whose token it is; None when nobody's. Takes the same time whichever it is."""
+        entry = self._found(token)
+        return entry.caller(by_cookie=False) if entry else None
+
+    def session(self, token: str) -> str | None:
+        """What a cookie has in place of the token, which cannot be told from it; None when the token is nobody's."""
+        entry = self._found(token)
+        return entry.session(self._key) if entry else None
+
+    def caller_of(self, session: str) -> Caller | None:
+        """Whose session it is; None when nobody's, or when its token is not in the file any more."""
+        given = session.encode("utf-8", "surrogatepass")
+        found = [entry for entry in self._entries if hmac.compare_digest(entry.session(self._key).encode(), given)]
+        return found[0].caller(by_cookie=True) if found else None
+
+    def _found(self, token: str) -> _Entry | None:
         digest = _digest(token)
         found = [entry for entry in self._entries if hmac.compare_digest(entry.digest, digest)]
-        return Caller(found[0].name, found[0].scope, by_cookie) if found else None
+        return found[0] if found else None
 
     @classmethod
-    def load(cls, path: Path) -> "Tokens":
+    def load(cls, path: Path, key: bytes = b"") -> "Tokens":
         """Those of a file. Raises SettingsError that names the line; a file without a token is refused, too."""
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -80,7 +106,13 @@ class Tokens:
         entries = [*_entries(path, lines)]
         if not entries:
             raise SettingsError(f"API_TOKENS: {path} has no token: `orchestrator token NAME SCOPE` prints a line for it")
-        return cls(entries)
+        return cls(entries, key)
+
+
+def session_key(settings: Settings) -> bytes:
+    """From the passwords of the deployment: who knows the hashes of the tokens alone can make no session."""
+    passwords = (settings.mongo_uri, settings.redis_url, settings.minio_access_key, settings.minio_secret_key)
+    return hashlib.sha256("\0".join(("session", *passwords)).encode()).digest()
 
 
 def new_token(name: str, scope: Scope) -> tuple[str, str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from attrs import evolve
 
 from orchestrator.errors import SettingsError
-from orchestrator.server.gate import COOKIE
 from orchestrator.server.routes import ROUTES
-from orchestrator.server.tokens import Scope, Tokens, new_token
+from orchestrator.server.tokens import Caller, Scope, Tokens, new_token, session_key
+from orchestrator.settings.settings import Settings
 from orchestrator.testing import MemoryServices
 from tests.support.http_server import Served, served, some_tokens
 
@@ -83,10 +84,42 @@ def test_the_address_with_a_token_becomes_a_cookie(guarded: Guarded) -> None:
         assert (refused.status_code, "Set-Cookie" in refused.headers) == (401, False)
 
 
+def test_the_cookie_has_no_token(guarded: Guarded) -> None:
+    """Each port has its own, for a browser sends those of a host to all of its ports; over TLS it is sent over TLS alone."""
+    server, texts = guarded
+    with server.client() as http:
+        cookies = {}
+        for proto in ("http", "https", "HTTPS, http"):
+            answer = http.get("/", params={"token": texts[Scope.ADMIN]}, headers={"X-Forwarded-Proto": proto})
+            cookies[proto] = answer.headers["Set-Cookie"]
+        assert ["Secure" in each for each in cookies.values()] == [False, True, True]
+        name, _, value = cookies["http"].partition(";")[0].partition("=")
+        assert name == f"orchestrator_session_{server.url.rpartition(':')[2]}"
+        assert texts[Scope.ADMIN] not in value
+        usual = http.get("/", params={"token": texts[Scope.ADMIN]}, headers={"Host": "localhost"})
+        assert usual.headers["Set-Cookie"].startswith("orchestrator_session=")
+    with server.client(headers=_bearer(value)) as thief:
+        assert thief.get("/v1/whoami").status_code == 401
+
+
+def test_a_cookie_outlives_the_server(tmp_path: Path) -> None:
+    """Until its token is removed, or the passwords of the deployment change: the hashes alone make none."""
+    settings = Settings(mongo_uri="mongodb://user:secret@db")
+    token, line = new_token("ci", Scope.SUBMIT)
+    file, key = _file(tmp_path, line), session_key(settings)
+    session = Tokens.load(file, key).session(token)
+    assert session is not None
+    assert Tokens.load(file, key).caller_of(session) == Caller("ci", Scope.SUBMIT, by_cookie=True)
+    assert Tokens.load(file, session_key(evolve(settings, mongo_uri="mongodb://user:other@db"))).caller_of(session) is None
+    assert Tokens.load(file).caller_of(session) is None
+    assert Tokens.load(_file(tmp_path, new_token("ci", Scope.SUBMIT)[1]), key).caller_of(session) is None
+
+
 def test_a_page_of_another_site_writes_nothing(guarded: Guarded) -> None:
     """With the cookie that its reader has; a write by cookie has to say where it comes from."""
     server, texts = guarded
-    with server.client(cookies={COOKIE: texts[Scope.ADMIN]}) as http:
+    with server.client() as http:
+        http.get("/", params={"token": texts[Scope.ADMIN]})
         for origin in (None, "http://evil.example", "null", f"{server.url}0", server.url.replace("http:", "ftp:") + "@evil"):
             refused = http.post("/v1/tasks", json=SPEAK, headers={"Origin": origin} if origin else {})
             assert (refused.status_code, "Origin" in refused.json()["detail"]) == (403, True), origin

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -76,16 +77,17 @@ def _endpoint(backend: Backend, routes: Mapping[str, Route]) -> Callable[[Reques
 
 
 def _own(backend: Backend, folder: Path) -> Sequence[Endpoint]:
-    """What is for people, or describes the rest."""
+    """What is for people, or describes the rest; the same for all is made once."""
+    describe, explain = cache(lambda: json_answer(openapi(ROUTES))), cache(lambda: docs_page(ROUTES))
 
     async def entrance(request: Request) -> Response:
         return page.entrance(request, backend.tokens, folder)
 
     async def document(_: Request) -> Response:
-        return json_answer(openapi(ROUTES))
+        return describe()
 
     async def docs(_: Request) -> Response:
-        return docs_page(ROUTES)
+        return explain()
 
     return [Endpoint("/", entrance), Endpoint("/openapi.json", document), Endpoint("/docs", docs)]
 

@@ -1,10 +1,7 @@
 """What the handlers work on: the client, what is read and heard of without a thread, and the tokens."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cached_property, partial
-from math import inf
-from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -12,18 +9,17 @@ from attrs import define, field
 
 from orchestrator.async_client import AsyncClient, Documents, Entries
 from orchestrator.client import Client, task_of
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import InfrastructureError, OrchestratorError
 from orchestrator.log import logger
 from orchestrator.outcome.stats import Stats
 from orchestrator.server.events import Broadcast, Cut, Feed
+from orchestrator.server.shared import Shared
 from orchestrator.server.tokens import Tokens
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_FRESH = 1.0
-"""Seconds for which figures are told again: every viewer of the page asks for them."""
 _WINDOWS = 16
 """Windows whose figures are kept."""
 _COUNTS = 2
@@ -42,8 +38,8 @@ class Backend:
     entries: Entries
     feed: Feed
     tokens: Tokens = field(factory=Tokens)
-    _counted: dict[float, tuple[float, "asyncio.Future[Stats]"]] = field(factory=dict, init=False)
-    """Figures by their window, and since when they are counted."""
+    _counted: dict[float, Shared[Stats]] = field(factory=dict, init=False)
+    """Figures by their window; the one that was asked for last is the last."""
 
     @property
     def settings(self) -> Settings:
@@ -83,21 +79,26 @@ class Backend:
     async def stats(self, window: float) -> Stats:
         """The figures of the last ``window`` seconds, rounded, counted once for all who ask within a second."""
         window = _rounded(window)
-        counted_at, counting = self._counted.get(window, (-inf, None))
-        if counting is None or (counting.done() and monotonic() > counted_at + _FRESH):
-            counting = asyncio.ensure_future(self._count(window))
-            self._keep(window, counting)
-        return await asyncio.shield(counting)
+        counted = self._counted.pop(window, None) or Shared(partial(self._count, window))
+        self._counted[window] = counted
+        while len(self._counted) > _WINDOWS:
+            del self._counted[next(iter(self._counted))]
+        return await counted.get()
 
     async def _count(self, window: float) -> Stats:
         return await to_thread.run_sync(self.client.stats, window, limiter=self._counters)
 
-    def _keep(self, window: float, counting: "asyncio.Future[Stats]") -> None:
-        """In place of those that were asked for the longest time ago."""
-        self._counted.pop(window, None)
-        self._counted[window] = (monotonic(), counting)
-        while len(self._counted) > _WINDOWS:
-            del self._counted[next(iter(self._counted))]
+    @cached_property
+    def database(self) -> Shared[bool]:
+        """Whether it answers."""
+        return Shared(self._database_answers)
+
+    async def _database_answers(self) -> bool:
+        try:
+            await self.call(self.client.services.store.now)
+        except InfrastructureError:
+            return False
+        return True
 
     async def opened(self, source: Callable[[], Iterator[bytes]], size: int) -> AsyncIterator[bytes]:
         """The first ``size`` bytes of an iterator, which has begun; each chunk is taken in a thread."""

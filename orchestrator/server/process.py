@@ -5,7 +5,6 @@ from importlib.metadata import version
 
 from starlette.responses import Response
 
-from orchestrator.errors import InfrastructureError
 from orchestrator.server.route import Call, json_answer
 from orchestrator.server.tokens import Scope
 
@@ -17,16 +16,8 @@ async def healthz(_: Call) -> Response:
 
 async def readyz(call: Call) -> Response:
     """Whether tasks can be handed in and followed."""
-    found = {"mongodb": await _answers(call), "events": call.backend.broadcast.listens}
+    found = {"mongodb": await call.backend.database.get(), "events": call.backend.broadcast.listens}
     return json_answer(found, HTTPStatus.OK if all(found.values()) else HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-async def _answers(call: Call) -> bool:
-    try:
-        await call.backend.call(call.backend.client.services.store.now)
-    except InfrastructureError:
-        return False
-    return True
 
 
 async def whoami(call: Call) -> Response:

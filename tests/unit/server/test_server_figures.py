@@ -78,7 +78,7 @@ def _counting(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> tupl
     """None of its figures is fresh."""
     backend, counts = backend_of(services), Counts(services)
     monkeypatch.setattr(backend.client, "stats", counts.stats)
-    monkeypatch.setattr("orchestrator.server.backend._FRESH", -1.0)
+    monkeypatch.setattr("orchestrator.server.shared._FRESH", -1.0)
     return backend, counts
 
 

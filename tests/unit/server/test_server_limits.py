@@ -145,6 +145,7 @@ def test_a_server_that_is_away_is_told(server: Served, http: httpx.Client) -> No
 
 def test_it_says_whether_it_can_do_its_work(server: Served, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it cannot reach."""
+    monkeypatch.setattr("orchestrator.server.shared._FRESH", -1.0)
     until(lambda: server.backend.broadcast.listens)
     assert (http.get("/readyz").status_code, http.get("/healthz").json()) == (200, {"alive": True})
 
@@ -154,3 +155,14 @@ def test_it_says_whether_it_can_do_its_work(server: Served, http: httpx.Client, 
     monkeypatch.setattr(server.services.store, "now", away)
     answer = http.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"mongodb": False, "events": True})
+
+
+def test_those_who_ask_whether_it_is_ready_share_an_answer(
+    server: Served, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody may ask, without a token: the database is asked for all of them once."""
+    monkeypatch.setattr("orchestrator.server.shared._FRESH", 3600.0)
+    asked: list[int] = []
+    monkeypatch.setattr(server.services.store, "now", lambda: asked.append(1))
+    assert {http.get("/readyz").json()["mongodb"] for _ in range(5)} == {True}
+    assert asked == [1]

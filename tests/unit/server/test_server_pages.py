@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from orchestrator.server import app
 from orchestrator.server.openapi import openapi
 from orchestrator.server.routes import ROUTES
 from orchestrator.server.tokens import Scope
@@ -38,6 +39,17 @@ def test_the_description_asks_for_nothing_else(http: httpx.Client) -> None:
     assert not [word for word in ("src=", "http://", "https://", "<script") if word in answer.text]
     for route in ROUTES:
         assert f"{route.method} {route.path.replace(':path}', '}')}" in answer.text
+
+
+@pytest.mark.parametrize(("path", "name"), [("/openapi.json", "openapi"), ("/docs", "docs_page")])
+def test_what_is_the_same_for_all_is_made_once(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, path: str, name: str
+) -> None:
+    """Everybody may ask, without a token."""
+    make, made = getattr(app, name), []
+    monkeypatch.setattr(app, name, lambda routes: made.append(routes) or make(routes))
+    assert len({http.get(path).text for _ in range(3)}) == 1
+    assert len(made) == 1
 
 
 def test_without_a_page_the_description_is_named(

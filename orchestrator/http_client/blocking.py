@@ -241,13 +241,18 @@ class HttpClient(Client):
         return (chunk for source in ([first], chunks) for chunk in source if chunk)
 
     def _bytes(self, path: str, offset: int) -> Iterator[bytes]:
-        """What is stored from an offset on; a connection that breaks is followed by another that goes on there."""
+        """What is stored from an offset on; a connection that breaks is followed by another that goes on there.
+
+        Raises SettingsError when all of it comes in place of the rest.
+        """
         at, heard_at = offset, time.monotonic()
         while True:
             try:
                 with self._answer("GET", path, headers={"Range": f"bytes={at}-"}) as answer:
                     if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                         return
+                    if at and answer.status != HTTPStatus.PARTIAL_CONTENT:
+                        raise SettingsError("ORCHESTRATOR_URL: what answers there ignores Range, so no download can go on")
                     for chunk in answer.stream(_CHUNK):
                         at, heard_at = at + len(chunk), time.monotonic()
                         yield chunk

@@ -36,6 +36,9 @@ _KINDS: Mapping[str, type[OrchestratorError]] = {
 }
 _GONE = frozenset({404, 409, 410})
 _REFUSED = frozenset({401, 403, 421})
+_MALFORMED = frozenset({400, 413, 415, 422})
+_LATER = frozenset({408, 429})
+"""Of 4xx these alone may become something else when the call is made again."""
 
 
 @frozen
@@ -77,7 +80,17 @@ def error_of(status: int, body: bytes) -> OrchestratorError:
     errors = problem.get("errors")
     if isinstance(errors, list) and status in {400, 422}:
         return InvalidTask([f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in errors])
-    return UnknownTask(words) if status in _GONE else InfrastructureError(SERVICE, words)
+    return _by_status(status, words)
+
+
+def _by_status(status: int, words: str) -> OrchestratorError:
+    if status in _GONE:
+        return UnknownTask(words)
+    if status in _MALFORMED:
+        return InvalidTask([words])
+    if status in range(400, 500) and status not in _LATER:
+        return SettingsError(f"ORCHESTRATOR_URL: {words}")
+    return InfrastructureError(SERVICE, words)
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
+from sse_starlette.sse import SendTimeoutError
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -109,7 +110,9 @@ async def _not_found(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, __: Exception) -> Response:
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the log of the server says why").response()
+    """Told from outside of ``Answers``, so it has the headers of its own."""
+    words = "the request failed; the log of the server says why"
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, words, headers={**_ALWAYS, **_UNLESS_SET}).response()
 
 
 class Answers:
@@ -129,5 +132,5 @@ class Answers:
                     headers.setdefault(name, value)
             await send(message)
 
-        with suppress(Cut):
+        with suppress(Cut, SendTimeoutError):
             await self._app(scope, receive, with_headers)

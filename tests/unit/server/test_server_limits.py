@@ -141,6 +141,7 @@ def test_a_server_that_is_away_is_told(server: Served, http: httpx.Client) -> No
     store.fault = RuntimeError("secret")
     broken = http.get("/v1/tasks/t1")
     assert (broken.status_code, "secret" in broken.text, broken.json()["status"]) == (500, False, 500)
+    assert (broken.headers["X-Content-Type-Options"], broken.headers["Cache-Control"]) == ("nosniff", "no-store")
 
 
 def test_it_says_whether_it_can_do_its_work(server: Served, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

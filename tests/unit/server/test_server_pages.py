@@ -1,8 +1,10 @@
 """The pages for people, what every answer has, and the OpenAPI document with what schemathesis makes of it."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,8 +12,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from sse_starlette.sse import SendTimeoutError
 
 from orchestrator.server import app
+from orchestrator.server.events import Cut
 from orchestrator.server.openapi import openapi
 from orchestrator.server.routes import ROUTES
 from orchestrator.server.tokens import Scope
@@ -50,6 +54,19 @@ def test_what_is_the_same_for_all_is_made_once(
     monkeypatch.setattr(app, name, lambda routes: made.append(routes) or make(routes))
     assert len({http.get(path).text for _ in range(3)}) == 1
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("error", [Cut(), SendTimeoutError()])
+def test_an_answer_that_is_cut_is_no_fault(error: Exception) -> None:
+    """Its viewer has stopped to read, or the server is to stop: no trace of it belongs into the log."""
+
+    async def cut(*_: object) -> None:
+        raise error
+
+    async def unused(*_: object) -> Any:
+        """Nothing is heard or told."""
+
+    asyncio.run(app.Answers(cut)({}, unused, unused))
 
 
 def test_without_a_page_the_description_is_named(

@@ -79,7 +79,7 @@ def test_an_attempt_that_is_tried_again_keeps_its_artifacts(tmp_path: Path) -> N
     assert not {*keys} & {each.key for each in task.artifacts_stored}
 
 
-@pytest.mark.parametrize("call", ["archive", "put", "stat", "advance"])
+@pytest.mark.parametrize("call", ["archive", "put", "advance"])
 @pytest.mark.parametrize("when", When)
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
 def test_a_death_or_a_hiccup_at_any_call_loses_none(tmp_path: Path, call: str, when: When, nth: int) -> None:

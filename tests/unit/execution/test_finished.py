@@ -215,5 +215,5 @@ def test_a_spool_in_which_nothing_can_be_made_loses_the_log_alone(tmp_path: Path
 def test_object_storage_that_stays_away_costs_no_run(tmp_path: Path) -> None:
     """Nor does it take the exit code."""
     process = Process([Fault("put", nth, When.BEFORE, InfrastructureError(STORAGE, "away")) for nth in EVER])
-    task = ended(World(tmp_path, {PROGRAM: Program(exit_code=3)}, settings=HASTY), process)
+    task = ended(World(tmp_path, {PROGRAM: Program(b"out", exit_code=3)}, settings=HASTY), process)
     assert (task.cause, task.exit_code, task.evidence["cause"]) == (Cause.UPLOAD, 3, "exit")

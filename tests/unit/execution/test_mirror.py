@@ -29,7 +29,6 @@ CALLS = [
     "wait",
     "archive",
     "put",
-    "stat",
     "advance",
     "publish",
     "settle",

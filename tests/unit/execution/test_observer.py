@@ -31,7 +31,6 @@ CALLS = (
     "wait",
     "archive",
     "put",
-    "stat",
     "advance",
     "publish",
     "remove",

@@ -77,10 +77,10 @@ def test_a_task_that_went_elsewhere_while_it_waited_is_let_go(tmp_path: Path) ->
 @pytest.mark.parametrize("adopted", [False, True], ids=["its own", "taken over"])
 def test_what_a_program_left_in_memory_keeps_its_room_until_it_is_uploaded(tmp_path: Path, *, adopted: bool) -> None:
     """The object store is slow: a large task waits, a small one runs, and the one slot is free."""
-    world = World(tmp_path)
+    world = World(tmp_path, {("speak",): Program(b"out")})
     world.settings = evolve(world.settings, memory_budget=300 << 20, concurrency=1)
     limits = {"memory": "200m", "artifacts": "100m"}
-    uploading = world.client.submit({"image": "busybox", "artifacts": ["a"], "limits": limits}).id
+    uploading = world.client.submit({"image": "busybox", "command": ["speak"], "artifacts": ["a"], "limits": limits}).id
     small = world.client.submit({"image": "busybox", "limits": {"memory": "200m"}}).id
     if adopted:
         with pytest.raises(Killed):

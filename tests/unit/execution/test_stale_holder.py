@@ -32,8 +32,7 @@ MOMENTS = {
     "start": 1,
     "wait": 1,
     "archive": 1,
-    "put": 2,
-    "stat": 2,
+    "put": 1,
     "advance": 4,
 }
 """How often a run makes each call before it ends; it publishes once more than is listed here."""

@@ -143,7 +143,7 @@ def test_a_task_may_say_how_long_it_is_kept(tmp_path: Path, keep: object, days: 
         world.client.cancel("t")
     else:
         world.worker().run("t")
-        assert len(keys(world)) == 4
+        assert len(keys(world)) == 3
     before = keys(world)
     for wait in (0.9, 0.2):
         world.clock.time = now() + timedelta(days=(days or 10000) * (0.9 if wait == 0.9 else 1.1))

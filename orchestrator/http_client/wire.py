@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from types import UnionType
 from typing import Any, get_args, get_origin
 from urllib.parse import quote
@@ -26,11 +27,16 @@ from orchestrator.ports import Piece, Point, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
+from orchestrator.task.plain import as_json
 
 Item = Piece | Missed | Point | Event
 SERVICE = "the HTTP API"
+Order = tuple[Mapping[str, object], str]
+"""What a task asks for, and its id."""
 PAGE = 1000
-"""Tasks in one answer."""
+"""Tasks in one answer, or one request."""
+_TOGETHER = 1 << 20
+"""Bytes of tasks in one request; a larger one goes alone."""
 _KINDS: Mapping[str, type[OrchestratorError]] = {
     kind.__name__: kind for kind in (DuplicateTask, NotEnded, NotSettled, UnknownTask, WrongDatabase)
 }
@@ -105,6 +111,36 @@ def task_of(document: Mapping[str, object]) -> Task:
     """The task of a document in JSON, in which times are text."""
     kinds = {field.name: field.type for field in fields(Task) if field.name not in {"id", "request"}}
     return Task.from_document({name: _revived(value, kinds.get(name)) for name, value in document.items()})
+
+
+def batches(orders: Iterable[Order]) -> Iterator[list[Order]]:
+    """As many as go into one request, in order. A body above the ceiling may be cut off before the answer is read."""
+    some: list[Order] = []
+    size = 0
+    for request, task_id in orders:
+        own = len(as_json(request, indent=None))
+        if some and (len(some) == PAGE or size + own > _TOGETHER):
+            yield some
+            some, size = [], 0
+        some.append((request, task_id))
+        size += own
+    if some:
+        yield some
+
+
+def result_of(entry: Mapping[str, Any], *, is_first: bool) -> Task | InvalidTask | DuplicateTask:
+    """What became of one task of a batch; raises what else went wrong with it.
+
+    A task that was handed in before is another one's when the batch is handed in for the first time.
+    """
+    if "task" not in entry:
+        error = error_of(entry["status"], json.dumps(entry["problem"]).encode())
+        if isinstance(error, InvalidTask | DuplicateTask):
+            return error
+        raise error
+    if entry["status"] == HTTPStatus.OK and is_first:
+        return DuplicateTask(f"id: the id {entry['id']!r} is that of a task already")
+    return task_of(entry["task"])
 
 
 def _revived(value: object, kind: object) -> object:

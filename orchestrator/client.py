@@ -415,9 +415,12 @@ class Client:
     def running(self) -> builtins.list[tuple[Task, Point | None]]:
         """The tasks whose programs run, the first started first, each with the last point that is known of what it uses."""
         tasks = self.list(State.RUNNING, _RUNNING)
-        live = self.services.live
-        points = live.latest(self.services.deployment, [task.id for task in tasks]) if live and tasks else {}
+        points = self._points([task.id for task in tasks]) if tasks else {}
         return [(task, points.get(task.id)) for task in sorted(tasks, key=_start)]
+
+    def _points(self, task_ids: builtins.list[str]) -> Mapping[str, Point]:
+        live = self.services.live
+        return live.latest(self.services.deployment, task_ids) if live else {}
 
     def artifacts(self, task_id: str) -> tuple[Artifact, ...]:
         """The files that were kept of an ended task's /out, also after retention has removed them. Raises UnknownTask."""

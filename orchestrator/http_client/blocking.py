@@ -29,8 +29,11 @@ from orchestrator.errors import (
     UnknownTask,
 )
 from orchestrator.http_client import wire
+from orchestrator.http_client.figures import stats_of, window_of
 from orchestrator.http_client.wire import Api, Item, Place
 from orchestrator.log import logger
+from orchestrator.outcome.series import Series
+from orchestrator.outcome.stats import Stats
 from orchestrator.ports import Point, Stream
 from orchestrator.retrying import SERVICE, SUBSCRIPTION, Retrier
 from orchestrator.settings.settings import Settings
@@ -183,6 +186,20 @@ class HttpClient(Client):
         except InvalidTask:  # it can begin no id
             return []
         return found[:limit]
+
+    def stats(self, window: float = 3600.0) -> Stats:
+        """See Client. The API rounds the window: to minutes from ten of them on, to hours from a day on."""
+        return stats_of(self._json("GET", f"/v1/stats?window={window_of(window)}"))
+
+    def series(self, task_id: str, attempt: int | None = None) -> Series | None:
+        """See Client."""
+        query = "" if attempt is None else f"?attempt={attempt}"
+        told = self._json("GET", wire.task_path(task_id, f"/metrics{query}"))["series"]
+        return None if told is None else Series.from_json(json.dumps(told).encode())
+
+    def _points(self, _: builtins.list[str]) -> Mapping[str, Point]:
+        """The API tells none of tasks that nobody follows."""
+        return {}
 
     def watch(self, task_id: str, after_seq: int = -1) -> Iterator[Event]:
         """See Client."""

@@ -87,7 +87,7 @@ def test_every_call_to_the_engine_may_fail(site: Site, lanes: Lanes) -> None:
     struck, slots = {}, {}
     for call, row in chosen:
         lane = lanes(CONCURRENCY="1", SWEEP_INTERVAL="1000")  # or another lane takes over what is late in a crowd
-        if call == "logs":  # which is asked for when attach has been cut
+        if call in {"logs", "wait"}:  # which are made when attach has been cut
             lane.proxy.add(CALLS["attach"], cut_reply_after=300)
         struck[call, row] = lane.proxy.add(CALLS[call], **FAULTS[row])
         site.submit(*_asks_for(call), queue=lane.queue, files={"a": "b"}, limits={"timeout": 1.5 if call == "kill" else 120})
@@ -187,6 +187,8 @@ def test_hanging_or_broken_statistics_delay_nothing(site: Site, lanes: Lanes) ->
 
 def _asks_for(call: str) -> tuple[Program]:
     """A program during which the call is made."""
+    if call == "events":  # which tell of a signal that the worker has not sent
+        return (Program("echo started; kill -9 $$", b"started\n", b"", "failed", "signal", whole={"signal"}),)
     return (sleeper(60, "timed_out", "timeout"),) if call == "kill" else (talker(2.5),)
 
 

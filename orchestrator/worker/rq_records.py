@@ -109,9 +109,9 @@ class Bookkeeper(SimpleWorker):
 
     def serialize(self) -> dict[Any, Any]:
         """RQ's fields and ours."""
-        return {**super().serialize(), **self._now()}
+        return {**super().serialize(), **self.present()}
 
-    def _now(self) -> dict[Any, Any]:
+    def present(self) -> dict[Any, Any]:
         """Our fields, as they are now."""
         tasks = {task for execution, task in self._running.copy().items() if execution in self.executions}
         about = self._about
@@ -148,7 +148,7 @@ class Bookkeeper(SimpleWorker):
             job.prepare_for_execution(self.name, pipeline)
             pipeline.expire(job.key, JOB_TTL)
             self.set_state(WorkerStatus.BUSY, pipeline)
-            pipeline.hset(self.key, mapping=self._now())
+            pipeline.hset(self.key, mapping=self.present())
             self.heartbeat(pipeline=pipeline)
             pipeline.lrem(self.queue.intermediate_queue_key, 1, cast("str", entry))
             pipeline.execute()
@@ -211,7 +211,7 @@ class Bookkeeper(SimpleWorker):
             self._running.pop(execution.id, None)
         if not self.executions:
             self.set_state(WorkerStatus.IDLE, pipeline)
-        pipeline.hset(self.key, mapping=self._now())
+        pipeline.hset(self.key, mapping=self.present())
         self.heartbeat(pipeline=pipeline)  # a Redis that came back empty must not keep these counts for ever
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -195,5 +196,6 @@ def _one_object_each(site: Site, tasks: list[str]) -> None:
     bucket = site.settings.minio_bucket
     with_logs = site.services.logs._client()
     for task_id in tasks:
-        keys = [found.object_name for found in with_logs.list_objects(bucket, prefix=f"{task_id}/", recursive=True)]
-        assert len(keys) == 2, keys
+        keys = [str(found.object_name) for found in with_logs.list_objects(bucket, prefix=f"{task_id}/", recursive=True)]
+        kinds = Counter(key.rpartition("/")[2].partition("-")[0] for key in keys)
+        assert kinds in ({"stdout": 1, "stderr": 1}, {"stdout": 1, "stderr": 1, "series": 1}), keys

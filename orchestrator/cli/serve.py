@@ -24,7 +24,8 @@ from orchestrator.wiring import Server
 )
 @click.option("--host", metavar="HOST", help="Address to listen on. Default: API_HOST, or 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Port. Default: API_PORT, or 8080; 0: any free one.")
-def serve_command(host: str | None, port: int | None) -> None:
+@click.option("--fd", type=click.IntRange(3), hidden=True, help="A socket that listens already, in place of host and port.")
+def serve_command(host: str | None, port: int | None, fd: int | None) -> None:
     """Serve the HTTP API and the page until told to stop.
 
     Without API_TOKENS only this host can reach it, and may do all. `/docs` describes it.
@@ -39,7 +40,7 @@ def serve_command(host: str | None, port: int | None) -> None:
         raise SettingsError(f"the HTTP API needs {error.name}: pip install 'orchestrator[server]'") from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    serve(settings)
+    serve(settings, fd)
 
 
 def _end(*_: object) -> NoReturn:

@@ -1,6 +1,8 @@
 """The HTTP API of an `up`: on loopback alone, with a token that is made for this run."""
 
+import errno
 import os
+import socket
 import sys
 import urllib.error
 from collections.abc import Mapping
@@ -11,7 +13,6 @@ from attrs import frozen
 
 from orchestrator.cli.loopback import opened
 from orchestrator.embedded import home
-from orchestrator.embedded.ports import can_bind
 from orchestrator.embedded.process import Server
 from orchestrator.errors import SettingsError
 from orchestrator.server.tokens import Scope, new_token
@@ -22,6 +23,7 @@ _HOST = "127.0.0.1"
 _TOKENS = "api-tokens"
 _TRIED = 100
 _SECONDS = 2.0
+_TAKEN = {errno.EADDRINUSE, errno.EACCES}
 
 
 @frozen
@@ -31,6 +33,8 @@ class Api:
     server: Server
     url: str
     token: str
+    listening: socket.socket
+    """Open from the first moment, so that nobody else can take its port; the server inherits it."""
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -51,20 +55,26 @@ def api(data: Path, variables: Mapping[str, str]) -> Api | None:
     tokens = data.absolute() / _TOKENS
     with home.written(tokens) as file:
         file.write(f"{line}\n".encode())
-    port = _port(variables)
+    listening = _listening(variables)
+    port = listening.getsockname()[1]
     url = f"http://{_HOST}:{port}"
     own = {"API_HOST": _HOST, "API_PORT": str(port), "API_TOKENS": str(tokens), "API_TLS_CERT": "", "API_TLS_KEY": ""}
-    argv = (sys.executable, "-m", "orchestrator", "--no-env-file", "serve")
-    return Api(Server(NAME, argv, lambda: _answers(url), env={**os.environ, **variables, **own}), url, token)
+    fd = listening.fileno()
+    argv = (sys.executable, "-m", "orchestrator", "--no-env-file", "serve", "--fd", str(fd))
+    server = Server(NAME, argv, lambda: _answers(url), env={**os.environ, **variables, **own}, fds=(fd,))
+    return Api(server, url, token, listening)
 
 
-def _port(variables: Mapping[str, str]) -> int:
-    """That of API_PORT; when nobody has set it, the next free one from its default on. Raises SettingsError."""
+def _listening(variables: Mapping[str, str]) -> socket.socket:
+    """At the port API_PORT; when nobody has set it, at the next free one from its default on. Raises SettingsError."""
     first = Settings.load(variables).api_port
     tried = range(first, first + 1 if variables.get("API_PORT") else first + _TRIED)
     for port in tried:
-        if can_bind(port):
-            return port
+        try:
+            return socket.create_server((_HOST, port), backlog=512)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
     taken = f"port {first}" if len(tried) == 1 else f"every port from {first} to {tried[-1]}"
     raise SettingsError(f"API_PORT: {taken} of {_HOST} is in use; set another one")
 

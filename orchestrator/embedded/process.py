@@ -21,7 +21,8 @@ class Server:
 
     ``ready`` says whether it can be used. ``settings`` are the environment variables for its clients. ``stdin`` has secrets,
     which a list of processes must not show. ``files`` are texts by their name in its folder. ``litter`` are the files that it
-    leaves outside its folder. On a new folder, ``first`` must be ready once before the server itself is started.
+    leaves outside its folder. On a new folder, ``first`` must be ready once before the server itself is started. ``fds`` are
+    descriptors that it inherits.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Server:
     files: Mapping[str, str] = field(factory=dict)
     litter: tuple[Path, ...] = ()
     first: "Server | None" = None
+    fds: tuple[int, ...] = ()
 
 
 class Process:
@@ -69,7 +71,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
-                pass_fds=(self._lock,),
+                pass_fds=(self._lock, *self._server.fds),
             )
         if self._child.stdin:
             with suppress(BrokenPipeError), self._child.stdin as stdin:  # its log says why it ended

@@ -28,13 +28,16 @@ _HEADERS = 32 << 10
 """Most bytes of a request's line and headers."""
 
 
-def serve(settings: Settings) -> None:
-    """Answer until told to stop. Raises SettingsError when that cannot be done safely, or the port is taken."""
+def serve(settings: Settings, fd: int | None = None) -> None:
+    """Answer until told to stop, at the socket ``fd`` if it is given.
+
+    Raises SettingsError when that cannot be done safely, or the port is taken.
+    """
     tokens = Tokens.load(Path(settings.api_tokens), session_key(settings)) if settings.api_tokens else Tokens()
     if not tokens.are_needed and not is_loopback(settings.api_host):
         raise SettingsError(f"API_HOST: {settings.api_host} is reached from other hosts, which needs API_TOKENS")
     _expect_both(settings)
-    listening = _socket(settings.api_host, settings.api_port)
+    listening = _socket(settings.api_host, settings.api_port) if fd is None else socket.socket(fileno=fd)
     host, port = listening.getsockname()[:2]
     scheme = "https" if settings.api_tls_cert else "http"
     logger.info("the HTTP API is at {}://{}:{}", scheme, f"[{host}]" if ":" in host else host, port)

@@ -24,5 +24,8 @@ def test_a_port_that_is_asked_for_and_taken_is_refused(tmp_path: Path) -> None:
     """In a sentence that names it."""
     first = up_server.api(tmp_path, {})
     assert first
-    with closing(first.listening) as listening, pytest.raises(SettingsError, match=r"API_PORT: port \d+ of 127\.0\.0\.1 is in use"):
+    with (
+        closing(first.listening) as listening,
+        pytest.raises(SettingsError, match=r"API_PORT: port \d+ of 127\.0\.0\.1 is in use"),
+    ):
         up_server.api(tmp_path, {"API_PORT": str(listening.getsockname()[1])})

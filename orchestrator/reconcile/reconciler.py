@@ -306,7 +306,7 @@ def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
     """
     for folder in folders(spool_dir):
         if owner := named(folder.name):
-            inner = [*folder.iterdir()]
+            inner = _inside(folder)
             if inner and all(each.is_dir() for each in inner):
                 yield from ((each, *owner, None if _has_files(each) else each.name) for each in inner)
             else:
@@ -315,7 +315,14 @@ def _spooled(spool_dir: Path) -> Iterator[tuple[Path, str, int, str | None]]:
 
 def _has_files(folder: Path) -> bool:
     """Whether the folder belongs to a holder, because there is no level of nonces. Then its name is not a nonce."""
-    return any(not each.is_dir() for each in folder.iterdir())
+    return any(not each.is_dir() for each in _inside(folder))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What is in it; nothing if its worker has removed it meanwhile."""
+    with suppress(FileNotFoundError):
+        return [*folder.iterdir()]
+    return []
 
 
 def _orphaned(document: Document | None, attempt: int, nonce: str | None) -> str | None:

@@ -85,7 +85,7 @@ def test_a_document_of_20_mb_is_refused_before_it_is_stored(bench: Bench) -> Non
     """By the client with a sentence that says how much is allowed, by the database for anybody else."""
     services = connect(bench.installation.settings)
     document = {"_id": "large", "status": "queued", "image": "busybox", "stdin": "x" * (20 << 20)}
-    with pytest.raises(InvalidTask, match=r"task: .*too large"):
+    with pytest.raises(InvalidTask, match=r"task: .*there is no room for what the worker writes"):
         services.store.insert(document)
     with pytest.raises(InvalidTask):
         Client(services).submit({"image": "busybox", "stdin": document["stdin"]}, "large")

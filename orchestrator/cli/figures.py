@@ -8,32 +8,17 @@ import click
 from attrs import asdict
 
 from orchestrator.cli.connect import client
+from orchestrator.cli.moment import Duration
 from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say_json
 from orchestrator.outcome.stats import Stats
 from orchestrator.ports import Point
 from orchestrator.task.document import Task
 from orchestrator.task.plain import as_json
-from orchestrator.task.units import FOREVER, parse_duration
 from orchestrator.wiring import Server
 
 _EVERY = 2.0
-
-
-class Window(click.ParamType[float]):
-    """Seconds, or text such as 1h; a second at least."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds. Says what it may be when it is something else."""
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            self.fail(f"{value!r} is not {error}", param, ctx)
-        if not 1 <= seconds < FOREVER:
-            self.fail(f"{value!r} is shorter than a second", param, ctx)
-        return seconds
+_WINDOW = Duration(1, "shorter than a second")
 
 
 @click.command(
@@ -43,7 +28,7 @@ class Window(click.ParamType[float]):
         "orchestrator stats --json | jq .queue",
     ),
 )
-@click.option("--window", metavar="TIME", type=Window(), default="1h", show_default=True, help="How far back figures reach.")
+@click.option("--window", metavar="TIME", type=_WINDOW, default="1h", show_default=True, help="How far back figures reach.")
 @click.option("--json", is_flag=True, help="Print them as JSON; with --watch, a line each time.")
 @click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
 def stats_command(window: float, *, json: bool, watch: bool) -> None:

@@ -5,32 +5,17 @@ from itertools import chain
 import click
 
 from orchestrator.cli.connect import client
+from orchestrator.cli.moment import Duration
 from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say
 from orchestrator.errors import Postponed
 from orchestrator.ports import JobInfo
 from orchestrator.reconcile.stray_objects import StrayObjects
-from orchestrator.task.units import parse_duration
 
 _LEAST_GRACE = 3600.0
 """Seconds: longer than an upload, or a difference between clocks."""
 _LOCK_FOR, _RETAIN_FOR = 60.0, 60.0
-
-
-class Grace(click.ParamType[float]):
-    """Seconds, or text such as 2d."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds. Says what it may be when it is not, or too short."""
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            self.fail(f"{value!r} is not {error}", param, ctx)
-        if seconds < _LEAST_GRACE:
-            self.fail(f"{value!r} is shorter than an hour, in which an object may wait for its task to be stored", param, ctx)
-        return seconds
+_GRACE = Duration(_LEAST_GRACE, "shorter than an hour, in which an object may wait for its task to be stored")
 
 
 @click.command(
@@ -45,7 +30,7 @@ class Grace(click.ParamType[float]):
 @click.option(
     "--object-grace",
     metavar="TIME",
-    type=Grace(),
+    type=_GRACE,
     default="1d",
     show_default=True,
     help="Leave younger objects alone; 1h at least.",

@@ -98,6 +98,8 @@ class Bookkeeper(SimpleWorker):
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self.birth_date = now()
         self.queue: Queue = self.queues[0]
+        self._waiting = Queue(queue, connection=connection, serializer=JSONSerializer)
+        """The queue for jobs that wait for one of this worker. They are enqueued, so they are read and written whole."""
         self.link = link
         self._about = about
         self._running: dict[str, str] = {}
@@ -161,15 +163,19 @@ class Bookkeeper(SimpleWorker):
         job.ended_at = now()
 
     def handle_job_success(
-        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
+        self,
+        job: Job,
+        queue: Queue,  # noqa: ARG002
+        started_job_registry: StartedJobRegistry,
+        execution: Execution,
     ) -> None:
         """Record the success as RQ does, when Redis answers.
 
         RQ takes three round trips, because other jobs may wait for this one. One is enough if none does.
         """
         kept = job.get_result_ttl(self.default_result_ttl)
-        if not kept or self.link.persist(partial(self._succeed, job, execution)) is False:
-            self.link.persist(partial(super().handle_job_success, job, queue, started_job_registry, execution))
+        if not kept or job.has_rate_limit or self.link.persist(partial(self._succeed, job, execution)) is False:
+            self.link.persist(partial(super().handle_job_success, job, self._waiting, started_job_registry, execution))
 
     def _succeed(self, job: Job, execution: Execution) -> bool:
         """Record the success of a job that no other job waits for; False, recording nothing, if one does."""
@@ -188,14 +194,14 @@ class Bookkeeper(SimpleWorker):
     def handle_job_failure(
         self,
         job: Job,
-        queue: Queue,
+        queue: Queue,  # noqa: ARG002
         started_job_registry: StartedJobRegistry | None = None,
         exc_string: str = "",
         execution: Execution | None = None,
     ) -> None:
         """Record the failure as RQ does, when Redis answers. RQ itself drops it here if Redis is away."""
         self.link.persist(self.connection.ping)
-        super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+        super().handle_job_failure(job, self._waiting, started_job_registry, exc_string, execution)
 
     def handle_exception(self, job: Job, *exc_info: object) -> None:
         """Log the error of the job in one line. RQ keeps the whole traceback with the failed job."""

@@ -4,8 +4,9 @@ import json
 import zlib
 from pathlib import Path
 
-from rq import Queue, SimpleWorker
+from rq import Callback, Queue, SimpleWorker
 from rq.job import Job
+from rq.rate_limit import RateLimit
 from rq.registry import StartedJobRegistry
 
 from orchestrator.adapters.redis.job import FAILURE_TTL
@@ -88,6 +89,33 @@ def test_a_job_that_begins_beside_many_foreign_ones_does_not_wait_long(server: V
     notes.wait("end", 1)
     assert running.stop() == 0
     assert server.queue.count == 300
+
+
+def test_jobs_of_another_application_that_wait_for_ours_begin_after_them(server: Valkey, worker: Start, notes: Notes) -> None:
+    """With all that they have: what is called when they end, how long they are kept, and how many may run at once."""
+    theirs = Queue("theirs", connection=server.client)
+    ours = Job.fetch(server.put("work", "t0"), server.client, server.queue.serializer)
+    more = {"depends_on": ours, "on_success": Callback(print), "rate_limit": RateLimit("neg", 1)}
+    waiting = [theirs.enqueue("operator.neg", number, **more).id for number in range(2)]
+    kept = {b"created_at", b"data", b"dependency_ids", b"failure_ttl", b"origin", b"success_callback_name", b"rate_limit_key"}
+    before = [{name: found.get(name) for name in kept} for found in hashes(server, waiting)]
+    running = worker()
+    notes.wait("end", 1)
+    until(lambda: len(theirs.job_ids) == 1)
+    assert running.stop() == 0
+    assert [{name: found.get(name) for name in kept} for found in hashes(server, waiting)] == before
+    SimpleWorker([theirs], connection=server.client).work(burst=True, logging_level="ERROR")
+    assert [Job.fetch(job_id, server.client).return_value() for job_id in waiting] == [0, -1]
+
+
+def test_a_job_with_a_rate_limit_gives_its_place_to_the_next(server: Valkey, worker: Start, notes: Notes) -> None:
+    """Also one that failed."""
+    for number, function in enumerate(("work", "fail", "work")):
+        server.put(function, f"t{number}", rate_limit=RateLimit("ours", 1))
+    assert server.queue.count == 1
+    running = worker()
+    notes.wait("begin", 3)
+    assert running.stop() == 0
 
 
 def commands(server: Valkey) -> int:

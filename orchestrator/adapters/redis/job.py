@@ -26,9 +26,13 @@ _LONGEST = 64 << 10
 """The most bytes of a call or of ``meta``; a task's has some hundred."""
 _READ = frozenset(
     b"data meta description origin status created_at enqueued_at started_at ended_at last_heartbeat worker_name timeout ttl"
-    b" result_ttl failure_ttl".split()
+    b" result_ttl failure_ttl dependency_id dependency_ids allow_dependency_failures enqueue_at_front rate_limit_key"
+    b" rate_limit_concurrency".split()
 )
-"""Fields of a hash that are read. Callbacks, webhooks and retries are not read: RQ would import, call or repeat them."""
+"""Fields of a hash that are read: those that jobs of other applications need, too, which wait for a task.
+
+Callbacks, webhooks and retries are not read: RQ would import, call or repeat them.
+"""
 
 
 @frozen
@@ -70,12 +74,11 @@ def read_calls(redis: Redis, entries: Sequence[bytes]) -> list[Call | None]:
 
 
 class PlainJob(Job):
-    """A job with only known fields. RQ does not keep its failure for ever."""
+    """A job with only known fields."""
 
     def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
         """Read the job's hash."""
         super().restore({name: value for name, value in raw_data.items() if name in _READ})
-        self.failure_ttl = FAILURE_TTL if self.failure_ttl is None else self.failure_ttl
 
 
 def bury_abandoned(queue: Queue, functions: Collection[str]) -> None:
@@ -95,10 +98,11 @@ def bury_abandoned(queue: Queue, functions: Collection[str]) -> None:
 
 
 def restored(queue: Queue, job_id: bytes, raw: Mapping[bytes, bytes]) -> PlainJob | None:
-    """The job with this hash; None if there is none or it is unreadable, which is logged."""
+    """The job with this hash; None if there is none or it is unreadable, which is logged. Its failure is not kept for ever."""
     try:
         job = PlainJob(job_id.decode(), queue.connection, queue.serializer)
         job.restore(raw)
+        job.failure_ttl = FAILURE_TTL if job.failure_ttl is None else job.failure_ttl
     except _UNREADABLE as error:
         logger.error("job {!r} cannot be read, so its entry is dropped: {}", job_id, error)
         return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scripts import machine_disk
-from scripts.machine_disk import CACHE, CHECKOUT, LOAD, SUITES, Disk
+from scripts.machine_disk import CACHE, CHECKOUT, ENGINE, LOAD, SUITES, Disk
 from scripts.packages import NotReady
 
 HOME = CHECKOUT / ".orchestrator/machines"
@@ -28,7 +28,7 @@ _KERNEL_LINE = "console=ttyS0 panic=-1 root=/dev/vda rw quiet loglevel=3 net.ifn
 _ENGINE = "until docker version >/dev/null 2>&1; do sleep 0.5; done"
 _FIRST_TIME = f"{_ENGINE}; for image in {LOAD}/images/*.tar; do docker load -qi $image; rm $image; done"
 _NETWORK = "ip route replace default via 10.0.2.2; echo nameserver 10.0.2.3 >/etc/resolv.conf"
-_CGROUPFS = """mkdir -p /etc/docker; echo '{"exec-opts": ["native.cgroupdriver=cgroupfs"]}' >/etc/docker/daemon.json
+_CGROUPFS = f"""echo '{json.dumps(ENGINE | {"exec-opts": ["native.cgroupdriver=cgroupfs"]})}' >/etc/docker/daemon.json
 systemctl restart docker"""
 
 

@@ -1,6 +1,6 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists machines machine test-on short-on fresh-on machines-test machines-down \
-	check format diagrams docs setup page screenshots ready lock clean
+.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists machines machine disk test-on short-on fresh-on machines-test machines-down \
+	check format diagrams docs setup page screenshots ready parts lock clean
 
 MACHINE = trixie
 SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
@@ -16,10 +16,12 @@ help: # the targets, which is what `make` alone prints
 demo: ready # run real programs and watch them
 	.venv/bin/python scripts/demo.py
 
-test: ready # run the tests, but for the long form of the fault suite, which is `make faults`; ARGS are pytest's, such as ARGS="-k cancel -x"
+test: parts # run the tests, but for the long form of the fault suite, which is `make faults`; ARGS are pytest's, such as ARGS="-k cancel -x"
+	.venv/bin/python -m scripts.run_tests $(ARGS)
+
+parts: ready # what only the tests need
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m scripts.monitoring
-	.venv/bin/python -m pytest $(if $(CI),-p scripts.no_skips) $(ARGS)
 
 unit: setup # the tests that need no engine and no server, in about a minute; ARGS as for `make test`
 	.venv/bin/python -m pytest $(if $(findstring tests/,$(ARGS)),,tests/unit tests/model --ignore=tests/unit/embedded) $(ARGS)
@@ -51,6 +53,10 @@ machines: ready # real Debian machines for the tests, all three: built, booted a
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m scripts.machines up bookworm trixie forky
 
+disk: ready # make what a machine boots from, and boot it once: MACHINE=bookworm, trixie or forky; minutes, then kept
+	.venv/bin/python -m scripts.image python
+	.venv/bin/python -m scripts.machines build $(MACHINE)
+
 machine: ready # one of them: MACHINE=bookworm, trixie or forky
 	.venv/bin/python -m scripts.image python
 	.venv/bin/python -m scripts.machines up $(MACHINE)
@@ -65,7 +71,7 @@ short-on: ready # the short form that CI runs on the newest machine: verdicts, f
 fresh-on: ready # a bare Debian machine with a network: clone what is committed, run the README's commands; or TARGETS=demo
 	.venv/bin/python -m scripts.machines fresh $(MACHINE) -- $(TARGETS)
 
-machines-test: ready # the long form on all of them, hours; makes docs/hosts.md; PARTS="contract abuse" HOSTS=trixie runs only these, RESUME=1 goes on
+machines-test: parts # the long form on all of them, hours; makes docs/hosts.md; PARTS="contract abuse" HOSTS=trixie runs only these, RESUME=1 goes on
 	.venv/bin/python -m scripts.image python
 	TARGETS="$(TARGETS)" RESUME="$(RESUME)" HOSTS="$(HOSTS)" .venv/bin/python -m scripts.machines_test $(PARTS)
 

@@ -29,7 +29,7 @@ COPY --from=build /opt/orchestrator /opt/orchestrator
 ENV PATH=/opt/orchestrator/bin:$PATH PYTHONUNBUFFERED=1 XDG_STATE_HOME=/var/lib/orchestrator/worker
 USER worker
 # no licence has been chosen yet, so none is named; the version is that of pyproject.toml
-LABEL org.opencontainers.image.title="orchestrator" \
+LABEL org.opencontainers.image.title="task-orchestrator" \
       org.opencontainers.image.description="A worker that runs queued tasks in isolated Docker containers, driven by one explicit state machine." \
       org.opencontainers.image.version="0.1.0"
 STOPSIGNAL SIGTERM

@@ -11,6 +11,7 @@ from orchestrator import wiring
 from orchestrator.cli.page import examples
 from orchestrator.cli.variables_here import variables
 from orchestrator.errors import SettingsError
+from orchestrator.release import how_to_install
 from orchestrator.settings.settings import Settings
 from orchestrator.wiring import Server
 
@@ -37,7 +38,7 @@ def serve_command(host: str | None, port: int | None, fd: int | None) -> None:
     try:
         from orchestrator.server.serving import serve  # noqa: PLC0415  its libraries are an extra
     except ModuleNotFoundError as error:
-        raise SettingsError(f"the HTTP API needs {error.name}: pip install 'orchestrator[server]'") from None
+        raise SettingsError(f"the HTTP API needs {error.name}: {how_to_install('server')}") from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     serve(settings, fd)

@@ -26,6 +26,7 @@ from orchestrator.embedded import PATIENCE, Embedded, absent, renew_passwords
 from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
 from orchestrator.folder_lock import hold, is_held
+from orchestrator.release import how_to_install
 from orchestrator.settings.environment import DATA, FILE, published
 from orchestrator.settings.settings import Settings, options, variable
 from orchestrator.urls import place
@@ -35,7 +36,7 @@ _GRACE = 10.0
 _HURRY = 5.0
 _SHOWN = 20
 _WORKER = "worker"
-_UNSERVED = "API      is not served: pip install 'orchestrator[server]'"
+_UNSERVED = f"API      is not served: {how_to_install('server')}"
 
 
 @click.command(

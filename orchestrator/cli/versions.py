@@ -1,13 +1,12 @@
 """What `--version` prints: the version here and, where that is asked for, those of the engine and the servers."""
 
-from importlib.metadata import version
-
 from orchestrator.cli.terminal import say
+from orchestrator.release import version
 
 
 def print_versions(*, verbose: bool) -> None:
     """A line each. One that is away is told in a sentence; the others are printed all the same. Raises SettingsError."""
-    own = version("orchestrator")
+    own = version()
     if not verbose:
         say(own)
         return

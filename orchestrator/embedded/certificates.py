@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.release import how_to_install
 
 AUTHORITY, CERTIFICATE, KEY, IDENTITY = "ca.pem", "cert.pem", "key.pem", "identity.pem"
 """Names of files; an identity is a certificate and its key."""
@@ -16,9 +17,7 @@ def certificates(host: str) -> Mapping[str, str]:
     try:
         from trustme import CA  # noqa: PLC0415  clients without embedded servers do not have it
     except ImportError:
-        raise InfrastructureError(
-            "trustme", "not installed: run pip install '.[embedded]' in a checkout of this package"
-        ) from None
+        raise InfrastructureError("trustme", f"not installed: run {how_to_install('embedded')}") from None
     authority = CA()
     issued = authority.issue_cert(host)
     return {

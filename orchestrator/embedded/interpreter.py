@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.release import how_to_install
 
 PACKAGE = "secantusdb"
 OLDER = ("3.13", "3.12", "3.11")
@@ -32,7 +33,7 @@ def interpreter() -> str:
     if is_here():
         return sys.executable
     if _RUNNING in OLDER:
-        raise InfrastructureError(PACKAGE, "not installed: run pip install '.[embedded]' in a checkout of this package")
+        raise InfrastructureError(PACKAGE, f"not installed: run {how_to_install('embedded')}")
     home = Path(sys.prefix) / PACKAGE
     try:
         with _alone(home):

@@ -27,6 +27,7 @@ from orchestrator.embedded.interpreter import interpreter
 from orchestrator.embedded.ports import GRPC_OFFSET
 from orchestrator.embedded.process import Server
 from orchestrator.errors import InfrastructureError
+from orchestrator.release import how_to_install
 from orchestrator.settings.settings import Settings
 
 HOST = "127.0.0.1"
@@ -165,7 +166,7 @@ def _program(package: str, name: str) -> str:
     except metadata.PackageNotFoundError:
         found = []
     if not found:
-        raise InfrastructureError(package, "not installed: run pip install '.[embedded]' in a checkout of this package")
+        raise InfrastructureError(package, f"not installed: run {how_to_install('embedded')}")
     return str(found[0].locate())
 
 

@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import version
 from itertools import accumulate
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from prometheus_client.registry import Collector
 from orchestrator.metrics import declarations as metrics
 from orchestrator.metrics.measurements import Measurements, Readings, Spread
 from orchestrator.metrics.metric import Counter, Gauge, Histogram, Metric, Series
+from orchestrator.release import version
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """What the exposition is, as HTTP says it."""
@@ -92,4 +92,4 @@ def _histogram(metric: Histogram, readings: Mapping[Series, Spread]) -> Family:
 
 
 def _build() -> Series:
-    return version("orchestrator"), platform.python_version()
+    return version(), platform.python_version()

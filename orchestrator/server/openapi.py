@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document, made from the table of routes."""
 
 from collections.abc import Iterable
-from importlib.metadata import version
 
+from orchestrator.release import version
 from orchestrator.server import schemas
 from orchestrator.server.parameters import Parameter
 from orchestrator.server.problems import MEDIA_TYPE
@@ -20,7 +20,7 @@ def openapi(routes: Iterable[Route]) -> Schema:
         paths.setdefault(route.path.replace(":path}", "}"), {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "orchestrator", "version": version("orchestrator"), "description": _ABOUT},
+        "info": {"title": "orchestrator", "version": version(), "description": _ABOUT},
         "paths": paths,
         "components": {
             "schemas": schemas.components(),

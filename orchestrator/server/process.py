@@ -1,10 +1,10 @@
 """Requests about the process itself: whether it lives and can answer, and who asks."""
 
 from http import HTTPStatus
-from importlib.metadata import version
 
 from starlette.responses import Response
 
+from orchestrator.release import version
 from orchestrator.server.route import Call, json_answer
 from orchestrator.server.tokens import Scope
 
@@ -26,7 +26,7 @@ async def whoami(call: Call) -> Response:
         {
             "scope": call.caller.scope,
             "name": call.caller.name,
-            "version": version("orchestrator"),
+            "version": version(),
             "deployment": await call.backend.deployment(),
             "read_only": not call.caller.scope.allows(Scope.SUBMIT),
         }

@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
+from orchestrator.release import version
 from tests.unit.adapters.docker.engine_stub import StubEngine
 
 AWAY = {"MONGO_URI": "mongodb://127.0.0.1:1", "REDIS_URL": "redis://127.0.0.1:1", "MINIO_ENDPOINT": "127.0.0.1:1"}
@@ -45,13 +45,13 @@ def told(*arguments: str, **variables: str) -> list[str]:
 
 def test_the_version_alone_is_one_line() -> None:
     """Fit for a script."""
-    assert told("--version") == [version("orchestrator")]
+    assert told("--version") == [version()]
 
 
 def test_each_that_is_away_is_said_and_keeps_nothing_back() -> None:
     """With where it was looked for."""
     own, engine, mongo, redis, storage = told("--version", "-v")
-    assert own.split() == ["orchestrator", version("orchestrator")]
+    assert own.split() == ["orchestrator", version()]
     assert engine.startswith("Docker engine   does not answer at tcp://127.0.0.1:1: ")
     assert mongo.startswith("MongoDB         does not answer at 127.0.0.1:1: ")
     assert redis.startswith("Redis           does not answer at 127.0.0.1:1: ")

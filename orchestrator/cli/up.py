@@ -5,6 +5,7 @@ import secrets
 import shlex
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,9 @@ _GRACE = 10.0
 _HURRY = 5.0
 _SHOWN = 20
 _WORKER = "worker"
+_RESTARTS = 3
+_RESTARTS_WITHIN = 600.0
+"""So often within so many seconds a server that ended by itself is started again. Its data are in its folder."""
 _UNSERVED = f"API      is not served: {how_to_install('server')}"
 
 
@@ -136,7 +140,10 @@ def _worker(variables: Mapping[str, str]) -> Server:
 
 
 def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, str], served: up_server.Api | None) -> int:
-    """Start the worker and the API and stay until told to stop, or until one of them ends by itself; the exit code."""
+    """Start the worker and the API and stay until told to stop, or until one of them ends by itself; the exit code.
+
+    The servers are started again when they crash: tasks that run meanwhile wait for them.
+    """
     worker = processes[_WORKER]
     ours = [worker, *([processes[up_server.NAME]] if served else [])]
     try:
@@ -147,11 +154,18 @@ def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, 
         for line in _greeting(data, Settings.load(variables), processes, served):
             say(line)
         inbox = Inbox()
-        while not (gone := [name for name, process in processes.items() if process.pid is None]):
+        crashes: deque[float] = deque(maxlen=_RESTARTS)
+        while True:
+            for name in [name for name, process in processes.items() if process.pid is None]:
+                if processes[name] in ours or (len(crashes) == _RESTARTS and time.monotonic() - crashes[0] < _RESTARTS_WITHIN):
+                    _mourn(name, data, "so everything stops")
+                    return 1
+                _mourn(name, data, "and is started again")
+                crashes.append(time.monotonic())
+                processes[name].start_again()
+                say(f"{name} is process {processes[name].pid} now", err=True)
             if inbox.next() in STOP:
                 return _drain(worker, inbox)
-        _mourn(gone[0], data)
-        return 1
     finally:
         for process in reversed(ours):
             process.stop(_GRACE)
@@ -193,9 +207,9 @@ def _greeting(data: Path, settings: Settings, processes: Mapping[str, Process], 
     yield READY
 
 
-def _mourn(name: str, data: Path) -> None:
+def _mourn(name: str, data: Path, then: str) -> None:
     log = data / f"{name}.log"
     lines = log.read_text(errors="replace").splitlines()[-_SHOWN:]
-    say(f"{name} ended by itself, so everything stops. The end of {log}:", err=True)
+    say(f"{name} ended by itself, {then}. The end of {log}:", err=True)
     for line in lines:
         say(f"  {line}", err=True)

@@ -77,6 +77,11 @@ class Process:
             with suppress(BrokenPipeError), self._child.stdin as stdin:  # its log says why it ended
                 stdin.write(self._server.stdin)
 
+    def start_again(self) -> None:
+        """Start it after it has ended by itself."""
+        self._clear()
+        self.start()
+
     def await_ready(self, patience: float) -> None:
         """Wait until it can be used. Raises InfrastructureError if it ends, or is not ready within ``patience`` seconds."""
         deadline = time.monotonic() + patience
@@ -103,6 +108,9 @@ class Process:
             self._child.wait(grace)
         self._child.kill()
         self._child.wait()
+        self._clear()
+
+    def _clear(self) -> None:
         for path in self._server.litter:
             path.unlink(missing_ok=True)
 

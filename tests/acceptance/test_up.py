@@ -112,14 +112,29 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_that_dies_is_named_with_its_last_words_and_all_stops(tmp_path: Path, name: str) -> None:
-    """Rather than a worker that fails task after task."""
+def test_a_server_that_dies_is_started_again(tmp_path: Path, name: str) -> None:
+    """The end of its log is told, and a task that runs meanwhile succeeds. One that dies again and again stops everything."""
     with Up(tmp_path) as up:
+        with a_running_task(up, "sleep 1; echo done"), up.client() as client:
+            _kill(up, name)
+            assert [*client.watch("busy")][-1].status == "succeeded"
+            assert client.get("busy").attempt == 1
+        assert up("logs", "busy").stdout == b"done\n"
+        _kill(up, name)
+        _kill(up, name)
         os.kill(up.pid(name), signal.SIGKILL)
         assert up.end() == 1
-        said = "\n".join(up.said)
-        assert f"{name} ended by itself, so everything stops. The end of {DATA / name}.log:" in said
+        assert f"{name} ended by itself, so everything stops. The end of {DATA / name}.log:" in up.said
         assert not any(is_alive(up.pid(other)) for other in SERVERS)
+
+
+def _kill(up: Up, name: str) -> None:
+    """Kill a server, and wait until it runs again."""
+    killed = up.pid(name)
+    os.kill(killed, signal.SIGKILL)
+    up.hear(f"{name} is process ")
+    assert f"{name} ended by itself, and is started again. The end of {DATA / name}.log:" in up.said
+    assert up.pid(name) != killed
 
 
 def test_when_it_is_killed_its_children_die_with_it_and_the_next_start_works(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A running `orchestrator up` in a folder of its own, and client commands called in that folder."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,8 +90,9 @@ class Up:
         return read(self.folder / DATA / FILE)
 
     def pid(self, name: str) -> int:
-        """The process id of one of its servers, as it said it."""
-        return next(int(line.split()[-1]) for line in self.said if name in line)
+        """The process id of one of its servers, as it said it last."""
+        told = (re.search(rf"\b{name}(?: is process)? (\d+)", line) for line in reversed(self.said))
+        return next(int(found[1]) for found in told if found)
 
     @contextmanager
     def client(self) -> Iterator[Client]:

@@ -103,7 +103,10 @@ def secantusdb(folder: Path, ports: Sequence[int], password: str) -> Server:
 
 
 def seaweedfs(_folder: Path, ports: Sequence[int], password: str) -> Server:
-    """It requires keys because it is started with them. Its other ports, and its sockets in /tmp, serve only its own parts."""
+    """It requires keys because it is started with them. Its other ports, and its sockets in /tmp, serve only its own parts.
+
+    It wakes a thousand times a second when idle. On one processor, each of them costs half.
+    """
     parts = dict(zip(("master", "volume", "filer", "s3", "admin"), ports, strict=True))
     endpoint = f"{HOST}:{parts['s3']}"
     settings = Settings(minio_endpoint=endpoint, minio_access_key=USER, minio_secret_key=password)
@@ -133,7 +136,7 @@ def seaweedfs(_folder: Path, ports: Sequence[int], password: str) -> Server:
             "MINIO_USE_SSL": "false",
             "MINIO_REGION": settings.minio_region,
         },
-        env={"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": password, "GOMEMLIMIT": "200MiB"},
+        env={"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": password, "GOMEMLIMIT": "200MiB", "GOMAXPROCS": "1"},
         files={"security.toml": _security(), **certificates(HOST)},
         litter=tuple(Path(f"/tmp/seaweedfs-{part}-grpc-{port + GRPC_OFFSET}.sock") for part, port in parts.items()),  # noqa: S108
     )

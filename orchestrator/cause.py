@@ -68,4 +68,4 @@ class Cause(StrEnum):
     )
     CONTAINER_LOST = "container_lost", Rule("the container was removed by somebody else")
     UPLOAD = "upload", Rule("the log could not be stored; or not all of it, of a program that exited with 0")
-    INFRASTRUCTURE = "infrastructure", Rule("a service the worker needs did not do its part, past the budget for retries")
+    INFRASTRUCTURE = "infrastructure", Rule("a service the worker needs did not do its part; retries did not help, or cannot")

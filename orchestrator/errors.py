@@ -39,12 +39,26 @@ class ImageUnavailable(TaskFailure):
         super().__init__(Cause.IMAGE, message)
 
 
+class EngineUnfit(TaskFailure):
+    """The engine cannot run such a container until somebody changes its settings or the worker's, so no new try is made.
+
+    The operator must act. The task is not to blame, so its cause is infrastructure.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Cause.INFRASTRUCTURE, message)
+
+
 class InfrastructureError(OrchestratorError):
     """A service did not do its part (away, reset, 5xx, full). The task is not to blame; the same call may be made again."""
 
     def __init__(self, service: str, message: str) -> None:
         super().__init__(f"{service}: {message}")
         self.service = service
+
+
+class EngineTooOld(InfrastructureError):
+    """The engine's API has not all that is needed. The same call succeeds once the engine was upgraded."""
 
 
 class BytesChanged(InfrastructureError):

@@ -177,6 +177,13 @@ def _check_s3(settings: Settings) -> None:
     client.minio_client(settings)
 
 
+def expect_new_engine(settings: Settings) -> None:
+    """Ask the engine for its version, for some seconds at most. Raises SettingsError if it is too old."""
+    from orchestrator.adapters.docker import client
+
+    client.expect_new_enough(settings.docker_host)
+
+
 def _check_docker(settings: Settings) -> None:
     from orchestrator.adapters.docker import client
 

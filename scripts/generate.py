@@ -12,6 +12,7 @@ from scripts.metrics_page import metrics_page
 from scripts.page_facts import page_facts
 from scripts.pages import (
     causes_page,
+    engine_faults_page,
     environment_example,
     index_page,
     limits_page,
@@ -35,6 +36,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "diagrams/transitions.md": transitions_page,
     "docs/reference/causes.md": causes_page,
     "docs/reference/cli.md": cli_page,
+    "docs/reference/engine-faults.md": engine_faults_page,
     "docs/reference/http.md": http_page,
     "docs/reference/limits.md": limits_page,
     "docs/reference/metrics.md": metrics_page,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from attrs import Factory
 
 from orchestrator import urls as setting_urls
+from orchestrator.adapters.docker.client import OLDEST_API
+from orchestrator.adapters.docker.engine_faults import FAULTS
 from orchestrator.cause import Cause
 from orchestrator.settings.settings import IN_FILE, options, variable
 from orchestrator.settings.settings import Option as Setting
@@ -51,6 +53,13 @@ def causes_page() -> str:
 
 def _yes(*, flag: bool) -> str:
     return "yes" if flag else "-"
+
+
+def engine_faults_page() -> str:
+    """The faults of an engine that end a task at its first attempt."""
+    rows = ((each.fault, f"`{each.example}`", each.remedy) for each in FAULTS)
+    head = ("fault", "for example, the engine says", "remedy")
+    return f"{NOTICE}{_ENGINE_FAULTS}\n{table(*head, rows=rows)}{_OTHER_FAULTS}"
 
 
 def limits_page() -> str:
@@ -165,6 +174,24 @@ _CAUSES = """\
 The field `cause` of a task is null unless the task ended failed or timed_out; then it is one of these. Where `retries` apply,
 the program failed by itself, and the task's own `retries` start it again. Where it says so, `orchestrator run` ends with the
 program's own exit code; otherwise it ends with 124 for timed_out and 125 for all else.
+"""
+_ENGINE_FAULTS = """\
+# Faults of the engine
+
+Most errors of an engine pass, so the worker makes a call again for RETRY_BUDGET, and a new attempt after that. No new try helps
+against the faults below. A task that meets one fails at once, with the cause `infrastructure`; its message names the fault, the
+remedy, and the engine's own words. No further attempt is made, on this worker or another.
+
+`orchestrator doctor` finds most of them before any task does. Run it when you have set up an engine, and before you start a
+worker: a worker whose engine has such a fault fails each task that it takes.
+"""
+_OTHER_FAULTS = f"""
+Two more end at once, in other ways:
+
+- An engine may make a container without the limit of memory or of processes that its host cannot keep, and only warn. The
+  worker removes the container, and the task fails as for control groups.
+- A worker does not start if the API of the engine at DOCKER_HOST is older than {OLDEST_API}, that of Docker 20.10. If it meets
+  such an engine later, it leaves tasks to other workers and asks again.
 """
 _LIMITS = """\
 # Limits

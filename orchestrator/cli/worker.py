@@ -55,6 +55,7 @@ def worker_command(concurrency: int | None, drain_timeout: str | None, name: str
     _refuse_a_shared_spool(settings)
     logs.configure(sys.stderr, secrets=settings.secrets)
     logger.info(_places(settings))
+    wiring.expect_new_engine(settings)
     services = _when_ready(settings)
     drained = _work(services)
     sys.stderr.flush()

@@ -64,7 +64,8 @@ class Engine(Protocol):
         When one of this name and labels runs or has exited, that one is adopted; one that was never started is replaced, so
         another worker finds it gone. One with other labels is left alone: InfrastructureError.
         Raises ImageUnavailable when the image is gone and TaskFailure (invalid) when the engine refuses the plan, or needs more
-        memory than the plan's limit before it can run any program; then nothing is made.
+        memory than the plan's limit before it can run any program; then nothing is made. Raises EngineUnfit when the engine
+        lacks what each container of its kind needs.
         """
 
     def attach(self, container: str, stdin: bytes | None, written: Callable[[], None] = lambda: None) -> Iterator[Chunk]:
@@ -88,7 +89,8 @@ class Engine(Protocol):
     def start(self, container: str) -> ContainerProbe:
         """Start a container that was never started; nothing on one that runs or has exited. Raises ContainerMissing.
 
-        Raises TaskFailure (invalid) when the engine refuses it, or fails because the memory was too little for a start.
+        Raises TaskFailure (invalid) when the engine refuses it, or fails because the memory was too little for a start, and
+        EngineUnfit as ``create`` does.
         """
 
     def probe(self, container: str) -> ContainerProbe:

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,20 @@ from requests.adapters import HTTPAdapter
 
 from orchestrator.adapters.docker.errors import SERVICE, answer, translated
 from orchestrator.adapters.docker.http_chunks import unchunked
-from orchestrator.errors import InfrastructureError, SettingsError
+from orchestrator.errors import EngineTooOld, InfrastructureError, SettingsError
 from orchestrator.task.validation import shown
 from orchestrator.urls import is_host
 
 Reading = Mapping[str, Any]
 """An answer of the engine, as decoded JSON."""
 _THREADS = 128
+_MOMENT = 5.0
 _HEAD = 16384
 _BLOCK = 1 << 18
 _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
-_ANY_VERSION = "1.41"
+OLDEST_API = "1.41"
+"""That of Docker 20.10."""
+_ANY_VERSION = OLDEST_API
 _PEER = struct.Struct("3i")
 """The peer of a socket: process, user, group."""
 
@@ -137,7 +140,11 @@ class DockerClient:
 
     def _open(self) -> APIClient:
         with closing(self._session(_ANY_VERSION)) as session:
-            version = session.version(api_version=False)["ApiVersion"]
+            version = str(session.version(api_version=False)["ApiVersion"])
+        if not is_new_enough(version):
+            raise EngineTooOld(
+                SERVICE, f"the engine's API is {version}, and {OLDEST_API} or later is needed: upgrade the engine"
+            )
         return self._session(version)
 
     def _session(self, version: str) -> APIClient:
@@ -163,6 +170,12 @@ class DockerClient:
         return connection
 
 
+def is_new_enough(version: str) -> bool:
+    """Whether this version of the engine's API has all that is needed."""
+    given, needed = ([int(part) for part in each.split(".") if part.isdecimal()] for each in (version, OLDEST_API))
+    return given >= needed
+
+
 def check(docker_host: str) -> None:
     """Have the library read the URL, and the user's configuration of Docker, without a connection. Raises SettingsError."""
     url = "unix:///socket" if docker_host.startswith("unix:") else docker_host
@@ -181,6 +194,16 @@ def check(docker_host: str) -> None:
         complaint = "its `auths` are not a map of registries to `auth`, user:password in base64"
     if complaint:
         raise SettingsError(f"DOCKER_CONFIG: {file} cannot be used: {complaint}; mend or remove it, or name another folder")
+
+
+def expect_new_enough(docker_host: str) -> None:
+    """Raise SettingsError if an engine answers there whose API is too old. One that does not answer now may do so later."""
+    with suppress(InfrastructureError), closing(DockerClient(docker_host, _MOMENT)) as client:
+        try:
+            with translated():
+                client.api  # noqa: B018  opens the connection
+        except EngineTooOld as error:
+            raise SettingsError(f"DOCKER_HOST: {error}") from error
 
 
 def _complaint(file: str) -> str | None:

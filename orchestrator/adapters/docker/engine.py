@@ -25,6 +25,7 @@ from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.clock import EngineClock
 from orchestrator.adapters.docker.container_config import container_config, files_name, log_keeps
 from orchestrator.adapters.docker.container_state import container_state
+from orchestrator.adapters.docker.engine_faults import fault_in_warnings
 from orchestrator.adapters.docker.errors import SERVICE, Conflict, Refused, translated
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.image_content import Insides, expect_bounded
@@ -35,7 +36,7 @@ from orchestrator.adapters.docker.name_files import Names
 from orchestrator.adapters.docker.recent import Recent
 from orchestrator.adapters.docker.registry import PullRules
 from orchestrator.adapters.docker.stream_end import StreamEnd
-from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
+from orchestrator.errors import ContainerMissing, EngineUnfit, InfrastructureError, TaskFailure
 from orchestrator.ports import (
     Chunk,
     ContainerPlan,
@@ -265,6 +266,9 @@ class DockerEngine:
                 raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
             self._names.expect_there(error)
             raise
+        if unfit := fault_in_warnings(answer.get("Warnings") or ()):
+            docker_owned.remove_container(self._client, plan.name, plan.labels.get(DEPLOYMENT, ""))
+            raise unfit
         described = {"Id": answer["Id"], "Name": f"/{plan.name}", "Config": config, "HostConfig": config["HostConfig"]}
         self._made.put(answer["Id"], described)
         return Created(answer["Id"], adopted=False)
@@ -300,6 +304,8 @@ class DockerEngine:
         try:
             with translated(wishes=True):
                 self._client.api.start(container)
+        except EngineUnfit:
+            raise
         except (InfrastructureError, TaskFailure) as error:
             self._names.expect_there(error)
             told = isinstance(error, TaskFailure)

@@ -8,6 +8,7 @@ from json import JSONDecodeError
 from docker.errors import APIError, DockerException, ImageNotFound
 from urllib3.exceptions import HTTPError
 
+from orchestrator.adapters.docker.engine_faults import fault_in
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, OrchestratorError, TaskFailure
 
@@ -26,8 +27,8 @@ class Refused(InfrastructureError):
 def translated(*, wishes: bool = False) -> Iterator[None]:
     """Run a call to the engine. With ``wishes`` the call has fields of the task, so a refusal is an error of the task.
 
-    Raises ImageUnavailable and ContainerMissing on 404, Conflict on 409, TaskFailure (invalid) on refused wishes, and
-    InfrastructureError on all other errors: Refused if the engine has answered.
+    Raises ImageUnavailable and ContainerMissing on 404, Conflict on 409, EngineUnfit if no new try can help, TaskFailure
+    (invalid) on refused wishes, and InfrastructureError on all other errors: Refused if the engine has answered.
     """
     try:
         yield
@@ -45,6 +46,8 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
         return ContainerMissing(text)
     if status == _CONFLICT:
         return Conflict(SERVICE, text)
+    if not _NO_FOLDER.search(text) and (unfit := fault_in(text)):
+        return unfit
     is_the_tasks_fault = status == _REFUSED or any(phrase in text for phrase in _TASKS_FAULT) or _NO_FOLDER.search(text)
     if wishes and is_the_tasks_fault:
         return TaskFailure(Cause.INVALID, f"the engine refuses the container: {text}")

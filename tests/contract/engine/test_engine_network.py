@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.adapters.docker.network import NAME, ours
-from orchestrator.cause import Cause
-from orchestrator.errors import TaskFailure
+from orchestrator.errors import EngineUnfit
 from orchestrator.task.labels import NETWORK
 from tests.support.containers import Bench, library
 
@@ -89,8 +88,7 @@ def test_a_runtime_that_the_engine_has_is_used(docker: Bench) -> None:
         assert client.containers.get(plan.name).attrs["HostConfig"]["Runtime"] == "runc"
 
 
-def test_a_runtime_that_the_engine_does_not_have_is_invalid(docker: Bench) -> None:
-    """The task ends with the engine's words."""
-    with pytest.raises(TaskFailure, match="no-such-runtime") as caught:
+def test_a_runtime_that_the_engine_does_not_have_ends_the_task_at_once(docker: Bench) -> None:
+    """The operator has allowed it, so the sentence is for the operator; it has the engine's words."""
+    with pytest.raises(EngineUnfit, match=r"RUNTIMES_ALLOWED.*no-such-runtime"):
         docker.run("true", runtime="no-such-runtime")
-    assert caught.value.cause is Cause.INVALID

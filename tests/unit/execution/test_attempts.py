@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cause import Cause
-from orchestrator.errors import InfrastructureError, Superseded
+from orchestrator.errors import EngineUnfit, InfrastructureError, Superseded
 from orchestrator.execution.attempt import Attempt
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease
@@ -46,6 +46,15 @@ def test_a_broken_attempt_is_followed_by_another_and_kept_in_the_history(tmp_pat
     (broken,) = task.attempts
     assert (broken.attempt, broken.cause, broken.message) == (1, Cause.INFRASTRUCTURE, "service: away")
     assert [entry.status for entry in task.history[:3]] == [State.RUNNING, State.QUEUED, State.RUNNING]
+
+
+@pytest.mark.parametrize("method", ["create", "start"])
+def test_what_no_new_try_mends_ends_the_task_at_its_first_attempt(tmp_path: Path, method: str) -> None:
+    """Neither a call made again nor a new attempt, and retries of the task are for its program."""
+    world = World(tmp_path, {PROGRAM: Program()})
+    task = ended(world, Process([Fault(method, 1, When.BEFORE, EngineUnfit("no such runtime: change RUNTIME"))]), retries=3)
+    assert (task.status, task.cause, task.message) == (State.FAILED, Cause.INFRASTRUCTURE, "no such runtime: change RUNTIME")
+    assert (task.attempts, world.engine.containers) == ((), frozenset())
 
 
 def test_attempts_that_the_infrastructure_broke_are_limited(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Engines of the test's own with settings that no container can start with: each ends a task at its first attempt."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.errors import EngineUnfit
+from tests.support.containers import Bench
+from tests.support.fault_dockerd import Dockerd
+
+pytestmark = pytest.mark.host
+FLAGS = ("--init-path=/nosuch/init", "--add-runtime=gone=/nosuch/runc", "--add-runtime=mute=/bin/false")
+CHANGES: Mapping[str, dict[str, Any]] = {
+    "init-path": {},
+    "RUNTIME": {"init": False, "runtime": "gone"},
+    "path in `runtimes`": {"init": False, "runtime": "mute"},
+    "RUNTIMES_ALLOWED": {"init": False, "runtime": "never-added"},
+}
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """A bench on such an engine."""
+    with Dockerd(*FLAGS) as dockerd:
+        engine = DockerEngine(dockerd.host)
+        made = Bench(engine)
+        yield made
+        made.clear()
+        engine.close()
+
+
+@pytest.mark.parametrize(("setting", "changes"), CHANGES.items(), ids=CHANGES.keys())
+def test_a_container_that_no_try_can_start_names_the_setting(bench: Bench, setting: str, changes: dict[str, Any]) -> None:
+    """And what the same engine can do, it does."""
+    with pytest.raises(EngineUnfit, match=setting):
+        bench.run("true", **changes)
+    assert bench.run("exit 3", init=False).state.exit_code == 3

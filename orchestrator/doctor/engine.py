@@ -10,9 +10,11 @@ import docker
 from docker.errors import DockerException
 from requests import RequestException
 
+from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.engine_facts import EngineFacts
 from orchestrator.doctor import isolation
-from orchestrator.doctor.finding import Finding, Unfit, at_least, clock, look, reason
+from orchestrator.doctor.finding import Finding, Unfit, clock, look, reason
 from orchestrator.errors import ImageUnavailable, InfrastructureError
 from orchestrator.execution.admission import Capacity, Share
 from orchestrator.ports import Engine, PullPolicy
@@ -20,10 +22,8 @@ from orchestrator.settings.settings import Settings
 from orchestrator.task.units import format_size
 
 IMAGE = "orchestrator-busybox:1"
-OLDEST_API = (1, 41)
 _FAILURES = (DockerException, RequestException)
 _PATIENCE = 60
-_LIMITS = {"MemoryLimit": "memory", "CpuCfsQuota": "CPU", "PidsLimit": "process"}
 Info = Mapping[str, Any]
 
 
@@ -31,69 +31,61 @@ def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
     """Check the engine, and run a container of ``image``; without it, of ``IMAGE`` if the engine has this image."""
     where = settings.docker_host
     advice = f"start Docker, or set DOCKER_HOST; let this user use the socket: usermod -aG docker, or run as root ({where})"
-    answers: list[Info] = []
-    reached = look("Docker engine", advice, lambda: _version(where, answers), *_FAILURES)
+    answers: list[EngineFacts] = []
+    reached = look("Docker engine", advice, lambda: _described(where, answers), InfrastructureError)
     yield reached
     if not reached.ok:
         return
-    info = answers[0]
+    facts = answers[0]
     yield look(
-        "engine limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(info)
+        "engine limits", "boot with cgroup_enable=memory swapaccount=1, or use a host with cgroup v2", lambda: _limits(facts)
     )
-    yield look("isolation", "use the engine with runc, docker-init and its default seccomp profile", lambda: _isolation(info))
+    yield look("isolation", "use an engine with its default seccomp profile", lambda: _isolation(facts))
     yield look(
         "room",
         "lower DEFAULT_CPUS or DEFAULT_MEMORY, or raise MEMORY_BUDGET",
-        lambda: _room(info, settings),
+        lambda: _room(facts, settings),
     )
     yield look("containers", "start Docker", lambda: _containers(where), InfrastructureError)
-    yield clock("Docker", lambda: datetime.fromisoformat(_ask(where)["SystemTime"]), *_FAILURES)
+    yield clock("Docker", lambda: datetime.fromisoformat(_ask(where).time), InfrastructureError)
     yield look(
         "runtimes",
         "add them to the engine's daemon.json, or change RUNTIME and RUNTIMES_ALLOWED",
-        lambda: _runtimes(info, settings),
+        lambda: _runtimes(facts, settings),
     )
     yield from _probes(settings, image)
 
 
-def _ask(where: str) -> Info:
-    client = docker.DockerClient(base_url=where, timeout=_PATIENCE)
-    try:
-        return {**client.info(), **client.version()}
-    finally:
-        client.close()
+def _ask(where: str) -> EngineFacts:
+    with closing(DockerClient(where, _PATIENCE)) as client:
+        return client.ask()
 
 
-def _version(where: str, answers: list[Info]) -> str:
-    info = _ask(where)
-    answers.append(info)
-    return f"{info['Version']}, API {at_least(info['ApiVersion'], OLDEST_API)}, cgroup v{info.get('CgroupVersion', '1')}"
+def _described(where: str, answers: list[EngineFacts]) -> str:
+    answers.append(_ask(where))
+    return str(answers[0])
 
 
-def _limits(info: Info) -> str:
-    missing = [name for key, name in _LIMITS.items() if not info.get(key)]
-    if info.get("CgroupVersion") != "2" and not info.get("SwapLimit"):
-        missing.append("swap")
-    if missing:
-        raise Unfit(f"the engine cannot keep a {', '.join(missing)} limit")
+def _limits(facts: EngineFacts) -> str:
+    if facts.unlimited:
+        raise Unfit(f"the engine cannot keep a {', '.join(facts.unlimited)} limit")
     return "memory, swap, CPU, processes"
 
 
-def _isolation(info: Info) -> str:
-    parts = {"runc": "runc" in info.get("Runtimes", {}), "docker-init": bool(info.get("InitBinary"))}
-    parts["seccomp"] = any(option.startswith("name=seccomp") for option in info.get("SecurityOptions") or ())
-    if not all(parts.values()):
-        raise Unfit(f"missing: {', '.join(name for name, there in parts.items() if not there)}")
-    return ", ".join(parts)
+def _isolation(facts: EngineFacts) -> str:
+    """The programs that containers need are shown by the containers themselves."""
+    if not facts.has_seccomp:
+        raise Unfit("missing: seccomp")
+    return f"seccomp; runtimes {', '.join(sorted(facts.runtimes)) or 'unknown'}"
 
 
-def _room(info: Info, settings: Settings) -> str:
+def _room(facts: EngineFacts, settings: Settings) -> str:
     """The number of tasks without limits that may run at once; others wait. Raises InvalidTask if not even one may."""
     default = Share(settings.defaults.cpus, settings.defaults.memory)
-    capacity = Capacity.of(Share(info["NCPU"], info["MemTotal"]), settings.cpu_overcommit, settings.memory_budget)
+    capacity = Capacity.of(Share(facts.cpus, facts.memory), settings.cpu_overcommit, settings.memory_budget)
     capacity.check(default)
     fit = min(capacity.budget.cpus // default.cpus, capacity.budget.memory // default.memory)
-    return f"{info['NCPU']} CPUs, {format_size(info['MemTotal'])}: room for {fit:.0f} tasks that name no limits"
+    return f"{facts.cpus:g} CPUs, {format_size(facts.memory)}: room for {fit:.0f} tasks that name no limits"
 
 
 def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
@@ -138,9 +130,9 @@ def _image(engine: Engine, image: str | None) -> str:
     return image or IMAGE
 
 
-def _runtimes(info: Info, settings: Settings) -> str:
+def _runtimes(facts: EngineFacts, settings: Settings) -> str:
     names = {*filter(None, [settings.runtime]), *settings.runtimes_allowed}
-    if missing := names - set(info.get("Runtimes", {})):
+    if missing := names - set(facts.runtimes):
         raise Unfit(f"the engine does not know {', '.join(sorted(missing))}")
-    own = settings.runtime or info.get("DefaultRuntime", "the default")
+    own = settings.runtime or facts.default_runtime or "the default"
     return f"{own}; tasks may choose {', '.join(sorted(names)) or 'no other'}"

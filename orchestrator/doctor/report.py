@@ -20,6 +20,7 @@ while read -r place rest; do echo "swap $place"; done < /proc/swaps
 for limit in /sys/fs/cgroup/memory.swap.max /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes; do
   [ -r $limit ] && read -r value < $limit && echo "memory ${limit##*/} $value"
 done
+echo "pid $$"
 for limit in n c; do echo "ulimit $limit $(ulimit -H$limit)"; done
 for place in / /etc /usr /proc/sys/kernel /sys /task; do
   ( echo x > "$place/orchestrator-probe" ) 2>/dev/null && echo "wrote $place"
@@ -75,6 +76,13 @@ def _privileges(report: Report) -> str:
     if wrong:
         raise Unfit(", ".join(wrong))
     return "no capabilities, no new privileges, seccomp filter"
+
+
+def _init(report: Report) -> str:
+    """The kernel ignores most signals to process 1 of a container, so the program must be another one."""
+    if report.of("pid") in ([], ["1"]):
+        raise Unfit("the program is process 1 of its container, so SIGTERM may not end it")
+    return "process 1 is the engine's init program, not the task's"
 
 
 def _files(report: Report) -> str:
@@ -162,6 +170,7 @@ _ENGINE = (
 PROPERTIES: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("user", "set DEFAULT_USER to a uid:gid without 0", _user),
     ("privileges", _ENGINE, _privileges),
+    ("init program", "install docker-init, or catatonit for Podman, on the engine's host", _init),
     ("files", _ENGINE, _files),
     ("scratch", _ENGINE, _scratch),
     ("kernel files", _ENGINE, _masked),

@@ -16,6 +16,7 @@ from orchestrator.adapters.docker import systemd_units
 from orchestrator.adapters.docker.cgroup import Cgroups
 from orchestrator.adapters.docker.cgroup_parents import OURS, Folders, Parent, Parents, Slices, SlotSlices, parent_of, top_slice
 from orchestrator.adapters.docker.client import DockerClient, Reading
+from orchestrator.adapters.docker.engine_facts import EngineFacts
 from orchestrator.adapters.docker.errors import SERVICE, translated
 from orchestrator.adapters.docker.host_probe import HostProbe
 from orchestrator.adapters.docker.systemd_units import Units
@@ -87,30 +88,27 @@ class CgroupChoice:
         return self._known or (None, f"the system bus does not answer{_NEEDED if own_container() else ''}")
 
     def _found(self) -> Way:
-        with translated():
-            info = self._client.api.info() if self._client.local else {}
         base = None
-        reason = self._obstacle(info)
+        reason = self._obstacle(self._client.ask()) if self._client.local else _REMOTE
         if not reason:
             base = self._base()
             reason = "" if base is not None else f"the engine's own {_OPTION} cannot be read, and its containers belong there"
         if base is None:
             return None, reason
-        if info.get("CgroupDriver") == "systemd":
+        if self._client.facts.cgroup_driver == "systemd":
             return self._slices(base)
         usable = self._cgroups.usable
         return Folders(self._cgroups, base) if usable else None, "" if usable else _NOT_MADE
 
-    def _obstacle(self, info: Reading) -> str:
+    def _obstacle(self, now: EngineFacts) -> str:
         """Why containers can have no groups at all.
 
         A socket may lead to another host. This process could neither read nor remove groups there.
         """
-        driver, version = info.get("CgroupDriver"), 2 if self._cgroups.unified else 1
+        driver, version = now.cgroup_driver, 2 if self._cgroups.unified else 1
         obstacles = {
-            "the engine is reached over a network, so its control groups cannot be read here": not self._client.local,
-            "the engine runs on another host, so its control groups cannot be read here": not self._here(info),
-            "the engine is rootless, and its control groups are a user's own": "name=rootless" in _options(info),
+            "the engine runs on another host, so its control groups cannot be read here": not self._here(now.host),
+            "the engine is rootless, and its control groups are a user's own": now.is_rootless,
             "this process sees only its own container's control groups: give it those of the host": not self._cgroups.whole,
             f"the engine's cgroup driver is {driver} with cgroup v{version}": (driver, version)
             not in {("systemd", 2), ("cgroupfs", 1), ("cgroupfs", 2)},
@@ -143,10 +141,10 @@ class CgroupChoice:
             host = self._client.api.inspect_container(own)["HostConfig"]
         return "" if host.get("CgroupParent") else parent_of_container()
 
-    def _here(self, info: Reading) -> bool:
+    def _here(self, host: str) -> bool:
         """Whether the engine is on this host: by the host's name, or because it runs the container that this process is in."""
-        if not self._client.local or info.get("Name") == socket.gethostname():
-            return self._client.local
+        if host == socket.gethostname():
+            return True
         own = own_container()
         try:
             with translated():
@@ -216,10 +214,6 @@ class CgroupChoice:
         return self.parents.group(parent_of(reading)) if self.parents else ""
 
 
-def _options(info: Reading) -> list[str]:
-    return list(info.get("SecurityOptions") or ())
-
-
 def own_container(mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """The id of the container that this process is in, from the files that the engine mounts; empty outside a container."""
     with suppress(OSError):
@@ -262,4 +256,5 @@ def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE) -> str | 
         return None
 
 
+_REMOTE = "the engine is reached over a network, so its control groups cannot be read here"
 _NOT_MADE = "this process may not make control groups: run the worker as root, beside the engine"

@@ -21,6 +21,7 @@ from docker.utils.config import find_config_file
 from requests import HTTPError, Response
 from requests.adapters import HTTPAdapter
 
+from orchestrator.adapters.docker.engine_facts import EngineFacts, facts_of, numbers
 from orchestrator.adapters.docker.errors import SERVICE, answer, translated
 from orchestrator.adapters.docker.http_chunks import unchunked
 from orchestrator.errors import EngineTooOld, InfrastructureError, SettingsError
@@ -49,6 +50,7 @@ class DockerClient:
         self._heard = heard
         self._url = "unix:///" + base_url.removeprefix("unix://").lstrip("/") if base_url.startswith("unix:") else base_url
         self._api: APIClient | None = None
+        self._facts: EngineFacts | None = None
 
     @property
     def api(self) -> APIClient:
@@ -56,6 +58,17 @@ class DockerClient:
         if self._api is None:
             self._api = self._open()  # two threads may open two; both work
         return self._api
+
+    def ask(self) -> EngineFacts:
+        """What the engine is and can do now. Raises the same as ``translated``."""
+        with translated():
+            self._facts = facts_of(self.api.info(), self.api.api_version)
+        return self._facts
+
+    @property
+    def facts(self) -> EngineFacts:
+        """The same, asked for once: for what stays while a process runs. Raises the same as ``translated``."""
+        return self._facts or self.ask()
 
     @property
     def local(self) -> bool:
@@ -172,8 +185,7 @@ class DockerClient:
 
 def is_new_enough(version: str) -> bool:
     """Whether this version of the engine's API has all that is needed."""
-    given, needed = ([int(part) for part in each.split(".") if part.isdecimal()] for each in (version, OLDEST_API))
-    return given >= needed
+    return numbers(version) >= numbers(OLDEST_API)
 
 
 def check(docker_host: str) -> None:

@@ -72,7 +72,7 @@ class DockerEngine:
     def __init__(
         self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0, pull_rules: PullRules = _ANY_PULL
     ) -> None:
-        self._clock = EngineClock(lambda: datetime.fromisoformat(self._info()["SystemTime"]))
+        self._clock = EngineClock(lambda: datetime.fromisoformat(self._client.ask().time))
         self._client = DockerClient(base_url, timeout, self._clock.heard)
         self._images = Images(self._client, pull_stall, pull_rules, lambda: self._clock.now().timestamp())
         self._groups = CgroupChoice(self._client, Cgroups())
@@ -91,13 +91,13 @@ class DockerEngine:
 
     def identity(self) -> str:
         """See ports.Engine."""
-        self._identity = self._identity or str(self._info()["ID"])
+        self._identity = self._identity or self._client.facts.id
         return self._identity
 
     def host(self) -> Host:
         """See ports.Engine."""
-        info = self._info()
-        return Host(info["NCPU"], info["MemTotal"])
+        now = self._client.ask()
+        return Host(now.cpus, now.memory)
 
     def limits_on_all(self) -> str:
         """The limits on all tasks of this host together, in a line; empty if their group is unknown."""
@@ -380,7 +380,3 @@ class DockerEngine:
         with translated():
             reading: Reading = self._client.api.inspect_container(container)
         return reading
-
-    def _info(self) -> Reading:
-        with translated():
-            return self._client.api.info()

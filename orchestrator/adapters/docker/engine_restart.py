@@ -24,8 +24,7 @@ def took_down(client: DockerClient, state: ContainerState, *, away: bool) -> boo
         return True
     if state.started_at is None or (bridge and state.started_at >= bridge):
         return False
-    with translated():
-        keeps = client.api.info()["LiveRestoreEnabled"]
+    keeps = client.ask().keeps_programs
     machine = machine_started() if client.local else None
     process = machine if keeps else _process_started(client)
     sources = [machine] if keeps and machine else [bridge, process]

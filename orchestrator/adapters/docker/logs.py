@@ -13,6 +13,7 @@ from attrs import define
 from orchestrator.adapters.docker import log_end as docker_cut
 from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.adapters.docker.demux import Messages, log_messages
+from orchestrator.adapters.docker.engine_facts import log_keeps_newlines
 from orchestrator.adapters.docker.errors import SERVICE, translated
 from orchestrator.adapters.docker.log_dedup import GrowingLog
 from orchestrator.errors import ContainerMissing, InfrastructureError, OutputLost
@@ -20,7 +21,6 @@ from orchestrator.ports import Chunk, ContainerState, Phase, Stream
 
 _PAUSE, _SHARE = 1.0, 20
 _MESSAGE = 16384
-_KEEPS_NEWLINES = (1, 42)
 
 
 def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerState], keeps: float) -> Iterator[Chunk]:
@@ -95,10 +95,8 @@ def _untold(lines: Mapping[Stream, _Lines]) -> frozenset[Stream]:
 
 
 def _keeps_newlines(client: DockerClient) -> bool:
-    """Whether the log has the newline after a line of 16 KiB or more, as it does since engine 23."""
     with translated():
-        version = client.api.api_version
-    return tuple(map(int, version.split("."))) >= _KEEPS_NEWLINES
+        return log_keeps_newlines(client.api.api_version)
 
 
 def _messages(client: DockerClient, name: str, wait: Callable[[float], ContainerState], log: GrowingLog) -> Iterator[Messages]:

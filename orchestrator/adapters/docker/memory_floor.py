@@ -15,6 +15,7 @@ from orchestrator.adapters.docker import cleanup as docker_owned
 from orchestrator.adapters.docker import pause_program as docker_programs
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.container_config import STARTABLE, bare, container_config, probe_config
+from orchestrator.adapters.docker.engine_facts import EngineFacts
 from orchestrator.adapters.docker.errors import SERVICE, Refused, translated
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.pause_program import QUIT
@@ -31,7 +32,6 @@ _STARTS = 10
 
 Such a size is found when a task has the failure; see ``MemoryFloor.blame``.
 """
-_DEPENDS_ON = ("ID", "ServerVersion", "KernelVersion", "CgroupDriver", "CgroupVersion", "DefaultRuntime")
 
 
 class MemoryFloor:
@@ -57,9 +57,9 @@ class MemoryFloor:
         if not self.concerns(plan):
             return
         with self._measuring:
-            info = self._info()
-            engine = _kind(info, plan.runtime)
-            probe = self._probe(info, plan.name, container_config(bare(plan), image))
+            now = self._client.ask()  # another engine may answer by now
+            engine = (*now.kind, plan.runtime or "")
+            probe = self._probe(now, plan.name, container_config(bare(plan), image))
             if probe and engine not in self._least and (least := probe.least(SIZES)):
                 self._least[engine] = least
                 logger.info("this engine needs {} of memory to start a container", format_size(least))
@@ -79,11 +79,11 @@ class MemoryFloor:
             return
         name = reading["Name"].lstrip("/")
         with self._measuring:
-            info = self._info()
-            probe = self._probe(info, name, {**reading["Config"], "HostConfig": host})
+            now = self._client.ask()
+            probe = self._probe(now, name, {**reading["Config"], "HostConfig": host})
             if not probe or not probe.starts(STARTABLE):
                 return
-            engine = _kind(info, host.get("Runtime"))
+            engine = (*now.kind, host.get("Runtime") or "")
             again = [] if (engine, memory) in self._doubted else [memory]
             least = probe.least([*again, *(size for size in SIZES if size > memory)]) or 0
             self._doubted.add((engine, memory))
@@ -92,15 +92,9 @@ class MemoryFloor:
             _expect_enough(memory, least)
         raise InfrastructureError(SERVICE, f"container {name} did not start, though others with as much memory do")
 
-    def _info(self) -> Reading:
-        with translated():
-            info: Reading = self._client.api.info()
-        return info
-
-    def _probe(self, info: Reading, name: str, made: Reading) -> "Probe | None":
+    def _probe(self, now: EngineFacts, name: str, made: Reading) -> "Probe | None":
         """None on a machine for which there is no program: nothing can be measured there."""
-        architecture = info.get("Architecture", "")
-        return Probe(self._client, name, made, QUIT.elf(architecture)) if QUIT.runs_on(architecture) else None
+        return Probe(self._client, name, made, QUIT.elf(now.architecture)) if QUIT.runs_on(now.architecture) else None
 
 
 @frozen
@@ -146,12 +140,6 @@ class Probe:
         with translated():
             state = self.client.api.inspect_container(name)["State"]
         return state["Status"] == "exited" and state["ExitCode"] == 0 and not state["OOMKilled"]
-
-
-def _kind(info: Reading, runtime: str | None) -> Sequence[str]:
-    """The facts on which the measurement depends. They change if the engine is replaced while this process runs."""
-    runc = str((info.get("RuncCommit") or {}).get("ID"))
-    return (*(str(info.get(name)) for name in _DEPENDS_ON), runc, runtime or "")
 
 
 def _expect_enough(memory: int, least: int) -> None:

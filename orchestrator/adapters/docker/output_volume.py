@@ -30,7 +30,7 @@ def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> N
     pause = out_name(plan.name)
     make_beside(client, plan, pause, holder_config(plan, image))
     if not _state(client, plan.name)["Running"]:
-        docker_programs.put(client, pause, sleeper(docker_programs.architecture(client)))
+        docker_programs.put(client, pause, sleeper(client.facts.architecture))
         with translated(wishes=bool(image.volumes)):
             client.api.start(pause)
         _expect_running(_state(client, plan.name))

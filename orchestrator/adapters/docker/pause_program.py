@@ -41,12 +41,6 @@ QUIT = Program({"x86_64": "31ffb83c0000000f05", "aarch64": "000080d2a80b80d20100
 """exit(0)."""
 
 
-def architecture(client: DockerClient) -> str:
-    """The kind of machine that the engine runs on, as the kernel names it. Raises InfrastructureError."""
-    with translated():
-        return str(client.api.info()["Architecture"])
-
-
 def put(client: DockerClient, container: str, executable: bytes) -> None:
     """Write the program to PROGRAM in a container that is not started. Raises InfrastructureError, ContainerMissing."""
     with translated():

@@ -23,6 +23,7 @@ LOOSENED: Mapping[str, tuple[Mapping[str, object], Callable[[Any], str]]] = {
     "capabilities": ({"CapDrop": []}, report._privileges),
     "no-new-privileges": ({"SecurityOpt": []}, report._privileges),
     "seccomp": ({"SecurityOpt": ["no-new-privileges", "seccomp=unconfined"]}, report._privileges),
+    "init program": ({"Init": False}, report._init),
     "read-only root": ({"ReadonlyRootfs": False}, report._files),
     "a folder of the host": ({"Binds": ["/etc:/host:ro"]}, report._files),
     "the engine's socket": ({"Binds": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}, report._files),

@@ -42,6 +42,7 @@ faults: ready # the fault suite in full, DURATION seconds for each random loop; 
 
 bench: ready # what the worker costs on top of the container, both sides measured in one run
 	.venv/bin/python -m scripts.bench
+	.venv/bin/python -m scripts.bench_output
 
 bench-follow: ready # how soon output is seen, and what that costs, both sides measured in one run
 	.venv/bin/python -m scripts.bench_follow

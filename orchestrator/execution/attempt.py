@@ -43,6 +43,8 @@ class Attempt:
     """The engine was away while the program ran, so the output may have a hole."""
     sealed: Mapping[Stream, Sealed] | None = None
     """The sums of the spool, where the disk had no room to note them beside it."""
+    unsound: bool = False
+    """A file of the spool was not as it was sealed, or could not be read."""
     cut: str = ""
     """Why the log cannot be had whole."""
     gathered: Gathered | None = None

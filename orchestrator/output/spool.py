@@ -172,12 +172,20 @@ class Spool:
         return min(self._seen[stream], self._head)
 
 
-def sealed(folder: Path) -> dict[Stream, Sealed] | None:
-    """What an earlier process sealed in ``folder``; None when it did not, or a file is no longer what it was."""
+def noted(folder: Path) -> dict[Stream, Sealed] | None:
+    """What was sealed in ``folder``, whatever its files are by now; None when nothing was."""
     try:
-        sums = _noted(folder)
-        intact = all(_digest(folder, stream) == sums[stream].sha256 for stream in Stream)
+        return _noted(folder)
     except (OSError, ValueError):
+        return None
+
+
+def sealed(folder: Path) -> dict[Stream, Sealed] | None:
+    """What was sealed in ``folder``; None when nothing was, or a file is no longer what it was."""
+    sums = noted(folder)
+    try:
+        intact = sums is not None and all(_digest(folder, stream) == sums[stream].sha256 for stream in Stream)
+    except OSError:
         return None
     return sums if intact else None
 
@@ -187,11 +195,8 @@ def take_over(earlier: Path, folder: Path) -> dict[Stream, Sealed] | None:
 
     Raises OSError when it cannot be written.
     """
-    try:
-        sums = _noted(earlier)
-    except (OSError, ValueError):
-        return None
-    if not all(each.complete for each in sums.values()):
+    sums = noted(earlier)
+    if sums is None or not all(each.complete for each in sums.values()):
         return None
     private.make(folder)
     for stream in Stream:

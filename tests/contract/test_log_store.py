@@ -1,24 +1,29 @@
 """The ObjectStore's contract, on the store in memory and on the one for S3."""
 
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Lock
 
 import pytest
 from attrs import evolve
+from urllib3.exceptions import HTTPError
 
 from orchestrator.adapters.s3 import object_store as minio_logs
 from orchestrator.adapters.s3.client import minio_client
+from orchestrator.adapters.s3.multipart import MultipartMinio
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.errors import BytesChanged, InfrastructureError, UnknownTask
 from orchestrator.ports import ObjectStore
 from orchestrator.settings.settings import Settings
+from tests.support import pace
 
 KEY = "t1/1/stdout.log"
 EVERY_BYTE = bytes(range(256))
+ONE_PART = 5 << 20
 CONTENTS = {"empty": b"", "one byte": b"\n", "every byte": EVERY_BYTE, "several parts": EVERY_BYTE * (11 << 12)}
 
 
@@ -31,6 +36,11 @@ def put(logs: ObjectStore, folder: Path, content: bytes, key: str = KEY) -> str:
     return sha256
 
 
+def begun(settings: Settings) -> list[str]:
+    """The keys of uploads that were begun and neither completed nor aborted."""
+    return [upload.object_name for upload in minio_client(settings)._list_multipart_uploads(settings.minio_bucket).uploads]
+
+
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_a_log_comes_back_byte_for_byte(logs: ObjectStore, tmp_path: Path, content: bytes) -> None:
     """Whatever is in it, and however large it is."""
@@ -41,16 +51,17 @@ def test_a_log_comes_back_byte_for_byte(logs: ObjectStore, tmp_path: Path, conte
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_other_bytes_of_the_same_size_are_noticed(settings: Settings, tmp_path: Path, content: bytes) -> None:
-    """Even if the metadata says otherwise. An unchanged object is not read back."""
+    """Even if the metadata says otherwise. An unchanged object of one part is not read back."""
     logs = MinioObjectStore(settings)
     logs.prepare()
     sha256 = put(logs, tmp_path, content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(MinioObjectStore, "get")
+        if len(content) < ONE_PART:
+            patch.delattr(MinioObjectStore, "get")
         assert logs.stat(KEY) == (len(content), sha256)
     client = minio_client(settings)
     found = client.stat_object(logs.bucket, KEY)
-    said = {name: found.metadata[f"x-amz-meta-{name}"] for name in ("sha256", "etag")}
+    said = {name: found.metadata[f"x-amz-meta-{name}"] for name in ("sha256", "etag") if f"x-amz-meta-{name}" in found.metadata}
     other = content[::-1] if content != content[::-1] else b"?" * len(content)
     client.put_object(logs.bucket, KEY, BytesIO(other), len(other), metadata=said)
     assert logs.stat(KEY) == (len(content), hashlib.sha256(other).hexdigest())
@@ -69,23 +80,86 @@ def test_what_is_not_what_was_hashed_is_not_stored(logs: ObjectStore, tmp_path: 
 def test_what_changes_while_it_is_sent_is_not_left_there(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bytes that are sent are hashed, not those that were read before."""
-    logs = MinioObjectStore(settings)
+    """The bytes that are sent are hashed. The change is found before the object is made, and no part stays."""
+    logs, begin = MinioObjectStore(settings), MultipartMinio.begin_parts
     logs.prepare()
     path, content = tmp_path / "stdout", CONTENTS["several parts"]
     path.write_bytes(content)
 
-    def etag(*args: object) -> str:
-        summed = minio_logs_etag(*args)
+    def changed(*args: object) -> str:
         with path.open("r+b") as file:
             file.write(b"?")
-        return summed
+        return begin(*args)
 
-    minio_logs_etag = minio_logs._etag
-    monkeypatch.setattr(minio_logs, "_etag", etag)
+    monkeypatch.setattr(MultipartMinio, "begin_parts", changed)
     with pytest.raises(BytesChanged):
         logs.put(KEY, path, hashlib.sha256(content).hexdigest())
     assert logs.stat(KEY) is None
+    assert not begun(settings)
+
+
+def test_parts_are_sent_side_by_side(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them: each waits here until the others are on their way, too."""
+    logs, send, together = MinioObjectStore(settings), MultipartMinio.send_part, Barrier(3)
+    logs.prepare()
+
+    def late(self: MultipartMinio, bucket: str, key: str, upload: str, number: int, data: bytes) -> str:
+        together.wait(pace.seconds(30))
+        return send(self, bucket, key, upload, number, data)
+
+    monkeypatch.setattr(MultipartMinio, "send_part", late)
+    sha256 = put(logs, tmp_path, CONTENTS["several parts"])
+    assert logs.stat(KEY) == (len(CONTENTS["several parts"]), sha256)
+
+
+def test_a_process_has_few_parts_in_memory(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tasks store large files at the same time: a part is read only when there is room for it."""
+    logs, read, send = MinioObjectStore(settings), minio_logs._Contents._read, MultipartMinio.send_part
+    logs.prepare()
+    counting, there, most = Lock(), [0], [0]
+
+    def count(by: int) -> None:
+        with counting:
+            there[0] += by
+            most[0] = max(most[0], there[0])
+
+    def noted(self: minio_logs._Contents) -> bytes:
+        data = read(self)
+        if threading.current_thread().name.startswith("part"):
+            count(bool(data))
+        return data
+
+    def sent(*args: object) -> str:
+        try:
+            return send(*args)
+        finally:
+            count(-1)
+
+    monkeypatch.setattr(minio_logs._Contents, "_read", noted)
+    monkeypatch.setattr(MultipartMinio, "send_part", sent)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda number: put(logs, tmp_path, CONTENTS["several parts"], f"t{number}/1/stdout.log"), range(6)))
+    assert there == [0]
+    assert 3 < most[0] <= 8
+
+
+def test_a_part_that_fails_leaves_nothing(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an object nor parts, and no thread."""
+    logs, send = MinioObjectStore(settings), MultipartMinio.send_part
+    logs.prepare()
+
+    def refused(self: MultipartMinio, bucket: str, key: str, upload: str, number: int, data: bytes) -> str:
+        if number == 2:
+            raise HTTPError("cut")
+        return send(self, bucket, key, upload, number, data)
+
+    monkeypatch.setattr(MultipartMinio, "send_part", refused)
+    before = threading.active_count()
+    with pytest.raises(InfrastructureError, match="s3: cut"):
+        put(logs, tmp_path, CONTENTS["several parts"])
+    assert logs.stat(KEY) is None
+    assert not begun(settings)
+    assert threading.active_count() <= before
 
 
 def test_a_log_is_replaced(logs: ObjectStore, tmp_path: Path) -> None:

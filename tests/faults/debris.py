@@ -17,7 +17,7 @@ LEFT_AT = (
     "job/engine.start#1",
     "job/engine.wait#1",
     "job/spool.seal#1",
-    "job/logs.put#2",
+    "upload/logs.put#1",
     "job/events.publish#4",
     "job/store.settle#1",
 )

@@ -34,7 +34,7 @@ class Scenario:
     row: Row
     program: Program
     request: dict[str, object]
-    struck: str = r"(job/|main/rq\._)"
+    struck: str = r"(job/|upload/|main/rq\._)"
 
 
 PLAIN = Scenario(Row.KILL_SUCCEEDS, talker(1.5), {})

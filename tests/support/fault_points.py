@@ -11,7 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_ROLES = {"job": "job", "adopted": "adopted", "sweep": "sweep", "lease": "heartbeat", "watch": "watch", "MainThread": "main"}
+_ROLES = {
+    "job": "job",
+    "adopted": "adopted",
+    "sweep": "sweep",
+    "lease": "heartbeat",
+    "watch": "watch",
+    "upload": "upload",
+    "MainThread": "main",
+}
 
 
 class Points:

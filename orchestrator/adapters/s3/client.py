@@ -1,14 +1,14 @@
 """The client of S3 with limited waits. Knows the options of the library, but no port."""
 
 import urllib3
-from minio import Minio
 
+from orchestrator.adapters.s3.multipart import MultipartMinio
 from orchestrator.errors import SettingsError
 from orchestrator.retrying import S3_REQUEST
 from orchestrator.settings.settings import Settings
 
 
-def minio_client(settings: Settings) -> Minio:
+def minio_client(settings: Settings) -> MultipartMinio:
     """A request is tried three times, with 5 s to connect. A silent server gets one wait of 15 s.
 
     Raises SettingsError on a bad endpoint.
@@ -22,7 +22,7 @@ def minio_client(settings: Settings) -> Minio:
     )
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=15), retries=retries, maxsize=10)
     try:
-        return Minio(
+        return MultipartMinio(
             settings.minio_endpoint,
             settings.minio_access_key,
             settings.minio_secret_key,

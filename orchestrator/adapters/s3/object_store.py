@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import BinaryIO, cast
+from threading import BoundedSemaphore, Lock
 
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
@@ -27,7 +28,10 @@ from orchestrator.settings.settings import Settings
 
 _SHA256, _ETAG = "x-amz-meta-sha256", "x-amz-meta-etag"
 _CHUNK = 1 << 16
-_BLOCK = 1 << 20
+_AT_ONCE = 3
+"""Parts of a file that are sent side by side."""
+_MOST_PARTS = 8
+"""Parts that a process has in memory, of all files together: 40 MiB, unless a file is larger than 48 GiB."""
 _MISSING, _BEYOND = "NoSuchKey", "InvalidRange"
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
@@ -35,13 +39,14 @@ _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 class MinioObjectStore:
     """The ObjectStore on S3. The server has no SHA-256, so it is kept in the object's metadata.
 
-    The metadata also has the expected ETag. The server makes the ETag of the bytes that it got, by MD5. If a server makes it in
-    another way, as with encryption, the object is read back and checked.
+    The server makes the ETag of the bytes that it got, by MD5. If a server makes it in another way, as with encryption, the
+    object is read back and checked. The metadata of an object that was sent by one request also has the expected ETag.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._client = PerProcess(lambda: minio_client(settings))
         self._bucket = settings.minio_bucket
+        self._room = PerProcess(lambda: BoundedSemaphore(_MOST_PARTS))
 
     def close(self) -> None:
         """Close this process's client and its connections. The next call makes a new client."""
@@ -60,27 +65,16 @@ class MinioObjectStore:
                 self._make_bucket(client)
 
     def put(self, key: str, path: Path, sha256: str) -> None:
-        """Store the file.
+        """Store the file, which is read once. If it has changed, nothing is stored.
 
-        Parts of a large file are sent one after the other, because the library leaks its upload threads on errors. The file is
-        read and hashed twice, for its ETag and to be sent. If it has changed, it is not sent, or is removed again. If the
-        server answers with another ETag, the object is read back.
+        If the server answers with another ETag than that of the bytes that were sent, the object is read back.
         """
         with private.opened(path.parent, path.name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            part, _ = get_part_info(size, 0)
-            first = _Hashing(file)
-            expected = _etag(first, part)
-            noted: dict[str, str | list[str] | tuple[str]] = {"sha256": sha256, "etag": expected}
-            first.expect(sha256, path.name)
-            file.seek(0)
-            sent = _Hashing(file)
-            with _errors():
-                stored = self._client().put_object(
-                    self._bucket, key, cast("BinaryIO", sent), size, metadata=noted, num_parallel_uploads=1, part_size=part
-                )
-        self._unless(sent, sha256, path.name, key)
-        if stored.etag != expected and self.stat(key) != (size, sha256):
+            part, count = get_part_info(size, 0)
+            send = self._send if count == 1 else self._send_parts
+            stored, expected = send(key, _Contents(file, path.name, sha256, part))
+        if stored != expected and self.stat(key) != (size, sha256):
             raise InfrastructureError(STORAGE, f"object {key} is not what was put")
 
     def stat(self, key: str) -> tuple[int, str] | None:
@@ -124,14 +118,54 @@ class MinioObjectStore:
         if wrong:
             raise InfrastructureError(STORAGE, f"{len(wrong)} objects are not removed; {wrong[0].name}: {wrong[0].message}")
 
-    def _unless(self, sent: "_Hashing", sha256: str, name: str, key: str) -> None:
-        """Remove the object and raise BytesChanged if its bytes are not the expected ones."""
-        try:
-            sent.expect(sha256, name)
-        except BytesChanged:
+    def _send(self, key: str, contents: "_Contents") -> tuple[str, str]:
+        """Store it by one request; the ETag of the answer, and the expected one."""
+        with self._room():
+            data = b"".join(contents.parts())
+            expected = _md5(data).hex()
+            noted: dict[str, str | list[str] | tuple[str]] = {"sha256": contents.sha256, "etag": expected}
             with _errors():
-                self._client().remove_object(self._bucket, key)
-            raise
+                stored = self._client().put_object(self._bucket, key, BytesIO(data), len(data), metadata=noted)
+        return stored.etag or "", expected
+
+    def _send_parts(self, key: str, contents: "_Contents") -> tuple[str, str]:
+        """Store it by a multipart upload; the ETag of the answer, and the expected one. After an error nothing is left.
+
+        S3 wants the metadata first, so the ETag is not in it.
+        """
+        client = self._client()
+        with _errors(), ExitStack() as stack:
+            upload = client.begin_parts(self._bucket, key, {"sha256": contents.sha256})
+            stack.callback(_drop, partial(client.abort_parts, self._bucket, key, upload))
+            sums, etags = self._side_by_side(partial(client.send_part, self._bucket, key, upload), contents.parts())
+            stored = client.complete_parts(self._bucket, key, upload, etags)
+            stack.pop_all()
+        return stored, f"{_md5(b''.join(sums)).hex()}-{len(sums)}"
+
+    def _side_by_side(
+        self, send: Callable[[int, bytes], str], parts: Generator[bytes]
+    ) -> tuple[Sequence[bytes], Sequence[str]]:
+        """Send the parts, a few at once; their MD5s and ETags. After an error no further part is begun."""
+        numbered, reading, sent = enumerate(parts, 1), Lock(), dict[int, tuple[bytes, str]]()
+
+        def work() -> None:
+            while True:
+                with self._room():
+                    with reading:
+                        number, data = next(numbered, (0, b""))
+                    if not number:
+                        return
+                    sent[number] = _md5(data), send(number, data)
+
+        with ThreadPoolExecutor(_AT_ONCE, "part") as pool:
+            workers = [pool.submit(work) for _ in range(_AT_ONCE)]
+            wait(workers, return_when=FIRST_EXCEPTION)
+            with reading:
+                parts.close()
+        for worker in workers:
+            worker.result()
+        sums, etags = zip(*(sent[number] for number in sorted(sent)), strict=True)
+        return sums, etags
 
     def _read_back(self, key: str) -> str:
         digest = hashlib.sha256()
@@ -151,36 +185,44 @@ class MinioObjectStore:
             client.set_bucket_lifecycle(self._bucket, _drop_stale_uploads())
 
 
-class _Hashing:
-    """A file that is hashed as it is read."""
+class _Contents:
+    """The bytes of a file, and their checksum as it is to be."""
 
-    def __init__(self, file: FileIO) -> None:
+    def __init__(self, file: FileIO, name: str, sha256: str, part: int) -> None:
         self._file = file
-        self._digest = hashlib.sha256()
+        self._name = name
+        self.sha256 = sha256
+        self._part = part
 
-    def read(self, size: int) -> bytes:
-        """The next ``size`` bytes, fewer only at the end. One read of a raw file may give fewer. Raises OSError."""
-        parts: list[bytes] = []
-        while size > 0 and (data := self._file.read(min(size, _BLOCK))):
-            parts.append(data)
-            self._digest.update(data)
-            size -= len(data)
-        return b"".join(parts)
+    def parts(self) -> Generator[bytes]:
+        """All of it from the beginning, in parts of one size; only the last is shorter.
 
-    def expect(self, sha256: str, name: str) -> None:
-        """Raise BytesChanged unless this is the checksum of the bytes that were read."""
-        if self._digest.hexdigest() != sha256:
-            raise BytesChanged(name)
+        Raises BytesChanged behind the last one if this is another checksum's file. Raises OSError.
+        """
+        digest = hashlib.sha256()
+        self._file.seek(0)
+        while data := self._read():
+            digest.update(data)
+            yield data
+        if digest.hexdigest() != self.sha256:
+            raise BytesChanged(self._name)
 
-
-def _etag(file: _Hashing, part: int) -> str:
-    """The ETag of S3: the MD5 of the file, or the MD5 of the MD5s of its parts of ``part`` bytes, and their number."""
-    sums = [_md5(data) for data in iter(partial(file.read, part), b"")] or [_md5(b"")]
-    return sums[0].hex() if len(sums) == 1 else f"{_md5(b''.join(sums)).hex()}-{len(sums)}"
+    def _read(self) -> bytes:
+        """The next part. One read of a raw file may give less."""
+        data = self._file.read(self._part) or b""
+        while data and len(data) < self._part and (more := self._file.read(self._part - len(data))):
+            data += more
+        return data
 
 
 def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _drop(abort: Callable[[], None]) -> None:
+    """Drop an upload that has failed. If the storage does not, its own rule will."""
+    with suppress(MinioException, HTTPError):
+        abort()
 
 
 def _drop_stale_uploads() -> LifecycleConfig:

@@ -5,6 +5,10 @@ It reads the engine again only where the spool is not as it was sealed: then the
 """
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -17,12 +21,14 @@ from orchestrator.execution.deployment import Deployment
 from orchestrator.log import logger
 from orchestrator.output.artifacts import File
 from orchestrator.output.ring_file import write_all
-from orchestrator.output.spool import Sealed, sealed, spooling
+from orchestrator.output.spool import SPOOL, Sealed, noted, sealed, spooling
 from orchestrator.ports import ObjectStore, Stream
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.values import Fields, LogObject, Logs, SeriesObject
 
 _KEY_DIGITS = 16
+_AT_ONCE = 4
+"""Objects of a task that are put side by side."""
 
 
 @frozen
@@ -36,34 +42,42 @@ class Upload:
     def __call__(self, claim: Claim) -> Fields:
         """Put the log objects and the artifacts. An empty stream needs none. Raises InfrastructureError."""
         attempt = claim.attempt
-        sums = attempt.sealed or sealed(claim.folder(self.deployment.spool_dir)) or self.output.seal_again(claim)
-        stdout, stderr = (self._put(claim, stream, sums[stream]) for stream in Stream)
+        sums = attempt.sealed or self._sums(claim)
+        stdout, stderr = (_log(claim, stream, sums[stream]) for stream in Stream)
         gathered = attempt.gathered = attempt.gathered or self.output.gather(claim)
-        try:
-            kept = tuple(self._put_artifact(claim, file) for file in gathered.files)
-        except BytesChanged:
-            attempt.gathered = None
-            raise
+        kept = {file: _artifact(claim, file) for file in gathered.files}
+        side_by_side(
+            [
+                *(partial(self._put_log, claim, *log) for log in zip(Stream, (stdout, stderr), strict=True) if log[1].key),
+                *(partial(self._put_artifact, claim, file, artifact) for file, artifact in kept.items()),
+            ]
+        )
         return {
             **self._series(claim),
             "logs": Logs(self.objects.bucket, stdout, stderr),
-            "artifacts_stored": kept,
+            "artifacts_stored": tuple(kept.values()),
             "artifacts_refused": gathered.refused,
             **_told(claim),
         }
 
-    def _put(self, claim: Claim, stream: Stream, sums: Sealed) -> LogObject:
-        key = f"{claim.task.id}/{claim.number}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log" if sums.bytes else ""
-        if key:
-            self._put_whole(claim, key, claim.folder(self.deployment.spool_dir) / stream, sums.sha256)
-        return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
+    def _sums(self, claim: Claim) -> Mapping[Stream, Sealed]:
+        """As they were noted: storing the files proves them. After that has failed once, they are read to be proven first."""
+        folder = claim.folder(self.deployment.spool_dir)
+        return (sealed(folder) if claim.attempt.unsound else noted(folder)) or self.output.seal_again(claim)
 
-    def _put_artifact(self, claim: Claim, file: File) -> Artifact:
-        """The program chose the path, so the key has only a digest of it: the same path has the same one."""
-        name = hashlib.sha256(file.path.encode()).hexdigest()[:_KEY_DIGITS]
-        key = f"{claim.task.id}/{claim.number}/{ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
-        self._put_whole(claim, key, file.at, file.sha256)
-        return Artifact(file.path, key, file.bytes, file.sha256)
+    def _put_log(self, claim: Claim, stream: Stream, log: LogObject) -> None:
+        try:
+            self._put_whole(claim, log.key, claim.folder(self.deployment.spool_dir) / stream, log.sha256)
+        except InfrastructureError as error:
+            claim.attempt.unsound = claim.attempt.unsound or error.service == SPOOL
+            raise
+
+    def _put_artifact(self, claim: Claim, file: File, artifact: Artifact) -> None:
+        try:
+            self._put_whole(claim, artifact.key, file.at, file.sha256)
+        except BytesChanged:
+            claim.attempt.gathered = None
+            raise
 
     def _series(self, claim: Claim) -> Fields:
         """Store what was noted of its use over time. Figures are no reason for a task to fail, so they may be missing."""
@@ -86,6 +100,37 @@ class Upload:
         claim.assure_held()
         with spooling():
             self.objects.put(key, path, sha256)
+
+
+def side_by_side(calls: Sequence[Callable[[], None]]) -> None:
+    """Make the calls, a few at once, the first one in this thread. Raises what one that failed did; others may not be made."""
+    first, *others = calls or [lambda: None]
+    if not others:
+        first()
+        return
+    with ThreadPoolExecutor(min(len(others), _AT_ONCE - 1), "upload ") as pool:
+        futures = [pool.submit(copy_context().run, call) for call in others]
+        try:
+            first()
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+def _log(claim: Claim, stream: Stream, sums: Sealed) -> LogObject:
+    """A stream as it will be stored. Without a byte it needs no object."""
+    key = f"{claim.task.id}/{claim.number}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log" if sums.bytes else ""
+    return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
+
+
+def _artifact(claim: Claim, file: File) -> Artifact:
+    """A file as it will be stored. The program chose the path, so the key has only a digest of it: one path has one key."""
+    name = hashlib.sha256(file.path.encode()).hexdigest()[:_KEY_DIGITS]
+    key = f"{claim.task.id}/{claim.number}/{ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
+    return Artifact(file.path, key, file.bytes, file.sha256)
 
 
 def _told(claim: Claim) -> Fields:

@@ -1,0 +1,32 @@
+"""The requests of a multipart upload, which the library has only for its own use. Knows no object store and no settings."""
+
+from collections.abc import Mapping, Sequence
+
+from minio import Minio
+from minio.datatypes import Part
+from minio.helpers import genheaders
+
+
+class MultipartMinio(Minio):
+    """The client with these requests, one method for each. They raise what the other methods raise.
+
+    The library's own ``put_object`` sends parts side by side only in threads that it leaks on errors.
+    """
+
+    def begin_parts(self, bucket: str, key: str, metadata: Mapping[str, str]) -> str:
+        """Begin an upload; its id."""
+        headers = genheaders({**metadata}, None, None, None, legal_hold=False)
+        return str(self._create_multipart_upload(bucket, key, headers))
+
+    def send_part(self, bucket: str, key: str, upload: str, number: int, data: bytes) -> str:
+        """Send a part, counted from 1; its ETag. All parts but the last have at least 5 MiB."""
+        return str(self._upload_part(bucket, key, data, None, upload, number))
+
+    def complete_parts(self, bucket: str, key: str, upload: str, etags: Sequence[str]) -> str:
+        """Make the object of all parts, whose ETags come in their order; the ETag of the object."""
+        parts = [Part(number, etag) for number, etag in enumerate(etags, 1)]
+        return str(self._complete_multipart_upload(bucket, key, upload, parts).etag)
+
+    def abort_parts(self, bucket: str, key: str, upload: str) -> None:
+        """Drop what was sent."""
+        self._abort_multipart_upload(bucket, key, upload)

@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists machines machine disk test-on short-on fresh-on machines-test machines-down \
+.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists bench-deletion machines machine disk test-on short-on fresh-on machines-test machines-down \
 	check format diagrams docs setup page screenshots ready parts lock clean
 
 MACHINE = trixie
@@ -49,6 +49,9 @@ bench-follow: ready # how soon output is seen, and what that costs, both sides m
 
 bench-lists: ready # how long lists take with 100, 10,000 and 100,000 tasks, beside one query with a sort
 	.venv/bin/python -m scripts.bench_lists
+
+bench-deletion: ready # how fast ended tasks are deleted, by whether their objects are listed, named or gone; ARGS: batches of each
+	.venv/bin/python -m scripts.bench_deletion $(ARGS)
 
 machines: ready # real Debian machines for the tests, all three: built, booted and left running; `make machines-down` ends them
 	.venv/bin/python -m scripts.image python

@@ -49,6 +49,8 @@ class Attempt:
     """Why the log cannot be had whole."""
     gathered: Gathered | None = None
     """The artifacts, once they are in the spool."""
+    put: set[str] = field(factory=set)
+    """The keys of all objects that this process has put, or tried to put."""
     fed: threading.Event = field(factory=threading.Event)
     """Set once the engine has all of a long input."""
     unsure_of_input: bool = False

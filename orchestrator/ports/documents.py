@@ -25,6 +25,11 @@ SWEPT = ("status", "created_at", "engine", "container", "lease")
 """What a sweep looks at. All else may be as large as its owner likes, times the number of tasks that are waiting."""
 TIMED = ("status", "cause", "attempt", "created_at", "started_at", "finished_at", "metrics")
 """What figures about many tasks are made of."""
+NAMING = (
+    *("nonce", "deleting", "attempt", "objects_named", "logs_removed_at", "artifacts_removed_at"),
+    *("logs", "metrics", "artifacts_stored", "attempts"),
+)
+"""What tells which objects a task has."""
 STANDING = ("status", "attempt", "cause", "logs", "nonce", "settled", "finished_at", "deleting")
 
 

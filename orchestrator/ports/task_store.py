@@ -228,6 +228,9 @@ class TaskStore(Protocol):
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
         """Status, attempt, cause, logs and nonce of those of the tasks that there are, by id."""
 
+    def naming(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """What tells which objects these tasks have, by id, and their nonces and marks."""
+
     def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
         """Note with ``token`` that the tasks {id: nonce} are being deleted; the nonce is whatever is stored, None for none.
 

@@ -5,7 +5,7 @@ objects can be below it. Somebody who was held up in between asks for the mark a
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
@@ -15,6 +15,7 @@ from orchestrator.execution.attempt_output import ARTIFACTS
 from orchestrator.ports import ObjectStore, Part, TaskStore
 from orchestrator.ports.documents import deletion_of
 from orchestrator.task.request import is_id
+from orchestrator.task.stored_keys import keys_of
 from orchestrator.task.values import Document
 
 _REQUEST = 1000
@@ -44,12 +45,14 @@ class Removal:
 
     def finish(self, task_ids: Collection[str]) -> frozenset[str]:
         """Delete those of the tasks that are marked; which ones."""
-        marks = self._marks(task_ids)
+        found = self._looked_up(self.store.naming, task_ids)
+        marks = {task_id: mark for task_id, document in found.items() if (mark := deletion_of(document)) is not None}
 
         def still(ids: Collection[str]) -> Collection[str]:
-            return {task_id for task_id, mark in self._marks(ids).items() if mark == marks[task_id]}
+            standing = self._looked_up(self.store.standing, ids)
+            return {task_id for task_id, document in standing.items() if deletion_of(document) == marks[task_id]}
 
-        if not self._clear(marks, lambda _: True, still):
+        if not self._clear({task_id: found[task_id] for task_id in marks}, {*Part}, still):
             return frozenset()
         self.store.delete(marks)
         return frozenset(marks)
@@ -59,22 +62,27 @@ class Removal:
 
         False when the time is up before all are removed: then nothing is noted.
         """
-        removed = self._clear(nonces, lambda key: _part(key) is part, lambda ids: self._same(ids, nonces))
+
+        def still(ids: Collection[str]) -> Collection[str]:
+            standing = self._looked_up(self.store.standing, ids)
+            return {task_id for task_id, document in standing.items() if document.get("nonce") == nonces[task_id]}
+
+        removed = self._clear(self._looked_up(self.store.naming, nonces), {part}, still)
         if removed:
             self.store.note_removed(part, nonces)
         return removed
 
     def _clear(
         self,
-        task_ids: Iterable[str],
-        wanted: Callable[[str], bool],
+        documents: Mapping[str, Document],
+        parts: Collection[Part],
         still: Callable[[Collection[str]], Collection[str]],
     ) -> bool:
-        """Remove the wanted objects of those of the tasks of which it still holds when the request is made; whether all are.
+        """Remove these parts of those of the tasks of which it still holds when the request is made; whether all are.
 
         One request is made in any case, so that each call gets on.
         """
-        keys = filter(wanted, self._keys([*task_ids]))
+        keys = (key for key in self._keys(documents) if _part(key) in parts)
         some = [*islice(keys, _REQUEST)]
         while some:
             owners = still({_owner(key) for key in some})
@@ -84,31 +92,47 @@ class Removal:
                 return False
         return True
 
-    def _keys(self, task_ids: Sequence[str]) -> Iterator[str]:
-        """What is below the ids. Each is listed by itself, which takes most of the time."""
-        if len(task_ids) == 1:
-            yield from self._below(task_ids[0])
+    def _keys(self, documents: Mapping[str, Document]) -> Iterator[str]:
+        """What is listed below the ids, then what the documents name. A list for each task takes most of the time.
+
+        A list tells what an earlier call has left. The names do not: so they are last, and no more than one request removes.
+        """
+        named: list[str] = []
+        unnamed: list[str] = []
+        for task_id in filter(is_id, documents):
+            keys = _named(task_id, documents[task_id])
+            if keys is None or len(named) + len(keys) > _REQUEST:
+                unnamed.append(task_id)
+            else:
+                named += keys
+        return chain(self._listed(unnamed), named)
+
+    def _listed(self, task_ids: Sequence[str]) -> Iterator[str]:
+        """An id that is not valid has nothing, but could name what another task has: a/1 is below a. It is not among these."""
+        if len(task_ids) <= 1:
+            yield from chain.from_iterable(map(self._below, task_ids))
             return
         with ThreadPoolExecutor(_LISTS) as pool:
             yield from chain.from_iterable(pool.map(self._below, task_ids))
 
-    def _below(self, task_id: str) -> list[str]:
-        """One that is no valid id has nothing, but could name what another task has: a/1 is below a."""
-        return [found.key for found in self.objects.listed(f"{task_id}/")] if is_id(task_id) else []
+    def _below(self, task_id: str) -> Sequence[str]:
+        return [found.key for found in self.objects.listed(f"{task_id}/")]
 
-    def _marks(self, task_ids: Collection[str]) -> dict[str, str]:
-        """The tokens of the deletions of those that are marked."""
-        marks = {task_id: deletion_of(document) for task_id, document in self._standing(task_ids).items()}
-        return {task_id: mark for task_id, mark in marks.items() if mark is not None}
-
-    def _same(self, task_ids: Collection[str], nonces: Mapping[str, object]) -> Collection[str]:
-        found = self._standing(task_ids)
-        return {task_id for task_id, document in found.items() if document.get("nonce") == nonces[task_id]}
-
-    def _standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
-        standing = self.store.standing(task_ids)
+    def _looked_up(
+        self, look: Callable[[Collection[str]], Mapping[str, Document]], task_ids: Collection[str]
+    ) -> Mapping[str, Document]:
+        found = look(task_ids)
         self.check()
-        return standing
+        return found
+
+
+def _named(task_id: str, document: Document) -> Sequence[str] | None:
+    """The keys that are left of the task; None if the worker that ended it did not know all of them."""
+    keys = [*keys_of(document)]
+    known = document.get("objects_named") == (document.get("attempt") or 1)
+    if not known or any(_owner(key) != task_id for key in keys):
+        return None
+    return [key for key in keys if document.get(f"{_part(key)}_removed_at") is None]
 
 
 def _owner(key: str) -> str:

@@ -68,6 +68,8 @@ class Task:
     logs_removed_at: datetime | None = None
     """When the logs of all attempts were removed from object storage; ``logs`` still tells their sizes and checksums."""
     artifacts_removed_at: datetime | None = None
+    objects_named: int = 0
+    """The last ended attempt, if object storage has nothing of all attempts up to it but what this document names; else 0."""
     keep_until: datetime | None = None
     """By the ``keep`` of its request, noted at its end; None: as the settings say."""
     deleting: Deletion | None = None

@@ -21,6 +21,7 @@ from orchestrator.ports.documents import (
     BULKY,
     FINAL,
     LARGEST,
+    NAMING,
     STANDING,
     SWEPT,
     TIMED,
@@ -237,8 +238,11 @@ class MemoryTaskStore:
 
     def standing(self, task_ids: Collection[str]) -> Mapping[str, Document]:
         """One look at each."""
-        found = {task_id: self._load(task_id) for task_id in task_ids}
-        return {task_id: _only(document, STANDING) for task_id, document in found.items() if document is not None}
+        return self._looked_up(task_ids, STANDING)
+
+    def naming(self, task_ids: Collection[str]) -> Mapping[str, Document]:
+        """One look at each."""
+        return self._looked_up(task_ids, NAMING)
 
     def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
         """One after the other."""
@@ -309,6 +313,10 @@ class MemoryTaskStore:
             everything = [bson.decode(stored, _ZONED) for stored in self._documents.values()]
         found = sorted(filter(wanted, everything), key=age)
         return [{name: value for name, value in document.items() if name not in BULKY} for document in found]
+
+    def _looked_up(self, task_ids: Collection[str], names: Iterable[str]) -> Mapping[str, Document]:
+        found = {task_id: self._load(task_id) for task_id in task_ids}
+        return {task_id: _only(document, names) for task_id, document in found.items() if document is not None}
 
     def _spare(self, wanted: Callable[[Document], bool]) -> builtins.list[Changed]:
         found = self._some(lambda document: isinstance(document["_id"], str) and wanted(document))

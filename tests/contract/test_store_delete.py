@@ -39,6 +39,18 @@ def test_an_ended_task_is_marked_and_then_deleted(store: TaskStore) -> None:
     store.insert(queued())
 
 
+def test_what_tells_a_tasks_objects_is_looked_up_at_once(store: TaskStore) -> None:
+    """Also of a marked task; there is nothing of one that is not there, and nothing else of the others."""
+    told = {"attempt": 2, "objects_named": 2, "logs": {"stdout": {"key": "t1/2/a"}}, "attempts": [], "logs_removed_at": NOON}
+    store.insert(ended("t1", stdin="x" * 1000, **told))
+    store.insert(ended("t2"))
+    store.mark_deleting({"t1": "of t1"}, "token")
+    found = store.naming(["t1", "t2", "t3"])
+    assert found["t1"].pop("deleting")["token"] == "token"
+    assert found == {"t1": {"_id": "t1", "nonce": "of t1", **told}, "t2": {"_id": "t2", "nonce": "of t2"}}
+    assert store.naming([]) == {}
+
+
 def test_what_has_not_ended_or_is_not_settled_is_not_marked(store: TaskStore) -> None:
     """Nor is another task that has the same id by now. A foreign document without the note counts as settled."""
     store.insert(queued("waiting", nonce="of waiting"))

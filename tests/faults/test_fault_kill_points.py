@@ -66,6 +66,7 @@ NOT_STRUCK = {
     "store.expired": "the same",
     "store.outlived": "the same",
     "store.with_output": "the same",
+    "store.naming": "the same",
     "logs.listed": "the same",
     "store.mark_deleting": "retention's; tests/unit/reconcile/test_removal.py cuts it before and after each call, in memory",
     "store.delete": "the same",

@@ -8,7 +8,7 @@ of ``_id`` for it, would scan the collection. So the condition of a claim is in 
 
 import uuid
 from collections.abc import Collection as Group
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -43,6 +43,7 @@ from orchestrator.ports.documents import (
     BOUND,
     FINAL,
     LARGEST,
+    NAMING,
     STANDING,
     SWEPT,
     TIMED,
@@ -348,11 +349,11 @@ class MongoTaskStore:
 
     def standing(self, task_ids: Group[str]) -> Mapping[str, Document]:
         """In one query."""
-        if not task_ids:
-            return {}
-        with translated():
-            found = self._tasks.find({"_id": {"$in": [*task_ids]}}, dict.fromkeys(STANDING, 1))
-            return {document["_id"]: document for document in found}
+        return self._looked_up(task_ids, STANDING)
+
+    def naming(self, task_ids: Group[str]) -> Mapping[str, Document]:
+        """In one query."""
+        return self._looked_up(task_ids, NAMING)
 
     def mark_deleting(self, nonces: Mapping[str, object], token: str) -> None:
         """In one write for those with a nonce, and one for those without."""
@@ -437,6 +438,13 @@ class MongoTaskStore:
         """Free tasks whose engine, in the field ``place``, is ``near``, then tasks of other engines."""
         yield from self._some({**query, place: near, **unheld(free, elsewhere=False)})
         yield from self._some({**query, place: elsewhere(free), **unheld(free, elsewhere=True)})
+
+    def _looked_up(self, task_ids: Group[str], names: Iterable[str]) -> Mapping[str, Document]:
+        if not task_ids:
+            return {}
+        with translated():
+            found = self._tasks.find({"_id": {"$in": [*task_ids]}}, dict.fromkeys(names, 1))
+            return {document["_id"]: document for document in found}
 
     def _spare(self, query: Stage, order: Sequence[tuple[str, int]], limit: int) -> Sequence[Document]:
         """Ids are looked at here: SecantusDB uses an index only for a filter that has its fields and no others."""

@@ -9,8 +9,10 @@ from orchestrator.cause import Cause
 from orchestrator.execution.claim import Claim
 from orchestrator.ports import Move, TaskStore
 from orchestrator.retrying import Retrier
+from orchestrator.task.codec import to_document
 from orchestrator.task.document import Task
 from orchestrator.task.request import kept_until
+from orchestrator.task.stored_keys import keys_of
 from orchestrator.task.values import Document, Entry, Fields
 from statemachine import INITIAL, TERMINAL, UNDECIDED, Step, Trigger
 
@@ -58,8 +60,24 @@ class Record:
         fields = {**first, **fields, "published": claim.published}
         if step.trigger is Trigger.START:
             fields["started_at"] = entry.at
+        if step.dest in {*TERMINAL, INITIAL}:
+            fields["objects_named"] = claim.number if _names_all(claim, fields) else 0
         if step.dest in TERMINAL:
             fields["finished_at"] = entry.at
             fields["finished_by"] = self.worker
             fields["keep_until"] = kept_until(claim.task.request, entry.at, self.keep_max)
-        return {**claim.task.again(entry.at, fields), "published": claim.published} if step.dest is INITIAL else fields
+        if step.dest is not INITIAL:
+            return fields
+        kept = {name: fields[name] for name in ("published", "objects_named")}
+        return {**claim.task.again(entry.at, fields), **kept}
+
+
+def _names_all(claim: Claim, fields: Fields) -> bool:
+    """Whether the document names every object of the task, now that the attempt ends with these fields.
+
+    A worker that did not start the program cannot know: the worker before it may have put objects that nobody names.
+    """
+    attempt = claim.attempt
+    before = claim.task.objects_named == claim.number - 1
+    alone = claim.state is INITIAL or attempt.deadline is not None
+    return before and alone and attempt.put <= {*keys_of(to_document(fields))}

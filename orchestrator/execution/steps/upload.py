@@ -98,6 +98,7 @@ class Upload:
 
     def _put_whole(self, claim: Claim, key: str, path: Path, sha256: str) -> None:
         claim.assure_held()
+        claim.attempt.put.add(key)
         with spooling():
             self.objects.put(key, path, sha256)
 

@@ -9,6 +9,8 @@ from attrs import evolve
 from orchestrator.cause import Cause
 from orchestrator.client import Client
 from orchestrator.errors import STORAGE, InfrastructureError, NotEnded, UnknownTask, WrongDatabase
+from orchestrator.outcome.series import Recording, Series
+from orchestrator.ports import Part
 from orchestrator.reconcile.reconciler import Kind
 from orchestrator.settings.settings import Settings
 from orchestrator.testing.programs import FOREVER, Program
@@ -21,6 +23,7 @@ from tests.support.world import World
 PROGRAM, FAILING, LONG = ("program",), ("failing",), ("long",)
 REQUEST = {"image": "busybox", "command": [*PROGRAM], "artifacts": ["."]}
 KEPT = Settings(retry_budget=5.0, orphan_grace=-1.0, spool_grace=-1.0, keep_tasks=0, keep_logs=0, keep_artifacts=0)
+ALL_NAMED = lambda world: world  # noqa: E731
 FATES = [Killed(), InfrastructureError("a server", "away")]
 
 
@@ -44,6 +47,13 @@ def ended(folder: Path, settings: Settings = KEPT) -> World:
         world.queue.take()
     while (task_id := world.queue.take()) is not None:
         world.worker().run(task_id)
+    return world
+
+
+def unnamed(world: World) -> World:
+    """The documents are those of a worker that did not know all objects."""
+    for task_id in ("t", "t1"):
+        world.services.store._change(task_id, {"objects_named": 0}, lambda _: True)
     return world
 
 
@@ -107,10 +117,74 @@ def test_a_task_whose_worker_still_has_something_is_refused(tmp_path: Path) -> N
     assert keys(world) == []
 
 
-def calls_of(folder: Path, act: Callable[[World, Process], object]) -> list[tuple[str, int]]:
+def test_objects_are_listed_only_where_the_document_does_not_name_all(tmp_path: Path) -> None:
+    """A list for each task takes most of the time of a deletion. What was removed before its task is not removed again."""
+    for place, (known, lists) in enumerate([(ALL_NAMED, 0), (unnamed, 1)]):
+        world, process = known(ended(tmp_path / str(place))), Process()
+        delete(world, process)
+        assert (process.calls["listed"], owners(world)) == (lists, {"t1"})
+    world, process = ended(tmp_path / "stripped"), Process()
+    nonces = {"t": world.client.get("t").nonce}
+    removal = world.process(process).removal
+    assert removal.strip(nonces, Part.LOGS)
+    assert {key.rpartition("/")[0] for key in keys(world) if key.startswith("t/")} == {"t/1/artifacts", "t/2/artifacts"}
+    assert removal.strip(nonces, Part.ARTIFACTS)
+    delete(world, process)
+    assert (process.calls["listed"], process.calls["remove"], owners(world)) == (0, 2, {"t1"})
+
+
+@pytest.mark.parametrize("key", ["t1/1/stdout-0123456789abcdef.log", "elsewhere", 7])
+def test_a_document_names_no_object_of_another_task(tmp_path: Path, key: object) -> None:
+    """A foreign hand may have written it. Then the objects of the task are listed."""
+    world = ended(tmp_path)
+    before = {found for found in keys(world) if found.startswith("t1/")}
+    foreign = {"bucket": "task-logs", "stdout": {"key": key}, "stderr": "?"}
+    world.services.store._change("t", {"logs": foreign, "artifacts_stored": 5}, lambda _: True)
+    world.services.store._change("t", {"objects_named": 2 if isinstance(key, str) else 0}, lambda _: True)
+    world.client.delete("t")
+    assert {*keys(world)} == before
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("fate", [*FATES, RuntimeError("a bug")], ids=["killed", "away", "bug"])
+def test_no_object_outlives_its_task_however_its_run_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: When, fate: BaseException
+) -> None:
+    """Each call of a run breaks once; then another worker ends the task, perhaps with an output that differs."""
+    outputs = iter(range(1000000))
+    monkeypatch.setattr(Recording, "series", lambda _: Series(1, 1.0, ("t",), ((float(next(outputs)),),)))
+    process = Process()
+    assert run(world_of(tmp_path / "whole"), process) == 2
+    calls = [(name, number) for name, count in process.calls.items() for number in range(1, count + 1)]
+    assert ("put", 6) in calls
+    trusted = []
+    for place, (method, nth) in enumerate(calls):
+        world = world_of(tmp_path / str(place))
+        trusted.append(run(world, Process([Fault(method, nth, when, fate)])) > 0)
+        world.client.delete("t")
+        assert keys(world) == [], (method, nth)
+    assert any(trusted)
+
+
+def run(world: World, process: Process) -> int:
+    """Run a task with two attempts, the first worker as ``process`` says, the others without a fault; its ``objects_named``."""
+    world.client.submit({**REQUEST, "command": [*FAILING], "retries": 1}, "t")
+    for _ in range(4):
+        try:
+            world.worker(process).run("t")
+        except (Killed, InfrastructureError, RuntimeError):
+            process = Process()
+        world.expire_leases()
+        world.sweep().once(30)
+    task = world.client.get("t")
+    assert task.status is State.FAILED
+    return task.objects_named
+
+
+def calls_of(world: World, act: Callable[[World, Process], object]) -> list[tuple[str, int]]:
     """The calls that are made of it, by their method and number."""
     process = Process()
-    act(ended(folder), process)
+    act(world, process)
     return [(name, number) for name, count in process.calls.items() for number in range(1, count + 1)]
 
 
@@ -121,12 +195,16 @@ def delete(world: World, process: Process) -> None:
 
 @pytest.mark.parametrize("when", When)
 @pytest.mark.parametrize("fate", FATES, ids=["killed", "away"])
-def test_a_deletion_that_breaks_anywhere_is_finished_by_the_next_sweep(tmp_path: Path, when: When, fate: BaseException) -> None:
+@pytest.mark.parametrize("known", [ALL_NAMED, unnamed], ids=["named", "unnamed"])
+def test_a_deletion_that_breaks_anywhere_is_finished_by_the_next_sweep(
+    tmp_path: Path, known: Callable[[World], World], when: When, fate: BaseException
+) -> None:
     """Or it had not begun, and the task is whole. It is never half there without anybody who goes on."""
-    calls = calls_of(tmp_path / "whole", delete)
-    assert {"mark_deleting", "listed", "remove", "delete"} <= {name for name, _ in calls}
+    calls = calls_of(known(ended(tmp_path / "whole")), delete)
+    assert {"mark_deleting", "naming", "remove", "delete"} <= {name for name, _ in calls}
+    assert ("listed" in dict(calls)) is (known is unnamed)
     for place, (method, nth) in enumerate(calls):
-        world = ended(tmp_path / str(place))
+        world = known(ended(tmp_path / str(place)))
         before = keys(world)
         process = Process([Fault(method, nth, when, fate)])
         with pytest.raises(type(fate)):
@@ -147,10 +225,13 @@ def test_a_deletion_that_breaks_anywhere_is_finished_by_the_next_sweep(tmp_path:
 
 @pytest.mark.parametrize("when", When)
 @pytest.mark.parametrize("fate", FATES, ids=["killed", "away"])
-def test_a_deletion_can_be_called_again(tmp_path: Path, when: When, fate: BaseException) -> None:
+@pytest.mark.parametrize("known", [ALL_NAMED, unnamed], ids=["named", "unnamed"])
+def test_a_deletion_can_be_called_again(
+    tmp_path: Path, known: Callable[[World], World], when: When, fate: BaseException
+) -> None:
     """It goes on where it broke; only a caller that had no answer to the last call may hear that there is no such task."""
-    for place, (method, nth) in enumerate(calls_of(tmp_path / "whole", delete)):
-        world = ended(tmp_path / str(place))
+    for place, (method, nth) in enumerate(calls_of(known(ended(tmp_path / "whole")), delete)):
+        world = known(ended(tmp_path / str(place)))
         with pytest.raises(type(fate)):
             delete(world, Process([Fault(method, nth, when, fate)]))
         if world.services.store.find("t") is not None:
@@ -163,7 +244,7 @@ def test_somebody_who_was_held_up_removes_nothing_of_the_next_task_with_the_id(t
     world = ended(tmp_path)
     before = keys(world)
     puppet = Puppet("slow")
-    actor = puppet.act("delete", lambda: Client(world.process(puppet)).delete("t")).until("listed")
+    actor = puppet.act("delete", lambda: Client(world.process(puppet)).delete("t")).until("naming")
     actor.until("standing")
     world.client.delete("t")
     world.client.submit({**REQUEST, "command": [*FAILING]}, "t")

@@ -21,9 +21,10 @@ from orchestrator.server import page, parameters
 from orchestrator.server.backend import Backend
 from orchestrator.server.docs_page import docs_page
 from orchestrator.server.events import Cut, running
-from orchestrator.server.gate import admit
+from orchestrator.server.gate import admit, readmit
 from orchestrator.server.openapi import openapi
 from orchestrator.server.problems import Problem, problem_of
+from orchestrator.server.revoking import Watched, kept_current
 from orchestrator.server.route import Call, Route, json_answer
 from orchestrator.server.routes import ROUTES
 
@@ -44,7 +45,7 @@ def application(backend: Backend) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with running(backend.broadcast):
+        async with running(backend.broadcast), kept_current(backend.tokens):
             yield
         await backend.close()
 
@@ -69,10 +70,14 @@ def _endpoints(backend: Backend) -> list[Endpoint]:
 
 
 def _endpoint(backend: Backend, routes: Mapping[str, Route]) -> Callable[[Request], object]:
-    async def endpoint(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response | Watched:
         route = routes["GET" if request.method == "HEAD" else request.method]
         caller = admit(request, backend.tokens, route.scope)
-        return await route.handler(Call(backend, request, caller, parameters.read(route.parameters, request)))
+        answer = await route.handler(Call(backend, request, caller, parameters.read(route.parameters, request)))
+        if route.scope is None:
+            return answer
+        readmit(caller, backend.tokens)
+        return Watched(answer, caller, backend.tokens)
 
     return endpoint
 

@@ -22,13 +22,23 @@ def admit(request: Request, tokens: Tokens, needed: Scope | None) -> Caller:
     if needed is None:
         return caller or Caller("", Scope.READ)
     if caller is None:
-        words = "Authorization: there is no valid token; send `Authorization: Bearer TOKEN`"
-        raise HttpError(HTTPStatus.UNAUTHORIZED, words, headers={"WWW-Authenticate": "Bearer"})
+        raise _unknown()
     if not caller.scope.allows(needed):
         words = f"Authorization: the scope of the token {caller.name} is {caller.scope}; {needed} is needed here"
         raise HttpError(HTTPStatus.FORBIDDEN, words)
     expect_own_page(request, caller)
     return caller
+
+
+def readmit(caller: Caller, tokens: Tokens) -> None:
+    """Raise HttpError if the token of a caller, who was let in earlier, is gone since."""
+    if not tokens.admits(caller):
+        raise _unknown()
+
+
+def _unknown() -> HttpError:
+    words = "Authorization: there is no valid token; send `Authorization: Bearer TOKEN`"
+    return HttpError(HTTPStatus.UNAUTHORIZED, words, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _caller(request: Request, tokens: Tokens) -> Caller | None:

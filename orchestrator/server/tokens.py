@@ -4,13 +4,15 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orchestrator.errors import SettingsError
+from orchestrator.log import logger
 from orchestrator.settings.settings import Settings
 from orchestrator.task.validation import shown
 
@@ -39,6 +41,7 @@ class Caller:
     name: str
     scope: Scope
     by_cookie: bool = False
+    digest: str = field(default="", repr=False, eq=False)
 
 
 @frozen
@@ -51,7 +54,7 @@ class _Entry:
         return f"{self.name} {self.scope} {self.digest}"
 
     def caller(self, *, by_cookie: bool) -> Caller:
-        return Caller(self.name, self.scope, by_cookie)
+        return Caller(self.name, self.scope, by_cookie, self.digest)
 
     def session(self, key: bytes) -> str:
         return hmac.new(key, self.digest.encode(), hashlib.sha256).hexdigest()
@@ -61,16 +64,57 @@ class Tokens:
     """The tokens of a file. Only their hashes are known here.
 
     ``key`` is what sessions are made with: the same one after a restart lets them go on, and without one they do not.
+    ``path`` is the file, which may change.
     """
 
-    def __init__(self, entries: Iterable[_Entry] = (), key: bytes = b"") -> None:
+    def __init__(self, entries: Iterable[_Entry] = (), key: bytes = b"", path: Path | None = None) -> None:
         self._entries = tuple(entries)
         self._key = key or secrets.token_bytes(32)
+        self._path = path
+        self._read_as = self._seen_as = _look(path)
+        self._answers: dict[object, tuple[Caller, Callable[[], None]]] = {}
 
     @property
     def are_needed(self) -> bool:
-        """Whether there are any; without, all may be done by all who reach the server."""
-        return bool(self._entries)
+        """Whether there is a file of tokens. Without one, all may be done by all who reach the server."""
+        return bool(self._entries) or self._path is not None
+
+    def look_again(self) -> None:
+        """Read the file again if it has changed and is complete: it has been the same for two looks.
+
+        A file that cannot be read changes nothing. A file without a token lets nobody in. Answers to a caller whose token is
+        gone end.
+        """
+        if self._path is None:
+            return
+        seen, self._seen_as = self._seen_as, _look(self._path)
+        if self._seen_as == self._read_as or self._seen_as != seen:
+            return
+        self._read_as = self._seen_as
+        try:
+            self._entries = _read(self._path)
+        except SettingsError as error:
+            logger.error("the tokens stay as they were: {}", error)
+            return
+        logger.info("API_TOKENS: {} has changed, and has {} tokens", self._path, len(self._entries))
+        for caller, end in [*self._answers.values()]:
+            if not self.admits(caller):
+                end()
+
+    def admits(self, caller: Caller) -> bool:
+        """Whether the caller's token is still in the file, with its scope."""
+        known = {(entry.name, entry.scope, entry.digest) for entry in self._entries}
+        return not self.are_needed or (caller.name, caller.scope, caller.digest) in known
+
+    @contextmanager
+    def ending(self, caller: Caller, end: Callable[[], None]) -> Iterator[None]:
+        """A block in which ``end`` is called as soon as the caller's token is gone."""
+        block = object()
+        self._answers[block] = (caller, end)
+        try:
+            yield
+        finally:
+            del self._answers[block]
 
     def caller(self, token: str) -> Caller | None:
         """Whose token it is; None when nobody's. Takes the same time whichever it is."""
@@ -96,17 +140,32 @@ class Tokens:
     @classmethod
     def load(cls, path: Path, key: bytes = b"") -> "Tokens":
         """Those of a file. Raises SettingsError that names the line; a file without a token is refused, too."""
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise SettingsError(f"API_TOKENS: {path} cannot be read: {reason}") from None
-        if path.stat().st_mode & 0o022:
-            raise SettingsError(f"API_TOKENS: {path} may be written by other users: chmod it to 600")
-        entries = [*_entries(path, lines)]
-        if not entries:
+        tokens = cls(key=key, path=path)
+        tokens._entries = _read(path)
+        if not tokens._entries:
             raise SettingsError(f"API_TOKENS: {path} has no token: `orchestrator token NAME SCOPE` prints a line for it")
-        return cls(entries, key)
+        return tokens
+
+
+def _look(path: Path | None) -> object:
+    """What changes with the file; None if it is not there."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return found and (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
+
+
+def _read(path: Path) -> tuple[_Entry, ...]:
+    """The tokens of a file. Raises SettingsError."""
+    try:
+        lines, mode = path.read_text(encoding="utf-8").splitlines(), path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"API_TOKENS: {path} cannot be read: {reason}") from None
+    if mode & 0o022:
+        raise SettingsError(f"API_TOKENS: {path} may be written by other users: chmod it to 600")
+    return tuple(_entries(path, lines))
 
 
 def session_key(settings: Settings) -> bytes:

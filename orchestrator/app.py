@@ -125,6 +125,7 @@ class Services:
             lock=self.lock,
             deployment=self.deployment,
             spool_dir=self.spool_dir,
+            objects=self.logs,
             graces=GracePeriods(self.settings.orphan_grace, self.settings.engine_patience, self.settings.spool_grace),
             adopt=adopt,
             resume=resume or adopt,

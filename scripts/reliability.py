@@ -41,12 +41,12 @@ A row is noted only when all invariants that it names held for all tasks of all 
   attempts than starts are allowed, so where another worker has to go on with a program, its attempt is 1. Nothing starts after
   an exit with 0 that the engine told of, unless the engine itself ended the program. The output holds the program's first line
   once. Events that a killed engine took with it are not counted.
-- **I4, nothing left.** The engine is asked for containers and volumes with the task's label, and the spool folder is listed:
-  both come back empty.
+- **I4, nothing left.** The engine is asked for containers and volumes with the task's label, the spool folder is listed, and
+  object storage is asked for uploads of the task that were begun and not completed: all come back empty.
 - **I5, whole log.** Each program writes bytes that are known beforehand. The object is read back from S3: its SHA-256 is that
-  in the document, that in its metadata and that of the known bytes. Of a program that was ended by force before all of them
-  were out, or whose container was removed by the fault, it is a beginning of them; only such a container's log may be marked
-  truncated.
+  in the document, that in its metadata if it has one, and that of the known bytes. Of a program that was ended by force before
+  all of them were out, or whose container was removed by the fault, it is a beginning of them; only such a container's log may
+  be marked truncated.
 - **I6, no slot lost.** As many new tasks as a worker that went through it has slots are handed in, and the history shows that
   all ran at the same time; of a worker that was killed, the one that took its tasks over is asked. Where the row's workers have
   one slot each, the next task of each runs.

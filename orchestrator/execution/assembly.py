@@ -20,6 +20,7 @@ from orchestrator.execution.steps.start import Start
 from orchestrator.execution.steps.upload import Upload
 from orchestrator.execution.steps.wait import Wait
 from orchestrator.metrics.measurements import Measurements
+from orchestrator.output.ahead import AheadSender
 from orchestrator.output.live import LiveSender
 from orchestrator.ports import Engine, EventBus, LiveOutput, ObjectStore, TaskStore
 from orchestrator.retrying import Retrier
@@ -42,7 +43,7 @@ def assembled(
     """Runs tasks on these services."""
     leases = Leases(store, settings.name, settings.lease_ttl, retrier, measured)
     sender = LiveSender(live, home, settings.live_output, measured)
-    programs = Programs(engine, settings.rules, home, leases, store, sender, settings.stop_grace)
+    programs = Programs(engine, settings.rules, home, leases, store, sender, AheadSender(logs), settings.stop_grace)
     output = AttemptOutput(programs)
     collect = Collect(programs, output)
     start = Start(
@@ -64,7 +65,7 @@ def assembled(
         collect=collect,
         record=Record(store, now, retrier, settings.name, settings.keep_max),
         announce=Announce(events, home),
-        release=Release(engine, store, home),
+        release=Release(engine, store, logs, home),
         observer=Observer(measured),
     )
     budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)

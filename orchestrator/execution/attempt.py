@@ -9,6 +9,7 @@ from attrs import define, field
 from orchestrator.cause import Cause
 from orchestrator.outcome.series import Recording
 from orchestrator.outcome.usage import PeakCounters, UsageMeter
+from orchestrator.output.ahead import Ahead
 from orchestrator.output.artifacts import Gathered
 from orchestrator.output.capture import Capture
 from orchestrator.output.live import LiveWriter
@@ -37,6 +38,8 @@ class Attempt:
     spool: Spool | None = None
     live: LiveWriter | None = None
     """Sends the output while it comes."""
+    ahead: Ahead | None = None
+    """Stores the output while it comes."""
     complete: bool = False
     """Whether all of the output was read."""
     doubtful: bool = False
@@ -95,5 +98,7 @@ class Attempt:
             self.capture.stop()
         if self.live:
             self.live.end()
+        if self.ahead:
+            self.ahead.over = True
         if self.probe:
             self.probe.close()

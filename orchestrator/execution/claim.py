@@ -11,11 +11,15 @@ from orchestrator.execution.attempt import Attempt
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.naming import container_name, spool_folder
 from orchestrator.output.spool import Spool
+from orchestrator.ports import Stream
 from orchestrator.task.document import Task
 from orchestrator.task.fields import DROP_MIDDLE
 from orchestrator.task.request import Request, Rules, parse_request
 from orchestrator.task.values import Ending, Entry, Input
 from statemachine import INITIAL, State
+
+KEY_DIGITS = 16
+"""Digits of a checksum, or of a token, in the key of an object."""
 
 
 @define(eq=False)
@@ -33,6 +37,8 @@ class Claim:
     publishing: threading.Lock = field(factory=threading.Lock)
     pending: Entry | None = None
     """The history row that is about to be stored; a repeat after a lost reply has the same one."""
+    adopted: bool = False
+    """Another holder has begun this attempt."""
     cancelled: bool = False
     """Somebody has asked for the task to be cancelled."""
     broken: str = ""
@@ -99,6 +105,14 @@ class Claim:
         """Where this holder spools. The token keeps holders apart: a stale one never writes where the present one reads."""
         return spool_folder(spool_dir, self.name, self.nonce) / self.token
 
+    def key(self, stream: Stream, mark: str) -> str:
+        """The key of a stream's object. ``mark`` is of what is in it, or of this holder."""
+        return f"{self.task.id}/{self.number}/{stream}-{mark[:KEY_DIGITS]}.log"
+
+    def early_key(self, stream: Stream) -> str:
+        """The key of an object that is begun before its content is known. The token keeps holders apart, as with ``folder``."""
+        return self.key(stream, self.token)
+
     def new_spool(self, spool_dir: Path, rules: Rules) -> Spool:
         """A spool as the task wants it; where the middle may be dropped, half of it is for the end of each stream."""
         request = self.granted(rules)
@@ -114,6 +128,7 @@ class Claim:
         """Forget the attempt that has ended; what belongs to the task itself stays."""
         self.attempt.look_away()
         self.attempt = Attempt()
+        self.adopted = False
 
     def check_engine(self, identity: str) -> None:
         """Raise Interrupted for an attempt that is bound to another engine: it comes here only once that one is given up."""

@@ -42,7 +42,7 @@ class Observer:
 
     def claimed(self, claim: Claim) -> None:
         """Note that this process has the task now."""
-        if claim.state is not INITIAL or claim.task.starting is not None:
+        if claim.adopted:
             self.measured.count(metrics.ADOPTED, claim.state)
 
     def refused(self) -> None:

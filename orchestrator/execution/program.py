@@ -16,9 +16,10 @@ from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.leases import Leases
 from orchestrator.execution.ownership import SURE_STDIN, adopt, own
 from orchestrator.log import logger
+from orchestrator.output.ahead import AheadSender
 from orchestrator.output.capture import Capture, Watched
 from orchestrator.output.live import LiveSender
-from orchestrator.output.spool import SPOOL, spooling
+from orchestrator.output.spool import SPOOL, Spool, spooling
 from orchestrator.ports import Chunk, Engine, Phase, TaskStore
 from orchestrator.task.request import Request, Rules
 from orchestrator.task.values import Ending
@@ -39,6 +40,7 @@ class Programs:
     leases: Leases
     store: TaskStore
     live: LiveSender
+    ahead: AheadSender
     stop_grace: float
 
     def container(self, claim: Claim) -> str:
@@ -71,7 +73,17 @@ class Programs:
         watched = Watched(self.engine, attempt.container, attempt.spool, *use, end, attempt.overdue, attempt.look)
         attempt.capture = Capture(watched, chunks)
         attempt.capture.begin()
+        self._store_ahead(claim, attempt.spool)
         attempt.live = self.live.follow(claim.task.id, claim.number, attempt.spool, again=again, points=attempt.recording.take)
+
+    def _store_ahead(self, claim: Claim, spool: Spool) -> None:
+        """Store what comes into a new spool; what was stored of an earlier one is dropped with the attempt."""
+        earlier = claim.attempt.ahead
+        claim.attempt.ahead = self.ahead.follow(spool, claim.early_key, claim.lost.is_set)
+        if earlier:
+            earlier.over = True
+        if earlier and earlier.used:
+            claim.attempt.ahead.used = True
 
     def watch_from_log(self, claim: Claim) -> None:
         """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""

@@ -111,6 +111,7 @@ class Runner:
         task = Task.from_document(lease.document)
         claim = Claim(task, lease, self.leases, task.status, published=task.published)
         claim.cancelled = task.cancel_requested_at is not None
+        claim.adopted = claim.state is not INITIAL or task.starting is not None
         lease.holder = _Holder(self, claim)
         self.steps.observer.claimed(claim)
         return claim

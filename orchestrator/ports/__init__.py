@@ -23,7 +23,7 @@ from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.intake import Intake, NewTask, TwoStepIntake
 from orchestrator.ports.live_output import POINTS, LiveEntry, LiveOutput, Piece, Point
 from orchestrator.ports.lock import SharedLock
-from orchestrator.ports.object_store import ObjectStore, StoredObject
+from orchestrator.ports.object_store import ObjectStore, SentPart, StoredObject
 from orchestrator.ports.queue import JobInfo, Queue, QueueDepth, QueueHead, WorkerRecord
 from orchestrator.ports.task_store import Counts, Free, Move, Origin, Part, Search, TaskStore
 
@@ -61,6 +61,7 @@ __all__ = [
     "QueueHead",
     "Sample",
     "Search",
+    "SentPart",
     "SharedLock",
     "StoredObject",
     "Stream",

@@ -1,6 +1,6 @@
 """Where the output of programs is kept."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,14 @@ class StoredObject:
 
     key: str
     modified_at: datetime
+
+
+@frozen
+class SentPart:
+    """A part that the storage has: its answer, and the MD5 of what was sent."""
+
+    answer: str
+    md5: bytes
 
 
 class ObjectStore(Protocol):
@@ -33,6 +41,24 @@ class ObjectStore(Protocol):
         that are sent are hashed: raises BytesChanged when they are not those of ``sha256``, and OSError when the file cannot be
         read.
         """
+
+    def begin_parts(self, key: str) -> str:
+        """Begin an object that is sent in parts; the id of this upload. Nobody sees the object until it is complete."""
+
+    def send_parts(self, key: str, upload: str, parts: Generator[bytes], first: int = 1) -> Sequence[SentPart]:
+        """Send parts; ``first`` is the number of the first one, counted from 1. Each but the object's last has 5 MiB or more.
+
+        They are taken one after the other, as there is room for them in memory. Raises what ``parts`` raises.
+        """
+
+    def complete_parts(self, key: str, upload: str, sent: Sequence[SentPart], sha256: str) -> None:
+        """Make the object of all its parts. ``sha256`` is that of all their bytes; it is not kept with the object.
+
+        Raises InfrastructureError when the storage has other bytes.
+        """
+
+    def abort_parts(self, prefix: str) -> None:
+        """Drop what was sent of all objects that were begun, whose keys begin with ``prefix``, and that are not complete."""
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) of the object, or None when there is none. The checksum is the one put with the bytes that are there.

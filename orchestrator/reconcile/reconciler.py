@@ -15,7 +15,7 @@ from orchestrator.errors import ContainerMissing, InfrastructureError, Orchestra
 from orchestrator.execution.naming import container_name, named, spool_folder
 from orchestrator.log import logger
 from orchestrator.output.spool import discard, folders
-from orchestrator.ports import Engine, EventBus, Free, JobInfo, Queue, SharedLock, TaskStore
+from orchestrator.ports import Engine, EventBus, Free, JobInfo, ObjectStore, Queue, SharedLock, TaskStore
 from orchestrator.reconcile.task_stub import Glimpse
 from orchestrator.task.document import readable
 from orchestrator.task.event import Event
@@ -82,6 +82,7 @@ class Sweep:
     lock: SharedLock
     deployment: str
     spool_dir: Path
+    objects: ObjectStore
     graces: GracePeriods
     adopt: Callable[[str, str], None]
     """Runs a task that has begun and is bound to an engine, beside those from the queue. Raises Postponed if there is no
@@ -275,10 +276,12 @@ class Sweep:
             for event in Event.all_of(task, task.published, self.deployment):
                 self.events.publish(event)
         if task and is_id(task.id):
-            name = container_name(task.id, max(task.attempt, 1))
+            attempt = max(task.attempt, 1)
+            name = container_name(task.id, attempt)
             self.engine.remove(name, self.deployment, task.nonce or "")
             if not task.is_stranded:
                 discard(spool_folder(self.spool_dir, name, task.nonce))
+            self.objects.abort_parts(f"{task.id}/{attempt}/")
         self.store.settle(task_id, task.seq if task else 0)
 
 

@@ -1,12 +1,13 @@
 """Logs in a dictionary."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+import uuid
+from collections.abc import Collection, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import BytesChanged, UnknownTask
-from orchestrator.ports import StoredObject
+from orchestrator.errors import STORAGE, BytesChanged, InfrastructureError, UnknownTask
+from orchestrator.ports import SentPart, StoredObject
 
 
 class MemoryObjectStore:
@@ -16,6 +17,7 @@ class MemoryObjectStore:
         self._bucket = bucket
         self._objects: dict[str, tuple[bytes, str]] = {}
         self._modified: dict[str, datetime] = {}
+        self._begun: dict[tuple[str, str], dict[int, bytes]] = {}
 
     @property
     def bucket(self) -> str:
@@ -32,6 +34,34 @@ class MemoryObjectStore:
             raise BytesChanged(path.name)
         self._objects[key] = (content, sha256)
         self._modified[key] = datetime.now(UTC)
+
+    def begin_parts(self, key: str) -> str:
+        """Nothing is sent yet."""
+        upload = uuid.uuid4().hex
+        self._begun[key, upload] = {}
+        return upload
+
+    def send_parts(self, key: str, upload: str, parts: Generator[bytes], first: int = 1) -> Sequence[SentPart]:
+        """One after the other."""
+        if (key, upload) not in self._begun:
+            raise InfrastructureError(STORAGE, "there is no such upload")
+        numbered = dict(enumerate(parts, first))
+        self._begun[key, upload].update(numbered)
+        return [SentPart(str(number), hashlib.md5(data, usedforsecurity=False).digest()) for number, data in numbered.items()]
+
+    def complete_parts(self, key: str, upload: str, sent: Sequence[SentPart], sha256: str) -> None:
+        """The parts become the object."""
+        parts = self._begun.pop((key, upload), None)
+        content = b"".join(parts[int(part.answer)] for part in sent) if parts else b""
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise InfrastructureError(STORAGE, f"object {key} is not what was sent")
+        self._objects[key] = (content, sha256)
+        self._modified[key] = datetime.now(UTC)
+
+    def abort_parts(self, prefix: str) -> None:
+        """Forget their parts."""
+        for begun in [begun for begun in self._begun if begun[0].startswith(prefix)]:
+            self._begun.pop(begun, None)
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) or None."""

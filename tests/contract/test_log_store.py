@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -10,6 +11,7 @@ from threading import Barrier, Lock
 
 import pytest
 from attrs import evolve
+from minio.error import S3Error
 from urllib3.exceptions import HTTPError
 
 from orchestrator.adapters.s3 import object_store as minio_logs
@@ -137,8 +139,8 @@ def test_a_process_has_few_parts_in_memory(settings: Settings, tmp_path: Path, m
 
     monkeypatch.setattr(minio_logs._Contents, "_read", noted)
     monkeypatch.setattr(MultipartMinio, "send_part", sent)
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda number: put(logs, tmp_path, CONTENTS["several parts"], f"t{number}/1/stdout.log"), range(6)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: put(logs, tmp_path, CONTENTS["several parts"], f"t{number}/1/stdout.log"), range(4)))
     assert there == [0]
     assert 3 < most[0] <= 8
 
@@ -282,3 +284,105 @@ def test_a_list_has_several_pages(logs: ObjectStore, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: put(logs, tmp_path, b"x", key), keys))
     assert [found.key for found in logs.listed("t1/")] == keys
+
+
+def cut(content: bytes, size: int = ONE_PART) -> Generator[bytes]:
+    """The content in parts."""
+    yield from (content[at : at + size] for at in range(0, len(content), size))
+
+
+def sha(content: bytes) -> str:
+    """Its checksum."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_an_object_may_be_sent_in_parts(logs: ObjectStore) -> None:
+    """By several calls. Nobody sees it before it is complete."""
+    content = CONTENTS["several parts"]
+    upload = logs.begin_parts(KEY)
+    sent = [*logs.send_parts(KEY, upload, cut(content[:ONE_PART]))]
+    sent += logs.send_parts(KEY, upload, cut(content[ONE_PART:]), 2)
+    assert list(logs.listed()) == []
+    logs.complete_parts(KEY, upload, sent, sha(content))
+    assert b"".join(logs.get(KEY)) == content
+    assert logs.stat(KEY) == (len(content), sha(content))
+
+
+def test_parts_that_cannot_be_read_are_told(logs: ObjectStore) -> None:
+    """What the parts raise comes out, and the upload may be dropped."""
+
+    def broken() -> Generator[bytes]:
+        yield b"x" * ONE_PART
+        raise BytesChanged("stdout")
+
+    upload = logs.begin_parts(KEY)
+    with pytest.raises(BytesChanged):
+        logs.send_parts(KEY, upload, broken())
+    logs.abort_parts(KEY)
+    assert logs.stat(KEY) is None
+
+
+def test_parts_are_dropped_by_how_their_keys_begin(logs: ObjectStore) -> None:
+    """Only those; a dropped upload makes no object. None to drop is no error."""
+    keys = ["t1/1/stdout-a.log", "t1/1/stdout-b.log", "t1/1/stderr-a.log", "t1/2/stdout-a.log", "t11/1/stdout-a.log"]
+    uploads = [(key, logs.begin_parts(key)) for key in [*keys, keys[0]]]
+    sent = [logs.send_parts(key, upload, cut(b"part")) for key, upload in uploads]
+    logs.abort_parts("t1/1/")
+    logs.abort_parts("t1/1/")
+    logs.abort_parts("t2/")
+    for (key, upload), parts in zip(uploads, sent, strict=True):
+        if key.startswith("t1/1/"):
+            with pytest.raises(InfrastructureError):
+                logs.complete_parts(key, upload, parts, sha(b"part"))
+        else:
+            logs.complete_parts(key, upload, parts, sha(b"part"))
+    assert [found.key for found in logs.listed()] == sorted(key for key in keys if not key.startswith("t1/1/"))
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_an_object_with_another_etag_is_read_back(settings: Settings, monkeypatch: pytest.MonkeyPatch, *, right: bool) -> None:
+    """A server that makes other ETags, as with encryption, is believed only if it has the right bytes."""
+    logs, complete = MinioObjectStore(settings), MultipartMinio.complete_parts
+    logs.prepare()
+    monkeypatch.setattr(MultipartMinio, "complete_parts", lambda *args: f"not {complete(*args)}")
+    upload = logs.begin_parts(KEY)
+    sent = logs.send_parts(KEY, upload, cut(b"sent"))
+    if right:
+        logs.complete_parts(KEY, upload, sent, sha(b"sent"))
+        return
+    with pytest.raises(InfrastructureError, match="not what was sent"):
+        logs.complete_parts(KEY, upload, sent, sha(b"meant"))
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "NotImplemented"])
+def test_who_may_not_drop_parts_leaves_them_to_the_storage(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """A task of a bucket with few rights ends like any other."""
+    logs = MinioObjectStore(settings)
+    logs.prepare()
+    logs.begin_parts(KEY)
+
+    def refused(*_: object) -> None:
+        raise S3Error(None, code, "no", None, None, None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MultipartMinio, "abort_parts", refused)
+    logs.abort_parts("t1/")
+    monkeypatch.undo()
+    assert begun(settings) == [KEY]
+
+
+def test_parts_that_somebody_else_drops_are_no_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are listed, and gone before they are dropped; the others are dropped all the same."""
+    logs, abort = MinioObjectStore(settings), MultipartMinio.abort_parts
+    logs.prepare()
+    for key in ("t1/1/a", "t1/1/b"):
+        logs.begin_parts(key)
+
+    def twice(*args: object) -> None:
+        abort(*args)
+        abort(*args)
+
+    monkeypatch.setattr(MultipartMinio, "abort_parts", twice)
+    logs.abort_parts("t1/")
+    assert begun(settings) == []

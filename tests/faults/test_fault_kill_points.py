@@ -13,7 +13,7 @@ from tests.faults.test_fault_books import AT_THE_BOOKS, AT_THE_RESCUE
 from tests.faults.test_fault_stop import AT_THE_HAND_OVER
 from tests.support import pace
 from tests.support.fault_nursery import Child
-from tests.support.fault_programs import Program, keeper, sleeper, talker
+from tests.support.fault_programs import Program, keeper, printer, sleeper, talker
 from tests.support.fault_proof import prove
 from tests.support.fault_rows import Row
 from tests.support.fault_site import Site
@@ -45,7 +45,9 @@ KEEPING = Scenario(Row.KILL_KEEPS, keeper(1.5), {"artifacts": ["."]})
 TAIL = {"limits": {"output": 400}, "on_output_limit": "drop_middle"}
 BESIDE = Scenario(Row.KILL_BESIDE, talker(4), TAIL, r"((watch|heartbeat)/|job/tail\.).*#1$")
 """Its output is longer than half of what may be kept, so the end of it is in the tail; all of it is kept."""
-SCENARIOS = (PLAIN, KEEPING, AGAIN, LATE, ABSENT, BESIDE)
+AHEAD = Scenario(Row.KILL_AHEAD, printer(20 << 20, 5), {"limits": {"output": 40 << 20}}, r"(ahead|job)/logs\..*#1$")
+"""All full parts are sent while it waits, the rest at its end."""
+SCENARIOS = (PLAIN, KEEPING, AGAIN, LATE, ABSENT, BESIDE, AHEAD)
 
 NOT_STRUCK = {
     "store.prepare": "a worker's start, before it has any task",
@@ -94,7 +96,7 @@ NOT_STRUCK = {
 """What no kill is aimed at, and why."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS if long() else [KEEPING], ids=lambda scenario: scenario.row.name)
+@pytest.mark.parametrize("scenario", SCENARIOS if long() else [KEEPING, AHEAD], ids=lambda scenario: scenario.row.name)
 @pytest.mark.host
 def test_a_worker_killed_before_any_call_of_a_run_is_replaced(site: Site, scenario: Scenario) -> None:
     """Every call of the run is a point, a victim dies at each of them, and every task ends as if nothing had happened."""

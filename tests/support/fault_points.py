@@ -18,6 +18,7 @@ _ROLES = {
     "lease": "heartbeat",
     "watch": "watch",
     "upload": "upload",
+    "ahead": "ahead",
     "MainThread": "main",
 }
 

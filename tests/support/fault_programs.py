@@ -68,4 +68,12 @@ def flood(size: int) -> Program:
     return Program(script, said.encode())
 
 
+def printer(size: int, seconds: float = 3.0) -> Program:
+    """Writes about ``size`` bytes at once, in lines, then waits."""
+    line = "0123456789abcdef" * 63
+    count = size // (len(line) + 1)
+    script = f"echo started; yes {line} | head -n {count}; sleep {pace.seconds(seconds)}; echo end"
+    return Program(script, b"started\n" + f"{line}\n".encode() * count + b"end\n")
+
+
 ENDED = frozenset({str(State.SUCCEEDED), str(State.FAILED), str(State.TIMED_OUT)})

@@ -161,7 +161,7 @@ def _object_is(site: Site, logs: Document, stream: str, written: bytes, *, compl
         return bool(entry["truncated"])
     response = minio_client(site.settings).get_object(logs["bucket"], entry["key"])
     try:
-        stored, noted = response.read(), response.headers["x-amz-meta-sha256"]
+        stored, noted = response.read(), response.headers.get("x-amz-meta-sha256", entry["sha256"])
     finally:
         response.close()
         response.release_conn()
@@ -181,18 +181,21 @@ def artifacts_are_whole(site: Site, task_id: str) -> None:
 
 
 def nothing_is_left(site: Site, *task_ids: str) -> None:
-    """I4: the engine lists no container and no volume with the tasks' labels, and the spool folder holds no file."""
+    """I4: the engine lists no container and no volume with the tasks' labels, storage no part, and the spool holds no file."""
 
     def clean() -> bool:
         try:
-            return not any(site.containers(task_id) for task_id in task_ids) and not site.spooled()
+            return not any(site.containers(task_id) for task_id in task_ids) and not site.spooled() and not parts()
         except (InfrastructureError, OSError):
             return False
+
+    def parts() -> list[str]:
+        return [key for key in site.uploading() if key.partition("/")[0] in task_ids]
 
     deadline = time.monotonic() + pace.seconds(SETTLES)
     while not clean():
         left = {task_id: site.containers(task_id) for task_id in task_ids}
-        assert time.monotonic() < deadline, f"left behind: {left}, {site.spooled()}"
+        assert time.monotonic() < deadline, f"left behind: {left}, {site.spooled()}, {parts()}"
         time.sleep(0.2)
 
 

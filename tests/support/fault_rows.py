@@ -58,6 +58,7 @@ class Row(Enum):
     KILL_SWEEPER = 1, _KILL, "another worker had just died while it held the sweep's lock", _CLAIM
     KILL_REQUEST = 1, _KILL, "each request to the engine of a run on its way"
     KILL_HAND_OVER = 1, _KILL, "it hands over what runs", "exit to claim"
+    KILL_AHEAD = 1, _KILL, "before each kind of call by which 20 MB of output are stored while they come", _CLAIM
     LOOP = 2, "SIGKILL in a loop", "any", "last kill to all ended"
     RACE = 3, "20 deliveries of one task, ten workers race for it", "dequeue"
     FROZEN = 4, "the worker is frozen past its lease and thawed", "before the start to the removal"

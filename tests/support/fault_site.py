@@ -12,6 +12,7 @@ from attrs import evolve
 
 from orchestrator.adapters.mongo.client import mongo_client
 from orchestrator.adapters.redis.queue import RqQueue
+from orchestrator.adapters.s3.client import minio_client
 from orchestrator.app import Services
 from orchestrator.client import Client
 from orchestrator.settings.settings import Settings
@@ -116,6 +117,10 @@ class Site:
         """Follow a task from its beginning, unless it is followed already."""
         if task_id not in self.subscribers:
             self.subscribers[task_id] = Subscriber(self.client, task_id)
+
+    def uploading(self) -> list[str]:
+        """The keys of objects that were begun and are not complete."""
+        return [key for key, _ in minio_client(self.settings).begun_parts(self.settings.minio_bucket, "")]
 
     def document(self, task_id: str) -> dict[str, Any]:
         """The task as MongoDB has it."""

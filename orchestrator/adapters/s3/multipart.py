@@ -1,6 +1,6 @@
 """The requests of a multipart upload, which the library has only for its own use. Knows no object store and no settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from minio import Minio
 from minio.datatypes import Part
@@ -30,3 +30,13 @@ class MultipartMinio(Minio):
     def abort_parts(self, bucket: str, key: str, upload: str) -> None:
         """Drop what was sent."""
         self._abort_multipart_upload(bucket, key, upload)
+
+    def begun_parts(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """Keys and ids of uploads that were begun and not completed, whose keys begin with the prefix; 1000 a request."""
+        marker: dict[str, str | None] = {}
+        while True:
+            page = self._list_multipart_uploads(bucket, prefix=prefix, **marker)  # type: ignore[arg-type]
+            yield from ((str(each.object_name), str(each.upload_id)) for each in page.uploads)
+            if not page.is_truncated:
+                return
+            marker = {"key_marker": page.next_key_marker, "upload_id_marker": page.next_upload_id_marker}

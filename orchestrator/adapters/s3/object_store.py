@@ -22,8 +22,10 @@ from urllib3.exceptions import HTTPError
 from orchestrator import private_files as private
 from orchestrator.adapters.per_process import PerProcess
 from orchestrator.adapters.s3.client import minio_client
+from orchestrator.adapters.s3.multipart import MultipartMinio
 from orchestrator.errors import STORAGE, BytesChanged, InfrastructureError, UnknownTask
-from orchestrator.ports import StoredObject
+from orchestrator.log import logger
+from orchestrator.ports import SentPart, StoredObject
 from orchestrator.settings.settings import Settings
 
 _SHA256, _ETAG = "x-amz-meta-sha256", "x-amz-meta-etag"
@@ -32,7 +34,8 @@ _AT_ONCE = 3
 """Parts of a file that are sent side by side."""
 _MOST_PARTS = 8
 """Parts that a process has in memory, of all files together: 40 MiB, unless a file is larger than 48 GiB."""
-_MISSING, _BEYOND = "NoSuchKey", "InvalidRange"
+_MISSING, _BEYOND, _NO_UPLOAD = "NoSuchKey", "InvalidRange", "NoSuchUpload"
+_LEFT_TO_ITS_RULE = frozenset({"AccessDenied", "MethodNotAllowed", "NotImplemented"})
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 
@@ -76,6 +79,55 @@ class MinioObjectStore:
             stored, expected = send(key, _Contents(file, path.name, sha256, part))
         if stored != expected and self.stat(key) != (size, sha256):
             raise InfrastructureError(STORAGE, f"object {key} is not what was put")
+
+    def begin_parts(self, key: str) -> str:
+        """S3 wants the metadata first, so the object has no checksum in it."""
+        with _errors():
+            return self._client().begin_parts(self._bucket, key, {})
+
+    def send_parts(self, key: str, upload: str, parts: Generator[bytes], first: int = 1) -> Sequence[SentPart]:
+        """Send the parts, a few at once. After an error no further part is begun."""
+        client, numbered, reading, sent = self._client(), enumerate(parts, first), Lock(), dict[int, SentPart]()
+
+        def work() -> None:
+            while True:
+                with self._room():
+                    with reading:
+                        number, data = next(numbered, (0, b""))
+                    if not number:
+                        return
+                    sent[number] = SentPart(client.send_part(self._bucket, key, upload, number, data), _md5(data))
+
+        with _errors(), ThreadPoolExecutor(_AT_ONCE, "part") as pool:
+            workers = [pool.submit(work) for _ in range(_AT_ONCE)]
+            wait(workers, return_when=FIRST_EXCEPTION)
+            with reading:
+                parts.close()
+            for worker in workers:
+                worker.result()
+        return [sent[number] for number in sorted(sent)]
+
+    def complete_parts(self, key: str, upload: str, sent: Sequence[SentPart], sha256: str) -> None:
+        """If the server answers with another ETag than that of the bytes that were sent, the object is read back."""
+        with _errors():
+            stored = self._client().complete_parts(self._bucket, key, upload, [part.answer for part in sent])
+        if stored != _etag(sent) and self._read_back(key) != sha256:
+            raise InfrastructureError(STORAGE, f"object {key} is not what was sent")
+
+    def abort_parts(self, prefix: str) -> None:
+        """They are listed first. One that has gone meanwhile is no error.
+
+        A server that does not do this, or not for this user, has a rule of its own that drops them.
+        """
+        client = self._client()
+        with _errors():
+            try:
+                for key, upload in client.begun_parts(self._bucket, prefix):
+                    self._abort(client, key, upload)
+            except S3Error as error:
+                if error.code not in _LEFT_TO_ITS_RULE:
+                    raise
+                logger.warning("parts below {} are left to the storage's own rule: {}", prefix, error.code)
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) or None. If the ETag differs from the noted one, the checksum is computed from the bytes."""
@@ -137,35 +189,17 @@ class MinioObjectStore:
         with _errors(), ExitStack() as stack:
             upload = client.begin_parts(self._bucket, key, {"sha256": contents.sha256})
             stack.callback(_drop, partial(client.abort_parts, self._bucket, key, upload))
-            sums, etags = self._side_by_side(partial(client.send_part, self._bucket, key, upload), contents.parts())
-            stored = client.complete_parts(self._bucket, key, upload, etags)
+            sent = self.send_parts(key, upload, contents.parts())
+            stored = client.complete_parts(self._bucket, key, upload, [part.answer for part in sent])
             stack.pop_all()
-        return stored, f"{_md5(b''.join(sums)).hex()}-{len(sums)}"
+        return stored, _etag(sent)
 
-    def _side_by_side(
-        self, send: Callable[[int, bytes], str], parts: Generator[bytes]
-    ) -> tuple[Sequence[bytes], Sequence[str]]:
-        """Send the parts, a few at once; their MD5s and ETags. After an error no further part is begun."""
-        numbered, reading, sent = enumerate(parts, 1), Lock(), dict[int, tuple[bytes, str]]()
-
-        def work() -> None:
-            while True:
-                with self._room():
-                    with reading:
-                        number, data = next(numbered, (0, b""))
-                    if not number:
-                        return
-                    sent[number] = _md5(data), send(number, data)
-
-        with ThreadPoolExecutor(_AT_ONCE, "part") as pool:
-            workers = [pool.submit(work) for _ in range(_AT_ONCE)]
-            wait(workers, return_when=FIRST_EXCEPTION)
-            with reading:
-                parts.close()
-        for worker in workers:
-            worker.result()
-        sums, etags = zip(*(sent[number] for number in sorted(sent)), strict=True)
-        return sums, etags
+    def _abort(self, client: MultipartMinio, key: str, upload: str) -> None:
+        try:
+            client.abort_parts(self._bucket, key, upload)
+        except S3Error as error:
+            if error.code != _NO_UPLOAD:
+                raise
 
     def _read_back(self, key: str) -> str:
         digest = hashlib.sha256()
@@ -213,6 +247,11 @@ class _Contents:
         while data and len(data) < self._part and (more := self._file.read(self._part - len(data))):
             data += more
         return data
+
+
+def _etag(sent: Sequence[SentPart]) -> str:
+    """The ETag of S3 for an object of parts: the MD5 of their MD5s, and their number."""
+    return f"{_md5(b''.join(part.md5 for part in sent)).hex()}-{len(sent)}"
 
 
 def _md5(data: bytes) -> bytes:

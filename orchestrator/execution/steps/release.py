@@ -11,7 +11,7 @@ from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.naming import container_name, spool_folder
 from orchestrator.log import logger
 from orchestrator.output.spool import discard
-from orchestrator.ports import Engine, TaskStore
+from orchestrator.ports import Engine, ObjectStore, TaskStore
 from orchestrator.task.request import is_id
 from statemachine import INITIAL
 
@@ -22,6 +22,7 @@ class Release:
 
     engine: Engine
     store: TaskStore
+    objects: ObjectStore
     deployment: Deployment
 
     def __call__(self, claim: Claim) -> None:
@@ -59,4 +60,19 @@ class Release:
             logger.warning("its log is left in {}", folder)
         else:
             discard(folder)
+        try:
+            self._abort(claim, claim.task.history[-1].attempt)
+        except InfrastructureError as error:
+            logger.warning("parts of its output are left behind: {}", error)
+            return False
         return True
+
+    def _abort(self, claim: Claim, attempt: int) -> None:
+        """Drop output that was sent ahead, by this holder or by an earlier one, and is in no stored object."""
+        ahead = claim.attempt.ahead
+        if ahead:
+            ahead.stop()
+        if claim.adopted or (ahead and ahead.used):
+            self.objects.abort_parts(f"{claim.task.id}/{attempt}/")
+        if ahead and ahead.strays:
+            self.objects.remove(ahead.strays)

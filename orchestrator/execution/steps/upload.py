@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from orchestrator import private_files as private
 from orchestrator.errors import BytesChanged, InfrastructureError
 from orchestrator.execution.attempt_output import ARTIFACTS, SERIES, AttemptOutput
-from orchestrator.execution.claim import Claim
+from orchestrator.execution.claim import KEY_DIGITS, Claim
 from orchestrator.execution.deployment import Deployment
 from orchestrator.log import logger
 from orchestrator.output.artifacts import File
@@ -26,14 +26,16 @@ from orchestrator.ports import ObjectStore, Stream
 from orchestrator.task.artifact import Artifact
 from orchestrator.task.values import Fields, LogObject, Logs, SeriesObject
 
-_KEY_DIGITS = 16
 _AT_ONCE = 4
 """Objects of a task that are put side by side."""
 
 
 @frozen
 class Upload:
-    """The keys of the objects follow from the task, the attempt and the content: a repeat puts the same ones."""
+    """The keys of the objects follow from the task, the attempt and the content: a repeat puts the same ones.
+
+    The key of a log that was sent ahead has the holder in place of the content.
+    """
 
     objects: ObjectStore
     deployment: Deployment
@@ -43,18 +45,22 @@ class Upload:
         """Put the log objects and the artifacts. An empty stream needs none. Raises InfrastructureError."""
         attempt = claim.attempt
         sums = attempt.sealed or self._sums(claim)
-        stdout, stderr = (_log(claim, stream, sums[stream]) for stream in Stream)
         gathered = attempt.gathered = attempt.gathered or self.output.gather(claim)
         kept = {file: _artifact(claim, file) for file in gathered.files}
+        logs = {stream: _log("", sums[stream]) for stream in Stream}
+
+        def put_log(stream: Stream) -> None:
+            logs[stream] = _log(self._put_log(claim, stream, sums[stream]), sums[stream])
+
         side_by_side(
             [
-                *(partial(self._put_log, claim, *log) for log in zip(Stream, (stdout, stderr), strict=True) if log[1].key),
+                *(partial(put_log, stream) for stream in Stream if sums[stream].bytes),
                 *(partial(self._put_artifact, claim, file, artifact) for file, artifact in kept.items()),
             ]
         )
         return {
             **self._series(claim),
-            "logs": Logs(self.objects.bucket, stdout, stderr),
+            "logs": Logs(self.objects.bucket, logs[Stream.STDOUT], logs[Stream.STDERR]),
             "artifacts_stored": tuple(kept.values()),
             "artifacts_refused": gathered.refused,
             **_told(claim),
@@ -65,12 +71,27 @@ class Upload:
         folder = claim.folder(self.deployment.spool_dir)
         return (sealed(folder) if claim.attempt.unsound else noted(folder)) or self.output.seal_again(claim)
 
-    def _put_log(self, claim: Claim, stream: Stream, log: LogObject) -> None:
+    def _put_log(self, claim: Claim, stream: Stream, sums: Sealed) -> str:
+        """Store the stream, or what is left of it; its key."""
+        if key := self._finished(claim, stream, sums):
+            return key
+        key = claim.key(stream, sums.sha256)
         try:
-            self._put_whole(claim, log.key, claim.folder(self.deployment.spool_dir) / stream, log.sha256)
+            self._put_whole(claim, key, claim.folder(self.deployment.spool_dir) / stream, sums.sha256)
         except InfrastructureError as error:
             claim.attempt.unsound = claim.attempt.unsound or error.service == SPOOL
             raise
+        return key
+
+    def _finished(self, claim: Claim, stream: Stream, sums: Sealed) -> str:
+        """The key of the object of what was sent ahead; empty if there is none."""
+        claim.assure_held()
+        ahead = claim.attempt.ahead
+        if ahead is None:
+            return ""
+        key = ahead.finish(stream, sums)
+        claim.attempt.put.update(ahead.strays, [key] if key else [])
+        return key
 
     def _put_artifact(self, claim: Claim, file: File, artifact: Artifact) -> None:
         try:
@@ -89,7 +110,7 @@ class Upload:
             with private.opened(folder, SERIES, "wb") as file:
                 write_all(file, memoryview(content))
             digest = hashlib.sha256(content).hexdigest()
-            key = f"{claim.task.id}/{claim.number}/{SERIES}-{digest[:_KEY_DIGITS]}.json"
+            key = f"{claim.task.id}/{claim.number}/{SERIES}-{digest[:KEY_DIGITS]}.json"
             self._put_whole(claim, key, folder / SERIES, digest)
         except (OSError, InfrastructureError) as error:
             logger.warning("what it used over time cannot be kept: {}", error)
@@ -121,16 +142,14 @@ def side_by_side(calls: Sequence[Callable[[], None]]) -> None:
             future.result()
 
 
-def _log(claim: Claim, stream: Stream, sums: Sealed) -> LogObject:
-    """A stream as it will be stored. Without a byte it needs no object."""
-    key = f"{claim.task.id}/{claim.number}/{stream}-{sums.sha256[:_KEY_DIGITS]}.log" if sums.bytes else ""
+def _log(key: str, sums: Sealed) -> LogObject:
     return LogObject(key, sums.bytes, sums.sha256, sums.truncated, sums.dropped)
 
 
 def _artifact(claim: Claim, file: File) -> Artifact:
     """A file as it will be stored. The program chose the path, so the key has only a digest of it: one path has one key."""
-    name = hashlib.sha256(file.path.encode()).hexdigest()[:_KEY_DIGITS]
-    key = f"{claim.task.id}/{claim.number}/{ARTIFACTS}/{name}-{file.sha256[:_KEY_DIGITS]}"
+    name = hashlib.sha256(file.path.encode()).hexdigest()[:KEY_DIGITS]
+    key = f"{claim.task.id}/{claim.number}/{ARTIFACTS}/{name}-{file.sha256[:KEY_DIGITS]}"
     return Artifact(file.path, key, file.bytes, file.sha256)
 
 

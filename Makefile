@@ -37,7 +37,7 @@ programs: ready # programs in many languages, with docker run and as tasks; make
 faults: ready # the fault suite in full, DURATION seconds for each random loop; makes docs/reliability.md
 	@mkdir -p .orchestrator && rm -f .orchestrator/faults.jsonl
 	FAULT_LONG=1 DURATION=$(or $(DURATION),300) FAULT_RESULTS=$(CURDIR)/.orchestrator/faults.jsonl \
-		.venv/bin/python -m pytest tests/faults $(ARGS)
+		.venv/bin/python -m pytest tests/faults tests/acceptance/test_serve.py $(ARGS)
 	.venv/bin/python -m scripts.reliability .orchestrator/faults.jsonl docs/reliability.md
 
 bench: ready # what the worker costs on top of the container, both sides measured in one run

@@ -14,10 +14,13 @@ from statemachine import TERMINAL
 from tests.support import pace
 from tests.support.api_process import ApiProcess
 from tests.support.containers import IMAGE
+from tests.support.fault_form import long
 from tests.support.installation import Installation
 from tests.support.worker_process import until
 
 SECONDS = pace.seconds(60)
+KILLS = 50 if long() else 10
+"""Kills of the server. `FAULT_LONG=1` makes it the long form."""
 
 
 def _task(script: str, **more: object) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def _curl(*arguments: str) -> bytes:
 
 
 def test_no_task_that_was_answered_with_201_is_lost(installation: Installation, client: Client, tmp_path: Path) -> None:
-    """The server is killed ten times while tasks are handed in; one that had no answer may be sent again by its id."""
+    """The server is killed while tasks are handed in. One that had no answer may be sent again by its id."""
     accepted: list[str] = []
     numbers = itertools.count()
     over = threading.Event()
@@ -83,7 +86,7 @@ def test_no_task_that_was_answered_with_201_is_lost(installation: Installation, 
         threads = [threading.Thread(target=hand_in, args=(api,)) for _ in range(2)]
         for thread in threads:
             thread.start()
-        for _ in range(10):
+        for _ in range(KILLS):
             count = len(accepted)
             until(lambda count=count: len(accepted) >= count + 3, SECONDS)  # type: ignore[misc]
             api.kill()

@@ -10,6 +10,7 @@ from attrs import frozen
 from tests.faults.debris import cleaned, leave_debris, sweeper
 from tests.faults.report import long, note
 from tests.faults.test_fault_books import AT_THE_BOOKS, AT_THE_RESCUE
+from tests.faults.test_fault_deletion import AT_THE_DELETION
 from tests.faults.test_fault_stop import AT_THE_HAND_OVER
 from tests.support import pace
 from tests.support.fault_nursery import Child
@@ -64,16 +65,6 @@ NOT_STRUCK = {
     "store.ended": "the same",
     "store.begun": "the same",
     "store.most_ended": "the same",
-    "store.deleting": "retention's; it reads",
-    "store.expired": "the same",
-    "store.outlived": "the same",
-    "store.with_output": "the same",
-    "store.naming": "the same",
-    "logs.listed": "the same",
-    "store.mark_deleting": "retention's; tests/unit/reconcile/test_removal.py cuts it before and after each call, in memory",
-    "store.delete": "the same",
-    "store.note_removed": "the same",
-    "logs.remove": "the same",
     "store.settle_in": "the operator's command",
     "store.go_on_as": "the same",
     "store.note_input": "made beside the run; test_worker_stop.py replaces and kills workers while they write input",
@@ -140,7 +131,7 @@ def test_a_worker_killed_before_any_call_of_a_sweep_is_replaced(site: Site) -> N
 def test_a_kill_is_aimed_at_every_call_of_a_port_and_every_step(site: Site) -> None:
     """One that is added, and that no recorded run makes, is named here until a run makes it."""
     recorded = {point for scenario in SCENARIOS for point in _recorded(site, scenario)} | set(_recorded_sweep(site))
-    struck = {_call(point) for point in recorded | AT_THE_BOOKS | {AT_THE_RESCUE, AT_THE_HAND_OVER}}
+    struck = {_call(point) for point in recorded | AT_THE_BOOKS | {*AT_THE_DELETION, AT_THE_RESCUE, AT_THE_HAND_OVER}}
     declared = {f"{name}.{method}" for name, port in ports().items() for method in _methods(port)} | steps().keys()
     assert declared - struck - NOT_STRUCK.keys() == set(), "nobody is killed before these: give them a run"
     assert NOT_STRUCK.keys() - declared | LOOP.keys() - {*loop_steps()} == set(), "calls that are no more"

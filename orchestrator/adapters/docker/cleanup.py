@@ -12,7 +12,7 @@ from orchestrator.adapters.docker.container_config import Config, files_name, ke
 from orchestrator.adapters.docker.container_state import instant
 from orchestrator.adapters.docker.errors import SERVICE, Conflict, translated
 from orchestrator.adapters.docker.image import Image
-from orchestrator.errors import ContainerMissing, InfrastructureError
+from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
 from orchestrator.ports import ContainerPlan, Owned
 from orchestrator.retrying import ENGINE_BUSY, Retrier, silent
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
@@ -20,17 +20,33 @@ from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK,
 _IN_USE = 10.0
 
 
-def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Config) -> None:
+def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Reading) -> None:
     """Make a container with a volume, both called ``name``, or use those that an earlier try of the same plan made.
 
     Raises ImageUnavailable, TaskFailure if the engine refuses it, and InfrastructureError, also if the name is taken.
     """
+    (mount,) = (each for each in config["HostConfig"]["Mounts"] if each["Source"] == name)
+    expect_ours(plan, name, make_volume(client, mount)["Labels"] or {})
     try:
         with translated(wishes=True):
             client.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
     except Conflict:
         expect_ours(plan, name, _container(client, name)["Config"]["Labels"] or {})
-    expect_ours(plan, name, _volume(client, name)[1])
+    except TaskFailure:
+        _delete(partial(client.api.remove_volume, name))
+        raise
+
+
+def make_volume(client: DockerClient, mount: Reading) -> Reading:
+    """Make the volume of a mount, and return its description, also if it was there before.
+
+    Docker would make it with the container. Podman would then leave out its labels and its options.
+    """
+    options = mount["VolumeOptions"]
+    driver = options.get("DriverConfig") or {}
+    with translated():
+        made: Reading = client.api.create_volume(mount["Source"], driver.get("Name"), driver.get("Options"), options["Labels"])
+    return made
 
 
 @contextmanager

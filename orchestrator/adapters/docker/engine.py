@@ -27,6 +27,7 @@ from orchestrator.adapters.docker.container_config import container_config, file
 from orchestrator.adapters.docker.container_state import container_state
 from orchestrator.adapters.docker.engine_faults import fault_in_warnings
 from orchestrator.adapters.docker.errors import SERVICE, Conflict, Refused, translated
+from orchestrator.adapters.docker.given_id import given_id
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.image_content import Insides, expect_bounded
 from orchestrator.adapters.docker.images import Images
@@ -91,7 +92,7 @@ class DockerEngine:
 
     def identity(self) -> str:
         """See ports.Engine."""
-        self._identity = self._identity or self._client.facts.id
+        self._identity = self._identity or self._client.facts.id or given_id(self._client)
         return self._identity
 
     def host(self) -> Host:

@@ -20,6 +20,7 @@ class EngineFacts:
     """From the answer to `info`, and the version of the API. A field that an engine leaves out is empty."""
 
     id: str
+    """Empty if it takes a new one for each answer, as Podman does."""
     version: str
     api: str
     host: str
@@ -66,7 +67,7 @@ def facts_of(info: Mapping[str, Any], api: str) -> EngineFacts:
     unified = str(info.get("CgroupVersion", "1")) == "2"  # it limits swap whatever the engine says of it
     machine = str(info.get("Architecture", ""))
     return EngineFacts(
-        id=str(info.get("ID", "")),
+        id="" if "BuildahVersion" in info else str(info.get("ID", "")),
         version=str(info.get("ServerVersion", "")),
         api=api,
         host=str(info.get("Name", "")),

@@ -128,5 +128,20 @@ STORAGE = EngineFault(
         r"failed to mount local volume: mount tmpfs:.*: (?:operation not permitted|no such device)",
     ),
 )
-FAULTS: Sequence[EngineFault] = (RUNTIME, RUNTIME_PROGRAM, INIT, CGROUPS, SECCOMP, APPARMOR, STORAGE)
+FOLDERS = EngineFault(
+    "the engine cannot bound a folder in memory as tasks need it",
+    "set DOCKER_HOST to a Docker engine; Podman 4.3 cannot limit the number of files or set the owner of a tmpfs",
+    'unknown mount option "nr_inodes=16384": invalid mount option',
+    _words(
+        r'unknown mount option "(?:uid|nr_inodes)=',
+        r"volume options size and inodes (?:not supported|cannot be used)",
+    ),
+)
+LOG = EngineFault(
+    "the engine has no bounded log that keeps all bytes",
+    "set DOCKER_HOST to an engine with the log driver `local`, which Docker has and Podman 4.3 has not",
+    "running container create option: invalid log driver: invalid argument",
+    _words(r"invalid log driver"),
+)
+FAULTS: Sequence[EngineFault] = (RUNTIME, RUNTIME_PROGRAM, INIT, CGROUPS, SECCOMP, APPARMOR, STORAGE, FOLDERS, LOG)
 """A test has an answer of a real engine for each pattern."""

@@ -44,7 +44,7 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
         return ImageUnavailable(text)
     if status == _NOT_FOUND:
         return ContainerMissing(text)
-    if status == _CONFLICT:
+    if status == _CONFLICT or _TAKEN.search(text):
         return Conflict(SERVICE, text)
     if not _NO_FOLDER.search(text) and (unfit := fault_in(text)):
         return unfit
@@ -62,6 +62,8 @@ def explain(error: Exception) -> str:
 
 _REFUSED, _NOT_FOUND, _CONFLICT = 400, 404, 409
 _LONGEST = 500
+_TAKEN = re.compile(r"container name \S+ is already in use")
+"""Podman answers 500 for a name that is taken."""
 _NO_FOLDER = re.compile(r"init.*: mkdir /.*: read-only file system")
 """A working folder that runc cannot make in the container. If the problem is on the host, another process than its init
 fails."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.adapters.docker.cleanup import unstarted
+from orchestrator.adapters.docker.cleanup import make_volume, unstarted
 from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.adapters.docker.container_config import FILES, HOST_NAME, NAME_FILES
 from orchestrator.adapters.docker.errors import SERVICE, translated
@@ -79,9 +79,9 @@ class Names:
 
     def _filled(self, plan: ContainerPlan, image: Image) -> str:
         """Write only missing files: other containers may be about to mount them."""
+        reading = make_volume(self._client, _MOUNT)
+        _expect_own(reading)  # before the engine mounts it
         with unstarted(self._client, plan, image, [_MOUNT]) as container, translated():
-            reading = self._client.api.inspect_volume(VOLUME)
-            _expect_own(reading)  # before the engine mounts it
             if self._content(container) != CONTENT:
                 self._client.api.put_archive(container, FILES, archive(CONTENT, _MODE))
             return str(reading["Mountpoint"])

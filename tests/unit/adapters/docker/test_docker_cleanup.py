@@ -25,14 +25,15 @@ def test_what_is_beside_a_container_of_another_deployment_is_not_removed(stage: 
     assert [call for call in stub.calls if call.startswith("DELETE")] == ["DELETE /containers/c1", f"DELETE {volume}"]
 
 
-def _volume(name: str) -> Answer:
-    return says(200, {"Name": name, "Labels": {DEPLOYMENT: "ours"}})
+def _volume(name: str, deployment: str = "ours") -> Answer:
+    return says(201, {"Name": name, "Labels": {DEPLOYMENT: deployment}})
 
 
 GONE = refuses(404, "No such container")
 MADE = {CREATE: says(201, {"Id": "c1"})}
-LOADER = {**MADE, "GET /volumes/c2-files": _volume("c2-files")}
-HOLDER = {**MADE, "GET /volumes/c2-out": _volume("c2-out")}
+VOLUME = "POST /volumes/create"
+LOADER = {**MADE, VOLUME: _volume("c2-files")}
+HOLDER = {**MADE, VOLUME: _volume("c2-out")}
 HOLDER_JSON, HOLDER_ARCHIVE = "GET /containers/c2-out/json", "PUT /containers/c2-out/archive"
 HELD = {**HOLDER, "GET /info": says(200, {"ID": "engine", "SystemTime": NOW, "Architecture": "x86_64"})}
 
@@ -42,12 +43,11 @@ HELD = {**HOLDER, "GET /info": says(200, {"ID": "engine", "SystemTime": NOW, "Ar
     [
         ({"files": {"a": b"b"}}, LOADER | {"PUT /containers/c2-files/archive": GONE}),
         ({"files": {"a": b"b"}}, LOADER | {CREATE: refuses(409, "in use"), "GET /containers/c2-files/json": GONE}),
-        ({"files": {"a": b"b"}}, LOADER | {"GET /volumes/c2-files": refuses(404, "no such volume")}),
         ({"out": True}, HOLDER | {HOLDER_JSON: GONE}),
         ({"out": True}, HELD | {HOLDER_JSON: container("created"), HOLDER_ARCHIVE: GONE}),
         ({"out": True}, HELD | {HOLDER_JSON: container("created"), HOLDER_ARCHIVE: says(200)}),
     ],
-    ids=["loader filled", "loader found", "volume", "holder made", "holder filled", "holder started"],
+    ids=["loader filled", "loader found", "holder made", "holder filled", "holder started"],
 )
 def test_what_is_removed_in_the_midst_of_a_create_is_infrastructure(
     stage: Stage, fields: dict[str, object], script: Script
@@ -61,9 +61,16 @@ def test_what_is_removed_in_the_midst_of_a_create_is_infrastructure(
 @pytest.mark.parametrize(
     ("fields", "script"),
     [
-        ({"files": {"a": b"b"}}, {CREATE: refuses(409, "in use"), "GET /containers/c2-files/json": container("created")}),
+        (
+            {"files": {"a": b"b"}},
+            {
+                VOLUME: _volume("c2-files", "mine"),
+                CREATE: refuses(409, "in use"),
+                "GET /containers/c2-files/json": container("created"),
+            },
+        ),
         ({"files": {"a": b"b"}}, LOADER),
-        ({"out": True}, {CREATE: refuses(409, "in use"), HOLDER_JSON: container("running")}),
+        ({"out": True}, {VOLUME: _volume("c2-out", "mine"), CREATE: refuses(409, "in use"), HOLDER_JSON: container("running")}),
         ({"out": True}, HOLDER),
     ],
     ids=["loader", "volume of files", "holder", "volume of artifacts"],

@@ -14,7 +14,9 @@ from orchestrator.adapters.docker.engine_faults import (
     APPARMOR,
     CGROUPS,
     FAULTS,
+    FOLDERS,
     INIT,
+    LOG,
     RUNTIME,
     RUNTIME_PROGRAM,
     SECCOMP,
@@ -98,6 +100,9 @@ ANSWERS: Sequence[tuple[EngineFault, int, str]] = (
             "size=1: operation not permitted"
         ),
     ),
+    (FOLDERS, 500, 'container create: unknown mount option "nr_inodes=16384": invalid mount option'),
+    (FOLDERS, 500, "volume options size and inodes not supported. Filesystem does not support Project Quota"),
+    (LOG, 500, "container create: running container create option: invalid log driver: invalid argument"),
 )
 OTHERS: Mapping[str, tuple[int, str]] = {
     "a program that is not there": (400, f'{RUNC}exec: "docker-init": executable file not found in $PATH: unknown'),

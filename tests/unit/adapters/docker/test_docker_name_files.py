@@ -36,7 +36,7 @@ FILLED = archive({f"task/{name}": content for name, content in CONTENT.items()})
 def _engine(created: Answer | list[Answer], read: Answer | list[Answer]) -> Script:
     return {
         f"GET /images/{IMAGE}/json": says(200, {"Id": "sha256:1", "Config": {}}),
-        f"GET /volumes/{VOLUME}": says(200, VOLUME_MADE),
+        "POST /volumes/create": says(200, VOLUME_MADE),
         f"GET {LOOK}/json": container("created"),
         "DELETE /containers/c1": says(204),
         CREATE: created,
@@ -86,7 +86,7 @@ def test_files_that_somebody_removed_are_made_again(stage: Stage) -> None:
 )
 def test_a_volume_that_somebody_else_made_is_not_believed(stage: Stage, changed: dict[str, object], told: str) -> None:
     """All tasks of the engine would see its files. Nothing is read from it or written to it."""
-    stub, engine = stage(_engine(MADE, [NO_PASSWD]) | {f"GET /volumes/{VOLUME}": says(200, VOLUME_MADE | changed)})
+    stub, engine = stage(_engine(MADE, [NO_PASSWD]) | {"POST /volumes/create": says(200, VOLUME_MADE | changed)})
     with pytest.raises(InfrastructureError, match=told):
         _create(engine)
     assert stub.calls.count(READ) == 1

@@ -18,7 +18,7 @@ def engine_with(looks: list[Answer], start: Answer, image: Answer | None = None)
     return {
         "GET /info": says(200, {"ID": "engine", "SystemTime": NOW, "Architecture": "x86_64"}),
         "GET /images/orchestrator-busybox:1/json": image or refuses(404, "no such image"),
-        "GET /volumes/c2-out": says(200, {"Name": "c2-out", "Labels": {DEPLOYMENT: "ours"}}),
+        "POST /volumes/create": says(201, {"Name": "c2-out", "Labels": {DEPLOYMENT: "ours"}}),
         "GET /containers/c2/json": refuses(404, "No such container"),
         "POST /containers/create": says(201, {"Id": "c1"}),
         f"GET {PAUSE}/json": looks,

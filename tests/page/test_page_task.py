@@ -1,13 +1,17 @@
 """The page of one task in a browser."""
 
+import json
+
 from attrs import evolve
 from playwright.sync_api import expect
 
 from orchestrator.cause import Cause
+from orchestrator.task.codec import to_document
+from orchestrator.task.values import Metrics, SeriesObject
 from statemachine import State
 from tests.support import page_demo
 from tests.support.page_site import Site
-from tests.support.page_tasks import Story, failed, succeeded
+from tests.support.page_tasks import Story, failed, figures, series, succeeded
 from tests.support.page_visitor import Visitor
 
 REQUEST = {"image": "busybox", "command": ["sh", "-c", "exit 3"], "env": {"NAME": "Ada"}}
@@ -104,6 +108,36 @@ def test_figures_are_drawn_and_artifacts_listed(site: Site, visit: Visitor) -> N
     with page.expect_download() as download:
         files.get_by_role("link", name="report.json").click()
     assert download.value.suggested_filename == "report.json"
+
+
+def measured(site: Site, attempt: int, memory: int) -> Metrics:
+    """What an attempt used, with its figures over time in object storage."""
+    content = json.dumps(series(attempt, [(0.25 * step, 50.0, memory, 2) for step in range(1, 9)])).encode()
+    key = f"{page_demo.FLAKY}/{attempt}/series.json"
+    site.keep(key, content)
+    return evolve(figures(2.0, memory, 0.5, 2), series=SeriesObject(key, len(content), "", 8))
+
+
+def test_each_attempt_has_its_own_figures(site: Site, visit: Visitor) -> None:
+    """Plots and totals are those of the attempt that is chosen; an attempt without a plot has its totals."""
+    page_demo.fill(site)
+    for number in (1, 2):
+        site.keep(f"{page_demo.FLAKY}/{number}/stderr.log", b"curl: (22) The requested URL returned error: 503\n")
+    own = site.services.store.find(page_demo.FLAKY)
+    assert own is not None
+    past = [{**own["attempts"][0], **to_document({"metrics": measured(site, 1, 32 << 20)})}, own["attempts"][1]]
+    site.services.store._save({**own, "attempts": past, **to_document({"metrics": measured(site, 3, 64 << 20)})})  # type: ignore[attr-defined]
+    page = visit(f"#/tasks/{page_demo.FLAKY}")
+    use = page.get_by_role("region", name="Use of the machine")
+    memory = use.locator("figcaption").nth(1)
+    expect(memory).to_have_text("Memory 64 MiB")
+    use.get_by_role("button", name="1", exact=True).click()
+    expect(memory).to_have_text("Memory 32 MiB")
+    expect(use).to_contain_text("most memory32 MiB")
+    expect(use.locator("canvas")).to_have_count(3)
+    use.get_by_role("button", name="2", exact=True).click()
+    expect(use).to_contain_text("most memory8 MiB")
+    expect(use.locator("canvas")).to_have_count(0)
 
 
 def test_a_task_is_cancelled_after_a_question(site: Site, visit: Visitor) -> None:

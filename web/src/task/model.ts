@@ -20,6 +20,7 @@ export class TaskModel {
   private isClosed = false;
   private again = 0;
   private hasFigures = false;
+  private readonly past = new Map<number, Figures>();
 
   constructor(readonly id: string) {
     void this.load();
@@ -42,7 +43,7 @@ export class TaskModel {
       const isNew = !this.stream && !hasEnded(task.status);
       if (hasEnded(task.status)) await this.finish(task);
       else this.follow();
-      if (isNew) await this.readFigures();
+      if (isNew) await this.readFigures(this.figures);
     } catch (error) {
       if (error instanceof Problem || !this.task.value) this.error.value = error as Error;
       if (!(error instanceof Problem) || error.status >= 500) this.loadLater();
@@ -61,6 +62,19 @@ export class TaskModel {
       else if (task && hasEnded(task.status)) log.finish(task.logs_removed_at ? null : (task.logs ?? null), false);
     }
     return log;
+  }
+
+  /** What an attempt used over time; of one that another followed, it is read from storage. */
+  figuresOf(attempt: number): Figures {
+    const task = this.task.peek();
+    if (!task || attempt === currentAttempt(task)) return this.figures;
+    let figures = this.past.get(attempt);
+    if (!figures) {
+      figures = new Figures();
+      this.past.set(attempt, figures);
+      void this.readFigures(figures, attempt).catch(() => this.past.delete(attempt));
+    }
+    return figures;
   }
 
   private loadLater(): void {
@@ -95,13 +109,19 @@ export class TaskModel {
     }
     if (this.hasFigures) return;
     this.hasFigures = true;
-    await this.readFigures();
+    await this.readFigures(this.figures);
   }
 
-  private async readFigures(): Promise<void> {
-    const { series } = await get<{ series: Series | null }>(taskPath(this.id, "metrics"));
-    if (series) this.figures.replace(series);
+  private async readFigures(figures: Figures, attempt?: number): Promise<void> {
+    const { series } = await get<{ series: Series | null }>(taskPath(this.id, "metrics") + (attempt ? `?attempt=${attempt}` : ""));
+    if (series) figures.replace(series);
   }
+}
+
+/** The number of the attempt that the address names; without a name, or with one that there is not, the last. */
+export function chosenAttempt(task: Task, query: URLSearchParams): number {
+  const last = currentAttempt(task);
+  return Math.min(Math.max(Number(query.get("attempt")) || last, 1), last);
 }
 
 /** The number of the attempt that is under way, or was the last. */

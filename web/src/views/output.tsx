@@ -6,16 +6,17 @@ import { useKeys } from "../keys";
 import type { StreamLog } from "../log/model";
 import { LogPane } from "../log/pane";
 import { logPath } from "../log/source";
+import { AttemptChoice } from "../parts/attempt_choice";
 import { Icon } from "../parts/icon";
 import { Moment } from "../parts/time";
-import { href, replaceQuery, route } from "../route";
-import { currentAttempt, type TaskModel } from "../task/model";
+import { href, route } from "../route";
+import { chosenAttempt, currentAttempt, type TaskModel } from "../task/model";
 
 export function Output({ task, model }: { task: Task; model: TaskModel }) {
   model.begun.value;
   const { query } = route.value;
   const last = currentAttempt(task);
-  const attempt = Math.min(Math.max(Number(query.get("attempt")) || last, 1), last);
+  const attempt = chosenAttempt(task, query);
   const log = model.log(attempt);
   const stored = storedOf(task, attempt);
   const [text, setText] = useState("");
@@ -74,16 +75,6 @@ function useFailureInSight(task: Task, follows: boolean, setFollows: (follows: b
     wasRead.current = true;
     if (task.status === "succeeded" && follows) setFollows(false);
   }, [task.status]);
-}
-
-function AttemptChoice({ last, attempt }: { last: number; attempt: number }) {
-  return (
-    <div class="choice" role="group" aria-label="Attempt">
-      {Array.from({ length: last }, (_, at) => at + 1).map((number) => (
-        <button key={number} type="button" aria-pressed={number === attempt} onClick={() => replaceQuery({ attempt: number })}>{number === last ? `Attempt ${number}` : number}</button>
-      ))}
-    </div>
-  );
 }
 
 function storedOf(task: Task, attempt: number): Logs | null {

@@ -43,7 +43,7 @@ export function TaskPage({ id }: { id: string }) {
       <Verdict task={task} />
       <section class="card" aria-label="Path"><StateDiagram task={task} /></section>
       <Output task={task} model={model} />
-      <Use task={task} figures={model.figures} />
+      <Use task={task} model={model} />
       <Attempts task={task} />
       <Artifacts task={task} />
       <Request task={task} />

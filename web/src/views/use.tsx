@@ -5,6 +5,9 @@ import { count, counted, figure, size } from "../format/size";
 import { duration } from "../format/time";
 import type { Figures, Plotted } from "../plot/figures";
 import { Plot } from "../plot/plot";
+import { AttemptChoice } from "../parts/attempt_choice";
+import { route } from "../route";
+import { chosenAttempt, currentAttempt, type TaskModel } from "../task/model";
 
 const PLOTS: readonly { name: Plotted; title: string; colour: string; format: (value: number) => string; isWhole?: boolean; isBytes?: boolean }[] = [
   { name: "cpu_percent", title: "CPU", colour: "--running", format: (value) => `${figure(value)} %` },
@@ -12,17 +15,25 @@ const PLOTS: readonly { name: Plotted; title: string; colour: string; format: (v
   { name: "pids", title: "Processes", colour: "--collecting", format: (value) => count(Math.round(value)), isWhole: true },
 ];
 
-export function Use({ task, figures }: { task: Task; figures: Figures }) {
+export function Use({ task, model }: { task: Task; model: TaskModel }) {
+  const last = currentAttempt(task);
+  const attempt = chosenAttempt(task, route.value.query);
+  const figures = model.figuresOf(attempt);
   figures.version.value;
+  const metrics = attempt === last ? task.metrics : task.attempts?.find((past) => past.attempt === attempt)?.metrics;
   const plots = figures.times.length > 1 ? PLOTS.filter(({ name }) => figures.has(name)) : [];
-  const facts = task.metrics ? totals(task.metrics) : [];
-  if (!plots.length && !facts.length) return null;
+  const facts = metrics ? totals(metrics) : [];
+  if (!plots.length && !facts.length && last === 1) return null;
   return (
-    <section class="card" aria-label="Use of the machine">
-      <h2>Use of the machine</h2>
+    <section class="card use" aria-label="Use of the machine">
+      <header>
+        <h2>Use of the machine</h2>
+        {last > 1 && <AttemptChoice last={last} attempt={attempt} />}
+      </header>
+      {!plots.length && !facts.length && <p class="quiet">Nothing is known of what this attempt used.</p>}
       {facts.length > 0 && <dl class="evidence">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>}
       <div class="plots">
-        {plots.map((plot) => <One key={plot.name} plot={plot} figures={figures} />)}
+        {plots.map((plot) => <One key={`${attempt} ${plot.name}`} plot={plot} figures={figures} />)}
       </div>
     </section>
   );

@@ -1,5 +1,5 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
-.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists bench-deletion machines machine disk test-on short-on fresh-on machines-test machines-down \
+.PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists bench-deletion bench-server machines machine disk test-on short-on fresh-on machines-test machines-down \
 	check format diagrams docs setup page screenshots ready parts lock clean
 
 MACHINE = trixie
@@ -52,6 +52,9 @@ bench-lists: ready # how long lists take with 100, 10,000 and 100,000 tasks, bes
 
 bench-deletion: ready # how fast ended tasks are deleted, by whether their objects are listed, named or gone; ARGS: batches of each
 	.venv/bin/python -m scripts.bench_deletion $(ARGS)
+
+bench-server: ready # submits by HTTP, how soon viewers hear, what 1,000 of them cost, the start of the command line
+	.venv/bin/python -m scripts.bench_server
 
 machines: ready # real Debian machines for the tests, all three: built, booted and left running; `make machines-down` ends them
 	.venv/bin/python -m scripts.image python

@@ -53,7 +53,7 @@ def check(settings: Settings, image: str | None = None) -> Iterator[Finding]:
         "add them to the engine's daemon.json, or change RUNTIME and RUNTIMES_ALLOWED",
         lambda: _runtimes(facts, settings),
     )
-    yield from _probes(settings, image)
+    yield from _probes(settings, image, facts.kernel)
 
 
 def _ask(where: str) -> EngineFacts:
@@ -88,14 +88,14 @@ def _room(facts: EngineFacts, settings: Settings) -> str:
     return f"{facts.cpus:g} CPUs, {format_size(facts.memory)}: room for {fit:.0f} tasks that name no limits"
 
 
-def _probes(settings: Settings, image: str | None) -> Iterator[Finding]:
+def _probes(settings: Settings, image: str | None, kernel: str) -> Iterator[Finding]:
     """The findings of containers from inside. If there is no image for them: one finding, which is not ok."""
     engine = DockerEngine(settings.docker_host)
     advice = f"name an image that the engine has with --image, or get one: docker pull {image or IMAGE}"
     there = look("image", advice, lambda: _image(engine, image))
     yield there
     if there.ok:
-        yield from isolation.check(engine, image or IMAGE, settings, partial(described, settings.docker_host))
+        yield from isolation.check(engine, image or IMAGE, settings, partial(described, settings.docker_host), kernel)
         if together := engine.limits_on_all():
             yield Finding("all tasks", True, together)
 

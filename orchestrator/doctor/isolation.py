@@ -10,8 +10,9 @@ from typing import Any
 from attrs import evolve, frozen
 
 from orchestrator.doctor.finding import Finding, Unfit, look
-from orchestrator.doctor.report import PROPERTIES, SCRIPT, Report, bounded, read_report
-from orchestrator.ports import ContainerPlan, ContainerState, Counters, Engine, Figure, Stream
+from orchestrator.doctor.report import PROPERTIES, SCRIPT, Report, bounded, has_room, read_report
+from orchestrator.errors import InfrastructureError
+from orchestrator.ports import ContainerPlan, ContainerProbe, ContainerState, Counters, Engine, Figure, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
 from orchestrator.task.limits import Limits
@@ -35,6 +36,8 @@ _EAT = "x=0123456789abcdef; while [ ${#x} -lt 67108864 ]; do x=$x$x; done"
 _BREED = "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done"
 _KEEP = """
 while read -r device place type options rest; do echo "mount $place $type $options"; done < /proc/mounts
+read -r line < /proc/version && echo "kernel $line"
+echo "room /out $(stat -f -c '%b %S %c' /out)"
 echo orchestrator-kept > /out/probe
 echo "end yes"
 """
@@ -43,9 +46,14 @@ _FILL = "cat /dev/zero >/tmp/x"
 _CLING = "trap '' TERM; while :; do :; done"
 
 
-def check(engine: Engine, image: str, settings: Settings, describe: Callable[[str], Made]) -> Iterator[Finding]:
-    """A finding for each property, from containers of ``image``, which must have a shell."""
-    probe = Probe(engine, image, settings, describe, _FIRST / _PATIENCE)
+def check(
+    engine: Engine, image: str, settings: Settings, describe: Callable[[str], Made], host_kernel: str = ""
+) -> Iterator[Finding]:
+    """A finding for each property, from containers of ``image``, which must have a shell.
+
+    ``host_kernel`` is the version of the kernel of the engine's host, by which a container's own kernel is known.
+    """
+    probe = Probe(engine, image, settings, describe, _FIRST / _PATIENCE, host_kernel)
     advice = f"name an image with a shell by --image; see what this says: docker run --rm {image} sh -c true"
     reports: list[Report] = []
     began = time.monotonic()
@@ -73,6 +81,7 @@ class Probe:
     settings: Settings
     describe: Callable[[str], Made]
     slowness: float = 1.0
+    host_kernel: str = ""
 
     def run(self, script: str, limits: Limits | None = None, stop_after: float | None = None) -> tuple[ContainerState, str]:
         """The state at the end and the output of a shell script. Raises TaskFailure, InfrastructureError."""
@@ -111,11 +120,22 @@ class Probe:
 
     def _run(self, container: str, stop_after: float) -> tuple[ContainerState, str]:
         chunks = self.engine.attach(container, None)
-        self.engine.start(container)
+        watch = self.engine.start(container)
         before = self.engine.wait(container, stop_after)
         self.engine.stop(container, _GRACE * self.slowness)
         output = b"".join(data for stream, data in chunks if stream in Stream)
-        return _with_earlier(self.engine.inspect(container), before), output.decode(errors="replace")
+        ended = _with_earlier(self.engine.inspect(container), before)
+        told = output.decode(errors="replace")
+        if self.saw_kill(watch):
+            return evolve(ended, oom_killed=True), told
+        return ended, told
+
+    @staticmethod
+    def saw_kill(watch: ContainerProbe) -> bool:
+        """Whether the kernel told this process of a kill for memory. An engine does not learn of each."""
+        counted = watch.counted()
+        watch.close()
+        return bool(counted and counted.figures.get(Figure.OOM_KILLS))
 
     def _plan(self, script: str, limits: Limits) -> ContainerPlan:
         name = f"orchestrator-doctor-{uuid.uuid4().hex[:8]}"
@@ -147,7 +167,7 @@ def _ask(probe: Probe, reports: list[Report]) -> str:
         if left.age > _LEFT:
             probe.engine.remove(left.name, _PROBES)
     state, output = probe.run(SCRIPT)
-    reports.append(read_report(output, probe.settings.rules.defaults))
+    reports.append(read_report(output, probe.settings.rules.defaults, probe.host_kernel))
     return f"ran in {probe.image} in {state.ran_for:.2f} s"
 
 
@@ -160,7 +180,10 @@ def _memory(probe: Probe) -> str:
 
 
 def _processes(probe: Probe) -> str:
-    _, output = probe.run(_BREED, evolve(probe.settings.rules.defaults, pids=4))
+    try:
+        _, output = probe.run(_BREED, evolve(probe.settings.rules.defaults, pids=4))
+    except InfrastructureError as error:
+        raise Unfit(f"no program starts with a limit of 4, perhaps because those of the runtime count: {error}") from error
     if "fork" not in output:
         raise Unfit("a program with a limit of 4 made 9 processes")
     return "further ones are refused"
@@ -184,7 +207,11 @@ def _ending(probe: Probe) -> str:
 def _out(probe: Probe) -> str:
     output, archive = probe.run_with_out(_KEEP)
     most = probe.settings.rules.defaults.artifacts
-    bounded(read_report(output, probe.settings.rules.defaults), "/out", most)
+    report = read_report(output, probe.settings.rules.defaults, probe.host_kernel)
+    if report.has_own_kernel:  # it shows a folder of the host without the options of its mount
+        has_room(report, "/out", most)
+    else:
+        bounded(report, "/out", most)
     if _KEPT not in archive:
         raise Unfit("what a program left in /out was gone when it had ended")
     return f"{format_size(most)}, bounded in bytes and files; what is left in it can be read when its program has ended"

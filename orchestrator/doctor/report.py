@@ -21,6 +21,7 @@ for limit in /sys/fs/cgroup/memory.swap.max /sys/fs/cgroup/memory/memory.memsw.l
   [ -r $limit ] && read -r value < $limit && echo "memory ${limit##*/} $value"
 done
 echo "pid $$"
+read -r line < /proc/version && echo "kernel $line"
 for limit in n c; do echo "ulimit $limit $(ulimit -H$limit)"; done
 for place in / /etc /usr /proc/sys/kernel /sys /task; do
   ( echo x > "$place/orchestrator-probe" ) 2>/dev/null && echo "wrote $place"
@@ -38,6 +39,13 @@ class Report:
 
     lines: Mapping[str, list[str]]
     limits: Limits = field(factory=Limits)
+    host_kernel: str = ""
+    """The version of the kernel of the engine's host, as the engine says; empty if unknown."""
+
+    @property
+    def has_own_kernel(self) -> bool:
+        """Whether the container's system calls go to a kernel of its own, such as gVisor's, and not to that of the host."""
+        return bool(self.host_kernel) and not any(self.host_kernel in line for line in self.of("kernel"))
 
     def of(self, kind: str) -> list[str]:
         """All lines of a kind."""
@@ -52,7 +60,7 @@ class Report:
         raise Unfit(f"{kind} {name} cannot be read in the container")
 
 
-def read_report(output: str, limits: Limits) -> Report:
+def read_report(output: str, limits: Limits, host_kernel: str = "") -> Report:
     """The report in a program's output. Raises Unfit if it is incomplete."""
     lines: dict[str, list[str]] = {}
     for line in output.splitlines():
@@ -60,7 +68,7 @@ def read_report(output: str, limits: Limits) -> Report:
         lines.setdefault(kind, []).append(rest)
     if "end" not in lines:
         raise Unfit(f"the probe did not get to its end: {output.strip()[-200:] or 'it said nothing'}")
-    return Report(lines, limits)
+    return Report(lines, limits, host_kernel)
 
 
 def _user(report: Report) -> str:
@@ -71,10 +79,15 @@ def _user(report: Report) -> str:
 
 
 def _privileges(report: Report) -> str:
-    wanted = {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+    """A filter of system calls, and that a program gains no rights, protect the host's kernel from calls."""
+    wanted = {"CapEff": "0" * 16, "CapBnd": "0" * 16}
+    if not report.has_own_kernel:
+        wanted |= {"NoNewPrivs": "1", "Seccomp": "2"}
     wrong = [f"{name} {value}" for name in wanted if (value := report.value("status", name)) != wanted[name]]
     if wrong:
         raise Unfit(", ".join(wrong))
+    if report.has_own_kernel:
+        return "no capabilities; system calls go to a kernel of the container's own"
     return "no capabilities, no new privileges, seccomp filter"
 
 
@@ -97,12 +110,26 @@ def _files(report: Report) -> str:
 
 
 def bounded(report: Report, place: str, most: int, *wanted: str) -> None:
-    """Raise Unfit unless a folder is mounted with a limit of files, a limit of ``most`` bytes, and the options ``wanted``."""
+    """Raise Unfit unless a folder is mounted with a limit of files, a limit of ``most`` bytes, and the options ``wanted``.
+
+    A kernel of the container's own keeps files in the container's memory, which is limited, and needs no limit of their number.
+    """
     options = next((line.split()[2].split(",") for line in report.of("mount") if line.split()[0] == place), [])
     values = dict(each.partition("=")[::2] for each in options)
-    size = values.get("size", "").removesuffix("k")
-    if not size.isdecimal() or int(size) << 10 >= most + _PAGE or "nr_inodes" not in values or {"nosuid", *wanted} - {*options}:
+    size, unit = values.get("size", "").removesuffix("k"), 10 if values.get("size", "").endswith("k") else 0
+    needed = {*wanted} if report.has_own_kernel else {"nosuid", *wanted}
+    is_counted = report.has_own_kernel or "nr_inodes" in values
+    if not size.isdecimal() or int(size) << unit >= most + _PAGE or not is_counted or needed - {*options}:
         raise Unfit(f"{place} is mounted with {','.join(options) or 'nothing'}")
+
+
+def has_room(report: Report, place: str, most: int) -> None:
+    """Raise Unfit unless the file system of a folder has at most ``most`` bytes, and a limited number of files."""
+    blocks, size, files = (
+        int(word) if word.isdecimal() else 0 for word in (report.value("room", place) + " - - -").split()[:3]
+    )
+    if not 0 < blocks * size < most + _PAGE or not 0 < files <= most:
+        raise Unfit(f"{place} has room for {blocks * size} bytes and {files} files")
 
 
 def _scratch(report: Report) -> str:
@@ -110,10 +137,13 @@ def _scratch(report: Report) -> str:
     bounded(report, "/dev/shm", report.limits.memory, "noexec")  # noqa: S108
     if not report.of("scratch"):
         raise Unfit("nothing can be written into it")
-    return f"{format_size(report.limits.tmp)}, bounded in bytes and files, as is shared memory"
+    files = "bytes; files are bounded by memory" if report.has_own_kernel else "bytes and files"
+    return f"{format_size(report.limits.tmp)}, bounded in {files}, as is shared memory"
 
 
 def _masked(report: Report) -> str:
+    if report.has_own_kernel:
+        return "those of a kernel of the container's own"
     masks = {place for place, *_ in (line.split() for line in report.of("mount"))}
     missing = {"/proc/sys", "/proc/bus"} - masks
     hidden = {"/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"} & masks

@@ -139,10 +139,10 @@ def unstarted_config(plan: ContainerPlan, image: Image, mounts: Sequence[Config]
     }
 
 
-def holder_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
+def holder_config(plan: ContainerPlan, image: Image = UNKNOWN, runtime: str | None = None) -> Config:
     """The pause container of /out. A tmpfs ends with the last running container that mounts it, so this one stays running.
 
-    KILL ends it: the first process of a container ignores TERM.
+    KILL ends it: the first process of a container ignores TERM. ``runtime`` is the engine's default unless it is named.
     """
     mounts = [_out_mount(plan)]
     return {
@@ -165,6 +165,7 @@ def holder_config(plan: ContainerPlan, image: Image = UNKNOWN) -> Config:
             "Tmpfs": _instead_of_volumes(image, mounts, _bounds(_PAGE)),
             "Mounts": mounts,
             "LogConfig": {"Type": "none"},
+            **_choices("", "", runtime),
         },
     }
 

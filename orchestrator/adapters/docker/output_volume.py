@@ -6,6 +6,7 @@ from orchestrator.adapters.docker import pause_program as docker_programs
 from orchestrator.adapters.docker.cleanup import make_beside
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.container_config import OUT, holder_config, ids, out_name, own_folder
+from orchestrator.adapters.docker.engine_facts import EngineFacts
 from orchestrator.adapters.docker.errors import SERVICE, translated
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.input_volume import folders
@@ -15,6 +16,7 @@ from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailu
 from orchestrator.ports import ContainerPlan
 
 _CHUNK = 1 << 16
+_PLAIN = {"runc", "crun"}
 _NEVER_RAN = "created"
 
 
@@ -28,7 +30,7 @@ def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> N
     if not plan.out:
         return
     pause = out_name(plan.name)
-    make_beside(client, plan, pause, holder_config(plan, image))
+    make_beside(client, plan, pause, holder_config(plan, image, pause_runtime(client.facts)))
     if not _state(client, plan.name)["Running"]:
         docker_programs.put(client, pause, sleeper(client.facts.architecture))
         with translated(wishes=bool(image.volumes)):
@@ -50,6 +52,15 @@ def read(client: DockerClient, name: str) -> Generator[bytes]:
     path = f"/containers/{out_name(name)}/archive"
     with client.stream("GET", path, silence=client.timeout, params={"path": OUT}) as response:
         yield from response.iter_content(_CHUNK)
+
+
+def pause_runtime(facts: EngineFacts) -> str | None:
+    """Runc if the default is a sandbox such as gVisor, whose own processes do not fit into the pause container.
+
+    The pause program is this package's, so it needs no sandbox.
+    """
+    default = facts.default_runtime.rpartition("/")[2]  # Podman gives a path
+    return "runc" if "runc" in facts.runtimes and default not in _PLAIN else None
 
 
 def sleeper(architecture: str) -> bytes:

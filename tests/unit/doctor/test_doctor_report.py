@@ -1,5 +1,6 @@
 """What the doctor makes of a probe's report, and for how long it waits for one, without an engine."""
 
+from contextlib import nullcontext
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 
 from orchestrator.doctor import isolation
 from orchestrator.doctor.finding import Unfit
-from orchestrator.doctor.report import PROPERTIES, SCRIPT, bounded, read_report
+from orchestrator.doctor.report import PROPERTIES, SCRIPT, bounded, has_room, read_report
 from orchestrator.settings.settings import Settings
 from orchestrator.task.limits import Limits
 from orchestrator.testing.engine import MemoryEngine
@@ -128,3 +129,51 @@ def _described(_: str) -> dict[str, object]:
 
 def _passed(engine: MemoryEngine, began: datetime) -> float:
     return (engine._now - began).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("room", "holds"),
+    [("16 4096 1024", True), ("64 4096 1024", False), ("16 4096 0", False), ("16 4096 99999999", False), ("", False)],
+)
+def test_a_folder_of_the_host_has_the_room_that_its_file_system_says(room: str, *, holds: bool) -> None:
+    """Blocks, their size and files; nothing where the image has no `stat`."""
+    report = read_report(f"room /out {room}\nend yes\n", Limits())
+    with nullcontext() if holds else pytest.raises(Unfit, match="/out has room for"):
+        has_room(report, "/out", 65536)
+
+
+GVISOR = """\
+kernel Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016
+status CapEff: 0000000000000000
+status CapBnd: 0000000000000000
+status Seccomp: 0
+mount /tmp tmpfs rw,mode=1777,uid=65534,size=67108864
+mount /dev/shm tmpfs rw,noexec,mode=1777,size=1048576
+scratch yes
+end yes
+"""
+HOST = "6.12.1"
+
+
+@pytest.mark.parametrize("name", ["privileges", "scratch", "kernel files"])
+def test_a_kernel_of_the_containers_own_keeps_promises_in_its_own_way(name: str) -> None:
+    """The report is gVisor's. With the host's kernel the same lines would show a hole."""
+    assert JUDGES[name](read_report(GVISOR, Limits(tmp=64 << 20), HOST))
+    for kernel in ("4.4.0", ""):
+        with pytest.raises(Unfit):
+            JUDGES[name](read_report(GVISOR, Limits(tmp=64 << 20), kernel))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "lost"),
+    [
+        ("privileges", "CapEff: 0000000000000000", "CapEff: 00000000a80405fb"),
+        ("scratch", "uid=65534,size=67108864", "uid=65534"),
+        ("scratch", "size=67108864", "size=167108864"),
+        ("scratch", "rw,noexec,mode", "rw,mode"),
+    ],
+)
+def test_a_kernel_of_the_containers_own_is_no_excuse_for_the_rest(name: str, given: str, lost: str) -> None:
+    """Rights and sizes are promised there, too."""
+    with pytest.raises(Unfit):
+        JUDGES[name](read_report(GVISOR.replace(given, lost), Limits(tmp=64 << 20), HOST))

@@ -2,6 +2,8 @@
 
 import pytest
 
+from orchestrator.adapters.docker.engine_facts import facts_of
+from orchestrator.adapters.docker.output_volume import pause_runtime
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
 from orchestrator.ports import Created
 from orchestrator.task.labels import DEPLOYMENT
@@ -72,3 +74,20 @@ def test_a_folder_that_is_lost_is_told_with_the_reason(stage: Stage, status: str
     _, engine = stage(engine_with([container(status, **state)], says(204)))
     with pytest.raises(ContainerMissing, match=f"the container that held /out has ended .{why}., so its files are gone"):
         next(engine.archive("c2"))
+
+
+@pytest.mark.parametrize(
+    ("default", "runtimes", "chosen"),
+    [
+        ("runc", {"runc", "runsc"}, None),
+        ("/usr/bin/crun", {"crun", "runc"}, None),
+        ("runsc", {"runc", "runsc"}, "runc"),
+        ("runsc", {"runsc"}, None),
+    ],
+)
+def test_the_pause_container_has_no_sandbox_where_it_can_do_without(
+    default: str, runtimes: set[str], chosen: str | None
+) -> None:
+    """A sandbox has more processes and needs more memory than the pause container may have."""
+    facts = facts_of({"DefaultRuntime": default, "Runtimes": {name: {} for name in runtimes}}, "1.41")
+    assert pause_runtime(facts) == chosen

@@ -50,7 +50,7 @@ class Process:
         """Make the call unless the process is dead or a fault is due."""
         with self._lock:
             if self.dead:
-                raise Killed if threading.current_thread() is threading.main_thread() else AWAY
+                raise Killed if threading.current_thread() is threading.main_thread() else AWAY.with_traceback(None)
             self.calls[name] += 1
             self.log.append(name)
             count = self.calls[name]
@@ -64,7 +64,7 @@ class Process:
 
     def _strike(self, fault: Fault) -> None:
         self.dead = isinstance(fault.error, Killed)
-        raise fault.error
+        raise fault.error.with_traceback(None)  # one that is raised again and again keeps no frames of all runs
 
 
 class Guarded:

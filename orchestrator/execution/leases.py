@@ -88,6 +88,8 @@ class Leases:
             yield held
         except BaseException as error:
             self.let_go(task_id, held.token, unbind=isinstance(error, Postponed))
+            if isinstance(error, Superseded) and self._drop(task_id, held):  # else the renewal has counted it
+                self._measured.count(metrics.LEASES_LOST)
             raise
         finally:
             self._drop(task_id, held)

@@ -197,6 +197,16 @@ def test_a_lease_that_the_store_says_is_lost_is_counted_once(tmp_path: Path) -> 
     assert sum(measured.observed(metrics.LEASE_RENEWAL)[()].counts) == 2
 
 
+def test_a_lost_lease_is_counted_whoever_finds_it_first(tmp_path: Path) -> None:
+    """A step that is refused may come before the next renewal."""
+    world, _ = made(tmp_path, "t")
+    measured = Measurements()
+    leases = Leases(world.services.store, "worker", 1000, world.process().retrier, measured)
+    with pytest.raises(Superseded), leases.hold("t", "engine"):
+        raise Superseded("task t was taken over by another worker")
+    assert measured.counted(metrics.LEASES_LOST) == {(): 1}
+
+
 def test_a_fault_of_ours_with_one_task_lets_no_other_go(tmp_path: Path) -> None:
     """The heartbeat says so and goes on."""
     world = World(tmp_path)

@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -122,11 +121,9 @@ class Probe:
     def _run(self, container: str, stop_after: float) -> tuple[ContainerState, str]:
         chunks = self.engine.attach(container, None)
         watch = self.engine.start(container)
-        with ThreadPoolExecutor(1) as pool:  # the engine's wait is for the end of what is read
-            reading = pool.submit(lambda: b"".join(data for stream, data in chunks if stream in Stream))
-            before = self.engine.wait(container, stop_after)
-            self.engine.stop(container, _GRACE * self.slowness)
-            output = reading.result()
+        before = self.engine.wait(container, stop_after)
+        self.engine.stop(container, _GRACE * self.slowness)
+        output = b"".join(data for stream, data in chunks if stream in Stream)
         ended = _with_earlier(self.engine.inspect(container), before)
         told = output.decode(errors="replace")
         if self.saw_kill(watch):

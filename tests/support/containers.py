@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import docker
@@ -77,9 +76,7 @@ class Bench:
         container = self.engine.create(plan).id
         with closing(self.engine.attach(container, plan.stdin)) as chunks:
             self.engine.start(container)
-            with ThreadPoolExecutor(1) as pool:  # the engine's wait is for the end of what is read
-                output = pool.submit(joined, chunks)
-                return Ran(self.engine.wait(container, PATIENCE), **output.result())
+            return Ran(self.engine.wait(container, PATIENCE), **joined(chunks))
 
     def logged(self, container: str) -> dict[str, bytes]:
         """The whole output from the engine's log."""

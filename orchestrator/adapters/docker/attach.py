@@ -24,13 +24,14 @@ def attach(
     alive: Callable[[], bool],
     cut: Callable[[Pace], Collection[Stream]],
     written: Callable[[], None] = lambda: None,
+    begun: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
     closed: Callable[[], None] = lambda: None,
 ) -> Iterator[Chunk]:
     """Attach now, and return the output from here on. While no output comes, ``alive`` is asked now and then.
 
-    When the stream is over, ``ended`` raises InfrastructureError unless the program has ended. ``closed`` is called when nobody
-    reads any more.
+    ``begun`` is called when somebody begins to read. When the stream is over, ``ended`` raises InfrastructureError unless the
+    program has ended. ``closed`` is called when nobody reads any more.
 
     ``stdin`` is sent at once. ``written`` is called when all of it will reach the program if the program reads it, even if this
     process dies. ``alive`` is needed because the engine never ends the stream of a container that had exited before, or that is
@@ -42,7 +43,7 @@ def attach(
     try:
         if stdin is not None:
             connections.append(feed(client, name, stdin, written))
-        output = _output(connections, alive, cut, ended, closed, sure=client.local)
+        output = _output(connections, alive, cut, begun, ended, closed, sure=client.local)
         next(output)  # a generator that has begun closes the connections even if it is never read
     except BaseException:
         _close(connections)
@@ -55,6 +56,7 @@ def _output(
     connections: Sequence[socket.socket],
     alive: Callable[[], bool],
     cut: Callable[[Pace], Collection[Stream]],
+    begun: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
     closed: Callable[[], None] = lambda: None,
     *,
@@ -67,6 +69,7 @@ def _output(
     ready.register(connection, select.POLLIN)
     try:
         yield Stream.STDOUT, b""
+        begun()
         while ready.poll(_IDLE * 1000) or alive() or ready.poll(_LAST * 1000):
             if ready.poll(0):
                 data = _receive(connection)

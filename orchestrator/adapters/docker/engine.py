@@ -131,7 +131,7 @@ class DockerEngine:
         """See ports.Engine."""
         end = self._ends.put(container, StreamEnd())
         asked = partial(self._alive, container), partial(self._cut, container)
-        told = written, partial(self._see_end, container, end), end.close
+        told = written, end.begin, partial(self._see_end, container, end), end.close
         return docker_attach.attach(self._client, container, stdin, *asked, *told)
 
     def read_log(self, container: str) -> Iterator[Chunk]:
@@ -356,7 +356,7 @@ class DockerEngine:
 
     def _await_exit(self, container: str, timeout: float) -> None:
         end = self._ends.get(container)
-        if end and (end.state or not end.is_over):
+        if end and (end.state or end.is_awaited):
             end.wait(timeout)
             return
         with suppress(InfrastructureError), translated():

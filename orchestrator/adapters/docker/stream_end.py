@@ -13,12 +13,17 @@ class StreamEnd:
 
     state: ContainerState | None = None
     """The container's state, if its program had exited when the stream ended."""
+    _begun: bool = field(default=False, init=False)
     _over: threading.Event = field(factory=threading.Event, init=False)
 
     @property
-    def is_over(self) -> bool:
-        """Whether nobody reads any more."""
-        return self._over.is_set()
+    def is_awaited(self) -> bool:
+        """Whether somebody reads: who has attached but reads later would never see the end."""
+        return self._begun and not self._over.is_set()
+
+    def begin(self) -> None:
+        """Somebody reads from now on."""
+        self._begun = True
 
     def wait(self, seconds: float) -> None:
         """Wait until nobody reads any more, at most so long."""

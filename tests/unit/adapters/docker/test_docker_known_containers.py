@@ -76,6 +76,16 @@ def test_a_stream_that_nobody_reads_on_holds_up_no_wait(tmp_path: Path) -> None:
         assert engine.wait("c1", 5).phase is Phase.EXITED
 
 
+def test_a_stream_that_nobody_reads_yet_holds_up_no_wait(tmp_path: Path) -> None:
+    """As when the output is read after the exit. Its end would not be seen, so the engine is asked."""
+    stub, engine = _engine(tmp_path, attach=SAYS, inspect=container("exited"))
+    with stub:
+        output = engine.attach("c1", None)
+        assert engine.wait("c1", 5).phase is Phase.EXITED
+        assert "POST /containers/c1/wait" in stub.calls
+        assert list(output) == [(Stream.STDOUT, b"a")]
+
+
 def test_another_tasks_container_is_looked_for_by_name_before_it_is_removed(tmp_path: Path) -> None:
     """What is known of the exited one belongs to another deployment: only a look can tell what has the name by now."""
     stub, engine = _engine(tmp_path, attach=SAYS, inspect=container("exited"), delete=says(204))

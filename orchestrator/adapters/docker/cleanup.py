@@ -44,9 +44,24 @@ def make_volume(client: DockerClient, mount: Reading) -> Reading:
     """
     options = mount["VolumeOptions"]
     driver = options.get("DriverConfig") or {}
+    return named_volume(client, mount["Source"], driver.get("Name"), driver.get("Options"), labels=options["Labels"])
+
+
+def named_volume(
+    client: DockerClient,
+    name: str,
+    driver: str | None = None,
+    options: dict[str, str] | None = None,
+    *,
+    labels: dict[str, str],
+) -> Reading:
+    """Make a volume and return its description. If it was there before, that is the older one's.
+
+    Docker's first answer since its own start has no labels of an older volume, but a look at the volume has.
+    """
     with translated():
-        made: Reading = client.api.create_volume(mount["Source"], driver.get("Name"), driver.get("Options"), options["Labels"])
-    return made
+        made: Reading = client.api.create_volume(name, driver, options, labels)
+        return made if made["Labels"] else client.api.inspect_volume(name)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from secrets import token_hex
 
+from orchestrator.adapters.docker.cleanup import named_volume
 from orchestrator.adapters.docker.client import DockerClient
-from orchestrator.adapters.docker.errors import SERVICE, translated
+from orchestrator.adapters.docker.errors import SERVICE
 from orchestrator.errors import InfrastructureError
 from orchestrator.task.labels import ENGINE
 
@@ -12,8 +13,7 @@ VOLUME = "orchestrator-engine"
 
 def given_id(client: DockerClient) -> str:
     """The engine's id. The first call of all workers makes the volume, and each later one is answered with that volume."""
-    with translated():
-        volume = client.api.create_volume(VOLUME, labels={ENGINE: token_hex(16)})
+    volume = named_volume(client, VOLUME, labels={ENGINE: token_hex(16)})
     given = (volume["Labels"] or {}).get(ENGINE)
     if not given:
         raise InfrastructureError(

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.given_id import given_id
 from orchestrator.ports import ContainerState, Phase
 from tests.support import pace
 from tests.support.containers import Bench
@@ -83,3 +84,17 @@ def test_an_engine_that_keeps_its_programs_takes_none_down(dockerd: Dockerd, how
             engine.stop(state.id, pace.seconds(10))
         ends = {name: engine.inspect(state.id) for name, state in ends.items()}
         assert _down(bench, ends, away=True) == set()
+
+
+@pytest.mark.parametrize("dockerd", [()], ids=["plain"], indirect=True)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_starts_after_the_engine_runs_programs(dockerd: Dockerd, how: signal.Signals) -> None:
+    """The engine's first answer on a volume that it had before its own start leaves out the labels."""
+    with closing(DockerEngine(dockerd.host)) as engine:
+        assert Bench(engine).run("exit 3").state.exit_code == 3
+        given = given_id(engine._client)
+    dockerd.stop(how)
+    dockerd.start()
+    with closing(DockerEngine(dockerd.host)) as engine:
+        assert Bench(engine).run("exit 3").state.exit_code == 3
+        assert given_id(engine._client) == given

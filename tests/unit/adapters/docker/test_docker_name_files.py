@@ -86,7 +86,8 @@ def test_files_that_somebody_removed_are_made_again(stage: Stage) -> None:
 )
 def test_a_volume_that_somebody_else_made_is_not_believed(stage: Stage, changed: dict[str, object], told: str) -> None:
     """All tasks of the engine would see its files. Nothing is read from it or written to it."""
-    stub, engine = stage(_engine(MADE, [NO_PASSWD]) | {"POST /volumes/create": says(200, VOLUME_MADE | changed)})
+    described = says(200, VOLUME_MADE | changed)
+    stub, engine = stage(_engine(MADE, [NO_PASSWD]) | {"POST /volumes/create": described, f"GET /volumes/{VOLUME}": described})
     with pytest.raises(InfrastructureError, match=told):
         _create(engine)
     assert stub.calls.count(READ) == 1

@@ -41,7 +41,8 @@ def test_all_workers_know_an_engine_by_one_id_that_it_was_given(stage: Stage) ->
 
 def test_a_volume_of_that_name_without_an_id_is_not_believed(stage: Stage) -> None:
     """Somebody else made it."""
-    _, engine = stage({"GET /info": describes_itself, MAKE: says(201, {"Name": VOLUME, "Labels": {}})})
+    bare = says(201, {"Name": VOLUME, "Labels": {}})
+    _, engine = stage({"GET /info": describes_itself, MAKE: bare, f"GET /volumes/{VOLUME}": bare})
     with pytest.raises(InfrastructureError, match=f"{VOLUME}.*remove it"):
         engine.identity()
 

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 ENGINE = ("tests/abuse", "tests/acceptance", "tests/contract/engine", "tests/faults", "tests/hosts")
 """The folders of the tests that need the engine."""
 GIVE_WAY = ("nice", "-n", "19")
+CI = ("-p", "scripts.no_skips", "--maxfail=20")
+"""No test may be skipped. A defect that fails all tests is told in minutes; each of them may wait for minutes."""
 NOTHING_RAN = 5
 """Pytest's exit status when no test was chosen."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status: that of the lane that failed, and pytest's for "nothing ran" where no lane ran a test."""
-    command = [sys.executable, "-m", "pytest", *(["-p", "scripts.no_skips"] if os.environ.get("CI") else []), *arguments]
+    command = [sys.executable, "-m", "pytest", *(CI if os.environ.get("CI") else ()), *arguments]
     if any(argument.startswith("tests") for argument in arguments):
         return subprocess.run(command, check=False).returncode
     with tempfile.TemporaryFile() as printed:

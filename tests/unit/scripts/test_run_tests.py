@@ -39,13 +39,26 @@ def test_a_failure_in_either_lane_fails_the_run(tmp_path: Path, where: str, stat
         (tmp_path / folder).mkdir(parents=True)
         name = f"test_{folder.replace('/', '_')}.py"
         (tmp_path / folder / name).write_text(f"def test_it():\n    assert {folder != where or where == 'tests/support'}\n")
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from scripts.run_tests import main; sys.exit(main(['-q', '-p', 'no:cacheprovider']))",
-    ]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = _run(tmp_path)
     assert done.returncode == status, done.stdout + done.stderr
     assert "beside them, all other tests" in done.stdout
     assert ("1 failed" in done.stdout) == bool(status)
+
+
+def test_ci_ends_soon_where_all_tests_fail(tmp_path: Path) -> None:
+    """Each may have waited for its deadline; whoever runs the tests by hand gets them all."""
+    for folder in (*ENGINE, "tests/unit"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "tests/abuse/test_it.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('number', range(50))\ndef test_it(number):\n    assert False\n"
+    )
+    assert "50 failed" in _run(tmp_path).stdout
+    ended = _run(tmp_path, CI="true")
+    assert "20 failed" in ended.stdout
+    assert ended.returncode == 1
+
+
+def _run(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    call = "import sys; from scripts.run_tests import main; sys.exit(main(['-q', '-p', 'no:cacheprovider']))"
+    own = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    return subprocess.run([sys.executable, "-c", call], check=False, cwd=folder, env=own, capture_output=True, text=True)

@@ -38,6 +38,8 @@ class RedisRetry:
         self._retrier = Retrier(backoff=JOBS, errors=_AWAY, told=lambda failure: self._lost(failure.error))
         self._lost_at: float | None = None
         self._full = False
+        self.outages = 0
+        """How often Redis was away."""
 
     @property
     def is_lost(self) -> bool:
@@ -73,6 +75,7 @@ class RedisRetry:
     def _lost(self, error: BaseException | None) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
+            self.outages += 1
             logger.warning("Redis does not answer correctly, trying again: {}", error)
         if _no_descriptor(error) and not self._full:
             self._full = True

@@ -41,15 +41,21 @@ class Rescue:
 
     RQ itself would fail such a job, after 10 to 20 minutes. A worker leaves an entry on the intermediate list for milliseconds.
     An entry that is there at three looks in a row was left behind. If a slow worker still holds it, this does no harm: the
-    second delivery finds the task claimed.
+    second delivery finds the task claimed. When Redis was away, an entry's worker may still pause before it tries again, so the
+    looks before this do not count. ``outages`` is how often it was away.
     """
 
     queue: Queue
     measured: Measurements = field(factory=Measurements)
+    outages: Callable[[], int] = lambda: 0
     _looks: dict[bytes, int] = field(factory=dict, init=False)
+    _known_outages: int = field(default=0, init=False)
 
     def __call__(self) -> None:
         """Look once."""
+        if (outages := self.outages()) != self._known_outages:
+            self._known_outages = outages
+            self._looks.clear()
         entries = cast("list[bytes]", self.queue.connection.lrange(self.queue.intermediate_queue_key, 0, -1))
         self._looks = {entry: self._looks.get(entry, 0) + 1 for entry in entries}
         for entry in [entry for entry, looks in self._looks.items() if looks >= _LEFT_BEHIND]:

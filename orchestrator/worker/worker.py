@@ -103,7 +103,7 @@ class ThreadWorker(Bookkeeper):
         self._asked_again = False
         self._chores = (
             PeriodicTask(15, self.beat),
-            PeriodicTask(rescue_after / 2, Rescue(self.queue, measured)),
+            PeriodicTask(rescue_after / 2, Rescue(self.queue, measured, lambda: self.link.outages)),
             PeriodicTask(600, partial(clean, self.queue, functions)),
         )
 

@@ -53,6 +53,23 @@ def test_looks_at_an_entry_that_comes_again_are_counted_anew(server: Valkey) -> 
     assert server.queue.job_ids == []
 
 
+def test_looks_before_an_outage_do_not_count(server: Valkey) -> None:
+    """The entry's worker may pause for a second before it tries again."""
+    server.put("nothing", "t0")
+    link = RedisRetry(lambda: False)
+    rescue, entry = Rescue(server.queue, outages=lambda: link.outages), take(server)
+    for _ in range(2):
+        link.attempt(rescue)
+    server.kill()
+    link.attempt(rescue)
+    server.start()
+    for _ in range(2):
+        link.attempt(rescue)
+    assert server.client.lrange(server.queue.intermediate_queue_key, 0, -1) == [entry]
+    link.attempt(rescue)
+    assert server.queue.job_ids == [entry.decode()]
+
+
 def test_beginning_moves_a_job_from_its_way_to_the_started_ones_in_one_step(server: Valkey, books: Bookkeeper) -> None:
     """There is no moment at which a job is in neither place, and RQ's own tools see it."""
     job = Job.fetch(server.put("nothing", "t0"), server.client)

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -34,6 +34,15 @@ def dockerd(request: pytest.FixtureRequest) -> Iterator[Dockerd]:
         yield dockerd
 
 
+@contextmanager
+def _bench(dockerd: Dockerd) -> Iterator[Bench]:
+    """A bench of its own client. What it made is removed, also the control groups, which are the host's."""
+    with closing(DockerEngine(dockerd.host)) as engine:
+        bench = Bench(engine)
+        yield bench
+        bench.clear()
+
+
 def _lived_through(dockerd: Dockerd, bench: Bench, how: signal.Signals) -> Ends:
     containers = {name: bench.start(script) for name, script in {**RUNNING, **ENDED}.items()}
     for name in ENDED:
@@ -60,8 +69,7 @@ def test_what_ran_was_taken_down_and_what_had_finished_was_not(
     dockerd: Dockerd, how: signal.Signals, down: set[str], seen: set[str]
 ) -> None:
     """However busy the engine has been since. Programs that began later are not affected."""
-    with closing(DockerEngine(dockerd.host)) as engine:
-        bench = Bench(engine)
+    with _bench(dockerd) as bench:
         ends = _lived_through(dockerd, bench, how)
         young = {code: bench.run(f"exit {code}").state for code in ("0", "137", "143", "255")}
         with Noise(0, dockerd.host) as noise:
@@ -76,13 +84,12 @@ def test_what_ran_was_taken_down_and_what_had_finished_was_not(
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_engine_that_keeps_its_programs_takes_none_down(dockerd: Dockerd, how: signal.Signals) -> None:
     """A later end of these programs is their own, or another program's that stops them."""
-    with closing(DockerEngine(dockerd.host)) as engine:
-        bench = Bench(engine)
+    with _bench(dockerd) as bench:
         ends = _lived_through(dockerd, bench, how)
         assert {name for name, state in ends.items() if state.phase is Phase.RUNNING} == {*RUNNING}
         for state in ends.values():
-            engine.stop(state.id, pace.seconds(10))
-        ends = {name: engine.inspect(state.id) for name, state in ends.items()}
+            bench.engine.stop(state.id, pace.seconds(10))
+        ends = {name: bench.engine.inspect(state.id) for name, state in ends.items()}
         assert _down(bench, ends, away=True) == set()
 
 
@@ -90,11 +97,11 @@ def test_an_engine_that_keeps_its_programs_takes_none_down(dockerd: Dockerd, how
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_worker_that_starts_after_the_engine_runs_programs(dockerd: Dockerd, how: signal.Signals) -> None:
     """The engine's first answer on a volume that it had before its own start leaves out the labels."""
-    with closing(DockerEngine(dockerd.host)) as engine:
-        assert Bench(engine).run("exit 3").state.exit_code == 3
-        given = given_id(engine._client)
+    with _bench(dockerd) as bench:
+        assert bench.run("exit 3").state.exit_code == 3
+        given = given_id(bench.engine._client)
     dockerd.stop(how)
     dockerd.start()
-    with closing(DockerEngine(dockerd.host)) as engine:
-        assert Bench(engine).run("exit 3").state.exit_code == 3
-        assert given_id(engine._client) == given
+    with _bench(dockerd) as bench:
+        assert bench.run("exit 3").state.exit_code == 3
+        assert given_id(bench.engine._client) == given

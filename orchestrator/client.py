@@ -339,7 +339,7 @@ class Client:
         except WrongDatabase as error:
             logger.warning("only the request is stored: {}", error)
         else:
-            self.services.runner.cancel(task_id)
+            self.services.runner.cancel_queued(task_id)
 
     def delete(self, task_id: str) -> None:
         """Delete an ended task: its logs and artifacts, then its document. Raises UnknownTask when there is none.

@@ -1,4 +1,7 @@
-"""The subject that the lifecycle moves: one task that this process has claimed."""
+"""The subject that the lifecycle moves: one task that this process has claimed.
+
+``Leases.hold`` claims it, by one conditional update of the store (``TaskStore.claim``).
+"""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Decides whether a task gets another attempt: after its program failed, and after the infrastructure broke its attempt."""
+"""Decides whether a task gets another attempt: after its program failed, and after the infrastructure broke its attempt.
+
+The lifecycle asks the first from its table (``steps``), the runner asks the second.
+"""
 
 from orchestrator.cause import Cause
 from orchestrator.execution.claim import Claim
@@ -6,13 +9,13 @@ from orchestrator.task.request import Rules
 from statemachine import Trigger, rows_from
 
 
-def is_retried(claim: Claim, rules: Rules) -> bool:
+def may_retry_failed_program(claim: Claim, rules: Rules) -> bool:
     """Whether the program failed by itself and the task has ``retries`` left. Broken attempts do not count."""
     own = sum(attempt.cause is not Cause.INFRASTRUCTURE for attempt in claim.task.attempts)
     return claim.cause is not None and claim.cause.rule.is_retried and own < claim.granted(rules).retries
 
 
-def is_mended(claim: Claim, most: int) -> bool:
+def may_repeat_broken_attempt(claim: Claim, most: int) -> bool:
     """Whether a task whose attempt was broken, in a state that has a way back, has had fewer than ``most`` such attempts.
 
     An attempt that a worker cut off because it was told to leave does not count.

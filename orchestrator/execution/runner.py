@@ -20,7 +20,7 @@ from orchestrator.execution.admission import Admission, Share, needed
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
-from orchestrator.execution.retry_rule import is_mended
+from orchestrator.execution.retry_rule import may_repeat_broken_attempt
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
 from orchestrator.retrying import Retrier
@@ -96,7 +96,7 @@ class Runner:
                 return claim.task
         return None
 
-    def cancel(self, task_id: str) -> None:
+    def cancel_queued(self, task_id: str) -> None:
         """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""
         with logger.contextualize(task=task_id), self.leases.hold(task_id, None) as held:
             if held is None:
@@ -216,7 +216,7 @@ class Runner:
 
     def _retry(self, claim: Claim, trouble: str) -> None:
         """A new attempt for what the infrastructure broke, as long as there may be one."""
-        if not is_mended(claim, self.budgets.attempts):
+        if not may_repeat_broken_attempt(claim, self.budgets.attempts):
             self._fail(claim, TaskFailure(Cause.INFRASTRUCTURE, trouble))
             return
         claim.broken = trouble

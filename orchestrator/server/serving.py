@@ -15,7 +15,7 @@ from orchestrator.log import logger
 from orchestrator.server import page
 from orchestrator.server.app import application
 from orchestrator.server.backend import Backend
-from orchestrator.server.limits import Connection
+from orchestrator.server.connections import Connection
 from orchestrator.server.origin import is_loopback
 from orchestrator.server.tokens import Tokens, session_key
 from orchestrator.settings.settings import Settings

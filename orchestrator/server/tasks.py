@@ -14,8 +14,8 @@ from orchestrator.client import Client
 from orchestrator.errors import DuplicateTask, InfrastructureError, InvalidTask, NotEnded, OrchestratorError, UnknownTask
 from orchestrator.log import logger
 from orchestrator.ports import Search
+from orchestrator.server.connections import json_object, until_gone
 from orchestrator.server.events import Viewer
-from orchestrator.server.limits import json_object, until_gone
 from orchestrator.server.problems import RETRY_AFTER, HttpError, problem_of
 from orchestrator.server.route import Call, json_answer
 from orchestrator.task import fields as kinds
@@ -62,7 +62,7 @@ async def submit(call: Call) -> Response:
 
 def _handed_in(client: Client, order: _Order) -> tuple[Task, HTTPStatus]:
     """The task; 200 when the same request was handed in before with this id. Raises DuplicateTask when another one was."""
-    if full := _full(client):
+    if full := _too_many_waiting(client):
         return _again(client, order, full), HTTPStatus.OK
     try:
         return client.submit(order.request, order.task_id), HTTPStatus.CREATED
@@ -99,7 +99,7 @@ def _again(client: Client, order: _Order, otherwise: OrchestratorError) -> Task:
     return task
 
 
-def _full(client: Client) -> HttpError | None:
+def _too_many_waiting(client: Client) -> HttpError | None:
     """That no more is taken; None while more is."""
     most = client.services.settings.max_queued
     if not most or client.services.queue.depth().jobs < most:
@@ -151,7 +151,7 @@ def _all_handed_in(client: Client, given: list[object]) -> list[dict[str, object
 
 
 def _results(client: Client, orders: list[_Order]) -> Iterable[Task | OrchestratorError]:
-    if full := _full(client):
+    if full := _too_many_waiting(client):
         return repeat(full)
     try:
         return client.submit_many([each.request for each in orders], [each.task_id for each in orders])

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from orchestrator.cause import Cause
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.observer import Observer
-from orchestrator.execution.retry_rule import is_retried
+from orchestrator.execution.retry_rule import may_retry_failed_program
 from orchestrator.execution.steps.announce import Announce
 from orchestrator.execution.steps.collect import Collect
 from orchestrator.execution.steps.record import Record
@@ -36,7 +36,7 @@ class Steps:
 
     def lifecycle(self, rules: Rules) -> Lifecycle[Claim, Fields]:
         """The machine with its callbacks."""
-        tries_again = partial(is_retried, rules=rules)
+        tries_again = partial(may_retry_failed_program, rules=rules)
         bindings = Bindings(
             work=self.work,
             guards={

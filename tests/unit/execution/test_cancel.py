@@ -154,7 +154,7 @@ def test_a_cancel_that_finds_the_task_begun_frees_it_at_once(tmp_path: Path) -> 
         world.worker(Process([Fault("wait", 1, When.BEFORE, Killed())])).run("t")
     world.expire_leases()
     world.services.store.request_cancel("t")
-    world.services.runner.cancel("t")
+    world.services.runner.cancel_queued("t")
     ended = world.worker().run("t")
     assert ended is not None
     assert (ended.status, ended.cause) == END

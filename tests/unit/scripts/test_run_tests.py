@@ -46,7 +46,7 @@ def test_a_failure_in_either_lane_fails_the_run(tmp_path: Path, where: str, stat
 
 
 def test_ci_ends_soon_where_all_tests_fail(tmp_path: Path) -> None:
-    """Each may have waited for its deadline; whoever runs the tests by hand gets them all."""
+    """Each may have waited for its deadline; a run by hand goes through all of them."""
     for folder in (*ENGINE, "tests/unit"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "tests/abuse/test_it.py").write_text(

@@ -74,7 +74,7 @@ def _refuse_a_shared_spool(settings: Settings) -> None:
 
 def _work(services: Services) -> bool:
     """Work, sweep and answer probes until told to stop; whether all tasks ended."""
-    settings, leases, admission = services.settings, services.runner.leases, services.runner.admission
+    settings, leases, admission = services.settings, services.runner.leases, services.runner.room.admission
     manager = ServiceManager()
 
     def drain() -> None:

@@ -9,6 +9,7 @@ from orchestrator.execution.deployment import Deployment
 from orchestrator.execution.leases import Leases
 from orchestrator.execution.observer import Observer
 from orchestrator.execution.program import Programs
+from orchestrator.execution.room import Room
 from orchestrator.execution.runner import Budgets, Runner
 from orchestrator.execution.steps import Steps
 from orchestrator.execution.steps.announce import Announce
@@ -70,7 +71,8 @@ def assembled(
     )
     budgets = Budgets(settings.retry_budget, settings.upload_budget, settings.max_attempts)
     admission = Admission(lambda: _capacity(engine, settings), settings.concurrency)
-    return Runner(leases, programs, steps, steps.lifecycle(settings.rules), retrier, budgets, admission)
+    room = Room(admission, programs, retrier, budgets.work)
+    return Runner(leases, programs, steps, steps.lifecycle(settings.rules), retrier, budgets, room)
 
 
 def _capacity(engine: Engine, settings: Settings) -> Capacity:

@@ -16,16 +16,15 @@ from orchestrator.errors import (
     Superseded,
     TaskFailure,
 )
-from orchestrator.execution.admission import Admission, Share, needed
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.leases import HeldLease, Leases
 from orchestrator.execution.program import Programs
 from orchestrator.execution.retry_rule import may_repeat_broken_attempt
+from orchestrator.execution.room import Room
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
 from orchestrator.retrying import Retrier
 from orchestrator.task.document import Task
-from orchestrator.task.units import format_size
 from orchestrator.task.values import Fields
 from statemachine import INITIAL, KEEPING, TERMINAL, Lifecycle, State, Trigger, next_trigger
 
@@ -49,7 +48,7 @@ class Runner:
     lifecycle: Lifecycle[Claim, Fields]
     retrier: Retrier
     budgets: Budgets
-    admission: Admission
+    room: Room
 
     def run(self, task_id: str, engine: str | None = None) -> Task | None:
         """Run the task to its end, from whatever state is stored, and return it; None when it is not to be run here.
@@ -58,7 +57,7 @@ class Runner:
         """
         with logger.contextualize(task=task_id):
             try:
-                return self._run_on(task_id, engine or Retrier(self.admission.pause).forever(self._engine_here))
+                return self._run_on(task_id, engine or Retrier(self.room.admission.pause).forever(self._engine_here))
             except Postponed as error:
                 logger.info("let go: {}", error)
                 return None
@@ -79,7 +78,7 @@ class Runner:
         try:
             return self.programs.engine.identity()
         except InfrastructureError as error:
-            if self.admission.closed:
+            if self.room.admission.closed:
                 raise Postponed(f"the worker is to stop, and its engine is away: {error}") from None
             raise
 
@@ -120,50 +119,27 @@ class Runner:
         try:
             self.steps.announce.publish(claim)
             if claim.state is not INITIAL:
-                self._count(claim)
+                self.room.count(claim)
             while (trigger := next_trigger(claim.state)) is not None:
                 self._step(claim, trigger)
                 if claim.state in KEEPING:
-                    self._count(claim)
+                    self.room.count(claim)
                 elif claim.state is not State.RUNNING:
-                    self.admission.leave(claim.token)
+                    self.room.leave(claim)
         except Superseded as error:
             logger.warning("let go: {}", error)
             self.leases.let_go(claim.task.id, claim.token)
             return None
         finally:
-            self.admission.leave(claim.token)
+            self.room.leave(claim)
             claim.attempt.look_away()
         return claim.task
-
-    def _count(self, claim: Claim) -> None:
-        """A program that another process began, or what one has left in /out, takes its room, whether or not there is any."""
-        try:
-            self.admission.take(claim.token, needed(claim.state, claim.granted(self.programs.rules)))
-        except (InvalidTask, InfrastructureError) as error:
-            logger.warning("goes uncounted: {}", error)
-
-    def _make_room(self, claim: Claim) -> None:
-        """Wait, queued, until what runs here leaves room for the task. Its lease may run out meanwhile, hence the question."""
-        share = needed(claim.state, claim.granted(self.programs.rules))
-        if not claim.cancelled and not self.retrier.within(self.budgets.work, self.admission.ask, claim.token, share):
-            self._wait_for_room(claim, share)
-        claim.check_wanted()
-
-    def _wait_for_room(self, claim: Claim, share: Share) -> None:
-        """A program that a dead worker has started takes its room at once: it runs already."""
-        if self.retrier.within(self.budgets.work, self.programs.begun, claim):
-            self.admission.take(claim.token, share)
-            return
-        logger.info("waits until a slot, {:g} CPUs and {} are free", share.cpus, format_size(share.memory))
-        self.admission.wait(claim.token, lambda: claim.cancelled or claim.lost.is_set())
-        self.leases.confirm(claim.task.id, claim.token)
 
     def _step(self, claim: Claim, trigger: Trigger) -> None:
         uploading = trigger is Trigger.UPLOAD
         try:
             if claim.state is INITIAL:
-                self._make_room(claim)
+                self.room.make(claim)
             self._fire(claim, trigger, self.budgets.upload if uploading else self.budgets.work)
         except CancelRequested:
             self._cancel(claim)

@@ -68,13 +68,13 @@ def test_a_task_that_waited_is_as_it_was_and_free_for_the_next_worker(tmp_path: 
     world = World(tmp_path, hosts=("a", "b"))
     world.settings = evolve(world.settings, memory_budget=300 << 20)
     leaving = world.worker(name="leaving")
-    leaving.admission.ask("running", Share(1, 200 << 20))
+    leaving.room.admission.ask("running", Share(1, 200 << 20))
     task = world.client.submit({"image": "busybox", "limits": {"memory": "200m"}})
     results: list[object] = []
     waiting = threading.Thread(target=lambda: results.append(leaving.run(task.id)), daemon=True)
     waiting.start()
-    until(lambda: len(leaving.admission._line._waiting) == 1)
-    leaving.admission.close()
+    until(lambda: len(leaving.room.admission._line._waiting) == 1)
+    leaving.room.admission.close()
     waiting.join(LONG)
     left = world.client.get(task.id)
     assert results == [None]

@@ -34,7 +34,7 @@ def test_a_task_waits_queued_and_a_cancel_ends_the_wait(tmp_path: Path) -> None:
     world = World(tmp_path, {("forever",): FOREVER})
     world.settings = evolve(world.settings, memory_budget=300 << 20)
     runner = world.worker()
-    runner.admission.ask("running", Share(1, 200 << 20))
+    runner.room.admission.ask("running", Share(1, 200 << 20))
     task = world.client.submit({"image": "busybox", "limits": {"memory": "200m"}})
     waiting = threading.Thread(target=runner.run, args=(task.id,), daemon=True)
     waiting.start()
@@ -59,7 +59,7 @@ def test_a_task_that_went_elsewhere_while_it_waited_is_let_go(tmp_path: Path) ->
     world = World(tmp_path)
     world.settings = evolve(world.settings, memory_budget=300 << 20)
     runner = world.worker()
-    runner.admission.ask("running", Share(1, 200 << 20))
+    runner.room.admission.ask("running", Share(1, 200 << 20))
     task = world.client.submit({"image": "busybox", "limits": {"memory": "200m"}})
     results: list[object] = []
     waiting = threading.Thread(target=lambda: results.append(runner.run(task.id)), daemon=True)
@@ -68,7 +68,7 @@ def test_a_task_that_went_elsewhere_while_it_waited_is_let_go(tmp_path: Path) ->
         waiting.join(0.01)
     world.expire_leases()
     assert world.services.store.claim(task.id, "another", "token", 1000.0, world.engine.identity())
-    runner.admission.leave("running")
+    runner.room.admission.leave("running")
     waiting.join(pace.seconds(10))
     assert results == [None]
     assert not world.engine.starts
@@ -90,9 +90,9 @@ def test_what_a_program_left_in_memory_keeps_its_room_until_it_is_uploaded(tmp_p
     runner = world.worker(puppet)
     actor = puppet.act("run", lambda: runner.run(uploading)).until("put")
     assert world.client.get(uploading).status is State.UPLOADING
-    assert not runner.admission.ask("large", Share(1, 201 << 20))
+    assert not runner.room.admission.ask("large", Share(1, 201 << 20))
     ended = runner.run(small)
     assert ended
     assert ended.status is State.SUCCEEDED
     actor.until("nothing")
-    assert runner.admission.ask("large", Share(1, 201 << 20))
+    assert runner.room.admission.ask("large", Share(1, 201 << 20))

@@ -12,6 +12,11 @@ from orchestrator.errors import EngineUnfit
 
 _DISCARDED = re.compile(r"does not support (?:memory|pids) limit .* discarded", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
+_PASSING = re.compile(
+    "resource temporarily unavailable|resource busy|[Cc]annot allocate memory|no space left|too many open files|signal: killed"
+    "|interrupted system call|timed? ?out"
+)
+"""What a host says that is short of something for a while, whatever it was about to do."""
 
 
 @frozen
@@ -31,6 +36,8 @@ class EngineFault:
 def fault_in(text: str) -> EngineUnfit | None:
     """The error for the fault that an answer of the engine shows; None if a new try or another task may help."""
     said = _QUOTED.sub(_blank, text)
+    if _PASSING.search(said):
+        return None
     found = next((each for each in FAULTS if any(words.search(said) for words in each.words)), None)
     return EngineUnfit(f"{found.fault}: {found.remedy}; the engine says: {text}") if found else None
 
@@ -69,8 +76,9 @@ RUNTIME_PROGRAM = EngineFault(
     "install its program, or change the path in `runtimes` of the engine's daemon.json, or set RUNTIME to another",
     "unable to retrieve OCI runtime error (…): fork/exec /usr/local/bin/runsc: no such file or directory",
     _words(
-        r"unable to retrieve OCI runtime error .*\): (?:fork/exec |exec: )",
-        r"unable to retrieve OCI runtime error .* did not terminate successfully",
+        # only these: a host short of memory, processes or room in /run ends a good runtime without a word, too
+        r"unable to retrieve OCI runtime error .*\): fork/exec .*: (?:no such file|permission denied|exec format error)",
+        r"unable to retrieve OCI runtime error .*\): exec: .*: executable file not found",
         r"default OCI runtime \S+ not found",  # Podman
     ),
 )

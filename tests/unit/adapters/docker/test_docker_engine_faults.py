@@ -39,7 +39,8 @@ ANSWERS: Sequence[tuple[EngineFault, int, str]] = (
     (RUNTIME, 400, 'failed to start shim: runtime "io.containerd.runsc.v1" binary not installed "x": file does not exist'),
     (RUNTIME_PROGRAM, 400, f"OCI runtime create failed: {ENDED}fork/exec /nosuch/runc: no such file or directory: unknown"),
     (RUNTIME_PROGRAM, 400, f'OCI runtime create failed: {ENDED}exec: "runsc": executable file not found in $PATH: unknown'),
-    (RUNTIME_PROGRAM, 500, f"OCI runtime create failed: {ENDED}/bin/false did not terminate successfully: exit status 1"),
+    (RUNTIME_PROGRAM, 400, f"OCI runtime create failed: {ENDED}fork/exec /usr/bin/runc: permission denied: unknown"),
+    (RUNTIME_PROGRAM, 400, f"OCI runtime create failed: {ENDED}fork/exec /usr/bin/runc: exec format error: unknown"),
     (RUNTIME_PROGRAM, 500, 'default OCI runtime "crun" not found: invalid argument'),
     (INIT, 500, 'exec: "docker-init": executable file not found in $PATH'),
     (
@@ -146,13 +147,22 @@ def test_what_only_the_owner_of_the_task_can_mend_stays_invalid(stage: Stage, st
     "text",
     [
         "the requested cgroup controller `pids` is not available",
+        f"OCI runtime create failed: {ENDED}fork/exec /usr/bin/runc: resource temporarily unavailable: unknown",
+        f"OCI runtime create failed: {ENDED}fork/exec /usr/bin/runc: cannot allocate memory: unknown",
+        f"OCI runtime create failed: {ENDED}/usr/bin/runc did not terminate successfully: signal: killed: unknown",
+        f"OCI runtime create failed: {ENDED}/usr/bin/runc did not terminate successfully: exit status 1: unknown",
+        "opening seccomp profile (/etc/docker/own.json) failed: open /etc/docker/own.json: too many open files",
+        "AppArmor enabled on system but the docker-default profile could not be loaded: fork/exec: resource temporarily unavailable",
         "error creating overlay mount to /var/lib/docker/overlay2/x/merged: device or resource busy",
         "no space left on device",
         "context deadline exceeded",
     ],
 )
 def test_what_may_pass_is_tried_again(text: str) -> None:
-    """The runtime crun says the first of its first container in a new group, and starts the next one."""
+    """The runtime crun says the first of its first container in a new group, and starts the next one.
+
+    A host that is short of memory, processes or files says the others, and no task may fail for it at once.
+    """
     assert fault_in(text) is None
 
 

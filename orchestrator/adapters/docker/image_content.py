@@ -4,6 +4,7 @@ import io
 import tarfile
 from collections.abc import Generator
 from contextlib import closing, suppress
+from itertools import islice
 
 from attrs import evolve
 
@@ -11,10 +12,15 @@ from orchestrator.adapters.docker.cleanup import unstarted
 from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.adapters.docker.container_config import kept_sizes
 from orchestrator.adapters.docker.image import Image, accounts
+from orchestrator.adapters.docker.recent import Recent
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, TaskFailure
 from orchestrator.ports import ContainerPlan
 
+_IMAGES = 64
+"""The content of so many images is remembered; another one is read again. Its owner may have filled /etc/passwd."""
+_ACCOUNTS = 4096
+"""The accounts that are known of an image, from its first on."""
 _MOST = 1 << 20
 """Bytes of an archive that are read."""
 VOLUMES_MOST = 1 << 30
@@ -28,20 +34,21 @@ class Insides:
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
-        self._known: dict[str, Image] = {}
+        self._known = Recent[Image](_IMAGES)
 
     def of(self, plan: ContainerPlan, image: Image) -> Image:
         """The plan's image with its content; unchanged if the engine does not have it.
 
         Raises ImageUnavailable, InfrastructureError, and TaskFailure if the engine refuses a container of it.
         """
-        if image.id and image.id not in self._known:
+        known = self._known.get(image.id)
+        if image.id and known is None:
             with unstarted(self._client, plan, image) as container:
                 sizes = {path: self._volume(container, path) for path in image.volumes}
                 filled = {path: size for path, size in sizes.items() if size}
-                self._known[image.id] = evolve(image, filled=filled, accounts=tuple(accounts(self._passwd(container))))
-        known = self._known.get(image.id, image)
-        return evolve(image, filled=known.filled, accounts=known.accounts)
+                found = tuple(islice(accounts(self._passwd(container)), _ACCOUNTS))
+                known = self._known.put(image.id, evolve(image, filled=filled, accounts=found))
+        return evolve(image, filled=known.filled, accounts=known.accounts) if known else image
 
     def _volume(self, container: str, path: str) -> int:
         """The size of an archive of a volume of the image, in bytes; 0 for an empty one. Reading stops after VOLUMES_MOST."""

@@ -16,12 +16,15 @@ from orchestrator.adapters.docker.client import DockerClient
 from orchestrator.adapters.docker.errors import SERVICE, translated
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.pulled_images import PulledImages
+from orchestrator.adapters.docker.recent import Recent
 from orchestrator.adapters.docker.registry import PullRules
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.log import logger
 from orchestrator.ports import PullPolicy
 
 _RULES = PullRules()
+_IMAGES = 256
+"""So many images are remembered; another one is inspected again."""
 _NO_HELPER = re.compile(r"(docker-credential-[\w.-]+) not installed")
 """The library's message for a missing helper of ``credsStore`` or ``credHelpers``."""
 
@@ -35,7 +38,7 @@ class Images:
         self._client = client
         self._stall = stall
         self._rules = rules
-        self._known: dict[str, Image] = {}
+        self._known = Recent[Image](_IMAGES)
         self._pulled = PulledImages(client, rules.image_ttl, now)
 
     def ensure(self, image: str, policy: PullPolicy, go_on: Callable[[], None] = lambda: None) -> None:
@@ -46,13 +49,13 @@ class Images:
         if policy is PullPolicy.ALWAYS or not self._present(image):
             if policy is PullPolicy.NEVER:
                 raise ImageUnavailable(f"image {image!r} is not there, and the pull policy is never")
-            self._known.pop(image, None)
+            self._known.pop(image)
             before = self._pulled.there()
             self._pull(image, go_on)
             if self._rules.image_ttl:
                 self._pulled.note(self.described(image).id, before)
         else:
-            self._pulled.use(self._known[image].id)
+            self._pulled.use(self.described(image).id)
 
     def unwanted(self) -> Sequence[str]:
         """See PulledImages."""
@@ -64,9 +67,9 @@ class Images:
 
     def described(self, image: str) -> Image:
         """The image as the engine inspects it; UNKNOWN if the engine does not have it."""
-        if image not in self._known:
+        if self._known.get(image) is None:
             self._present(image)
-        return self._known.get(image, UNKNOWN)
+        return self._known.get(image) or UNKNOWN
 
     def _present(self, image: str) -> bool:
         try:
@@ -78,7 +81,7 @@ class Images:
             if docker_registry.is_final(str(error)):
                 raise ImageUnavailable(f"image {image!r}: {docker_registry.told(str(error))}") from error
             raise
-        self._known[image] = Image.of(reading)
+        self._known.put(image, Image.of(reading))
         return True
 
     def _pull(self, image: str, go_on: Callable[[], None]) -> None:

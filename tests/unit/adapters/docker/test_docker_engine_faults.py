@@ -152,7 +152,7 @@ def test_what_only_the_owner_of_the_task_can_mend_stays_invalid(stage: Stage, st
         f"OCI runtime create failed: {ENDED}/usr/bin/runc did not terminate successfully: signal: killed: unknown",
         f"OCI runtime create failed: {ENDED}/usr/bin/runc did not terminate successfully: exit status 1: unknown",
         "opening seccomp profile (/etc/docker/own.json) failed: open /etc/docker/own.json: too many open files",
-        "AppArmor enabled on system but the docker-default profile could not be loaded: fork/exec: resource temporarily unavailable",
+        "AppArmor enabled on system but the docker-default profile could not be loaded: fork: resource temporarily unavailable",
         "error creating overlay mount to /var/lib/docker/overlay2/x/merged: device or resource busy",
         "no space left on device",
         "context deadline exceeded",

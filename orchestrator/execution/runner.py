@@ -96,11 +96,14 @@ class Runner:
         return None
 
     def cancel_queued(self, task_id: str) -> None:
-        """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end."""
+        """End a task that waits in the queue and was asked to be cancelled; one that has started is its holder's to end.
+
+        So is one that was about to start when its worker died: only a worker on its engine can end its program.
+        """
         with logger.contextualize(task=task_id), self.leases.hold(task_id, None) as held:
             if held is None:
                 return
-            if (claim := self._claim(held)).state is INITIAL:
+            if (claim := self._claim(held)).state is INITIAL and not claim.task.starting:
                 self._cancel(claim)
             else:
                 self.leases.let_go(task_id, held.token)
@@ -184,7 +187,7 @@ class Runner:
         claim.cancelled = True
         if claim.state is INITIAL:
             when = "before its program ran"
-            if claim.attempt.deadline is not None:
+            if claim.attempt.deadline is not None or claim.task.starting:
                 when = "as its program started, so there is no output of it"
             self._fail(claim, TaskFailure(Cause.CANCELLED, f"the task was cancelled {when}"))
         else:

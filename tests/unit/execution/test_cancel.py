@@ -158,3 +158,19 @@ def test_a_cancel_that_finds_the_task_begun_frees_it_at_once(tmp_path: Path) -> 
     ended = world.worker().run("t")
     assert ended is not None
     assert (ended.status, ended.cause) == END
+
+
+def test_a_program_that_a_dead_worker_has_started_is_not_said_to_have_never_run(tmp_path: Path) -> None:
+    """The client cannot end it, so it leaves that to a worker on the program's engine."""
+    world = world_with(tmp_path, FOREVER)
+    with contextlib.suppress(Killed):
+        world.worker(Process([Fault("advance", 1, When.BEFORE, Killed())])).run("t")
+    assert world.engine.starts
+    world.expire_leases()
+    assert world.client.cancel("t").status is State.QUEUED
+    assert world.engine.containers
+    ended = world.worker().run("t")
+    assert ended is not None
+    assert (ended.status, ended.cause) == END
+    assert "before its program ran" not in ended.message
+    assert not world.engine.containers

@@ -150,6 +150,16 @@ def test_a_follower_goes_on_when_redis_came_back_empty(settings: Settings, real_
         assert [*islice(entries, 2)] == [evolve(RUNS, seq=2), _piece(1, b"b")]
 
 
+def test_the_limit_holds_when_only_a_follower_has_kept_the_entries(settings: Settings) -> None:
+    """A program was silent for so long that what is known of its streams has expired."""
+    live = RedisLiveOutput(settings, 0.05)
+    with closing(redis_client(settings)) as redis:
+        for start in range(0, 400, 100):
+            live.append(OURS, {"t1": [_piece(offset, b"x" * 10) for offset in range(start, start + 100, 10)]}, 100)
+            assert sum(len(entry.data) for entry in _seen(live) if isinstance(entry, Piece)) == 100
+            redis.delete(ends_key(OURS, "t1"))
+
+
 def test_what_is_no_entry_is_passed_over(settings: Settings) -> None:
     """Any program may write to Redis. Keys expire by themselves."""
     live = RedisLiveOutput(settings, 0.05)

@@ -25,6 +25,12 @@ Answer = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 """What Redis has of the streams."""
 _APPEND = """
 local attempt = tonumber(ARGV[1])
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
+    local fields = entry[2]
+    if fields[1] == 'attempt' and fields[8] then redis.call('HINCRBY', KEYS[2], 'size:' .. fields[4], #fields[8]) end
+  end
+end
 local known = tonumber(redis.call('HGET', KEYS[2], 'attempt') or '0')
 if attempt < known then return 0 end
 if attempt > known then
@@ -48,14 +54,17 @@ while over() do
     break
   end
   local fields = oldest[2]
-  if fields[1] == 'attempt' then redis.call('HINCRBY', KEYS[2], 'size:' .. fields[4], -#fields[8]) end
+  if fields[1] == 'attempt' and fields[8] then redis.call('HINCRBY', KEYS[2], 'size:' .. fields[4], -#fields[8]) end
   redis.call('XDEL', KEYS[1], oldest[1])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """
-"""Adds the pieces of one attempt, notes where each stream ends, and drops the oldest entries beyond the limit."""
+"""Adds the pieces of one attempt, notes where each stream ends, and drops the oldest entries beyond the limit.
+
+A follower keeps the entries for longer than the notes, which then are made from them.
+"""
 OPEN = """
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('XADD', KEYS[1], '*', 'followed', '1') end
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[1]) / 2 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end

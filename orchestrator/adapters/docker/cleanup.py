@@ -10,14 +10,16 @@ from secrets import token_hex
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.container_config import Config, files_name, kept_name, out_name, plan_name, unstarted_config
 from orchestrator.adapters.docker.container_state import instant
-from orchestrator.adapters.docker.errors import SERVICE, Conflict, translated
+from orchestrator.adapters.docker.errors import SERVICE, Conflict, Refused, translated
 from orchestrator.adapters.docker.image import Image
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
+from orchestrator.log import logger
 from orchestrator.ports import ContainerPlan, Owned
 from orchestrator.retrying import ENGINE_BUSY, Retrier, silent
 from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
 
 _IN_USE = 10.0
+_MISCOUNTED = "volume has active mounts"
 
 
 def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Reading) -> None:
@@ -160,7 +162,7 @@ def remove(client: DockerClient, name: str, deployment: str, nonce: str | None =
         with suppress(ContainerMissing):
             volume, labels = _volume(client, beside)
             if _is_of(labels, deployment, nonce):
-                _delete(partial(client.api.remove_volume, volume))
+                _delete_out(client, volume)
     if not container or _mounts_kept(container, name):
         for volume in _kept(client, name, deployment, nonce):
             _delete(partial(client.api.remove_volume, volume))
@@ -236,6 +238,19 @@ def _volume(client: DockerClient, name: str) -> tuple[str, Mapping[str, str]]:
     with translated():
         reading = client.api.inspect_volume(name)
     return reading["Name"], reading["Labels"] or {}
+
+
+def _delete_out(client: DockerClient, volume: str) -> None:
+    """Delete it, or leave it to a later sweep if the engine counts its mounts wrong: only a restart mends that.
+
+    Docker before 23.0.7 and 24.0.6 does so for volumes in use when it was started with live-restore.
+    """
+    try:
+        _delete(partial(client.api.remove_volume, volume))
+    except Refused as error:
+        if _MISCOUNTED not in str(error):
+            raise
+        logger.warning("the volume {} stays until the engine is restarted: {}", volume, error)
 
 
 def _delete(call: Callable[[], None]) -> bool:

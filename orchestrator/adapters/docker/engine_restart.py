@@ -26,7 +26,7 @@ def took_down(client: DockerClient, state: ContainerState, *, away: bool) -> boo
         return False
     keeps = client.ask().keeps_programs
     machine = machine_started() if client.local else None
-    process = machine if keeps else _process_started(client)
+    process = machine if keeps else process_started(client)
     sources = [machine] if keeps and machine else [bridge, process]
     return _explained(state, [each for each in sources if each], process or machine, away=away)
 
@@ -69,6 +69,7 @@ def bridge_id(client: DockerClient) -> str:
     return ""
 
 
-def _process_started(client: DockerClient) -> datetime | None:
+def process_started(client: DockerClient) -> datetime | None:
+    """When the engine's process began; None where that is not to be seen."""
     peer = client.peer() if client.local else None
     return engine_started(peer) if peer else None

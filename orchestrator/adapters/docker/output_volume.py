@@ -1,12 +1,16 @@
 """The folder /out of a task: a volume of memory, and a pause container that keeps it until it has been read."""
 
+import tarfile
 from collections.abc import Generator
+from contextlib import suppress
 
 from orchestrator.adapters.docker import pause_program as docker_programs
 from orchestrator.adapters.docker.cleanup import make_beside
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.container_config import OUT, holder_config, ids, out_name, own_folder
+from orchestrator.adapters.docker.container_state import instant
 from orchestrator.adapters.docker.engine_facts import EngineFacts
+from orchestrator.adapters.docker.engine_restart import process_started
 from orchestrator.adapters.docker.errors import SERVICE, translated
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.input_volume import folders
@@ -44,14 +48,52 @@ def hold(client: DockerClient, plan: ContainerPlan, image: Image = UNKNOWN) -> N
 def read(client: DockerClient, name: str) -> Generator[bytes]:
     """The tar of /out of the container of this name, through its pause container. Raises the same as ports.Engine.archive.
 
-    A running pause container has run since before the task's program began: it is never started again after that.
+    A running pause container has run since before the task's program began: it is never started again after that. Its folder
+    is the one that the program had, but for Docker before 23.0.7 and 24.0.6 with live-restore. Such an engine forgets at its
+    start what is mounted, and mounts an empty folder to read it.
     """
     state = _state(client, name)
     if not state["Running"]:
         raise ContainerMissing(f"the container that held {OUT} has ended ({_end(state)}), so its files are gone")
     path = f"/containers/{out_name(name)}/archive"
     with client.stream("GET", path, silence=client.timeout, params={"path": OUT}) as response:
-        yield from response.iter_content(_CHUNK)
+        chunks = response.iter_content(_CHUNK)
+        begun = b""
+        while len(begun) < 2 * tarfile.BLOCKSIZE and (chunk := next(chunks, b"")):
+            begun += chunk
+        if (folder := _empty_folder(begun)) and _is_another(client, name, folder, state):
+            raise ContainerMissing(
+                f"the engine was restarted and cannot reach {OUT} any more, so its files are gone; Docker 24.0.6 and later can"
+            )
+        yield begun
+        yield from chunks
+
+
+def _empty_folder(begun: bytes) -> tarfile.TarInfo | None:
+    """The only entry of a tar that begins so; None if there are more, or it is no folder."""
+    first, second = begun[: tarfile.BLOCKSIZE], begun[tarfile.BLOCKSIZE : 2 * tarfile.BLOCKSIZE]
+    if second.strip(b"\0"):
+        return None
+    with suppress(tarfile.HeaderError):  # the reader of the archive refuses it
+        entry = tarfile.TarInfo.frombuf(first, tarfile.ENCODING, "surrogateescape")
+        return entry if entry.isdir() else None
+    return None
+
+
+def _is_another(client: DockerClient, name: str, folder: tarfile.TarInfo, pause: Reading) -> bool:
+    """Whether this empty folder was mounted after the end of the program: it has not changed since then.
+
+    The time of a folder in an archive has whole seconds.
+    """
+    if not client.ask().keeps_programs:
+        return False
+    engine, held = process_started(client), instant(pause["StartedAt"])
+    if engine and held and engine <= held:
+        return False
+    with suppress(ContainerMissing), translated():
+        ended = instant(client.api.inspect_container(name)["State"]["FinishedAt"])
+        return ended is None or folder.mtime >= int(ended.timestamp())
+    return True
 
 
 def pause_runtime(facts: EngineFacts) -> str | None:

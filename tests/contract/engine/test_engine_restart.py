@@ -3,15 +3,17 @@
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
+import docker
 import pytest
 
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.adapters.docker.given_id import given_id
+from orchestrator.errors import ContainerMissing
 from orchestrator.ports import ContainerState, Phase
 from tests.support import pace
-from tests.support.containers import Bench
+from tests.support.containers import LABEL, Bench
 from tests.support.fault_dockerd import Dockerd
 from tests.support.fault_wait import until
 from tests.support.noise import Noise
@@ -105,3 +107,31 @@ def test_a_worker_that_starts_after_the_engine_runs_programs(dockerd: Dockerd, h
     with _bench(dockerd) as bench:
         assert bench.run("exit 3").state.exit_code == 3
         assert given_id(bench.engine._client) == given
+
+
+@pytest.mark.parametrize("dockerd", [("--live-restore",)], ids=["live-restore"], indirect=True)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_out_of_a_program_that_outlived_its_engine_is_whole_or_lost_but_never_empty(
+    dockerd: Dockerd, how: signal.Signals
+) -> None:
+    """Some versions forget at their start what is mounted, and would mount an empty folder in its place."""
+    with _bench(dockerd) as bench:
+        empty = bench.plan("true", out=True)
+        bench.run_plan(empty)
+        assert b"".join(bench.engine.archive(empty.name)).startswith(b"out/")
+        plan = bench.plan("echo kept > /out/a; sleep 1000", out=True)
+        container = bench.engine.create(plan).id
+        bench.engine.start(container)
+        until(lambda: b"out/a" in b"".join(bench.engine.archive(plan.name)))
+        dockerd.stop(how)
+        dockerd.start()
+        assert bench.engine.inspect(container).phase is Phase.RUNNING
+        bench.engine.stop(container, 0)
+        with suppress(ContainerMissing):
+            assert b"out/a" in b"".join(bench.engine.archive(plan.name))
+        bench.remove(plan)
+        dockerd.stop()
+        dockerd.start()
+        bench.remove(plan)  # as a later sweep does
+        with closing(docker.DockerClient(base_url=dockerd.host, version="1.41")) as ours:
+            assert not ours.volumes.list(filters={"label": f"{LABEL}={plan.name}"})

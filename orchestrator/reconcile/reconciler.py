@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, InfrastructureError, OrchestratorError, Postponed, WrongDatabase
@@ -94,6 +94,8 @@ class Sweep:
     check: Callable[[], None] = lambda: None
     """Raises WrongDatabase if the database is not this deployment's. It is called after a read, because the database may have
     just changed."""
+    _again: set[str] = field(factory=set, init=False)
+    """The tasks that were put in line, and that the part of the queue that was read last does not show."""
 
     def once(self, ttl: float) -> list[Action]:
         """Sweep for about ``ttl`` seconds, unless another worker of this engine sweeps. Returns the actions that were done.
@@ -171,7 +173,8 @@ class Sweep:
     def _waiting(self) -> Iterator[Action]:
         """Queued tasks without a holder that are not in the queue. Tasks in the queue do not block the others.
 
-        If the queue is too long to be read whole, one task is enqueued, which may then be in the queue twice.
+        If the queue is too long to be read whole, one task is enqueued, which may then be in the queue twice. The same process
+        does not enqueue it again, or a long queue would grow with each sweep. The queue takes only strings.
         """
         free = self._free
         tasks = self._lost(self.store.waiting(_LINE + _MOST, free), free)
@@ -179,8 +182,16 @@ class Sweep:
             return
         head = self.queue.first(_LINE, self.deployment)
         missing = [*islice((task.id for task in chain([first], tasks) if str(task.id) not in head.task_ids), _MOST)]
-        for task_id in missing if head.whole else random.sample(missing, min(len(missing), 1)):
-            yield Action(Kind.ENQUEUE, task_id, "queued, but not in line")
+        names = [task_id for task_id in missing if isinstance(task_id, str)]
+        self._again.intersection_update(names)
+        if not head.whole:
+            names = [name for name in names if name not in self._again]
+            names = random.sample(names, min(len(names), 1))
+        for name in names:
+            yield Action(Kind.ENQUEUE, name, "queued, but not in line")
+        for task_id in missing:
+            if not isinstance(task_id, str):
+                yield Action(Kind.ADOPT, task_id, "queued, but its id is no name", begun=False)
 
     @property
     def _free(self) -> Free:
@@ -236,6 +247,9 @@ class Sweep:
         except OrchestratorError as error:
             logger.warning("sweep: {} {} is put off: {}", action.kind, action.subject, error)
             return False
+        except Exception:  # noqa: BLE001  a bug that one task meets must not keep the sweep from all others
+            logger.exception("sweep: {} {} is put off, for the sweep has a fault", action.kind, action.subject)
+            return False
         return True
 
     def _do(self, action: Action) -> None:
@@ -250,6 +264,7 @@ class Sweep:
                 case Kind.ENQUEUE:
                     document = self.store.find(action.subject) or {}
                     self.queue.enqueue(action.subject, JobInfo.of(action.subject, document, self.deployment))
+                    self._again.add(action.subject)
                 case Kind.SETTLE:
                     self._settle(action.subject)
                 case Kind.REMOVE:

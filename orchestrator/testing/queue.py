@@ -1,5 +1,6 @@
 """The queue of task ids within one process."""
 
+import json
 import threading
 import time
 from collections import deque
@@ -21,7 +22,8 @@ class MemoryQueue:
         self._taking = 0
 
     def enqueue(self, task_id: str, info: JobInfo = NOTHING) -> None:
-        """Put the task in line."""
+        """Put the task in line. Raises TypeError for an id that is no JSON, as RQ does."""
+        json.dumps(task_id)
         with self._arrived:
             self._waiting.append((task_id, info.deployment, time.monotonic()))
             self._arrived.notify()

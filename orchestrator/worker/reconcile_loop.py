@@ -8,7 +8,7 @@ from orchestrator.app import Services
 from orchestrator.errors import InfrastructureError, Postponed
 from orchestrator.log import logger
 from orchestrator.metrics import declarations as metrics
-from orchestrator.reconcile.reconciler import end_overdue
+from orchestrator.reconcile.reconciler import Sweep, end_overdue
 
 _RETAIN_FOR = 1.0
 """Seconds of a sweep that may go to retention: what the sweep is for comes first."""
@@ -30,6 +30,8 @@ class Keeper:
         self._begun = Places(services.settings.adopted_max)
         self._resumed = Places(services.settings.concurrency)
         self._retain_at = 0.0
+        self._kept: Sweep | None = None
+        """Made once the deployment is known; it remembers what it has put in line."""
         self.engine = ""
         """The engine's id, once it has told; nobody waits for it."""
 
@@ -78,7 +80,8 @@ class Keeper:
         )  # a worker that dies in a sweep must not delay the worker that takes its tasks
         measured = self._services.measured
         with measured.timed(metrics.SWEEP):
-            done = self._services.sweep(self.adopt, self.resume).once(lock_for)
+            self._kept = self._kept or self._services.sweep(self.adopt, self.resume)
+            done = self._kept.once(lock_for)
         for action in done:
             measured.count(metrics.SWEPT, action.kind.name.lower())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import InfrastructureError, Postponed
+from orchestrator.ports import JobInfo
 from orchestrator.reconcile import reconciler as sweep_module
 from orchestrator.reconcile.reconciler import Kind
 from orchestrator.task.event import Event
@@ -230,16 +231,41 @@ def test_a_lease_that_ends_in_the_far_future_holds_up_no_running_task(tmp_path: 
     assert list(world.engine.starts.values()) == [1]
 
 
-def test_a_line_longer_than_is_looked_at_gets_one_entry_more_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_longer_than_is_looked_at_grows_by_one_entry_for_each_task_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tasks that are not seen in it may stand further back: all of them again, each time, would make it endless."""
     monkeypatch.setattr(sweep_module, "_LINE", 5)
     world = World(tmp_path)
     for number in range(10):
         world.client.submit(REQUEST, f"t{number}")
     world.clock.advance(60)
-    for further in range(1, 4):
-        assert [action.kind for action in world.sweep().once(30)] == [Kind.ENQUEUE]
+    sweep = world.sweep()
+    for further in range(1, 6):
+        assert [action.kind for action in sweep.once(30)] == [Kind.ENQUEUE]
         assert len(world.queue._waiting) == 10 + further
+    for _ in range(20):
+        assert sweep.once(30) == []
+    world.services.store.insert({"_id": "lost", "status": "queued", "image": "busybox", "created_at": world.clock()})
+    world.clock.advance(60)
+    assert [action.subject for action in sweep.once(30)] == ["lost"]
+
+
+def test_a_fault_that_one_task_meets_keeps_the_sweep_from_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged, and the next sweep tries again."""
+    world = World(tmp_path)
+    for task_id in ("odd", "even"):
+        world.services.store.insert({"_id": task_id, "status": "queued", "image": "busybox", "created_at": world.clock()})
+    world.clock.advance(60)
+    put = world.queue.enqueue
+
+    def enqueue(task_id: str, info: JobInfo) -> None:
+        if task_id == "odd":
+            raise TypeError("a bug")
+        put(task_id, info)
+
+    monkeypatch.setattr(world.queue, "enqueue", enqueue)
+    assert [action.subject for action in world.sweep().once(30)] == ["even"]
 
 
 def test_forged_leases_hide_no_task_that_is_lost(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Whole documents, inserted raw by a hostile hand: each ends failed and invalid, its bad fields named, nothing started."""
 
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from attrs import fields
+from bson import Binary, ObjectId
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -188,10 +190,11 @@ def test_an_id_is_a_plain_name_or_refused(tmp_path: Path, task_id: str) -> None:
         assert task.message.startswith("_id: ")
 
 
-def test_an_id_that_is_a_document_ends_its_task_by_a_sweep_too(tmp_path: Path) -> None:
-    """Where nobody ever put it in line; and it holds up nobody."""
+@pytest.mark.parametrize("odd", [{"a": 1}, ObjectId("66" * 12), Binary.from_uuid(uuid.UUID(int=7)), b"id", 3.5], ids=repr)
+def test_an_id_that_is_no_name_ends_its_task_by_a_sweep_too(tmp_path: Path, odd: object) -> None:
+    """Where nobody ever put it in line; and it holds up nobody. MongoDB's driver makes an ObjectId where there is none."""
     world = World(tmp_path)
-    world.services.store.insert({"_id": {"a": 1}, "status": "queued", "image": "busybox"})
+    world.services.store.insert({"_id": odd, "status": "queued", "image": "busybox"})
     world.services.store.insert({"_id": {"b": 1}, "status": "running", "image": "busybox", "history": 5})
     world.client.submit({"image": "busybox"}, "t")
     for _ in range(SWEEPS):
@@ -200,7 +203,7 @@ def test_an_id_that_is_a_document_ends_its_task_by_a_sweep_too(tmp_path: Path) -
         while (queued := world.services.queue.take()) is not None:
             world.worker().run(queued)
     assert {str(task.id): task.cause for task in world.client.list()} == {
-        "{'a': 1}": Cause.INVALID,
+        str(odd): Cause.INVALID,
         "{'b': 1}": Cause.INVALID,
         "t": None,
     }

@@ -105,7 +105,7 @@ class Wait:
         away = attempt.deadline is not None and attempt.doubtful
         taken_down = claim.ended_for is None and self._engine.took_down(state, away=away)
         longest = limits.timeout if attempt.deadline is None else self.programs.lifetime(claim)
-        if state.ran_for >= longest and not taken_down:
+        if _ran_on(attempt, state, longest) and not taken_down:
             attempt.claim_end(Cause.TIMEOUT)
         _settle(attempt)
         attempt.final = state
@@ -117,6 +117,16 @@ class Wait:
         if taken_down and not (outcome.cause and outcome.cause.rule.is_proof):
             raise Interrupted(f"the engine went down and the program with it: {outcome.message}")
         return outcome
+
+
+def _ran_on(attempt: Attempt, state: ContainerState, longest: float) -> bool:
+    """Whether a program that has exited was out of time, so that another worker may have ended it.
+
+    The engine's clock goes on while the host sleeps, and may jump. So it does not count against a program that ended by itself
+    before the deadline that this process knows.
+    """
+    in_time = attempt.deadline is not None and time.monotonic() < attempt.deadline and state.exit_code not in KILLED
+    return state.ran_for >= longest and not in_time
 
 
 def _settle(attempt: Attempt) -> None:

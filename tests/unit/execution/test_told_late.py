@@ -60,6 +60,20 @@ class Enforced(Laggard):
         return sent
 
 
+class Sleeper(MemoryEngine):
+    """Its host sleeps for two hours while the program runs; no monotonic clock of the host moves then."""
+
+    def wait(self, container: str, timeout: float, give_up: Callable[[], bool] = lambda: False) -> ContainerState:
+        """See ports.Engine."""
+        before = self._get(container).state
+        state = super().wait(container, timeout, give_up)
+        if before.phase is Phase.RUNNING and state.phase is Phase.EXITED and state.finished_at:
+            found = self._get(container)
+            found.state = evolve(found.state, finished_at=state.finished_at + timedelta(hours=2))
+            self._now += timedelta(hours=2)
+        return self.inspect(container)
+
+
 def run(folder: Path, program: Program, engine: Callable[..., MemoryEngine], **limits: float) -> Task:
     """Run a program on such an engine."""
     world = World(folder, {("program",): program}, engine=engine)
@@ -78,6 +92,20 @@ def test_the_time_limit_is_held_against_the_engines_times(tmp_path: Path, second
     if not late:
         assert (task.exit_code, task.cause) == (code, Cause.EXIT if code else None)
         assert "ended_for" not in task.evidence
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_host_that_sleeps_makes_no_program_late(tmp_path: Path, code: int) -> None:
+    """It ended by itself before its worker's deadline."""
+    task = run(tmp_path, Program(seconds=0.8, exit_code=code), Sleeper, timeout=60)
+    assert (task.exit_code, task.cause) == (code, Cause.EXIT if code else None)
+    assert task.status is (State.FAILED if code else State.SUCCEEDED)
+
+
+def test_a_program_that_another_worker_has_ended_as_overdue_is_late(tmp_path: Path) -> None:
+    """That worker had only the engine's clock."""
+    task = run(tmp_path, Program(seconds=0.8, exit_code=137), Sleeper, timeout=60)
+    assert task.status is State.TIMED_OUT
 
 
 @pytest.mark.parametrize(("busy", "late"), [(1.0, False), (2.0, True)])

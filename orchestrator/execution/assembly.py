@@ -42,7 +42,7 @@ def assembled(
     measured: Measurements,
 ) -> Runner:
     """Runs tasks on these services."""
-    leases = Leases(store, settings.name, settings.lease_ttl, retrier, measured)
+    leases = Leases(store, settings.name, settings.lease_ttl, retrier, measured, now)
     sender = LiveSender(live, home, settings.live_output, measured)
     programs = Programs(engine, settings.rules, home, leases, store, sender, AheadSender(logs), settings.stop_grace)
     output = AttemptOutput(programs)

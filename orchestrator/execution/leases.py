@@ -4,8 +4,10 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from attrs import define, field
@@ -15,10 +17,13 @@ from orchestrator.log import logger
 from orchestrator.metrics import declarations as metrics
 from orchestrator.metrics.measurements import Measurements
 from orchestrator.ports import TaskStore
+from orchestrator.ports.documents import lease_of
 from orchestrator.retrying import Retrier
 from orchestrator.task.values import Document
 
 _LOOK = 1.0
+_TOLERATED = timedelta(seconds=5)
+"""Clocks that differ by less are right."""
 _INPUT = 10.0
 """Seconds for which a hand-over waits for input that is being written."""
 
@@ -47,6 +52,8 @@ class HeldLease:
     document: Document
     until: float
     """Before this time, by the monotonic clock, nobody else can have the task: counted from before the lease was asked for."""
+    ahead: timedelta = timedelta()
+    """How far the database's clock is ahead of this host's, when one of them is wrong."""
     lost: threading.Event = field(factory=threading.Event)
     """Set once the store has said that somebody else has the task, or that it is gone."""
     holder: Holder | None = None
@@ -61,9 +68,16 @@ class Leases:
     """
 
     def __init__(
-        self, store: TaskStore, worker: str, ttl: float, retrier: Retrier, measured: Measurements | None = None
+        self,
+        store: TaskStore,
+        worker: str,
+        ttl: float,
+        retrier: Retrier,
+        measured: Measurements | None = None,
+        now: Callable[[], datetime] = partial(datetime.now, UTC),  # noqa: B008  a callable
     ) -> None:
         self._store = store
+        self._now = now
         self._worker = worker
         self._ttl = ttl
         self._retrier = retrier
@@ -202,11 +216,11 @@ class Leases:
         """A claim that took long may be about to run out, so it is renewed before anything else."""
         if self.holds(task_id):
             return None
-        token, began = uuid.uuid4().hex, 0.0
+        token, began, asked = uuid.uuid4().hex, 0.0, self._now()
 
         def claim() -> Document | None:
-            nonlocal began
-            began = time.monotonic()
+            nonlocal began, asked
+            began, asked = time.monotonic(), self._now()
             return self._store.claim(task_id, self._worker, token, self._ttl, engine)
 
         self._asked_for.add(token)
@@ -214,13 +228,19 @@ class Leases:
             document = self._retrier.forever(claim)
             if document is None:
                 return None
-            held = HeldLease(token, document, began + self._ttl)
+            held = HeldLease(token, document, began + self._ttl, self._ahead(document, asked))
             self._add(task_id, held)
         finally:
             self._asked_for.discard(token)
         if time.monotonic() >= began + self._ttl / 3 and _hashable(task_id):
             self._retrier.forever(self._renew, {task_id: held})
         return None if held.lost.is_set() else held
+
+    def _ahead(self, document: Document, asked: datetime) -> timedelta:
+        """By when the database lets the lease end. Small differences are the time that its answer took."""
+        expires = lease_of(document).get("expires_at")
+        ahead = expires - timedelta(seconds=self._ttl) - asked if isinstance(expires, datetime) else timedelta()
+        return ahead if abs(ahead) > _TOLERATED else timedelta()
 
     def _add(self, task_id: str, held: HeldLease) -> None:
         if not _hashable(task_id):

@@ -42,8 +42,12 @@ class Record:
         claim.task = Task.from_document(claim.lease.document)
 
     def entry(self, claim: Claim, step: Step) -> Entry:
-        """The history row; a repeat after a lost reply has the same one, so that the store knows it again."""
-        entry = Entry(claim.task.seq + 1, step.trigger, step.source, step.dest, self.now(), claim.number)
+        """The history row; a repeat after a lost reply has the same one, so that the store knows it again.
+
+        Where the clock of this host is wrong, the time is the database's, for tasks are kept by that.
+        """
+        at = self.now() + claim.lease.ahead
+        entry = Entry(claim.task.seq + 1, step.trigger, step.source, step.dest, at, claim.number)
         if claim.pending is None or evolve(claim.pending, at=entry.at) != entry:
             claim.pending = entry
         return claim.pending

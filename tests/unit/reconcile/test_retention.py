@@ -30,13 +30,26 @@ TIMES = evolve(KEPT, keep_tasks=30 * DAY, keep_logs=7 * DAY, keep_artifacts=14 *
 def aged(folder: Path, days: float, settings: Settings = TIMES) -> World:
     """A world whose tasks ended so many days ago by the database's clock."""
     world = ended(folder, settings)
-    world.clock.time = now() + timedelta(days=days)
+    world.clock.advance(days * DAY)
     return world
 
 
 def done(world: World, process: Process | None = None) -> list[tuple[Kind, str]]:
     """What one sweep of retention does."""
     return sorted((action.kind, action.subject) for action in world.process(process).retention.once(30))
+
+
+def test_a_worker_whose_clock_is_years_behind_loses_nothing(tmp_path: Path) -> None:
+    """It writes the end of its tasks by the database's clock."""
+    world = world_of(tmp_path, TIMES)
+    assert world.clock() - now() > timedelta(days=365)
+    world.client.submit({**REQUEST, "keep": 60}, "t")
+    ended = world.worker().run("t")
+    assert ended is not None
+    assert ended.finished_at - world.clock() < timedelta(minutes=1)
+    assert done(world) == []
+    world.clock.advance(120)
+    assert done(world) == [(Kind.DELETE, "t")]
 
 
 def test_what_is_young_is_kept(tmp_path: Path) -> None:
@@ -145,10 +158,10 @@ def test_a_task_may_say_how_long_it_is_kept(tmp_path: Path, keep: object, days: 
         world.worker().run("t")
         assert len(keys(world)) == 3
     before = keys(world)
-    for wait in (0.9, 0.2):
-        world.clock.time = now() + timedelta(days=(days or 10000) * (0.9 if wait == 0.9 else 1.1))
+    for share in (0.9, 0.2):
+        world.clock.advance((days or 10000) * DAY * share)
         found = done(world)
-        assert found == ([] if wait == 0.9 or days is None else [(Kind.DELETE, "t")])
+        assert found == ([] if share == 0.9 or days is None else [(Kind.DELETE, "t")])
         assert keys(world) == (before if not found else [])
 
 
@@ -211,7 +224,7 @@ def test_a_plan_does_nothing(tmp_path: Path) -> None:
 def test_what_a_foreign_hand_wrote_holds_up_nothing(tmp_path: Path) -> None:
     """Ids and nonces of other types, and what cannot be read."""
     world = aged(tmp_path, 31)
-    at = now()
+    at = world.clock() - timedelta(days=31)
     for task_id, nonce in [(5, "x"), ({"a": 1}, "x"), ("odd", {"$ne": 1}), ("list", ["x"]), ("dateless", "x")]:
         document = {"_id": task_id, "status": "failed", "settled": True, "nonce": nonce, "finished_at": at}
         world.services.store.insert(document if task_id != "dateless" else {**document, "finished_at": "then"})

@@ -38,16 +38,17 @@ class Cgroups:
             self.remove(probe)
         return bool(folders)
 
-    def count(self, group: str, before: Mapping[Figure, float] | None = None) -> Counters | None:
+    def count(self, group: str, before: Mapping[Figure, float] | None = None, *, beside: int = 1) -> Counters | None:
         """The counts of the group and the groups in it; None if no process that this process can see ran in it.
 
-        ``before`` has the counts at the time when this container got the group, if other containers had it earlier.
+        ``before`` has the counts at the time when this container got the group, if other containers had it earlier. ``beside``
+        processes of the container are not the program's.
         """
         version, table = (2, _V2) if self.unified else (1, _V1)
         read = {figure: self._most(group, figure, *where) for figure, where in table.items()}
         figures = {figure: value for figure, value in read.items() if value is not None}
         if Figure.PIDS_PEAK in figures:
-            figures[Figure.PIDS_PEAK] = max(figures[Figure.PIDS_PEAK] - 1, 0)
+            figures[Figure.PIDS_PEAK] = max(figures[Figure.PIDS_PEAK] - beside, 0)
         figures = _since(before, figures) if before else figures
         missing = {figure: why for figure, why in _LACKS.items() if figure not in figures and read[figure] is None}
         if before:

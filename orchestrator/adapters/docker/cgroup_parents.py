@@ -77,7 +77,7 @@ class Folders:
 
     def counted(self, reading: Reading) -> Counters | None:
         """See Parents."""
-        return self.cgroups.count(self.group(parent_of(reading)))
+        return self.cgroups.count(self.group(parent_of(reading)), beside=beside(reading))
 
     def forget(self, container: str) -> None:
         """See Parents."""
@@ -122,7 +122,7 @@ class Slices:
 
     def counted(self, reading: Reading) -> Counters | None:
         """See Parents."""
-        return self.cgroups.count(self.group(parent_of(reading)))
+        return self.cgroups.count(self.group(parent_of(reading)), beside=beside(reading))
 
     def forget(self, container: str) -> None:
         """See Parents."""
@@ -184,8 +184,10 @@ class SlotSlices:
         parent = parent_of(reading)
         group = self.group(parent)
         if not group or not _is_slot(parent, self.base):
-            return self.cgroups.count(group) if group else None
-        return self.cgroups.count(group, before_of(reading)) if self._holds(reading, group) else None
+            return self.cgroups.count(group, beside=beside(reading)) if group else None
+        if not self._holds(reading, group):
+            return None
+        return self.cgroups.count(group, before_of(reading), beside=beside(reading))
 
     def forget(self, container: str) -> None:
         """See Parents. The slot is free, and its slice stays for the next."""
@@ -244,6 +246,11 @@ def _bind(unit: str) -> _Slot | None:
 def parent_of(reading: Reading) -> str:
     """The parent in an answer to inspect; empty for the engine's own choice."""
     return (reading.get("HostConfig") or {}).get("CgroupParent") or ""
+
+
+def beside(reading: Reading) -> int:
+    """How many processes of the container are not the program's: the init process, unless the task does without."""
+    return 1 if (reading.get("HostConfig") or {}).get("Init") else 0
 
 
 def before_of(reading: Reading) -> Mapping[Figure, float]:

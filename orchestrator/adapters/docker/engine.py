@@ -21,6 +21,7 @@ from orchestrator.adapters.docker import output_volume as docker_out
 from orchestrator.adapters.docker import stats as docker_stats
 from orchestrator.adapters.docker.cgroup import Cgroups
 from orchestrator.adapters.docker.cgroup_choice import CgroupChoice
+from orchestrator.adapters.docker.cgroup_parents import beside
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.clock import EngineClock
 from orchestrator.adapters.docker.container_config import container_config, files_name, log_keeps
@@ -85,6 +86,7 @@ class DockerEngine:
         self._made = Recent[Reading]()
         self._ends = Recent[StreamEnd]()
         self._exited = Recent[Reading]()
+        self._beside = Recent[int]()
 
     def close(self) -> None:
         """Close idle connections; open streams continue."""
@@ -197,7 +199,8 @@ class DockerEngine:
 
     def stats(self, container: str) -> Iterator[Sample]:
         """See ports.Engine. Opens the stream when the first sample is asked for."""
-        return docker_stats.samples(self._client, container)
+        known = self._beside.get(container)
+        return docker_stats.samples(self._client, container, 1 if known is None else known)
 
     def archive(self, name: str) -> Generator[bytes]:
         """See ports.Engine."""
@@ -272,6 +275,7 @@ class DockerEngine:
             raise unfit
         described = {"Id": answer["Id"], "Name": f"/{plan.name}", "Config": config, "HostConfig": config["HostConfig"]}
         self._made.put(answer["Id"], described)
+        self._beside.put(answer["Id"], beside(described))
         return Created(answer["Id"], adopted=False)
 
     def _adopt(self, plan: ContainerPlan) -> Created | None:
@@ -380,4 +384,5 @@ class DockerEngine:
     def _read(self, container: str) -> Reading:
         with translated():
             reading: Reading = self._client.api.inspect_container(container)
+        self._beside.put(reading["Id"], beside(reading))
         return reading

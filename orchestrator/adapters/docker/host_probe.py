@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import evolve
 
 from orchestrator.adapters.docker.cgroup import Cgroups
+from orchestrator.adapters.docker.cgroup_parents import beside
 from orchestrator.adapters.docker.client import Reading
 from orchestrator.adapters.docker.container_config import OUT, SHM, TMP
 from orchestrator.adapters.docker.oom_notice import OomNotice
@@ -46,6 +47,7 @@ class HostProbe:
         self._count = count
         self._forget = forget
         self._places = cgroups.own(reading["Id"], parent)
+        self._beside = beside(reading)
         self._folders = _folders(reading) if os.geteuid() == 0 else {}
 
     def __del__(self) -> None:
@@ -92,7 +94,7 @@ class HostProbe:
 
     def _counted_while_it_runs(self) -> Counters | None:
         own, processes = self._found()
-        counted = self._cgroups.count(own) if processes else None
+        counted = self._cgroups.count(own, beside=self._beside) if processes else None
         return counted and evolve(counted, source=f"{counted.source}, while it ran")
 
     @property

@@ -10,8 +10,10 @@ SOURCE = "samples"
 _SILENCE = 10.0
 
 
-def samples(client: DockerClient, name: str) -> Iterator[Sample]:
+def samples(client: DockerClient, name: str, beside: int = 1) -> Iterator[Sample]:
     """About one sample each second, from the second reading on. The stream is opened when the first sample is requested.
+
+    ``beside`` processes of the container are not the program's.
 
     Ends when the program has ended or the stream breaks. Raises ContainerMissing, and InfrastructureError if the stream does
     not open.
@@ -19,22 +21,22 @@ def samples(client: DockerClient, name: str) -> Iterator[Sample]:
     silence = min(_SILENCE, client.timeout)
     with client.stream("GET", f"/containers/{name}/stats", silence=silence, params={"stream": 1}) as response:
         try:
-            yield from _samples(response.iter_lines())
+            yield from _samples(response.iter_lines(), beside)
         except (OSError, ValueError):
             return
 
 
-def _samples(lines: Iterator[bytes]) -> Iterator[Sample]:
+def _samples(lines: Iterator[bytes], beside: int) -> Iterator[Sample]:
     for line in lines:
         reading = json.loads(line)
         if not reading["cpu_stats"].get("system_cpu_usage"):
             return  # it has exited, and such readings never end
-        sample = sample_of(reading)
+        sample = sample_of(reading, beside)
         if sample:
             yield sample
 
 
-def sample_of(reading: Reading) -> Sample | None:
+def sample_of(reading: Reading, beside: int = 1) -> Sample | None:
     """CPU and memory as ``docker stats`` computes them; None for the first reading, because there is no earlier one.
 
     CPU is Δtotal_usage / Δsystem_cpu_usage x online CPUs x 100.
@@ -47,17 +49,17 @@ def sample_of(reading: Reading) -> Sample | None:
     cpus = now.get("online_cpus") or len(now["cpu_usage"].get("percpu_usage") or ())
     percent = used / passed * cpus * 100 if used > 0 and passed > 0 else 0.0
     memory = _memory(reading["memory_stats"])
-    return Sample(percent, memory, Counters(SOURCE, _figures(reading, memory)), *_blocks(reading), *_networks(reading))
+    return Sample(percent, memory, Counters(SOURCE, _figures(reading, memory, beside)), *_blocks(reading), *_networks(reading))
 
 
-def _figures(reading: Reading, memory: int) -> dict[Figure, float]:
-    """The engine's counts up to this reading. For peaks, the present values, without the init process."""
+def _figures(reading: Reading, memory: int, beside: int) -> dict[Figure, float]:
+    """The engine's counts up to this reading. For peaks, the present values."""
     cpu = reading["cpu_stats"]
     return {
         Figure.CPU_TIME: cpu["cpu_usage"]["total_usage"] * 1e-9,
         Figure.THROTTLED: (cpu.get("throttling_data") or {}).get("throttled_time", 0) * 1e-9,
         Figure.MEMORY_PEAK: memory,
-        Figure.PIDS_PEAK: max((reading.get("pids_stats") or {}).get("current", 0) - 1, 0),
+        Figure.PIDS_PEAK: max((reading.get("pids_stats") or {}).get("current", 0) - beside, 0),
     }
 
 

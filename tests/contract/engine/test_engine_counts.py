@@ -38,10 +38,11 @@ def test_cpu_time_is_counted_over_all_processes(docker: Bench) -> None:
     assert 0.3 < counted.figures[Figure.CPU_TIME] < 2 + pace.seconds(0.5)
 
 
-def test_what_only_a_running_container_tells_is_read_while_it_runs(docker: Bench) -> None:
-    """The number of refused processes, and the time of CPU throttling."""
+@pytest.mark.parametrize("init", [True, False], ids=["init", "no init"])
+def test_what_only_a_running_container_tells_is_read_while_it_runs(docker: Bench, *, init: bool) -> None:
+    """The number of refused processes, and the time of CPU throttling. The init process is none of the program's."""
     script = "(for i in $(seq 40); do sleep 1000 & done) 2>/dev/null; while :; do :; done"
-    container = docker.start(script, limits=Limits(pids=20, cpus=0.1))
+    container = docker.start(script, limits=Limits(pids=20, cpus=0.1), init=init)
     deadline = time.monotonic() + PATIENCE
     figures: dict[Figure, float] = {}
     while not (figures.get(Figure.PIDS_REFUSED) and figures.get(Figure.THROTTLED)) and time.monotonic() < deadline:
@@ -50,6 +51,9 @@ def test_what_only_a_running_container_tells_is_read_while_it_runs(docker: Bench
     assert figures[Figure.PIDS_REFUSED] >= 1
     assert figures[Figure.THROTTLED] > 0
     assert figures[Figure.PIDS_PEAK] == 20
+    sample = next(iter(docker.engine.stats(container)))
+    assert sample.counted
+    assert sample.counted.figures[Figure.PIDS_PEAK] == 19  # the shell in brackets has ended
 
 
 def _left(docker: Bench) -> list[str]:

@@ -13,7 +13,7 @@ from orchestrator.ports import Counters, Figure
 from tests.support.worker_process import until
 
 TMPFS = dict.fromkeys(["/tmp", "/dev/shm", "/data", "/far/away"], "rw,size=8192,nr_inodes=16")  # noqa: S108
-READING: dict[str, Any] = {"Id": "c1", "HostConfig": {"Tmpfs": TMPFS}}
+READING: dict[str, Any] = {"Id": "c1", "HostConfig": {"Tmpfs": TMPFS, "Init": True}}
 SCOPE = "system.slice/docker-c1.scope"
 OWN = {"cpu.stat": "usage_usec 1500000\nthrottled_usec 0\n", "memory.peak": "4096\n", "pids.peak": "3\n"}
 

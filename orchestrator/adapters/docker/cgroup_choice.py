@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -30,7 +30,7 @@ _ASK_AGAIN = 30.0
 _CONFIG = Path("/etc/docker/daemon.json")
 _PID_FILE = Path("/run/docker.pid")
 _PROC = Path("/proc")
-_OPTION = "cgroup-parent"
+_OPTION, _CONFIG_OPTION = "cgroup-parent", "config-file"
 _CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
 _OWN_GROUP = re.compile(r"^0::/(.*)/(?:docker-)?[0-9a-f]{64}(?:\.scope)?$", re.MULTILINE)
 _USUAL = {"system.slice", "docker"}
@@ -136,7 +136,7 @@ class CgroupChoice:
         """
         own = own_container()
         if not own:
-            return default_parent()
+            return default_parent(process=self._client.peer() if self._client.local else None)
         with translated():
             host = self._client.api.inspect_container(own)["HostConfig"]
         return "" if host.get("CgroupParent") else parent_of_container()
@@ -236,24 +236,32 @@ def parent_of_container(groups: Path = Path("/proc/self/cgroup")) -> str | None:
     return None
 
 
-def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE) -> str | None:
-    """The engine's own ``cgroup-parent``, from its configuration or its command line; empty if it has none.
+def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE, process: int | None = None) -> str | None:
+    """The engine's own ``cgroup-parent``, from its command line or its configuration; empty if it has none.
 
-    None when its configuration cannot be read.
+    ``process`` is the engine's if its pid file is elsewhere. None when its configuration cannot be read.
     """
-    words: list[str] = []
-    with suppress(OSError, ValueError):
-        words = [word.decode() for word in (_PROC / pid_file.read_text().strip() / "cmdline").read_bytes().split(b"\0")]
-    for word, following in pairwise([*words, ""]):
-        name, _, value = word.removeprefix("--").partition("=")
-        if name == _OPTION:
-            return (value or following).strip("/")
+    options = _options(pid_file, process)
+    if _OPTION in options:
+        return options[_OPTION].strip("/")
     try:
-        return str(json.loads(config.read_text()).get(_OPTION) or "").strip("/")
+        return str(json.loads(Path(options.get(_CONFIG_OPTION) or config).read_text()).get(_OPTION) or "").strip("/")
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def _options(pid_file: Path, process: int | None) -> Mapping[str, str]:
+    """The options of the engine's command line with their values, as far as they can be read."""
+    words: list[str] = []
+    noted = process
+    with suppress(OSError, ValueError):
+        noted = int(pid_file.read_text())
+    with suppress(OSError, ValueError):
+        words = [word.decode() for word in (_PROC / str(noted or "none") / "cmdline").read_bytes().split(b"\0")]
+    named = ((*word.removeprefix("--").partition("="), following) for word, following in pairwise([*words, ""]))
+    return {name: value or following for name, _, value, following in named}
 
 
 _REMOTE = "the engine is reached over a network, so its control groups cannot be read here"

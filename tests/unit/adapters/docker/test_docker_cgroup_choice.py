@@ -221,3 +221,18 @@ def test_the_engines_own_parent_is_in_its_settings(
         (tmp_path / str(os.getpid()) / "cmdline").write_bytes(b"\0".join(word.encode() for word in command))
         monkeypatch.setattr(docker_groups, "_PROC", tmp_path)
     assert docker_groups.default_parent(settings, pid) == parent
+
+
+@pytest.mark.parametrize("is_noted", [True, False], ids=["pid file", "no pid file"])
+def test_the_settings_that_the_engine_was_started_with_are_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_noted: bool
+) -> None:
+    """They, and its pid file, may be anywhere: then the process that listens at its socket is known."""
+    settings, pid = tmp_path / "own.json", tmp_path / "docker.pid"
+    settings.write_text('{"cgroup-parent": "limited.slice"}')
+    (tmp_path / "77").mkdir()
+    (tmp_path / "77/cmdline").write_bytes(b"\0".join([b"dockerd", b"--config-file", str(settings).encode(), b"-H", b"fd://"]))
+    monkeypatch.setattr(docker_groups, "_PROC", tmp_path)
+    if is_noted:
+        pid.write_text("77\n")
+    assert docker_groups.default_parent(tmp_path / "daemon.json", pid, None if is_noted else 77) == "limited.slice"

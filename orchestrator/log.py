@@ -42,26 +42,32 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u206
 _SHORTEST_SECRET = 4
 
 
-def configure(stream: TextIO, *, json: bool | None = None, level: str = "INFO", secrets: Iterable[str] = ()) -> None:
+def configure(stream: TextIO | None, *, json: bool | None = None, level: str = "INFO", secrets: Iterable[str] = ()) -> None:
     """Send every log line of the process to ``stream`` and nowhere else, this package's lines too; may be called again.
 
     ``json`` None means lines for people in a terminal and JSON otherwise. ``secrets`` never appear: plain values, or URLs, of
-    which the password is hidden. Call it before RQ's worker is made.
+    which the password is hidden. Call it before RQ's worker is made. ``stream`` None means nowhere: `sys.stderr` is
+    None in a process that began without stderr.
     """
+    logger.remove()
+    logger.enable("orchestrator")
+    if stream is not None:
+        write = _sink(stream, json=json, hide=_hider(secrets))
+        # diagnose would print the values of variables, secrets among them
+        logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
+    _intercept()
+
+
+def _sink(stream: TextIO, *, json: bool | None, hide: Callable[[str], str]) -> "Callable[[Message], None]":
     readable = stream.isatty() if json is None else not json
     format_line = _line_for_people(colour=readable and stream.isatty()) if readable else _line_of_json
-    hide = _hider(secrets)
 
     def write(message: "Message") -> None:
         text = hide(format_line(message.record))
         stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8") + "\n")
         stream.flush()
 
-    logger.remove()
-    logger.enable("orchestrator")
-    # diagnose would print the values of variables, secrets among them
-    logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
-    _intercept()
+    return write
 
 
 def _line_of_json(record: "Record") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.ending import FAILED, HANDED_IN, MISUSED, end, nothing_handed_in, tell
-from orchestrator.cli.terminal import bear_any_text, flush
+from orchestrator.cli.terminal import bear_any_text, flush, open_missing
 from orchestrator.errors import AmbiguousId, OrchestratorError, SettingsError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **more: Any) -> Any:
         """Read the command line and run it, and see to it that what it prints arrives."""
+        open_missing()
         bear_any_text()
         try:
             try:

@@ -33,6 +33,13 @@ def hand_on(text: str) -> None:
     click.echo(text)
 
 
+def open_missing() -> None:
+    """Have /dev/null in place of each stream that was closed when the process began, as by ``>&-``: Python has None there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def bear_any_text() -> None:
     """From now on, what stdout and stderr cannot encode is written as an escape in place of an error."""
     for stream in (sys.stdout, sys.stderr):
@@ -42,13 +49,13 @@ def bear_any_text() -> None:
 
 def flush() -> None:
     """Write what is left of stdout. Raises OSError here, where it can be told, not when the interpreter ends."""
-    if sys.stdout is not None and not sys.stdout.closed:
+    if not sys.stdout.closed:
         sys.stdout.flush()
 
 
 def drop_output() -> None:
     """Send what is left of stdout to nowhere: it would fail again."""
-    with suppress(OSError, ValueError, AttributeError), Path(os.devnull).open("wb") as nowhere:
+    with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 

@@ -66,7 +66,7 @@ class LiveWriter:
         for stream in Stream:
             there = self.spool.kept(stream)
             behind = there - self._sent[stream]
-            offset = there - _AT_ONCE if behind > limit else self._sent[stream]
+            offset = there - min(limit, _AT_ONCE) if behind > limit else self._sent[stream]
             end = there if self.ended else min(there, offset + _AT_ONCE)
             while offset < end and (data := os.pread(self._file(stream), min(end - offset, _PIECE), offset)):
                 yield Piece(self.attempt, stream, offset, data)

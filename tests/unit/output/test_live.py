@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +144,23 @@ def test_a_burst_that_can_be_kept_is_sent_whole(live: Recorded, spool: Spool) ->
     LiveSender(live, HOME, LIMIT).follow("t1", 1, spool, again=False)
     until(lambda: live.text() == text)
     assert max(len(piece.data) for piece in live.pieces()) == module._PIECE
+
+
+@pytest.mark.parametrize("limit", [1, 1000, 100_000, module._AT_ONCE - 1])
+def test_however_little_can_be_kept_the_end_is_sent_once(live: Recorded, spool: Spool, limit: int) -> None:
+    """A short output that cannot be kept, then as much again: no byte goes twice, and nothing stays away."""
+    measured, text = Measurements(), bytes(range(256)) * (limit // 128 + 1)
+    writer = LiveSender(live, HOME, limit, measured).follow("t1", 1, spool, again=False)
+    assert writer
+    for size in len(text), 2 * len(text):
+        spool.write(OUT, text)
+        until(lambda size=size: live.pieces() and live.pieces()[-1].end == size)
+    writer.end()
+    pieces = live.pieces()
+    assert all(one.end <= other.offset for one, other in pairwise(pieces))
+    assert pieces[0].offset == len(text) - limit
+    assert all(piece.data == (2 * text)[piece.offset : piece.end] for piece in pieces)
+    assert sum(len(piece.data) for piece in pieces) == 2 * limit
 
 
 def test_who_goes_on_begins_where_another_stopped(live: Recorded, spool: Spool) -> None:

@@ -188,13 +188,19 @@ def logs_command(
 
 def last_lines(chunks: Iterable[bytes], number: int) -> Iterator[bytes]:
     """The last lines of a stream; one that is very long is held as a whole."""
+    if not number:
+        return
     lines: deque[bytes] = deque(maxlen=number)
-    rest = b""
+    begun: list[bytes] = []
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        lines.extend(line + b"\n" for line in whole)
-    if rest:
-        lines.append(rest)
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            lines.append(b"".join([*begun, whole[0], b"\n"]))
+            lines.extend(line + b"\n" for line in whole[1:])
+            begun = []
+        begun.append(rest)
+    if last := b"".join(begun):
+        lines.append(last)
     yield from lines
 
 

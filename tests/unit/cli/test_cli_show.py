@@ -306,6 +306,23 @@ def test_the_last_lines_alone(tmp_path: Path, number: int, expected: bytes) -> N
         assert b"".join(last_lines((text[at : at + size] for at in range(0, len(text), size)), number)) == expected
 
 
+def test_the_last_lines_of_a_long_line_are_found_in_one_pass() -> None:
+    """No chunk is put behind all that came before it, which took seconds for some ten MiB; for no lines nothing is read."""
+
+    class Counted(bytes):
+        copied = 0
+
+        def __radd__(self, before: bytes) -> "Counted":
+            Counted.copied += len(before)
+            return Counted(b"".join([before, self]))
+
+    chunks = [Counted(b"x" * 100) for _ in range(100)]
+    assert b"".join(last_lines([b"one\ntw", *chunks, b"o\n", b"end"], 2)) == b"tw" + b"x" * 10_000 + b"o\nend"
+    assert Counted.copied == 0
+    unread = iter(chunks)
+    assert (list(last_lines(unread, 0)), len(list(unread))) == ([], len(chunks))
+
+
 def test_logs_follow_a_task_to_its_end(tmp_path: Path) -> None:
     """From an offset on, of one stream, also when it has ended; --tail has no meaning there."""
     call = CommandLine(tmp_path, {("speak",): Program(stdout=b"0123456789", stderr=b"abc")})

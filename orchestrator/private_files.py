@@ -57,6 +57,16 @@ def replaced(folder: Path, name: str, by: str) -> None:
         os.replace(by, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """A block that writes the file: an OSError tells its path, which the system does not say of a file that is open."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def _real(folder: Path) -> Path:
     """The path without links. One counts only if it belongs to this user or to root, so that nobody else can redirect it."""
     path = folder.absolute()

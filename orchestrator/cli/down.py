@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator import private_files as private
 from orchestrator.cli.ending import INTERRUPTED
 from orchestrator.cli.page import examples
 from orchestrator.cli.terminal import say
@@ -39,11 +40,10 @@ def down_command(data: Path, *, now: bool) -> None:
     if process is None:
         say(f"no `orchestrator up` runs in {data}")
         return
-    signal.pidfd_send_signal(process, signal.SIGTERM)
+    _ask(process)
     if now:
         time.sleep(APART)
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(process, signal.SIGTERM)
+        _ask(process)
     else:
         say("Stopping as soon as the running tasks have ended; `orchestrator down --now` leaves them to the next start.")
     try:
@@ -54,11 +54,17 @@ def down_command(data: Path, *, now: bool) -> None:
     say("stopped")
 
 
+def _ask(process: int) -> None:
+    """Ask it to stop, unless it has ended meanwhile."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+
+
 @contextmanager
 def noted(data: Path) -> Iterator[None]:
     """A block in which `down` finds this process. The folder must be locked by it."""
     file = data / _PID
-    with home.written(file) as note:
+    with private.named(file), home.written(file) as note:
         note.write(f"{os.getpid()}\n".encode())
     try:
         yield

@@ -92,12 +92,13 @@ class Embedded:
         self.environment |= server.settings
 
     def _stop(self) -> None:
-        """Ask all to end before waiting for each, so that the slowest one decides the time."""
-        home.save(self.folder, evolve(home.load(self.folder), environment={}))
-        for process in self.processes.values():
-            process.ask_to_stop()
-        for process in self.processes.values():
-            process.stop(_GRACE)
+        """Ask all to end before waiting for each, so that the slowest one decides the time. An error keeps none from that."""
+        with ExitStack() as last:
+            for process in self.processes.values():
+                last.callback(process.stop, _GRACE)
+            for process in self.processes.values():
+                last.callback(process.ask_to_stop)
+            home.save(self.folder, evolve(home.load(self.folder), environment={}))
 
 
 def renew_passwords(folder: Path, names: Collection[str] = NAMES) -> None:

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 from attrs import asdict, field, frozen
 
+from orchestrator import private_files as private
+
 _STATE = "servers.json"
 
 
@@ -36,7 +38,7 @@ def load(folder: Path) -> State:
 def save(folder: Path, state: State) -> None:
     """Replace the state; only its owner can read it. It is on disk before this returns: without the passwords, data is lost."""
     draft = folder / f"{_STATE}.new"
-    with written(draft) as file:
+    with private.named(draft), written(draft) as file:
         file.write(json.dumps(asdict(state), indent=2).encode())
         file.flush()
         os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from orchestrator import private_files as private
 from orchestrator.embedded import home, leash
 from orchestrator.errors import InfrastructureError
 
@@ -128,7 +129,8 @@ def _write(path: Path, text: str) -> None:
     """Only this user can read it, also if the file was there before: some files have keys."""
     path.touch(mode=0o600)
     path.chmod(0o600)
-    path.write_text(text)
+    with private.named(path):
+        path.write_text(text)
 
 
 _TAIL = 20

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator import private_files as private
 from orchestrator.errors import SettingsError
 from orchestrator.folder_lock import is_held
 from orchestrator.settings.env_file import entries, numbered
@@ -99,7 +100,8 @@ def published(file: Path, variables: Mapping[str, str]) -> Iterator[None]:
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
     # only a list of words may have a line feed in it, and takes a blank as well
-    draft.write_text("".join(f"{name}={value.replace(_END, ' ')}\n" for name, value in variables.items()))
+    with private.named(draft):
+        draft.write_text("".join(f"{name}={value.replace(_END, ' ')}\n" for name, value in variables.items()))
     draft.replace(file)
     try:
         yield

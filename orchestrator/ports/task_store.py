@@ -198,8 +198,12 @@ class TaskStore(Protocol):
         Nothing when somebody holds it, or when it is terminal.
         """
 
-    def settle(self, task_id: str, seq: int) -> None:
-        """Note that all events of a terminal task, up to ``seq``, are published and that nothing of it is left to release."""
+    def settle(self, task_id: str, nonce: object, seq: int) -> None:
+        """Note that all events of a terminal task, up to ``seq``, are published and that nothing of it is left to release.
+
+        The nonce is whatever is stored, None for none; ``seq`` is 0 for a document that cannot be read. Nothing is noted when
+        the task has another nonce or, unless it is 0, another ``seq``: it is another task that has the id since.
+        """
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Note when it was first asked to cancel a task that is not terminal; the document afterwards, None if unknown."""

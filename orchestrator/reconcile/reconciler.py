@@ -286,7 +286,9 @@ class Sweep:
         An unreadable task has no events to publish, because no worker wrote it.
         """
         found = self.store.find(task_id)
-        task = next(readable([found] if found else []), None)
+        if found is None:
+            return
+        task = next(readable([found]), None)
         if task:
             for event in Event.all_of(task, task.published, self.deployment):
                 self.events.publish(event)
@@ -297,7 +299,7 @@ class Sweep:
             if not task.is_stranded:
                 discard(spool_folder(self.spool_dir, name, task.nonce))
             self.objects.abort_parts(f"{task.id}/{attempt}/")
-        self.store.settle(task_id, task.seq if task else 0)
+        self.store.settle(task_id, found.get("nonce"), task.seq if task else 0)
 
 
 def end_overdue(engine: Engine, grace: float, holds: Callable[[str], bool] = lambda _: False) -> int:

@@ -199,9 +199,9 @@ class MemoryTaskStore:
                 dated = created if isinstance(created, datetime) else None
                 self._save({"_id": document["_id"], "status": str(INITIAL), "created_at": dated})
 
-    def settle(self, task_id: str, seq: int) -> None:
+    def settle(self, task_id: str, nonce: object, seq: int) -> None:
         """Set ``published`` and ``settled``."""
-        self._change(task_id, {"published": seq, "settled": True}, lambda document: document.get("status") in FINAL)
+        self._change(task_id, {"published": seq, "settled": True}, partial(_may_be_settled, nonce, seq))
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time once."""
@@ -386,6 +386,11 @@ class MemoryTaskStore:
             raise too_large(len(stored))
         self._documents[_key(document["_id"])] = stored
         return bson.decode(stored, _ZONED)
+
+
+def _may_be_settled(nonce: object, seq: int, document: Document) -> bool:
+    same = document.get("nonce") == nonce and (not seq or document.get("seq") == seq)
+    return same and document.get("status") in FINAL
 
 
 def _may_be_marked(nonce: object, document: Document) -> bool:

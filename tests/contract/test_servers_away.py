@@ -60,7 +60,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.note_ending("t1", "token", Ending("c1", Cause.TIMEOUT))),
         ("mongodb", lambda: store.let_go("t1", "token")),
         ("mongodb", lambda: store.advance(MOVE)),
-        ("mongodb", lambda: store.settle("t1", 1)),
+        ("mongodb", lambda: store.settle("t1", "one", 1)),
         ("mongodb", lambda: store.request_cancel("t1")),
         ("mongodb", lambda: store.cancelled(["t1"])),
         ("mongodb", store.now),

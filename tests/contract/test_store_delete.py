@@ -104,13 +104,13 @@ def test_a_list_goes_on_behind_what_is_being_deleted(store: TaskStore, place: in
 def test_a_worker_that_comes_late_brings_nothing_back(store: TaskStore) -> None:
     """A task that is gone is neither settled nor claimed."""
     finished(store)
-    store.settle("t1", 4)
+    store.settle("t1", "one", 4)
     nonce = stored(store).nonce
     store.mark_deleting({"t1": nonce}, "token")
-    store.settle("t1", 4)
+    store.settle("t1", "one", 4)
     assert stored(store).deleting is not None
     store.delete({"t1": "token"})
-    store.settle("t1", 4)
+    store.settle("t1", "one", 4)
     assert store.claim("t1", "worker", "two", TTL) is None
     assert store.request_cancel("t1") is None
     assert store.find("t1") is None

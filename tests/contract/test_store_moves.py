@@ -152,8 +152,8 @@ def test_an_end_is_to_be_settled(store: TaskStore) -> None:
     finished(store)
     assert not stored(store).settled
     assert [document["_id"] for document in store.unsettled(10)] == ["t1"]
-    store.settle("t1", 4)
-    store.settle("t1", 4)
+    store.settle("t1", "one", 4)
+    store.settle("t1", "one", 4)
     assert (stored(store).settled, stored(store).published) == (True, 4)
     assert list(store.unsettled(10)) == []
 
@@ -161,11 +161,28 @@ def test_an_end_is_to_be_settled(store: TaskStore) -> None:
 def test_only_ends_are_settled(store: TaskStore) -> None:
     """A late call for a task that goes on changes nothing."""
     store.insert(queued())
-    store.settle("t1", 4)
-    store.settle("nobody", 4)
+    store.settle("t1", "one", 4)
+    store.settle("nobody", "one", 4)
     assert store.find("t1") == queued()
     assert store.find("nobody") is None
     assert list(store.unsettled(10)) == []
+
+
+@pytest.mark.parametrize(("nonce", "seq"), [("another", 4), (None, 4), ("one", 3), ("another", 0), (None, 0)], ids=repr)
+def test_an_end_of_another_task_of_the_id_is_not_settled(store: TaskStore, nonce: str | None, seq: int) -> None:
+    """Who was held up before its last note may find another task there."""
+    finished(store)
+    store.settle("t1", nonce, seq)
+    assert (stored(store).settled, stored(store).published) == (False, 0)
+
+
+@pytest.mark.parametrize("nonce", [None, "one", 5, {"$ne": 1}], ids=repr)
+def test_the_end_of_what_cannot_be_read_is_settled(store: TaskStore, nonce: object) -> None:
+    """Whatever is its nonce, and wherever its number stands; nothing is said of its events."""
+    store.insert(queued(status="failed", seq="x", history=5, settled=False, nonce=nonce))
+    store.settle("t1", nonce, 0)
+    found = store.find("t1") or {}
+    assert (found["settled"], found["published"]) == (True, 0)
 
 
 @pytest.mark.parametrize("task_id", [{"a": 1}, {"b": {"c": [NOON]}}, {}, b"a", 5], ids=repr)
@@ -178,7 +195,7 @@ def test_a_task_whose_id_is_no_string_moves_to_its_end(store: TaskStore, task_id
     for seq in range(1, 5):
         store.advance(move(seq=seq, task_id=task_id))
     assert [document["_id"] for document in store.unsettled(10)] == [task_id]
-    store.settle(task_id, 4)
+    store.settle(task_id, "one", 4)
     assert (stored(store, task_id).status, stored(store, task_id).settled) == (State.SUCCEEDED, True)
     assert stored(store, "other").seq == 0
     assert store.find({"$ne": task_id}) is None

@@ -56,7 +56,7 @@ class SettlesUnpublished(Release):
 
     def settle(self, claim: Claim) -> None:
         """Whatever was published."""
-        self.store.settle(claim.task.id, claim.task.seq)
+        self.store.settle(claim.task.id, claim.task.nonce, claim.task.seq)
 
 
 @frozen

@@ -302,10 +302,11 @@ class MongoTaskStore:
         with translated():
             self._tasks.update_one({**by(task_id), "status": _ALIVE}, [{"$replaceWith": {"$cond": [EXPIRED, bare, "$$ROOT"]}}])
 
-    def settle(self, task_id: str, seq: int) -> None:
+    def settle(self, task_id: str, nonce: object, seq: int) -> None:
         """Set ``published`` and ``settled``."""
+        same = {**by(task_id), "nonce": {"$eq": nonce}, **({"seq": seq} if seq else {})}
         with translated():
-            self._tasks.update_one({**by(task_id), "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
+            self._tasks.update_one({**same, "status": {"$in": FINAL}}, {"$set": {"published": seq, "settled": True}})
 
     def request_cancel(self, task_id: str) -> Document | None:
         """Set the time if it is not set."""

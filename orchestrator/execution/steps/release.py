@@ -37,7 +37,7 @@ class Release:
         """Note that nothing is left to do for a task that has ended; when something is, the sweep finds it without the note."""
         try:
             if claim.published == claim.task.seq:
-                self.store.settle(claim.task.id, claim.published)
+                self.store.settle(claim.task.id, claim.task.nonce, claim.published)
         except InfrastructureError as error:
             logger.warning("the end is not noted as settled: {}", error)
 

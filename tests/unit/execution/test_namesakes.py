@@ -132,3 +132,35 @@ def test_a_nonce_is_given_once(tmp_path: Path) -> None:
     task = world.worker(Process([Fault("wait", 1, When.BEFORE, InfrastructureError("docker", "away"))])).run("t")
     assert task
     assert (task.attempt, task.nonce) == (2, first)
+
+
+def test_a_worker_that_dozed_over_its_last_note_notes_nothing_of_a_task_that_has_the_id_since(world: World) -> None:
+    """Its end was stored, and a sweep has noted for it that nothing is left to do."""
+    world.client.submit(NEW, "t")
+    stale = Puppet("stale")
+    dozing = stale.act("run", lambda: world.worker(stale).run("t")).until("settle")
+    world.clock.advance(1)
+    world.sweep().once(30)
+    world.client.delete("t")
+    world.client.submit(NEW, "t")
+    assert world.client.cancel("t").seq == 1
+    dozing.until("nothing")
+    task = world.client.get("t")
+    assert (task.status, task.published, task.settled) == (State.FAILED, 1, True)
+
+
+def test_a_sweep_that_dozed_notes_nothing_of_a_task_that_has_the_id_since(world: World) -> None:
+    """It was about to settle the earlier one, as its worker does by itself."""
+    world.client.submit(NEW, "t")
+    slow, stale = Puppet("slow"), Puppet("stale")
+    running = slow.act("run", lambda: world.worker(slow).run("t")).until("settle")
+    world.clock.advance(1)
+    dozing = stale.act("sweep", lambda: world.sweep(stale).once(30)).until("settle")
+    assert dozing.call == "settle"
+    running.until("nothing")
+    world.client.delete("t")
+    world.client.submit(NEW, "t")
+    assert world.client.cancel("t").seq == 1
+    dozing.until("nothing")
+    task = world.client.get("t")
+    assert (task.status, task.published, task.settled) == (State.FAILED, 1, True)

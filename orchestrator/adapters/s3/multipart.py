@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from minio import Minio
 from minio.datatypes import Part
+from minio.error import MinioException
 from minio.helpers import genheaders
 
 
@@ -23,9 +24,16 @@ class MultipartMinio(Minio):
         return str(self._upload_part(bucket, key, data, None, upload, number))
 
     def complete_parts(self, bucket: str, key: str, upload: str, etags: Sequence[str]) -> str:
-        """Make the object of all parts, whose ETags come in their order; the ETag of the object."""
+        """Make the object of all parts, whose ETags come in their order; the ETag of the object.
+
+        S3 begins its answer with 200 before the object is made. If that fails then, the answer has an error in place of the
+        ETag, and the library does not look for one.
+        """
         parts = [Part(number, etag) for number, etag in enumerate(etags, 1)]
-        return str(self._complete_multipart_upload(bucket, key, upload, parts).etag)
+        etag = self._complete_multipart_upload(bucket, key, upload, parts).etag
+        if not etag:
+            raise MinioException(f"object {key} may not have been made: the answer has no ETag")
+        return etag
 
     def abort_parts(self, bucket: str, key: str, upload: str) -> None:
         """Drop what was sent."""

@@ -10,6 +10,7 @@ from functools import partial
 from io import BytesIO, FileIO
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
+from xml.etree.ElementTree import ParseError
 
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
@@ -202,9 +203,13 @@ class MinioObjectStore:
                 raise
 
     def _read_back(self, key: str) -> str:
+        """The checksum of its bytes. Raises InfrastructureError if the object is not there: the storage has said that it is."""
         digest = hashlib.sha256()
-        for data in self.get(key):
-            digest.update(data)
+        try:
+            for data in self.get(key):
+                digest.update(data)
+        except UnknownTask:
+            raise InfrastructureError(STORAGE, f"object {key} is not there") from None
         return digest.hexdigest()
 
     def _make_bucket(self, client: Minio) -> None:
@@ -260,7 +265,7 @@ def _md5(data: bytes) -> bytes:
 
 def _drop(abort: Callable[[], None]) -> None:
     """Drop an upload that has failed. If the storage does not, its own rule will."""
-    with suppress(MinioException, HTTPError):
+    with suppress(InfrastructureError), _errors():
         abort()
 
 
@@ -275,3 +280,5 @@ def _errors() -> Iterator[None]:
         yield
     except (MinioException, HTTPError) as error:
         raise InfrastructureError(STORAGE, str(error)) from error
+    except (ParseError, ValueError) as error:  # of the library, of an answer of 200 that is not the one of S3
+        raise InfrastructureError(STORAGE, f"the answer cannot be read: {error}") from error

@@ -71,7 +71,7 @@ class Tokens:
         self._entries = tuple(entries)
         self._key = key or secrets.token_bytes(32)
         self._path = path
-        self._read_as = self._seen_as = _look(path)
+        self._read_as = self._seen_as = self._refused_as = _look(path)
         self._answers: dict[object, tuple[Caller, Callable[[], None]]] = {}
 
     @property
@@ -82,20 +82,22 @@ class Tokens:
     def look_again(self) -> None:
         """Read the file again if it has changed and is complete: it has been the same for two looks.
 
-        A file that cannot be read changes nothing. A file without a token lets nobody in. Answers to a caller whose token is
-        gone end.
+        A file that cannot be read changes nothing, and is tried again at each look: the reason may be the server's own, such as
+        too many open files. A file without a token lets nobody in. Answers to a caller whose token is gone end.
         """
         if self._path is None:
             return
         seen, self._seen_as = self._seen_as, _look(self._path)
         if self._seen_as == self._read_as or self._seen_as != seen:
             return
-        self._read_as = self._seen_as
         try:
             self._entries = _read(self._path)
         except SettingsError as error:
-            logger.error("the tokens stay as they were: {}", error)
+            if self._refused_as != self._seen_as:
+                logger.error("the tokens stay as they were: {}", error)
+            self._refused_as = self._seen_as
             return
+        self._read_as = self._seen_as
         logger.info("API_TOKENS: {} has changed, and has {} tokens", self._path, len(self._entries))
         for caller, end in [*self._answers.values()]:
             if not self.admits(caller):
@@ -153,7 +155,10 @@ def _look(path: Path | None) -> object:
         found = path.stat() if path else None
     except OSError:
         return None
-    return found and (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
+    if found is None:
+        return None
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return found.st_dev, found.st_ino, found.st_size, times, found.st_mode, found.st_uid, found.st_gid
 
 
 def _read(path: Path) -> tuple[_Entry, ...]:

@@ -1,5 +1,6 @@
 """The file of tokens changes while the server runs: tokens are added, and tokens that are gone open nothing any more."""
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -8,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from orchestrator.log import logger
 from orchestrator.server import revoking
 from orchestrator.server.tokens import Scope, Tokens, new_token
 from orchestrator.testing import MemoryServices
@@ -32,7 +34,9 @@ def _without(file: Path, name: str) -> None:
     """As an editor does: a new file takes the place of the old one."""
     draft = file.with_suffix(".new")
     draft.touch(mode=0o600)
-    draft.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith(name)))
+    draft.write_text(
+        "".join(line for line in file.read_bytes().decode().splitlines(keepends=True) if not line.startswith(name))
+    )
     draft.replace(file)
 
 
@@ -121,6 +125,43 @@ def test_a_file_that_cannot_be_read_changes_nothing(tmp_path: Path, broken: str)
     assert all(tokens.caller(text) for text in texts.values())
     file.write_text("".join(before.splitlines(keepends=True)[1:]))
     os.chmod(file, 0o600)  # noqa: PTH101  it may be new
+    _looked(tokens)
+    assert [bool(tokens.caller(text)) for text in texts.values()] == [False, True, True]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_a_file_that_could_not_be_read_once_is_read_again(
+    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It does not change a second time. Each change is told once."""
+    server, texts = guarded
+    read, told, refused = Path.read_text, list[str](), list[int]()
+
+    def failing(self: Path, *args: str, **more: str) -> str:
+        if self == tmp_path / "tokens" and len(refused) < 3:
+            refused.append(number)
+            raise OSError(number, os.strerror(number))
+        return read(self, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", failing)
+        patch.setattr(logger, "error", lambda *_: told.append("error"))
+        _without(tmp_path / "tokens", "read")
+        until(lambda: httpx.get(f"{server.url}/v1/tasks", headers=_bearer(texts[Scope.READ])).status_code == 401)
+    assert len(refused) == 3
+    assert told == ["error"]
+
+
+def test_a_file_counts_that_looks_as_old_as_before(tmp_path: Path) -> None:
+    """It was written over, with as many bytes and the time of the old one, as a copy that keeps times is."""
+    tokens, texts = some_tokens(tmp_path)
+    file = tmp_path / "tokens"
+    was = file.stat()
+    _looked(tokens)
+    file.write_text(
+        "".join(f"#{line[1:]}" if line.startswith("read ") else line for line in file.read_text().splitlines(keepends=True))
+    )
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
     _looked(tokens)
     assert [bool(tokens.caller(text)) for text in texts.values()] == [False, True, True]
 

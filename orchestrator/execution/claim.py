@@ -46,8 +46,15 @@ class Claim:
     """Somebody has asked for the task to be cancelled."""
     broken: str = ""
     """How the infrastructure broke the last attempt that it did."""
+    parts: set[str] = field()
+    """Keys of objects that may have been begun and are not complete, of all attempts and holders. What was sent of them is
+    dropped at the end."""
     pulled: float = 0.0
     """Seconds that pulls took which failed."""
+
+    @parts.default
+    def _noted_parts(self) -> set[str]:
+        return set(self.task.own_parts)
 
     @property
     def token(self) -> str:

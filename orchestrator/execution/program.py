@@ -79,11 +79,17 @@ class Programs:
     def _store_ahead(self, claim: Claim, spool: Spool) -> None:
         """Store what comes into a new spool; what was stored of an earlier one is dropped with the attempt."""
         earlier = claim.attempt.ahead
-        claim.attempt.ahead = self.ahead.follow(spool, claim.early_key, claim.lost.is_set)
         if earlier:
             earlier.over = True
-        if earlier and earlier.used:
-            claim.attempt.ahead.used = True
+        note = partial(self._note_parts, claim)
+        claim.attempt.ahead = self.ahead.follow(spool, claim.early_key, claim.lost.is_set, note, claim.parts, earlier)
+
+    def _note_parts(self, claim: Claim, key: str) -> bool:
+        """Store that an object is about to be begun. The first move writes all of the worker's fields, so not before it."""
+        if claim.task.seq == 0:
+            return False
+        self.store.note_parts(claim.task.id, claim.token, key)
+        return True
 
     def watch_from_log(self, claim: Claim) -> None:
         """Where the disk of the spool has no room, the program goes on all the same: its output is read once it has ended."""

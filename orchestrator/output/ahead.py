@@ -14,7 +14,7 @@ from typing import Protocol
 from attrs import define, field
 
 from orchestrator import private_files as private
-from orchestrator.errors import BytesChanged, InfrastructureError
+from orchestrator.errors import BytesChanged, InfrastructureError, Superseded
 from orchestrator.log import logger
 from orchestrator.output.spool import Sealed, Spool
 from orchestrator.ports import ObjectStore, SentPart, Stream
@@ -59,8 +59,12 @@ class Ahead:
     """The key of a stream's object. No other holder of the task may have the same."""
     lost: Callable[[], bool]
     """Whether somebody else has the task."""
-    used: bool = False
-    """Something may have been begun that is not complete."""
+    note: Callable[[str], bool]
+    """Notes the key of an object that is about to be begun, so that others find it; False if it is too early for that."""
+    left: set[str] = field(factory=set)
+    """The keys of all that may have been begun and is not complete, also of other attempts and holders."""
+    earlier: "Ahead | None" = None
+    """What was sent of an earlier spool of the attempt, to objects with the same keys."""
     strays: list[str] = field(factory=list)
     """Keys of objects that may be there all the same, though it was not told."""
     over: bool = False
@@ -75,7 +79,7 @@ class Ahead:
         with self._sending:
             try:
                 return any(self._send(stream) for stream in Stream)
-            except (OSError, InfrastructureError) as error:
+            except (OSError, InfrastructureError, Superseded) as error:
                 logger.debug("the output is stored once the program has ended: {}", error)
                 self.over = self._failed = True
                 return False
@@ -97,7 +101,8 @@ class Ahead:
                 self.strays.append(begun.key)
                 return ""
             self._complete[stream] = begun.key, sums.sha256
-            self.used = bool(self._begun or self.strays)
+            if self.earlier is None:
+                self.left.discard(begun.key)
             return begun.key
 
     def stop(self) -> None:
@@ -105,6 +110,8 @@ class Ahead:
         self.over = True
         with self._sending:
             self._failed = True
+        if self.earlier:
+            self.earlier.stop()
 
     def drop(self) -> None:
         """Let go of what was begun: another holder may not have seen it. Storage that is away drops it by its own rule."""
@@ -117,16 +124,18 @@ class Ahead:
         at = begun.at if begun else 0
         if self.over or self.lost() or self.spool.kept(stream) - at <= PART:
             return False
-        begun = begun or self._begin(stream)
+        key = self.key_of(stream)
+        if begun is None and not self.note(key):
+            return False
+        begun = begun or self._begin(stream, key)
         self._send_parts(begun, self._read(stream, begun, at + PART))
         return True
 
     def _send_parts(self, begun: _Begun, parts: Generator[bytes]) -> None:
         begun.sent += self.objects.send_parts(begun.key, begun.upload, parts, len(begun.sent) + 1)
 
-    def _begin(self, stream: Stream) -> _Begun:
-        self.used = True
-        key = self.key_of(stream)
+    def _begin(self, stream: Stream, key: str) -> _Begun:
+        self.left.add(key)
         begun = self._begun[stream] = _Begun(key, self.objects.begin_parts(key))
         return begun
 
@@ -154,9 +163,17 @@ class AheadSender:
         self._tasks: list[Ahead] = []
         self._thread: threading.Thread | None = None
 
-    def follow(self, spool: Spool, key_of: Callable[[Stream], str], lost: Callable[[], bool]) -> Ahead:
+    def follow(
+        self,
+        spool: Spool,
+        key_of: Callable[[Stream], str],
+        lost: Callable[[], bool],
+        note: Callable[[str], bool],
+        left: set[str],
+        earlier: Ahead | None = None,
+    ) -> Ahead:
         """Send what comes into the spool, until its end."""
-        ahead = Ahead(self._objects, spool, key_of, lost)
+        ahead = Ahead(self._objects, spool, key_of, lost, note, left, earlier)
         with self._change:
             self._tasks.append(ahead)
             if self._thread is None or not self._thread.is_alive():

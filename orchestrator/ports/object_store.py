@@ -57,8 +57,11 @@ class ObjectStore(Protocol):
         Raises InfrastructureError when the storage has other bytes.
         """
 
-    def abort_parts(self, prefix: str) -> None:
-        """Drop what was sent of all objects that were begun, whose keys begin with ``prefix``, and that are not complete."""
+    def abort_parts(self, key: str) -> None:
+        """Drop what was sent of an object that was begun and is not complete, however often it was begun.
+
+        No error if there is nothing of it. The key is the whole one: not every storage finds what was begun by a prefix.
+        """
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) of the object, or None when there is none. The checksum is the one put with the bytes that are there.

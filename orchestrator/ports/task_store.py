@@ -174,6 +174,12 @@ class TaskStore(Protocol):
     def note_ending(self, task_id: str, token: str, ending: Ending) -> None:
         """Store that a container's program is about to get a signal; nothing when the task is not held with this token."""
 
+    def note_parts(self, task_id: str, token: str, key: str) -> None:
+        """Add the key to ``parts_begun``, once: an object is about to be begun in parts.
+
+        Raises Superseded, changing nothing, when the task is not held with this token.
+        """
+
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease at once, so that another worker may claim the task; nothing when it is not held with this token.
 

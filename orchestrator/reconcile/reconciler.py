@@ -293,12 +293,12 @@ class Sweep:
             for event in Event.all_of(task, task.published, self.deployment):
                 self.events.publish(event)
         if task and is_id(task.id):
-            attempt = max(task.attempt, 1)
-            name = container_name(task.id, attempt)
+            name = container_name(task.id, max(task.attempt, 1))
             self.engine.remove(name, self.deployment, task.nonce or "")
             if not task.is_stranded:
                 discard(spool_folder(self.spool_dir, name, task.nonce))
-            self.objects.abort_parts(f"{task.id}/{attempt}/")
+            for key in task.own_parts:
+                self.objects.abort_parts(key)
         self.store.settle(task_id, found.get("nonce"), task.seq if task else 0)
 
 

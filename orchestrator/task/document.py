@@ -1,6 +1,6 @@
 """The task document: what is stored about a task, as one frozen value. It knows no database and no container."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, cast
 
@@ -70,6 +70,9 @@ class Task:
     artifacts_removed_at: datetime | None = None
     objects_named: int = 0
     """The last ended attempt, if object storage has nothing of all attempts up to it but what this document names; else 0."""
+    parts_begun: tuple[str, ...] = ()
+    """Keys of objects that were begun while a program ran, by all holders in all attempts. What was sent of those that were
+    never made is dropped at the end."""
     keep_until: datetime | None = None
     """By the ``keep`` of its request, noted at its end; None: as the settings say."""
     deleting: Deletion | None = None
@@ -107,12 +110,18 @@ class Task:
         past = Attempt(
             number, ended.started_at, at, *verdict, ended.logs, ended.metrics, ended.artifacts_stored, ended.is_cut_off
         )
-        return {**self.blank(), "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
+        blank = {name: value for name, value in self.blank().items() if name != "parts_begun"}  # another thread may add to it
+        return {**blank, "attempt": past.attempt + 1, "attempts": (*self.attempts, past), "engine": ended.engine}
 
     @property
     def holder(self) -> str | None:
         """The token of the last worker that took the task; None if it has let go of it since."""
         return (self.lease.token or None) if self.lease else None
+
+    @property
+    def own_parts(self) -> Sequence[str]:
+        """The keys of ``parts_begun``, without those that a foreign hand may have written: they are of other tasks."""
+        return [key for key in self.parts_begun if key.startswith(f"{self.id}/")]
 
     @property
     def is_cut_off(self) -> bool:

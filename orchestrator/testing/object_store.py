@@ -58,9 +58,9 @@ class MemoryObjectStore:
         self._objects[key] = (content, sha256)
         self._modified[key] = datetime.now(UTC)
 
-    def abort_parts(self, prefix: str) -> None:
-        """Forget their parts."""
-        for begun in [begun for begun in self._begun if begun[0].startswith(prefix)]:
+    def abort_parts(self, key: str) -> None:
+        """Forget its parts."""
+        for begun in [begun for begun in self._begun if begun[0] == key]:
             self._begun.pop(begun, None)
 
     def stat(self, key: str) -> tuple[int, str] | None:

@@ -167,6 +167,16 @@ class MemoryTaskStore:
         """In one write."""
         self._change(task_id, to_document({"ending": ending}), lambda document: is_held(document, token))
 
+    def note_parts(self, task_id: str, token: str, key: str) -> None:
+        """In one write."""
+        with self._lock:
+            document = self._load(task_id)
+            if document is None or not is_held(document, token):
+                raise Superseded(f"task {task_id} was taken over by another worker")
+            begun = document.get("parts_begun")
+            keys = begun if isinstance(begun, builtins.list) else []
+            self._save({**document, "parts_begun": keys if key in keys else [*keys, key]})
+
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease; of a bound task it ends now, with no token."""
         with self._lock:

@@ -20,7 +20,9 @@ def test_long_output_is_sent_before_its_program_ends(installation: Installation,
     request = {"image": IMAGE, "command": ["sh", "-c", SCRIPT], "limits": {"output": 2 * SIZE}}
     task_id = client.submit(request).id
     until(lambda: installation.document(task_id)["status"] == "running", PATIENCE)
-    until(lambda: [*s3.begun_parts(bucket, f"{task_id}/1/stdout-")], PATIENCE)
+    until(lambda: installation.document(task_id)["parts_begun"], PATIENCE)
+    (key,) = installation.document(task_id)["parts_begun"]
+    until(lambda: [*s3.begun_parts(bucket, key)], PATIENCE)
     assert installation.document(task_id)["status"] == "running"
     assert not [*s3.list_objects(bucket, f"{task_id}/", recursive=True)]
     client.cancel(task_id)
@@ -31,4 +33,5 @@ def test_long_output_is_sent_before_its_program_ends(installation: Installation,
     assert (log["bytes"], log["sha256"]) == (len(written), hashlib.sha256(written).hexdigest())
     assert log["sha256"][:16] not in log["key"]
     assert [found.object_name for found in s3.list_objects(bucket, f"{task_id}/1/std", recursive=True)] == [log["key"]]
-    assert not [*s3.begun_parts(bucket, f"{task_id}/")]
+    assert log["key"] == key
+    assert not [*s3.begun_parts(bucket, key)]

@@ -11,6 +11,7 @@ from threading import Barrier, Lock
 
 import pytest
 from attrs import evolve
+from minio.datatypes import ListMultipartUploadsResult
 from minio.error import S3Error
 from urllib3.exceptions import HTTPError
 
@@ -322,21 +323,22 @@ def test_parts_that_cannot_be_read_are_told(logs: ObjectStore) -> None:
     assert logs.stat(KEY) is None
 
 
-def test_parts_are_dropped_by_how_their_keys_begin(logs: ObjectStore) -> None:
-    """Only those; a dropped upload makes no object. None to drop is no error."""
-    keys = ["t1/1/stdout-a.log", "t1/1/stdout-b.log", "t1/1/stderr-a.log", "t1/2/stdout-a.log", "t11/1/stdout-a.log"]
+def test_parts_are_dropped_by_the_whole_key(logs: ObjectStore) -> None:
+    """However often the object was begun. A dropped upload makes no object. None to drop is no error."""
+    keys = ["t1/1/stdout-a", "t1/1/stdout-a.log", "t1/1/stdout-a.log.1", "t1/1/stderr-a.log", "t11/1/stdout-a"]
     uploads = [(key, logs.begin_parts(key)) for key in [*keys, keys[0]]]
     sent = [logs.send_parts(key, upload, cut(b"part")) for key, upload in uploads]
+    logs.abort_parts(keys[0])
+    logs.abort_parts(keys[0])
     logs.abort_parts("t1/1/")
-    logs.abort_parts("t1/1/")
-    logs.abort_parts("t2/")
+    logs.abort_parts("t2/1/stdout-a")
     for (key, upload), parts in zip(uploads, sent, strict=True):
-        if key.startswith("t1/1/"):
+        if key == keys[0]:
             with pytest.raises(InfrastructureError):
                 logs.complete_parts(key, upload, parts, sha(b"part"))
         else:
             logs.complete_parts(key, upload, parts, sha(b"part"))
-    assert [found.key for found in logs.listed()] == sorted(key for key in keys if not key.startswith("t1/1/"))
+    assert [found.key for found in logs.listed()] == sorted(keys[1:])
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -367,22 +369,40 @@ def test_who_may_not_drop_parts_leaves_them_to_the_storage(
         raise S3Error(None, code, "no", None, None, None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MultipartMinio, "abort_parts", refused)
-    logs.abort_parts("t1/")
+    logs.abort_parts(KEY)
     monkeypatch.undo()
     assert begun(settings) == [KEY]
 
 
 def test_parts_that_somebody_else_drops_are_no_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are listed, and gone before they are dropped; the others are dropped all the same."""
+    """They are listed, and gone before they are dropped; the other upload of the object is dropped all the same."""
     logs, abort = MinioObjectStore(settings), MultipartMinio.abort_parts
     logs.prepare()
-    for key in ("t1/1/a", "t1/1/b"):
-        logs.begin_parts(key)
+    for _ in range(2):
+        logs.begin_parts(KEY)
 
     def twice(*args: object) -> None:
         abort(*args)
         abort(*args)
 
     monkeypatch.setattr(MultipartMinio, "abort_parts", twice)
-    logs.abort_parts("t1/")
+    logs.abort_parts(KEY)
     assert begun(settings) == []
+
+
+def test_parts_are_dropped_on_a_server_that_lists_no_prefix(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MinIO lists only the uploads of the object whose whole key is the prefix."""
+    logs, listed = MinioObjectStore(settings), MultipartMinio._list_multipart_uploads
+
+    def as_minio(self: MultipartMinio, bucket: str, prefix: str) -> ListMultipartUploadsResult:
+        page = listed(self, bucket, prefix=prefix)
+        page.uploads[:] = [upload for upload in page.uploads if upload.object_name == prefix]
+        return page
+
+    logs.prepare()
+    for key in (KEY, KEY, "t1/2/stdout.log"):
+        logs.begin_parts(key)
+    with monkeypatch.context() as patch:
+        patch.setattr(MultipartMinio, "_list_multipart_uploads", as_minio)
+        logs.abort_parts(KEY)
+    assert begun(settings) == ["t1/2/stdout.log"]

@@ -58,6 +58,7 @@ def calls(settings: Settings, store: MongoTaskStore, folder: Path) -> list[tuple
         ("mongodb", lambda: store.begin("t1", "token", "c1", 1)),
         ("mongodb", lambda: store.note_input("t1", "token", "c1", whole=True)),
         ("mongodb", lambda: store.note_ending("t1", "token", Ending("c1", Cause.TIMEOUT))),
+        ("mongodb", lambda: store.note_parts("t1", "token", "t1/1/a")),
         ("mongodb", lambda: store.let_go("t1", "token")),
         ("mongodb", lambda: store.advance(MOVE)),
         ("mongodb", lambda: store.settle("t1", "one", 1)),

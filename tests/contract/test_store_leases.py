@@ -230,6 +230,31 @@ def test_who_holds_a_task_notes_that_its_program_is_about_to_get_a_signal(store:
     assert store.find("nobody") is None
 
 
+def test_who_holds_a_task_notes_which_objects_it_begins(store: TaskStore) -> None:
+    """Each once, beside those of earlier holders. The first transition replaces what a foreign hand wrote."""
+    store.insert(queued() | {"parts_begun": "a foreign hand"})
+    store.claim("t1", "worker", "one", TTL)
+    assert stored(store).parts_begun == ()
+    store.advance(move(**Task.blank()))
+    for key in ("t1/1/$a", "t1/1/b", "t1/1/$a"):
+        store.note_parts("t1", "one", key)
+    assert stored(store).parts_begun == ("t1/1/$a", "t1/1/b")
+    for task_id, token in (("t1", "two"), ("nobody", "one")):
+        with pytest.raises(Superseded):
+            store.note_parts(task_id, token, "t1/1/c")
+    assert stored(store).parts_begun == ("t1/1/$a", "t1/1/b")
+    assert store.find("nobody") is None
+
+
+@pytest.mark.parametrize("before", [None, 5])
+def test_objects_are_noted_in_a_document_that_has_no_list_of_them(store: TaskStore, before: object) -> None:
+    """As that of an earlier version, or of a foreign hand."""
+    store.insert(queued() | {"parts_begun": before})
+    store.claim("t1", "worker", "one", TTL)
+    store.note_parts("t1", "one", "t1/1/a")
+    assert (store.find("t1") or {})["parts_begun"] == ["t1/1/a"]
+
+
 def test_a_released_task_can_be_claimed_at_once(store: TaskStore) -> None:
     """Only its holder can release it."""
     store.insert(queued())

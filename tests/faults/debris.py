@@ -22,6 +22,8 @@ LEFT_AT = (
     "job/store.settle#1",
 )
 """Where workers die: each leaves its task in another state."""
+SENT_AHEAD = {"job/engine.wait#1", "job/store.settle#1"}
+"""Of these tasks an object was begun: a run that is adopted drops it, or the sweep."""
 
 
 def leave_debris(site: Site) -> list[str]:
@@ -31,8 +33,10 @@ def leave_debris(site: Site) -> list[str]:
     """
     victims = [_victim(site, number, point) for number, point in enumerate(LEFT_AT)]
     unlined = site.submit(talker(0.2), "nobody's queue")
-    for victim, _ in victims:
+    for (victim, task_id), point in zip(victims, LEFT_AT, strict=True):
         victim.dead()
+        if point in SENT_AHEAD:
+            site.begin_parts(task_id)
     _orphans(site)
     time.sleep(pace.seconds(3))  # the time of an inserting client, and of the leases
     return [unlined, site.garble(), *(task_id for _, task_id in victims)]

@@ -46,7 +46,9 @@ KEEPING = Scenario(Row.KILL_KEEPS, keeper(1.5), {"artifacts": ["."]})
 TAIL = {"limits": {"output": 400}, "on_output_limit": "drop_middle"}
 BESIDE = Scenario(Row.KILL_BESIDE, talker(4), TAIL, r"((watch|heartbeat)/|job/tail\.).*#1$")
 """Its output is longer than half of what may be kept, so the end of it is in the tail; all of it is kept."""
-AHEAD = Scenario(Row.KILL_AHEAD, printer(20 << 20, 5), {"limits": {"output": 40 << 20}}, r"(ahead|job)/logs\..*#1$")
+AHEAD = Scenario(
+    Row.KILL_AHEAD, printer(20 << 20, 5), {"limits": {"output": 40 << 20}}, r"(ahead|job)/(logs\..*|store\.note_parts)#1$"
+)
 """All full parts are sent while it waits, the rest at its end."""
 SCENARIOS = (PLAIN, KEEPING, AGAIN, LATE, ABSENT, BESIDE, AHEAD)
 

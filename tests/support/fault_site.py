@@ -120,7 +120,14 @@ class Site:
 
     def uploading(self) -> list[str]:
         """The keys of objects that were begun and are not complete."""
-        return [key for key, _ in minio_client(self.settings).begun_parts(self.settings.minio_bucket, "")]
+        begun = minio_client(self.settings)._list_multipart_uploads(self.settings.minio_bucket)
+        return [str(upload.object_name) for upload in begun.uploads]
+
+    def begin_parts(self, task_id: str) -> None:
+        """Begin an object of the task as a dead worker has that sent output ahead."""
+        key = f"{task_id}/1/stdout-0123456789abcdef.log"
+        self.mongo[self.settings.mongo_db_name]["tasks"].update_one({"_id": task_id}, {"$push": {"parts_begun": key}})
+        self.services.logs.begin_parts(key)
 
     def document(self, task_id: str) -> dict[str, Any]:
         """The task as MongoDB has it."""

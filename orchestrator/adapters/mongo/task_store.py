@@ -78,6 +78,7 @@ _DEPLOYMENT = {"_id": "deployment"}
 _BINDS = {"$and": [{"$eq": [{"$type": "$engine"}, "string"]}, {"$in": ["$status", BOUND]}]}
 _ENGINE = {"$cond": [_BINDS, "$engine", ""]}
 _HISTORY = {"$cond": [{"$isArray": "$history"}, "$history", []]}
+_PARTS = {"$cond": [{"$isArray": "$parts_begun"}, "$parts_begun", []]}
 
 
 class MongoTaskStore:
@@ -254,6 +255,15 @@ class MongoTaskStore:
         """In one write."""
         with translated():
             self._tasks.update_one(_held(task_id, token), {"$set": to_document({"ending": ending})})
+
+    def note_parts(self, task_id: str, token: str, key: str) -> None:
+        """In one write. It is a pipeline, because the field may be null or missing."""
+        one = [{"$literal": key}]
+        keys = {"$cond": [{"$in": [{"$literal": key}, _PARTS]}, _PARTS, {"$concatArrays": [_PARTS, one]}]}
+        with translated():
+            matched = self._tasks.update_one(_held(task_id, token), setting({"parts_begun": keys})).matched_count
+        if not matched:
+            raise Superseded(f"task {task_id} was taken over by another worker")
 
     def let_go(self, task_id: str, token: str, *, unbind: bool = False) -> None:
         """Free the lease, or end it without a token. The unbound case comes first: then the second write finds no document."""

@@ -39,12 +39,15 @@ class MultipartMinio(Minio):
         """Drop what was sent."""
         self._abort_multipart_upload(bucket, key, upload)
 
-    def begun_parts(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
-        """Keys and ids of uploads that were begun and not completed, whose keys begin with the prefix; 1000 a request."""
+    def begun_parts(self, bucket: str, key: str) -> Iterator[str]:
+        """Ids of uploads of this key that were begun and not completed; 1000 a request.
+
+        S3 lists uploads by a prefix. MinIO takes the prefix for the whole key.
+        """
         marker: dict[str, str | None] = {}
         while True:
-            page = self._list_multipart_uploads(bucket, prefix=prefix, **marker)  # type: ignore[arg-type]
-            yield from ((str(each.object_name), str(each.upload_id)) for each in page.uploads)
+            page = self._list_multipart_uploads(bucket, prefix=key, **marker)  # type: ignore[arg-type]
+            yield from (str(each.upload_id) for each in page.uploads if each.object_name == key)
             if not page.is_truncated:
                 return
             marker = {"key_marker": page.next_key_marker, "upload_id_marker": page.next_upload_id_marker}

@@ -115,20 +115,20 @@ class MinioObjectStore:
         if stored != _etag(sent) and self._read_back(key) != sha256:
             raise InfrastructureError(STORAGE, f"object {key} is not what was sent")
 
-    def abort_parts(self, prefix: str) -> None:
-        """They are listed first. One that has gone meanwhile is no error.
+    def abort_parts(self, key: str) -> None:
+        """Its uploads are listed first. One that has gone meanwhile is no error.
 
         A server that does not do this, or not for this user, has a rule of its own that drops them.
         """
         client = self._client()
         with _errors():
             try:
-                for key, upload in client.begun_parts(self._bucket, prefix):
+                for upload in client.begun_parts(self._bucket, key):
                     self._abort(client, key, upload)
             except S3Error as error:
                 if error.code not in _LEFT_TO_ITS_RULE:
                     raise
-                logger.warning("parts below {} are left to the storage's own rule: {}", prefix, error.code)
+                logger.warning("parts of {} are left to the storage's own rule: {}", key, error.code)
 
     def stat(self, key: str) -> tuple[int, str] | None:
         """(bytes, sha256) or None. If the ETag differs from the noted one, the checksum is computed from the bytes."""

@@ -45,6 +45,12 @@ class Release:
         """False when something is left behind. A log that could not be stored stays in the spool for its rescue."""
         if not is_id(claim.task.id):
             return True
+        container_gone = self._remove_container(claim)
+        parts_gone = self._abort(claim)
+        return container_gone and parts_gone
+
+    def _remove_container(self, claim: Claim) -> bool:
+        """And the spool. False when the container is left behind."""
         name = container_name(claim.task.id, claim.task.history[-1].attempt)
         folder = spool_folder(self.deployment.spool_dir, name, claim.nonce)
         if claim.attempt.capture:
@@ -60,19 +66,23 @@ class Release:
             logger.warning("its log is left in {}", folder)
         else:
             discard(folder)
+        return True
+
+    def _abort(self, claim: Claim) -> bool:
+        """Drop output that was sent ahead, by any holder in any attempt, and is in no stored object. False if some is left.
+
+        The end of each attempt tries again what an earlier one has left.
+        """
+        ahead = claim.attempt.ahead
+        if ahead:
+            ahead.stop()
         try:
-            self._abort(claim, claim.task.history[-1].attempt)
+            for key in sorted(claim.parts):
+                self.objects.abort_parts(key)
+                claim.parts.discard(key)
+            if ahead and ahead.strays:
+                self.objects.remove(ahead.strays)
         except InfrastructureError as error:
             logger.warning("parts of its output are left behind: {}", error)
             return False
         return True
-
-    def _abort(self, claim: Claim, attempt: int) -> None:
-        """Drop output that was sent ahead, by this holder or by an earlier one, and is in no stored object."""
-        ahead = claim.attempt.ahead
-        if ahead:
-            ahead.stop()
-        if claim.adopted or (ahead and ahead.used):
-            self.objects.abort_parts(f"{claim.task.id}/{attempt}/")
-        if ahead and ahead.strays:
-            self.objects.remove(ahead.strays)

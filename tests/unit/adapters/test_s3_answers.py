@@ -115,7 +115,7 @@ def test_output_whose_last_answer_has_an_error_is_left_to_the_spool(
     server({"POST uploads": (200, BEGUN), "POST uploadId": (200, answer)})
     spool = Spool(tmp_path / "spool", 1000)
     spool.open()
-    ahead = Ahead(store, spool, lambda _: KEY, lambda: False)
+    ahead = Ahead(store, spool, lambda _: KEY, lambda: False, lambda _: True)
     spool.write(Stream.STDOUT, bytes(25))
     assert ahead.send()
     assert ahead.finish(Stream.STDOUT, spool.seal(complete=True)[Stream.STDOUT]) == ""

@@ -1,17 +1,21 @@
 """A task whose output is stored while it comes ends with the same log, and no part is left, whichever worker ends it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.errors import STORAGE, InfrastructureError
 from orchestrator.output import ahead
 from orchestrator.output.ahead import Ahead
-from orchestrator.ports import Stream
+from orchestrator.ports import ContainerState, Stream
+from orchestrator.settings.settings import Settings
 from orchestrator.task.document import Task
+from orchestrator.testing.engine import MemoryEngine
 from orchestrator.testing.object_store import MemoryObjectStore
 from orchestrator.testing.programs import Program
 from statemachine import State
+from tests.support.fault_wait import until
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.world import World
 
@@ -100,25 +104,17 @@ def test_another_worker_drops_what_a_dead_one_has_sent(world: World, call: str, 
 
 def test_the_sweep_drops_what_could_not_be_dropped_at_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Storage goes away after the first part of stderr, and comes back when the task has ended."""
-    abort, away = MemoryObjectStore.abort_parts, [True]
-
-    def refused(self: MemoryObjectStore, prefix: str) -> None:
-        if away[0]:
-            raise InfrastructureError(STORAGE, "away")
-        abort(self, prefix)
-
-    monkeypatch.setattr(MemoryObjectStore, "abort_parts", refused)
     process = Process([Fault("send_parts", 2, When.BEFORE, InfrastructureError(STORAGE, "away"))])
-    task = world.worker(process).run("t")
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryObjectStore, "abort_parts", refusing)
+        task = world.worker(process).run("t")
     assert task
     assert task.status is State.SUCCEEDED
-    assert world.services.logs._begun  # type: ignore[attr-defined]
-    assert not (world.services.store.find("t") or {}).get("settled")
-    away[0] = False
+    assert begun(world)
+    assert not stored(world).settled
     world.expire_leases()
     world.sweep().once(60)
-    whole(world, Task.from_document(world.services.store.find("t") or {}))
-    assert (world.services.store.find("t") or {}).get("settled")
+    assert whole(world, stored(world)).settled
 
 
 def test_a_program_with_little_output_makes_no_call_more(tmp_path: Path) -> None:
@@ -128,3 +124,90 @@ def test_a_program_with_little_output_makes_no_call_more(tmp_path: Path) -> None
     process = Process()
     assert world.worker(process).run("t")
     assert [call for call in process.calls if call == "put" or call.endswith("_parts")] == ["put"]
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """With a task whose first attempt the infrastructure breaks once it has begun both objects."""
+    hasty = Settings(retry_budget=0.0, upload_budget=0.0, orphan_grace=-1.0, spool_grace=-1.0)
+    world = World(tmp_path, {("program",): Program(stdout=WROTE, stderr=b"e" * 25)}, settings=hasty)
+    world.client.submit(REQUEST, "t")
+    wait, broken = MemoryEngine.wait, list[str]()
+
+    def breaking(self: MemoryEngine, container: str, *args: Any, **more: Any) -> ContainerState:
+        if not broken:
+            until(lambda: len(begun(world)) == 2)
+            broken.append(container)
+            raise InfrastructureError("docker", "away")
+        return wait(self, container, *args, **more)
+
+    monkeypatch.setattr(ahead, "_INTERVAL", 0.01)
+    monkeypatch.setattr(MemoryEngine, "wait", breaking)
+    return world
+
+
+def begun(world: World) -> set[str]:
+    """The keys of all objects that were begun and are not complete."""
+    return {key for key, _ in world.services.logs._begun}  # type: ignore[attr-defined]
+
+
+def stored(world: World) -> Task:
+    """The task's document."""
+    return Task.from_document(world.services.store.find("t") or {})
+
+
+AWAY = InfrastructureError("service", "away")
+
+
+@pytest.mark.parametrize("faults", [[], [Fault("remove", 1, When.BEFORE, AWAY)], [Fault("abort_parts", 1, When.BEFORE, AWAY)]])
+def test_parts_of_an_attempt_that_another_follows_are_dropped(broken: World, faults: list[Fault]) -> None:
+    """With it, or at the end of the task."""
+    task = whole(broken, broken.worker(Process(faults)).run("t"))
+    assert task.attempt == 2
+    assert stored(broken).settled
+    assert {key.split("/")[1] for key in stored(broken).parts_begun} == {"1", "2"}
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("call", ["advance", "abort_parts"])
+def test_parts_of_an_earlier_attempt_of_a_dead_worker_are_dropped(broken: World, call: str, when: When) -> None:
+    """It has died as it recorded the retry, or behind that."""
+    with pytest.raises(Killed):
+        broken.worker(Process([Fault(call, 2 if call == "advance" else 1, when, Killed())])).run("t")
+    assert begun(broken)
+    broken.expire_leases()
+    broken.sweep().once(60)
+    task = whole(broken, stored(broken))
+    assert task.settled
+
+
+def test_a_task_is_settled_once_the_parts_of_all_attempts_are_dropped(broken: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep finds their keys in the document."""
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryObjectStore, "abort_parts", refusing)
+        task = broken.worker().run("t")
+        assert task
+        assert task.attempt == 2
+        broken.expire_leases()
+        broken.sweep().once(60)
+        assert {key.split("/")[1] for key in begun(broken)} == {"1"}
+        assert not stored(broken).settled
+    broken.sweep().once(60)
+    assert whole(broken, stored(broken)).settled
+
+
+def refusing(_: MemoryObjectStore, key: str) -> None:
+    """Storage that drops nothing."""
+    raise InfrastructureError(STORAGE, f"{key}: away")
+
+
+def test_keys_of_other_tasks_are_left_alone(world: World) -> None:
+    """A foreign hand wrote them."""
+    other = "other/1/stdout-0123456789abcdef.log"
+    world.services.logs.begin_parts(other)
+    world.worker().run("t")
+    world.services.store._change("t", {"parts_begun": [other], "settled": False}, lambda _: True)  # type: ignore[attr-defined]
+    world.expire_leases()
+    world.sweep().once(60)
+    assert stored(world).settled
+    assert begun(world) == {other}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import STORAGE, InfrastructureError
+from orchestrator.errors import STORAGE, InfrastructureError, Superseded
 from orchestrator.output import ahead as ahead_module
 from orchestrator.output.ahead import Ahead, AheadSender
 from orchestrator.output.spool import Spool
@@ -59,6 +59,11 @@ def key_of(stream: Stream) -> str:
     return f"t/1/{stream}-token.log"
 
 
+def noted(key: str) -> bool:
+    """Any object may be begun."""
+    return bool(key)
+
+
 @pytest.fixture
 def store() -> Counting:
     """An empty store."""
@@ -76,7 +81,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 def following(store: Counting, spool: Spool, lost: Callable[[], bool] = lambda: False) -> Ahead:
     """What sends the spool, by hand."""
-    return Ahead(store, spool, key_of, lost)
+    return Ahead(store, spool, key_of, lost, noted)
 
 
 def text(store: Counting, key: str) -> bytes:
@@ -91,7 +96,7 @@ def test_a_stream_of_one_part_costs_no_call(store: Counting, spool: Spool) -> No
     assert not ahead.send()
     assert ahead.finish(OUT, spool.seal(complete=True)[OUT]) == ""
     assert store.calls == []
-    assert not ahead.used
+    assert not ahead.left
 
 
 @pytest.mark.parametrize("size", [PART + 1, 2 * PART, 2 * PART + 1, 5 * PART, 57])
@@ -108,7 +113,7 @@ def test_parts_are_sent_while_they_come_and_the_rest_at_the_end(store: Counting,
     assert ahead.finish(OUT, sums[OUT]) == key_of(OUT)
     assert text(store, key_of(OUT)) == content
     assert store.stat(key_of(OUT)) == (size, sums[OUT].sha256)
-    assert not ahead.used
+    assert not ahead.left
 
 
 def test_both_streams_are_sent(store: Counting, spool: Spool) -> None:
@@ -148,7 +153,7 @@ def test_what_has_changed_on_the_disk_makes_no_object(store: Counting, spool: Sp
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert ahead.finish(OUT, sums[OUT]) == ""
     assert list(store.listed()) == []
-    assert ahead.used
+    assert ahead.left == {key_of(OUT)}
     assert ahead.strays == [key_of(OUT)]
 
 
@@ -163,7 +168,7 @@ def test_storage_that_is_away_while_the_program_runs_costs_one_call(store: Count
     assert not ahead.send()
     assert store.calls.count(call) == 1
     assert ahead.finish(OUT, spool.seal(complete=True)[OUT]) == ""
-    assert ahead.used
+    assert ahead.left == {key_of(OUT)}
 
 
 @pytest.mark.parametrize("call", ["send", "complete"])
@@ -202,12 +207,70 @@ def test_who_loses_the_task_drops_what_was_begun(store: Counting, spool: Spool, 
     """The next holder may have looked before it was begun."""
     monkeypatch.setattr(ahead_module, "_INTERVAL", 0.01)
     lost = threading.Event()
-    AheadSender(store).follow(spool, key_of, lost.is_set)
+    AheadSender(store).follow(spool, key_of, lost.is_set, noted, set())
     spool.write(OUT, b"x" * 25)
     until(lambda: store._begun)
     lost.set()
     until(lambda: not store._begun)
     assert "complete" not in store.calls
+
+
+def test_an_object_is_begun_once_it_is_noted(store: Counting, spool: Spool) -> None:
+    """Until it may be noted, nothing is begun. Where the note fails, all is stored at the end."""
+    may, keys = [False], list[str]()
+    ahead = Ahead(store, spool, key_of, lambda: False, lambda key: keys.append(key) or may[0])  # type: ignore[func-returns-value]
+    spool.write(OUT, b"x" * 35)
+    assert not ahead.send()
+    assert store.calls == []
+    may[0] = True
+    assert ahead.send()
+    assert ahead.send()
+    assert keys == [key_of(OUT)] * 2
+
+
+@pytest.mark.parametrize("error", [InfrastructureError("mongodb", "away"), Superseded("lost")])
+def test_what_cannot_be_noted_is_not_begun(store: Counting, spool: Spool, error: Exception) -> None:
+    """Nobody would find it. All is stored at the end."""
+
+    def note(_: str) -> bool:
+        raise error
+
+    ahead = Ahead(store, spool, key_of, lambda: False, note)
+    spool.write(OUT, b"x" * 35)
+    assert not ahead.send()
+    assert ahead.finish(OUT, spool.seal(complete=True)[OUT]) == ""
+    assert store.calls == []
+    assert ahead.left == set()
+
+
+def test_to_stop_waits_for_what_an_earlier_spool_still_sends(store: Counting, spool: Spool) -> None:
+    """Its objects have the same keys. Else they could be begun once they were dropped."""
+    earlier = following(store, spool)
+    later = Ahead(store, spool, key_of, lambda: False, noted, earlier.left, earlier)
+    spool.write(OUT, b"x" * 35)
+    while later.send():
+        pass
+    with earlier._sending:
+        stopping = threading.Thread(target=later.stop)
+        stopping.start()
+        until(lambda: later._failed)
+        assert stopping.is_alive()
+    stopping.join()
+    assert not earlier.send()
+
+
+def test_what_an_earlier_spool_has_begun_stays_to_be_dropped(store: Counting, spool: Spool) -> None:
+    """Though an object with that key is complete."""
+    earlier = following(store, spool)
+    spool.write(OUT, b"x" * 35)
+    earlier.send()
+    later = Ahead(store, spool, key_of, lambda: False, noted, earlier.left, earlier)
+    later.send()
+    assert later.finish(OUT, spool.seal(complete=True)[OUT]) == key_of(OUT)
+    assert later.left == {key_of(OUT)}
+    store.abort_parts(key_of(OUT))
+    assert not store._begun
+    assert text(store, key_of(OUT)) == b"x" * 35
 
 
 def test_a_thread_sends_what_comes_and_ends_when_there_is_nothing(
@@ -219,7 +282,7 @@ def test_a_thread_sends_what_comes_and_ends_when_there_is_nothing(
     sender = AheadSender(store)
     for _ in range(2):
         store.calls.clear()
-        ahead = sender.follow(spool, key_of, lambda: False)
+        ahead = sender.follow(spool, key_of, lambda: False, noted, set())
         spool.write(OUT, b"x" * 25)
         until(lambda: "send" in store.calls)
         assert text(store, ahead.finish(OUT, spool.seal(complete=True)[OUT])) == bytes(b"x" * len(text(store, key_of(OUT))))

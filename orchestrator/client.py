@@ -251,8 +251,8 @@ class Client:
         follows when the log is stored; with ``gaps`` the output goes on behind it, and what was missed does not follow.
 
         A task that is tried again begins at offset 0: then ``Piece.attempt`` is higher. To go on later, give the offset
-        behind the last piece of each stream and its ``attempt``. With ``samples`` also a Point about each second: what the
-        program uses. Raises as ``watch`` does.
+        behind the last piece of each stream and its ``attempt``. Without it, the offsets are taken for those of the present
+        attempt. With ``samples`` also a Point about each second: what the program uses. Raises as ``watch`` does.
         """
         task = self.get(task_id)
         position = Position(offsets, (task.attempt if offsets else 0) if attempt is None else attempt, gaps=gaps)

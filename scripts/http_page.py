@@ -1,6 +1,6 @@
 """The page of the requests to the HTTP API, made from the table that answers them."""
 
-from orchestrator.server.route import Route
+from orchestrator.server.route import Answer, Route
 from orchestrator.server.routes import ROUTES
 from scripts.pages import NOTICE, table
 
@@ -13,11 +13,15 @@ def http_page() -> str:
 def _request(route: Route) -> str:
     scope = f"Scope `{route.scope}`." if route.scope else "Needs no token."
     given = [(f"`{each.name}`", f"{each.meaning} It is {each.kind.phrase}.") for each in route.parameters]
-    told = {status: answer.description for status, answer in route.answers.items()} | dict(route.problems)
+    told = {status: _said(answer) for status, answer in route.answers.items()} | dict(route.problems)
     answers = ((str(status), words) for status, words in sorted(told.items()))
     head = f"\n## {route.method} {route.path.replace(':path}', '}')}\n\n{route.summary} {scope}\n\n"
     parameters = f"{table('parameter', 'meaning', rows=given)}\n" if given else ""
     return f"{head}{parameters}{table('status', 'meaning', rows=answers)}"
+
+
+def _said(answer: Answer) -> str:
+    return " ".join([answer.description, *(f"`{name}`: {words}" for name, words in answer.headers.items())])
 
 
 _TEXT = """\

@@ -7,26 +7,30 @@ from starlette.responses import Response, StreamingResponse
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.log import logger
-from orchestrator.ports import Piece, Stream
+from orchestrator.output.following import Missed
+from orchestrator.ports import Piece, Point, Stream
 from orchestrator.server.backend import Backend
 from orchestrator.server.downloads import BYTES, Stored, attached, download
 from orchestrator.server.events import Cut
 from orchestrator.server.problems import HttpError
 from orchestrator.server.route import Call
 from orchestrator.task.document import Task
-from orchestrator.task.values import LogObject
-from statemachine import TERMINAL
+from orchestrator.task.event import Event
+from orchestrator.task.values import LogObject, Logs
+from statemachine import INITIAL, TERMINAL
+
+ATTEMPT = "Task-Attempt"
+"""The header that says which attempt the bytes are of."""
 
 
 async def log(call: Call) -> Response:
-    """One stream: stored, or with ``follow`` to its end."""
-    task, stream = await call.backend.task(call.given["id"]), call.given["stream"]
+    """One stream: stored, or with ``follow`` to the end of its attempt."""
+    task, stream, attempt = await call.backend.task(call.given["id"]), call.given["stream"], call.given["attempt"]
     if call.given["follow"]:
-        _expect(call, "attempt")
-        pieces = _bytes(call.backend, task, stream, call.given["offset"])
-        return StreamingResponse(pieces, headers=attached(f"{task.id}.{stream}"), media_type=BYTES)
-    _expect(call, "offset")
-    attempt = call.given["attempt"]
+        return await _followed(call, task, stream, attempt or max(task.attempt, 1))
+    if call.given["offset"]:
+        words = "offset: it cannot be given without follow=1"
+        raise HttpError(HTTPStatus.BAD_REQUEST, words, [words])
     stored = _stored(task, stream, attempt)
     logs, name, past = call.backend.client.logs, f"{task.id}.{stream}", {each.attempt for each in task.attempts}
     return await download(
@@ -37,10 +41,25 @@ async def log(call: Call) -> Response:
     )
 
 
-def _expect(call: Call, absent: str) -> None:
-    if call.given[absent]:
-        words = f"{absent}: it cannot be given {'beside' if call.given['follow'] else 'without'} follow=1"
-        raise HttpError(HTTPStatus.BAD_REQUEST, words, [words])
+async def _followed(call: Call, task: Task, stream: Stream, attempt: int) -> Response:
+    """The bytes of one attempt: what it prints from now on, or what is stored of one that another followed."""
+    current, offset = max(task.attempt, 1), call.given["offset"]
+    if attempt > current:
+        words = f"attempt: {attempt} is not there, task {task.id!r} is at attempt {current}"
+        raise HttpError(HTTPStatus.CONFLICT, words, [words])
+    if attempt < current:
+        size = _stored(task, stream, attempt).bytes
+        chunks = await _rest(call.backend, task.id, stream, attempt, offset, size)
+    else:
+        chunks = _bytes(call.backend, task, stream, attempt, offset)
+    headers = {**attached(f"{task.id}.{stream}"), ATTEMPT: str(attempt)}
+    return StreamingResponse(chunks, headers=headers, media_type=BYTES)
+
+
+async def _rest(backend: Backend, task_id: str, stream: Stream, attempt: int, offset: int, size: int) -> AsyncIterator[bytes]:
+    """What is stored of an attempt that another followed, from an offset on."""
+    logs = backend.client.logs
+    return await backend.opened(lambda: logs(task_id, stream, offset, attempt=attempt), max(size - offset, 0))
 
 
 def _stored(task: Task, stream: Stream, attempt: int | None) -> LogObject:
@@ -54,18 +73,50 @@ def _stored(task: Task, stream: Stream, attempt: int | None) -> LogObject:
         of = f" of attempt {attempt}" if attempt else ""
         later = "" if task.status in TERMINAL else f": it is {task.status}; follow=1 gives its output while it runs"
         raise HttpError(HTTPStatus.CONFLICT, f"task {task.id!r} has no stored log{of}{later}")
+    return _of(logs, stream)
+
+
+def _of(logs: Logs, stream: Stream) -> LogObject:
     return logs.stdout if stream is Stream.STDOUT else logs.stderr
 
 
-async def _bytes(backend: Backend, task: Task, stream: Stream, offset: int) -> AsyncIterator[bytes]:
-    """Each byte once, in order; what was not sent while the program ran comes from the stored log."""
+async def _bytes(backend: Backend, task: Task, stream: Stream, attempt: int, offset: int) -> AsyncIterator[bytes]:
+    """Each byte of the present attempt once, in order; what was not sent while the program ran comes from the stored log."""
     other = {each: 1 << 60 for each in Stream if each is not stream}
-    seen = task.seq - 1 if task.status in TERMINAL else -1
-    items = backend.follower.follow(task.id, {stream: offset, **other}, after_seq=seen)
+    seen = task.seq - 1 if task.status in TERMINAL else task.seq
+    items = backend.follower.follow(task.id, {stream: offset, **other}, attempt=attempt, after_seq=seen)
+    whole = True
     try:
         async for item in backend.broadcast.until_stopped(items):
+            if _is_over(attempt, item):
+                break
             if isinstance(item, Piece) and item.stream is stream:
+                offset = item.end
                 yield item.data
+            elif isinstance(item, Missed) and item.stream is stream:
+                whole = False
+        else:
+            return
+        async for data in _left(backend, task.id, stream, attempt, offset, whole=whole):
+            yield data
     except OrchestratorError as error:
         logger.warning("a stream ends early: {}", error)
         raise Cut from error
+
+
+def _is_over(attempt: int, item: Piece | Missed | Point | Event) -> bool:
+    """Whether another attempt follows: the task is queued again, or something of that attempt has come."""
+    return item.status is INITIAL if isinstance(item, Event) else item.attempt > attempt
+
+
+async def _left(
+    backend: Backend, task_id: str, stream: Stream, attempt: int, offset: int, *, whole: bool
+) -> AsyncIterator[bytes]:
+    """What was not sent of an attempt that another follows. Raises Cut if bytes are missing that are not stored."""
+    task = await backend.task(task_id)
+    logs = next((past.logs for past in task.attempts if past.attempt == attempt), None)
+    if logs and not task.logs_removed_at:
+        async for data in await _rest(backend, task_id, stream, attempt, offset, _of(logs, stream).bytes):
+            yield data
+    elif not whole:
+        raise Cut

@@ -52,7 +52,9 @@ def _response(answer: Answer) -> Schema:
     if answer.schema is None and answer.media_type == JSON:
         return {"description": answer.description}
     content = {} if answer.schema is None else {"schema": answer.schema}
-    return {"description": answer.description, "content": {answer.media_type: content}}
+    headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in answer.headers.items()}
+    told: Schema = {"description": answer.description, "content": {answer.media_type: content}}
+    return {**told, "headers": headers} if headers else told
 
 
 def _problems(route: Route) -> dict[str, Schema]:

@@ -33,6 +33,8 @@ class Answer:
     description: str
     schema: Schema | None = None
     media_type: str = JSON
+    headers: Mapping[str, str] = field(factory=dict)
+    """What headers of its own mean."""
 
 
 @frozen

@@ -148,15 +148,18 @@ ROUTES = (
         logs.log,
         Scope.READ,
         "The bytes of a stream.",
-        _PART,
+        {
+            **_PART,
+            200: Answer("All of it.", media_type=BYTES, headers={logs.ATTEMPT: "With follow=1: of which attempt it is."}),
+        },
         (
             ID,
             WHICH,
-            Parameter("attempt", parameters.ATTEMPT, "Of an attempt that another followed."),
-            Parameter("follow", parameters.FLAG, "The bytes as they come, to the end of the stream.", False),
-            Parameter("offset", parameters.OFFSET, "With follow=1: the first byte.", 0),
+            Parameter("attempt", parameters.ATTEMPT, "Of which attempt, if not of the present one."),
+            Parameter("follow", parameters.FLAG, "The bytes as they come, to the end of the attempt.", False),
+            Parameter("offset", parameters.OFFSET, "With follow=1: the first byte; to go on, also give the attempt.", 0),
         ),
-        problems={**_ABSENT, 409: "The log is not stored.", **_NO_PART},
+        problems={**_ABSENT, 409: "The log is not stored, or there is no such attempt.", **_NO_PART},
     ),
     Route(
         "GET",

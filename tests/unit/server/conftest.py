@@ -18,6 +18,7 @@ def services() -> MemoryServices:
         {
             ("speak",): Program(stdout=TEXT, stderr=b"oops", seconds=1.0),
             ("fail",): Program(exit_code=3),
+            ("shout",): Program(stdout=TEXT, exit_code=3),
             ("stay",): FOREVER,
         }
     )

@@ -1,17 +1,23 @@
 """Output and artifacts over HTTP: whole, in part, while they come, and once they are gone."""
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from orchestrator.ports import Part
+from orchestrator.output.following import Missed
+from orchestrator.ports import Part, Piece, Stream
+from orchestrator.task.event import Event
 from orchestrator.testing import MemoryServices, Program
-from tests.support.http_server import served
+from statemachine import State, Trigger
+from tests.support.http_server import Served, served
 from tests.support.tars import out
 
 TEXT = b"one\ntwo\n"
 SPEAK = {"image": "busybox", "command": ["speak"], "id": "t1"}
+SHOUT = {"image": "busybox", "command": ["shout"], "id": "t1", "retries": 1}
 NAME = 'a "b"/ü;.html'
 
 
@@ -78,7 +84,6 @@ def test_what_is_not_stored_is_told(http: httpx.Client, services: MemoryServices
     assert http.get("/v1/tasks/t1/logs/stdout?attempt=1").status_code == 200
     assert http.get("/v1/tasks/t1/logs/stdout?attempt=2").status_code == 409
     assert http.get("/v1/tasks/t1/logs/stdout?offset=2").status_code == 400
-    assert http.get("/v1/tasks/t1/logs/stdout?follow=1&attempt=1").status_code == 400
     services.removal.strip({"t1": services.client.get("t1").nonce}, Part.LOGS)
     gone = http.get("/v1/tasks/t1/logs/stdout")
     assert (gone.status_code, "kept for a time only" in gone.json()["detail"]) == (410, True)
@@ -98,6 +103,79 @@ def test_a_stream_is_followed_as_bytes(http: httpx.Client, services: MemoryServi
     with services.working():
         for _ in range(2):
             assert http.get(f"/v1/tasks/t1/logs/stdout?follow=1&offset={offset}").content == TEXT[offset:]
+
+
+@pytest.fixture
+def retried(http: httpx.Client, services: MemoryServices) -> httpx.Client:
+    """A task whose two attempts have printed the same."""
+    http.post("/v1/tasks", json=SHOUT)
+    services.run_queued()
+    return http
+
+
+def test_a_followed_stream_ends_with_its_attempt(http: httpx.Client, services: MemoryServices) -> None:
+    """The answer says which one it is. The bytes of the next one are another stream."""
+    http.post("/v1/tasks", json=SHOUT)
+    with services.working():
+        first = http.get("/v1/tasks/t1/logs/stdout?follow=1")
+        second = http.get("/v1/tasks/t1/logs/stdout?follow=1&attempt=2")
+    assert [(answer.content, answer.headers["Task-Attempt"]) for answer in (first, second)] == [(TEXT, "1"), (TEXT, "2")]
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("offset", [0, 3, 8, 99])
+def test_who_was_cut_off_goes_on_in_the_same_attempt(retried: httpx.Client, attempt: int, offset: int) -> None:
+    """Also when another one has followed meanwhile: no byte is left out, and none comes twice."""
+    answer = retried.get(f"/v1/tasks/t1/logs/stdout?follow=1&attempt={attempt}&offset={offset}")
+    assert (answer.content, answer.headers["Task-Attempt"]) == (TEXT[offset:], str(attempt))
+
+
+def test_without_an_attempt_it_is_the_present_one(retried: httpx.Client) -> None:
+    """And one that was not begun yet cannot be followed."""
+    assert retried.get("/v1/tasks/t1/logs/stdout?follow=1").headers["Task-Attempt"] == "2"
+    later = retried.get("/v1/tasks/t1/logs/stdout?follow=1&attempt=3")
+    assert (later.status_code, later.json()["detail"]) == (409, "attempt: 3 is not there, task 't1' is at attempt 2")
+
+
+def test_an_attempt_that_left_no_log_cannot_be_followed(retried: httpx.Client, services: MemoryServices) -> None:
+    """The infrastructure broke it, so what it printed is not stored."""
+    (past,) = (services.store.find("t1") or {})["attempts"]
+    services.store._change("t1", {"attempts": [past | {"logs": None}]}, lambda _: True)  # type: ignore[attr-defined]
+    answer = retried.get("/v1/tasks/t1/logs/stdout?follow=1&attempt=1")
+    assert (answer.status_code, "no stored log of attempt 1" in answer.json()["detail"]) == (409, True)
+
+
+QUEUED_AGAIN = Event("t1", 2, Trigger.RETRY, State.RUNNING, State.QUEUED, datetime(2030, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("ends", [QUEUED_AGAIN, Piece(2, Stream.STDOUT, 0, b"again"), Missed(2, Stream.STDOUT, 0, 5)])
+@pytest.mark.parametrize("missed", [0, 4])
+def test_an_attempt_that_is_broken_ends_its_stream(server: Served, ends: Event | Piece | Missed, missed: int) -> None:
+    """Nothing of it is stored. If bytes are missing, the connection is cut, so that nobody takes it for whole."""
+    items: list[object] = [Piece(1, Stream.STDERR, 0, b"no"), Piece(1, Stream.STDOUT, 0, b"one")]
+    items += [Missed(1, Stream.STDOUT, 3, missed)] if missed else []
+
+    class Told:
+        """Follows what was noted."""
+
+        async def follow(self, *_: object, **__: object) -> AsyncIterator[object]:
+            """See AsyncClient."""
+            for item in [*items, ends, Piece(2, Stream.STDOUT, 0, b"again")]:
+                yield item
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    server.backend.__dict__["follower"] = Told()
+    with server.client() as http:
+        http.post("/v1/tasks", json=SHOUT)
+        with http.stream("GET", "/v1/tasks/t1/logs/stdout?follow=1") as answer:
+            whole = answer.iter_raw()
+            if missed:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    list(whole)
+            else:
+                assert b"".join(whole) == b"one"
 
 
 def test_artifacts_are_listed_and_fetched() -> None:

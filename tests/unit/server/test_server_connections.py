@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.server import limits
+from orchestrator.server import connections
 from orchestrator.settings.settings import Settings
 from orchestrator.task.values import Document
 from orchestrator.testing import MemoryServices, Program
@@ -37,8 +37,8 @@ def test_a_body_that_is_too_large_is_refused() -> None:
 
 def test_a_request_has_to_come_in_time(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its headers and its body: one that sends a byte now and then has no longer."""
-    monkeypatch.setattr(limits, "_HEAD", 0.2)
-    monkeypatch.setattr(limits, "_BODY", 0.2)
+    monkeypatch.setattr(connections, "_HEAD", 0.2)
+    monkeypatch.setattr(connections, "_BODY", 0.2)
     head = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with served(services) as server:
         for sent in (b"", head[:20], head):
@@ -57,8 +57,8 @@ def _rest(connection: socket.socket) -> bytes:
 
 def test_an_answer_may_take_longer(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is that of a request alone."""
-    monkeypatch.setattr(limits, "_HEAD", 0.2)
-    monkeypatch.setattr(limits, "_BODY", 0.1)
+    monkeypatch.setattr(connections, "_HEAD", 0.2)
+    monkeypatch.setattr(connections, "_BODY", 0.1)
     with served(services) as server, server.client() as http:
         assert http.post("/v1/tasks?wait=1s", json=SPEAK).status_code == 201
 
@@ -78,7 +78,7 @@ def test_nobody_waits_for_a_client_that_has_gone(server: Served) -> None:
 
 def test_one_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is left to send."""
-    monkeypatch.setattr(limits, "_UNREAD", 500)
+    monkeypatch.setattr(connections, "_UNREAD", 500)
     services = MemoryServices({("speak",): Program(stdout=b"x" * LARGE)}, Settings())
     limit = {"limits": {"output": LARGE}}
     with served(services) as server, closing(server.connect()) as idle:
@@ -100,7 +100,7 @@ def test_connections_are_bounded() -> None:
 
 def test_those_that_ask_for_nothing_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """One above what is told is cut at once; its place is free when another one goes."""
-    monkeypatch.setattr(limits, "_TOLD", 1)
+    monkeypatch.setattr(connections, "_TOLD", 1)
     with served(_set(MemoryServices(), api_connections=2)) as server, ExitStack() as stack:
         idle = [stack.enter_context(closing(server.connect())) for _ in range(3)]
         until(lambda: server.connections == 3)
@@ -113,8 +113,8 @@ def test_those_that_ask_for_nothing_are_bounded_too(monkeypatch: pytest.MonkeyPa
 
 def test_one_that_asks_for_nothing_has_less_time(services: MemoryServices, monkeypatch: pytest.MonkeyPatch) -> None:
     """Than one that is sending a body."""
-    monkeypatch.setattr(limits, "_HEAD", 0.2)
-    monkeypatch.setattr(limits, "_BODY", 3600.0)
+    monkeypatch.setattr(connections, "_HEAD", 0.2)
+    monkeypatch.setattr(connections, "_BODY", 3600.0)
     with served(services) as server, closing(server.connect()) as idle:
         assert _rest(idle) == b""
 

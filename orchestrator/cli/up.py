@@ -1,6 +1,5 @@
 """The `up` command: the servers that are missing and a worker beside them, from one folder, until told to stop."""
 
-import os
 import secrets
 import shlex
 import sys
@@ -28,8 +27,8 @@ from orchestrator.embedded.process import Process, Server
 from orchestrator.errors import InfrastructureError
 from orchestrator.folder_lock import hold, is_held
 from orchestrator.release import how_to_install
-from orchestrator.settings.environment import DATA, FILE, published
-from orchestrator.settings.settings import Settings, options, variable
+from orchestrator.settings.environment import DATA, FILE, merged, published
+from orchestrator.settings.settings import Settings, given_settings
 from orchestrator.urls import place
 from orchestrator.wiring import check
 
@@ -77,10 +76,11 @@ def up_command(data: Path, concurrency: int | None, *, detach: bool, new_passwor
         renew_passwords(data, absent(own))
     with Embedded(data, absent(own)) as servers:
         variables = _variables(data, own, servers.environment, concurrency)
-        served = up_server.api(data, {**own, **variables})
-        told = {**variables, **(served.variables if served else {})}
+        whole = merged(own, variables)
+        served = up_server.api(data, whole)
+        told = merged(variables, served.variables if served else {})
         with published(data / FILE, told), noted(data), hold(data / _WORKER) as lock:
-            ours = [_worker({**own, **variables}), *([served.server] if served else [])]
+            ours = [_worker(whole), *([served.server] if served else [])]
             processes = {each.name: Process(each, data.absolute() / each.name, lock) for each in ours}
             code = _mind({**servers.processes, **processes}, data, variables, served)
     context.exit(code)
@@ -108,10 +108,9 @@ def _refuse_a_second(data: Path) -> None:
 
 def _variables(data: Path, own: Mapping[str, str], servers: Mapping[str, str], concurrency: int | None) -> dict[str, str]:
     """What clients and the worker have to know: each setting that was given, and where the servers are."""
-    names = [variable(option) for option in options() if variable(option) != "WORKER_NAME"]
-    given = {name: value for name in names if (value := own.get(name))}
-    ours = {} if "SPOOL_DIR" in given else _spool(data.absolute() / _WORKER / "spool")
-    return {**ours, **given, **servers, **({"CONCURRENCY": str(concurrency)} if concurrency else {})}
+    theirs = {name: value for name, value in given_settings(own).items() if name != "WORKER_NAME"}
+    ours = {} if "SPOOL_DIR" in theirs else _spool(data.absolute() / _WORKER / "spool")
+    return merged({**ours, **theirs}, {**servers, **({"CONCURRENCY": str(concurrency)} if concurrency else {})})
 
 
 def _spool(folder: Path) -> dict[str, str]:
@@ -136,7 +135,7 @@ def _worker(variables: Mapping[str, str]) -> Server:
             return False
 
     argv = (sys.executable, "-m", "orchestrator", "--no-env-file", "worker", "--name", name)
-    return Server(_WORKER, argv, ready, env={**os.environ, **variables})
+    return Server(_WORKER, argv, ready, env=variables)
 
 
 def _mind(processes: Mapping[str, Process], data: Path, variables: Mapping[str, str], served: up_server.Api | None) -> int:

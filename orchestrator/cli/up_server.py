@@ -1,7 +1,6 @@
 """The HTTP API of an `up`: on loopback alone, with a token that is made for this run."""
 
 import errno
-import os
 import socket
 import sys
 import urllib.error
@@ -61,7 +60,7 @@ def api(data: Path, variables: Mapping[str, str]) -> Api | None:
     own = {"API_HOST": _HOST, "API_PORT": str(port), "API_TOKENS": str(tokens), "API_TLS_CERT": "", "API_TLS_KEY": ""}
     fd = listening.fileno()
     argv = (sys.executable, "-m", "orchestrator", "--no-env-file", "serve", "--fd", str(fd))
-    server = Server(NAME, argv, lambda: _answers(url), env={**os.environ, **variables, **own}, fds=(fd,))
+    server = Server(NAME, argv, lambda: _answers(url), env={**variables, **own}, fds=(fd,))
     return Api(server, url, token, listening)
 
 

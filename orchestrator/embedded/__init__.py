@@ -17,6 +17,7 @@ from orchestrator.embedded.ports import choose_ports
 from orchestrator.embedded.process import Process, Server
 from orchestrator.embedded.servers import RECIPES
 from orchestrator.folder_lock import hold, is_held
+from orchestrator.settings.environment import settled
 
 DATABASE = "secantusdb"
 NAMES = tuple(recipe.name for recipe in RECIPES)
@@ -27,7 +28,8 @@ _GRACE = 5.0
 
 def absent(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The names of the servers that ``environment`` does not point to."""
-    return tuple(recipe.name for recipe in RECIPES if not environment.get(recipe.variable))
+    named = settled({name: value for name, value in environment.items() if value})
+    return tuple(recipe.name for recipe in RECIPES if recipe.variable not in named)
 
 
 def running(folder: Path) -> Mapping[str, str]:

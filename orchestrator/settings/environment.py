@@ -37,30 +37,30 @@ def environment(
     """
     explicit = given_variables(given)
     own = _without(read_env_file(env_file), explicit) if env_file else {}
-    settled = _settled({**own, **explicit})
-    if _API in settled and not settled & SERVERS:  # another one than that of an `up` here
+    named = settled({**own, **explicit})
+    if _API in named and not named & SERVERS:  # another one than that of an `up` here
         return {**own, **explicit}
     file = data / FILE if data else _find(_current() if folder is None else folder)
-    if file is None or (data is None and settled >= SERVERS):
+    if file is None or (data is None and named >= SERVERS):
         return {**own, **explicit}
     written = read(file)
-    if _STORAGE in settled:  # the keys belong to the server that they were made for
+    if _STORAGE in named:  # the keys belong to the server that they were made for
         written = _without_storage(written)
     elif _STORAGE in written:
         own = _without_storage(own)
-    return {**_without(written, {**own, **explicit}), **own, **explicit}
+    return merged(written, {**own, **explicit})
 
 
 def names_api(variables: Mapping[str, str]) -> bool:
     """Whether clients are to use the HTTP API: it is named, and the database is not."""
-    settled = _settled(variables)
-    return _API in settled and "MONGO_URI" not in settled
+    named = settled(variables)
+    return _API in named and "MONGO_URI" not in named
 
 
 def given_variables(given: Mapping[str, str] = os.environ, env_file: Path | None = None) -> dict[str, str]:
     """The given variables that are not empty and, for those not set, what ``env_file`` has. Raises SettingsError."""
     explicit = {name: value for name, value in given.items() if value}
-    return {**_without(read_env_file(env_file), explicit), **explicit} if env_file else explicit
+    return merged(read_env_file(env_file), explicit) if env_file else explicit
 
 
 def read_env_file(file: Path) -> dict[str, str]:
@@ -125,20 +125,25 @@ def read(file: Path) -> dict[str, str]:
         raise SettingsError(f"{file} is not what `orchestrator up` wrote: {error}") from None
 
 
+def settled(variables: Mapping[str, str]) -> set[str]:
+    """The settings that variables name; a secret may be named by its file."""
+    return {name.removesuffix(IN_FILE) for name in variables}
+
+
+def merged(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
+    """The stronger variables and, for the settings that they leave open, the weaker ones."""
+    return {**_without(weaker, stronger), **stronger}
+
+
 def _is_own(about: os.stat_result) -> bool:
     """Whether nobody else but root could have written the file."""
     return about.st_uid in {0, os.geteuid()} and not about.st_mode & 0o022
 
 
-def _settled(variables: Mapping[str, str]) -> set[str]:
-    """The settings that variables name; a secret may be named by its file."""
-    return {name.removesuffix(IN_FILE) for name in variables}
-
-
 def _without(variables: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
     """The variables for settings that the stronger ones leave open."""
-    settled = _settled(stronger)
-    return {name: value for name, value in variables.items() if name.removesuffix(IN_FILE) not in settled}
+    named = settled(stronger)
+    return {name: value for name, value in variables.items() if name.removesuffix(IN_FILE) not in named}
 
 
 def _without_storage(variables: Mapping[str, str]) -> dict[str, str]:

@@ -24,9 +24,9 @@ IN_FILE = "_FILE"
 _LONGEST_SECRET = 64 << 10
 
 
-def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool = False) -> T:
+def _setting(default: T, parse: Callable[[str], T], help_: str, *, secret: bool = False, path: bool = False) -> T:
     """One setting: the environment variable is the field's name in capitals."""
-    metadata = {"parse": parse, "help": help_, "secret": secret}
+    metadata = {"parse": parse, "help": help_, "secret": secret, "path": path}
     return field(default=default, repr=not secret, kw_only=True, metadata=metadata)
 
 
@@ -77,6 +77,7 @@ class Settings:
         text.path,
         "folder for output until it is uploaded, of the worker's user alone; unset: /var/lib/orchestrator/spool for root, "
         "orchestrator/spool in $XDG_STATE_HOME or ~/.local/state for others",
+        path=True,
     )
     label_indexes: tuple[str, ...] = _setting(
         (),
@@ -161,14 +162,17 @@ class Settings:
     )
     api_port: int = _setting(8080, text.port, "port of the HTTP API; 0: any free one")
     api_tokens: str = _setting(
-        "", text.plain, "file with a line for each token of the HTTP API, as `orchestrator token` prints it; empty: no tokens"
+        "",
+        text.plain,
+        "file with a line for each token of the HTTP API, as `orchestrator token` prints it; empty: no tokens",
+        path=True,
     )
     api_body_max: int = _setting(16 << 20, text.SIZE, "most bytes in the body of a request to the HTTP API")
     api_connections: int = _setting(1000, text.COUNT, "connections to the HTTP API at once; further ones are answered with 503")
     api_tls_cert: str = _setting(
-        "", text.plain, "file with the certificate of the HTTP API, its chain behind it; empty: no TLS"
+        "", text.plain, "file with the certificate of the HTTP API, its chain behind it; empty: no TLS", path=True
     )
-    api_tls_key: str = _setting("", text.plain, "file with the key of that certificate")
+    api_tls_key: str = _setting("", text.plain, "file with the key of that certificate", path=True)
     orchestrator_url: str = _setting(
         "", text.plain, "HTTP API that clients use in place of the servers, such as https://tasks.example; empty: none"
     )
@@ -272,6 +276,7 @@ class Option:
     """Raises ValueError that says what the text has to be."""
     help: str
     secret: bool = False
+    path: bool = False
 
     def read(self, text: str) -> object:
         """The value that a text stands for. Raises SettingsError: the variable, what was given, what is allowed."""
@@ -286,6 +291,18 @@ class Option:
 def options() -> tuple[Option, ...]:
     """All settings, in the order of the reference."""
     return (*_own_options(), *_limit_options("default"), *_limit_options("max"))
+
+
+def given_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables with settings and with files of secrets. Paths are absolute, so all mean the same in another folder."""
+    found: dict[str, str] = {}
+    for option in options():
+        name = variable(option)
+        if value := variables.get(name):
+            found[name] = str(Path(value).absolute()) if option.path else value
+        if option.secret and (file := variables.get(f"{name}{IN_FILE}")):
+            found[f"{name}{IN_FILE}"] = str(Path(file).absolute())
+    return found
 
 
 def variable(option: Option) -> str:

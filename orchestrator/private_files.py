@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -55,6 +55,12 @@ def replaced(folder: Path, name: str, by: str) -> None:
     """Give the file ``by`` the name, in place of what has it. Raises OSError, Unsafe among them."""
     with held(folder) as descriptor:
         os.replace(by, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+
+
+def removed(folder: Path, name: str) -> None:
+    """Remove the file, if it is there. Raises OSError, Unsafe among them."""
+    with held(folder) as descriptor, suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=descriptor)
 
 
 @contextmanager

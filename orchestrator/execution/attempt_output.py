@@ -1,7 +1,7 @@
 """What the program of an attempt has left: its log, sealed in the spool, and its artifacts."""
 
-from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 from attrs import frozen
 
@@ -9,8 +9,8 @@ from orchestrator.errors import ContainerMissing
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.program import Programs
 from orchestrator.output.artifacts import Bounds, Gathered, gather, nothing
-from orchestrator.output.spool import Sealed, reseal, salvage, spooling, take_over
-from orchestrator.ports import Chunk, Stream
+from orchestrator.output.spool import Sealed, Spool, reseal, spooling, take_over
+from orchestrator.ports import Stream
 
 ARTIFACTS, SERIES = "artifacts", "series"
 """What is stored beside the logs, as the keys have it."""
@@ -39,7 +39,8 @@ class AttemptOutput:
                     spool.catch_up(self.programs.engine.read_log(self.programs.container(claim)))
                     attempt.complete = True
             except ContainerMissing:
-                spool.catch_up(self._left_behind(claim))
+                if taken := self._salvaged(claim, spool):
+                    return taken
             return spool.seal(complete=attempt.complete)
 
     def seal_again(self, claim: Claim) -> dict[Stream, Sealed]:
@@ -62,8 +63,8 @@ class AttemptOutput:
         attempt = claim.attempt
         spool = attempt.spool = attempt.spool or claim.new_spool(self.programs.deployment.spool_dir, self.programs.rules)
         with suppress(OSError):
-            if not attempt.complete:
-                spool.catch_up(self._left_behind(claim))
+            if not attempt.complete and (taken := self._salvaged(claim, spool)):
+                return taken
         with spooling():
             return spool.seal(complete=attempt.complete, tight=True)
 
@@ -89,9 +90,24 @@ class AttemptOutput:
             return next(filter(None, taken), None)
         return None
 
-    def _left_behind(self, claim: Claim) -> Iterator[Chunk]:
-        """What the longest spool of this attempt holds: the container is gone, and the process that read it may have died."""
-        siblings = claim.folder(self.programs.deployment.spool_dir).parent.iterdir()
-        yield from salvage(
-            max(siblings, key=lambda each: sum(file.stat().st_size for file in each.iterdir() if file.is_file()))
-        )
+    def _salvaged(self, claim: Claim, spool: Spool) -> dict[Stream, Sealed] | None:
+        """Take what the longest spool of this attempt holds: the container is gone, and the process that read it may have died.
+
+        The sums if it was sealed, which then hold here; else None, and the spool has the bytes.
+        """
+        folder = claim.folder(self.programs.deployment.spool_dir)
+        spool.open()
+        longest = max(folder.parent.iterdir(), key=_size)
+        if longest == folder:
+            return None
+        with suppress(OSError):  # of a disk without room, which may have some for a part
+            if taken := take_over(longest, folder, whole=False):
+                spool.close()
+                claim.attempt.spool = None
+                return taken
+        spool.salvage(longest)
+        return None
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

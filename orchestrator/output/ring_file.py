@@ -61,6 +61,10 @@ def marker(dropped: int) -> bytes:
     return f"\n[{dropped} bytes dropped here]\n".encode() if dropped else b""
 
 
+UNCOUNTED = b"\n[bytes dropped here, not counted]\n"
+"""The same where nobody knows how many."""
+
+
 def write_all(file: BinaryIO, data: memoryview) -> None:
     """Write to an unbuffered file, which may take less at a time. Raises OSError."""
     while data:

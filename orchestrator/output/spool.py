@@ -14,7 +14,7 @@ from attrs import asdict, frozen
 
 from orchestrator import private_files as private
 from orchestrator.errors import InfrastructureError, OutputLost
-from orchestrator.output.ring_file import Tail, marker, write_all
+from orchestrator.output.ring_file import UNCOUNTED, Tail, marker, write_all
 from orchestrator.ports import Chunk, Stream
 
 SPOOL = "spool"
@@ -53,11 +53,13 @@ class Spool:
         self._folder = folder
         self._cap = cap
         self._head = cap - tail
-        self._tails = {stream: Tail(folder, f"{stream}.tail", tail) for stream in Stream} if tail else {}
+        self._tail = tail
+        self._tails = {stream: Tail(folder, _tail(stream), tail) for stream in Stream} if tail else {}
         self._files: dict[Stream, BinaryIO] = {}
         self._seen = dict.fromkeys(Stream, 0)
         self._skip = dict.fromkeys(Stream, 0)
         self._doubted: set[str] = set()
+        self._uncounted: set[Stream] = set()
         self._hashes = {stream: hashlib.sha256() for stream in Stream}
 
     def path(self, stream: Stream) -> Path:
@@ -112,6 +114,11 @@ class Spool:
         except OutputLost as error:
             self.doubt(error)
 
+    def salvage(self, earlier: Path) -> None:
+        """Take what a process that died left in ``earlier``, as far as it was not seen yet. Raises OSError."""
+        self.catch_up(_salvaged(earlier, self._head, self._tail))
+        self._uncounted |= {stream for stream in self._tails if _size_of_tail(earlier, stream) >= self._tail}
+
     def doubt(self, error: OutputLost) -> None:
         """Of what was written some may be missing, and reading again does not mend it."""
         self._doubted |= error.streams
@@ -153,7 +160,8 @@ class Spool:
                 return Sealed(kept, digest.hexdigest(), self._seen[stream] - kept, complete)
             file.seek(kept)
             tail = self._tails[stream]
-            for part in (marker(tail.dropped), *tail.parts()):
+            line = UNCOUNTED if stream in self._uncounted and not tail.dropped else marker(tail.dropped)
+            for part in (line, *tail.parts()):
                 write_all(file, memoryview(part))
                 digest.update(part)
             return Sealed(file.tell(), digest.hexdigest(), tail.dropped, complete)
@@ -190,21 +198,33 @@ def sealed(folder: Path) -> dict[Stream, Sealed] | None:
     return sums if intact else None
 
 
-def take_over(earlier: Path, folder: Path) -> dict[Stream, Sealed] | None:
-    """Copy to ``folder`` what another holder sealed in ``earlier``, which may still write there; None unless it is whole.
+def take_over(earlier: Path, folder: Path, *, whole: bool = True) -> dict[Stream, Sealed] | None:
+    """Copy to ``folder`` what another holder sealed in ``earlier``, which may still write there; None if it has changed.
 
-    Raises OSError when it cannot be written.
+    With ``whole`` only what is complete is copied. Raises OSError when it cannot be written.
     """
     sums = noted(earlier)
-    if sums is None or not all(each.complete for each in sums.values()):
+    if sums is None or (whole and not all(each.complete for each in sums.values())):
         return None
     private.make(folder)
-    for stream in Stream:
-        with private.opened(folder, stream, "wb") as copy:
-            for chunk in _read(earlier, stream):
-                write_all(copy, memoryview(chunk))
-    _note(folder, sums)
-    return sealed(folder)
+    try:
+        for stream in Stream:
+            with private.opened(folder, _copied(stream), "wb") as copy:
+                for chunk in _read(earlier, stream):
+                    write_all(copy, memoryview(chunk))
+        if any(_digest(folder, _copied(stream)) != sums[stream].sha256 for stream in Stream):
+            return None
+        for stream in Stream:
+            private.replaced(folder, stream, _copied(stream))
+        _note(folder, sums)
+        return sums
+    finally:
+        for stream in Stream:
+            private.removed(folder, _copied(stream))
+
+
+def _copied(stream: Stream) -> str:
+    return f"{stream}.copy"
 
 
 def reseal(folder: Path) -> dict[Stream, Sealed]:
@@ -214,10 +234,29 @@ def reseal(folder: Path) -> dict[Stream, Sealed]:
     return sums
 
 
-def salvage(folder: Path) -> Iterator[Chunk]:
-    """The bytes that a process which died left in ``folder``, sealed or not."""
+def _salvaged(folder: Path, head: int, tail: int) -> Iterator[Chunk]:
+    """The bytes that a process which died left in ``folder``: the end of a stream only if nothing in it was written over.
+
+    A process may have died as it put the end behind the ``head``, so no more than that is taken of the file.
+    """
     for stream in Stream:
-        yield from ((stream, data) for data in _read(folder, stream))
+        left = head
+        for data in _read(folder, stream):
+            yield stream, data[:left]
+            left -= min(left, len(data))
+        if not left and _size_of_tail(folder, stream) < tail:
+            yield from ((stream, data) for data in _read(folder, _tail(stream)))
+
+
+def _size_of_tail(folder: Path, stream: Stream) -> int:
+    try:
+        return _size(folder, _tail(stream))
+    except FileNotFoundError:
+        return 0
+
+
+def _tail(stream: Stream) -> str:
+    return f"{stream}.tail"
 
 
 def folders(spool_dir: Path) -> list[Path]:
@@ -244,7 +283,7 @@ def spooling() -> Iterator[None]:
         raise InfrastructureError(SPOOL, str(error)) from error
 
 
-def _read(folder: Path, stream: Stream) -> Iterator[bytes]:
+def _read(folder: Path, stream: str) -> Iterator[bytes]:
     """The bytes of a file, in blocks; none when it is not there."""
     with suppress(FileNotFoundError), private.opened(folder, stream, "rb") as file:
         yield from iter(partial(file.read, _BLOCK), b"")

@@ -172,6 +172,28 @@ def test_a_seal_that_no_longer_holds_is_not_taken_over(tmp_path: Path) -> None:
     assert (world.output(task, Stream.STDOUT), task.logs.stdout.truncated) == (b"log", False)
 
 
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "not sealed"])
+def test_what_a_dead_worker_dropped_is_told_as_it_counted_it(tmp_path: Path, *, sealed: bool) -> None:
+    """Of an output without its middle, whose container is gone. If it had not noted how much, nobody knows: a line says so."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"0123456789" * 10)})
+    world.client.submit(REQUEST | {"limits": {"output": 8}, "on_output_limit": "drop_middle"}, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("archive", 1, When.BEFORE, Killed())])).run("t")
+    (note,) = world.settings.spool_dir.rglob("sealed.json")
+    note.write_text(note.read_text().replace("true", "false"))
+    if not sealed:
+        note.unlink()
+    world.engine.remove("orchestrator-t-1", world.services.deployment)
+    world.expire_leases()
+    task = world.worker().run("t")
+    assert task
+    assert task.logs
+    log = task.logs.stdout
+    line = b"[92 bytes dropped here]\n6789" if sealed else b"[bytes dropped here, not counted]\n"
+    assert world.output(task, Stream.STDOUT) == b"0123\n" + line
+    assert (log.dropped, log.truncated) == (92 if sealed else 0, True)
+
+
 def _unseal(world: World) -> None:
     """As if the worker had died before it sealed its spool."""
     (note,) = world.settings.spool_dir.rglob("sealed.json")

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.output.ring_file import marker
-from orchestrator.output.spool import Spool, salvage, sealed
+from orchestrator.output.spool import Spool, sealed
 from orchestrator.ports import Stream
 from tests.support.full_file import FullFile
 
@@ -106,7 +106,7 @@ def test_what_a_dead_process_left_is_salvaged(text: bytes, length: int) -> None:
         dead.close()
         assert sealed(Path(name) / "dead") is None
         present = Spool(Path(name) / "present", 100)
-        present.catch_up(salvage(Path(name) / "dead"))
+        present.salvage(Path(name) / "dead")
         present.catch_up([(Stream.STDOUT, text)])
         present.seal(complete=True)
         assert present.path(Stream.STDOUT).read_bytes() == text

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InvalidTask
-from orchestrator.output.ring_file import marker
-from orchestrator.output.spool import Spool, sealed
+from orchestrator.output.ring_file import UNCOUNTED, marker
+from orchestrator.output.spool import Spool, sealed, take_over
 from orchestrator.ports import Stream
 from orchestrator.task.request import Rules, parse_request
 from orchestrator.testing.programs import Program
@@ -54,6 +54,40 @@ def test_sealing_again_changes_nothing(tmp_path: Path) -> None:
     spool, kept = _spooled(tmp_path, 20, 10, [b"abc" * 20])
     assert spool.seal(complete=True) == sealed(tmp_path)
     assert spool.path(OUT).read_bytes() == kept
+
+
+@given(st.integers(1, 20), st.lists(st.binary(max_size=30), max_size=6))
+def test_both_ends_that_a_dead_process_left_are_salvaged(
+    tmp_path_factory: pytest.TempPathFactory, tail: int, parts: list[bytes]
+) -> None:
+    """What was not written over. Where the end of a stream began nobody knows then, nor how much is missing: a line says so."""
+    folder, whole = tmp_path_factory.mktemp("spool"), b"".join(parts)
+    dead = Spool(folder / "dead", 20 + tail, tail)
+    dead.open()
+    for part in parts:
+        dead.write(OUT, part)
+    dead.close()
+    heir = Spool(folder / "heir", 20 + tail, tail)
+    heir.salvage(folder / "dead")
+    heir.salvage(folder / "dead")
+    sums = heir.seal(complete=False)
+    assert sums[OUT].truncated
+    assert sums[OUT].dropped == 0
+    expected = whole if len(whole) < 20 + tail else whole[:20] + UNCOUNTED
+    assert heir.path(OUT).read_bytes() == expected
+
+
+def test_what_was_sealed_with_a_hole_is_taken_over_as_it_is(tmp_path: Path) -> None:
+    """With what was counted. A copy that is not what was sealed replaces nothing."""
+    cut, _ = _spooled(tmp_path / "cut", 20, 10, [b"abc" * 20])
+    sums = cut.seal(complete=False)
+    assert take_over(tmp_path / "cut", tmp_path / "heir") is None
+    assert take_over(tmp_path / "cut", tmp_path / "heir", whole=False) == sums == sealed(tmp_path / "heir")
+    assert (sums[OUT].dropped, sums[OUT].complete) == (40, False)
+    cut.path(OUT).write_bytes(b"changed")
+    assert take_over(tmp_path / "cut", tmp_path / "heir", whole=False) is None
+    assert sealed(tmp_path / "heir") == sums
+    assert {file.name for file in (tmp_path / "heir").iterdir()} == {*Stream, "sealed.json"}
 
 
 def test_output_that_comes_again_from_its_beginning_is_not_kept_twice(tmp_path: Path) -> None:

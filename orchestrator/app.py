@@ -1,7 +1,7 @@
 """The services of one process, whichever adapters they are, and the runner on top of them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
@@ -138,7 +138,11 @@ class Services:
         """Removes ended tasks and what object storage has of them."""
         from orchestrator.reconcile.removal import Removal  # noqa: PLC0415  most commands remove nothing
 
-        return Removal(self.store, self.logs, self.expect_own_database)
+        return Removal(self.store, self.logs, self.expect_own_database, forget=self._forget)
+
+    def _forget(self, task_ids: Collection[str]) -> None:
+        if self.live:
+            self.live.drop(self.deployment, task_ids)
 
     @property
     def retention(self) -> "Retention":

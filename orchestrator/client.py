@@ -135,7 +135,8 @@ class Client:
         """The document of a new task. Raises InvalidTask."""
         task_id = uuid.uuid4().hex if task_id is None else task_id
         parse_request(task_id, request, self.services.settings.rules)
-        return {**request, "_id": task_id, "status": State.QUEUED.value, "seq": 0, "created_at": now()}
+        own = {"status": State.QUEUED.value, "seq": 0, "created_at": now(), "nonce": uuid.uuid4().hex}
+        return {**request, "_id": task_id, **own}
 
     def _checked_or_not(self, request: Mapping[str, object], task_id: str | None) -> Document | InvalidTask:
         try:

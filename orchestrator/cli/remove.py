@@ -98,7 +98,7 @@ def rm_command(
     wanted = _Wanted(status, cause, image, label, older_than)
     if bool(task_ids) == bool(wanted):
         raise click.UsageError("give either IDs or filters, such as --older-than 7d" if wanted else "give an ID, or a filter")
-    connected = client({Server.MONGODB, Server.S3})
+    connected = client({Server.MONGODB, Server.REDIS, Server.S3})
     if wanted:
         _by_search(connected, wanted, dry_run=dry_run)
         return

@@ -1,6 +1,6 @@
 """How a program's output is seen while it runs. The stored log is the truth; this is a bounded copy of its last part."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -59,6 +59,9 @@ class LiveOutput(Protocol):
         beyond ``POINTS``. After an error some may have been added, and are added again when the call is repeated: the offset
         tells.
         """
+
+    def drop(self, deployment: str, task_ids: Collection[str]) -> None:
+        """Forget the entries of these tasks; all in one round trip."""
 
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
         """The offset behind the last piece of each stream of this attempt; nothing for a stream without one."""

@@ -11,7 +11,9 @@ from itertools import chain, islice
 
 from attrs import frozen
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.execution.attempt_output import ARTIFACTS
+from orchestrator.log import logger
 from orchestrator.ports import ObjectStore, Part, TaskStore
 from orchestrator.ports.documents import deletion_of
 from orchestrator.task.request import is_id
@@ -37,6 +39,9 @@ class Removal:
     over: Callable[[], bool] = lambda: False
     """Whether the time is up: then the objects that are left wait for a later call, and their tasks with them."""
 
+    forget: Callable[[Collection[str]], None] = lambda _: None
+    """Drops what the tasks have left for those who follow output. What it cannot drop goes by itself after some time."""
+
     def delete(self, nonces: Mapping[str, object]) -> frozenset[str]:
         """Mark those of the tasks {id: nonce} that have ended and are settled, and delete these; which ones."""
         self.check()
@@ -54,6 +59,10 @@ class Removal:
 
         if not self._clear({task_id: found[task_id] for task_id in marks}, {*Part}, still):
             return frozenset()
+        try:
+            self.forget(marks)
+        except InfrastructureError as error:
+            logger.warning("live output of deleted tasks is left to expire: {}", error)
         self.store.delete(marks)
         return frozenset(marks)
 

@@ -38,9 +38,9 @@ class Event:
     nonce: str = field(default="", eq=False)
 
     @classmethod
-    def queued(cls, task_id: str, at: datetime, deployment: str = "") -> Self:
+    def queued(cls, task_id: str, at: datetime, deployment: str = "", nonce: str = "") -> Self:
         """The event published by the one who enqueues."""
-        return cls(task_id, 0, None, None, State.QUEUED, at, deployment=deployment)
+        return cls(task_id, 0, None, None, State.QUEUED, at, deployment=deployment, nonce=nonce)
 
     @classmethod
     def of(cls, task: Task, entry: Entry, deployment: str = "") -> Self:
@@ -54,7 +54,9 @@ class Event:
     @classmethod
     def all_of(cls, task: Task, after: int = -1, deployment: str = "") -> list[Self]:
         """Every event of the task so far whose seq is above ``after``, made from what is stored; seq 0 is the enqueueing."""
-        first = [cls.queued(_told(task.id), task.created_at, deployment)] if task.created_at and after < 0 else []
+        first = []
+        if task.created_at and after < 0:
+            first = [cls.queued(_told(task.id), task.created_at, deployment, task.nonce or "")]
         return first + [cls.of(task, entry, deployment) for entry in task.history if entry.seq > after]
 
     @property

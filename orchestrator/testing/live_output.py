@@ -1,7 +1,7 @@
 """Output that is followed, within one process."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from attrs import define, field
@@ -68,6 +68,12 @@ class MemoryLiveOutput:
                     there.drop(lambda entry: not isinstance(entry, Point))
             self._change.notify_all()
 
+    def drop(self, deployment: str, task_ids: Collection[str]) -> None:
+        """One after the other."""
+        with self._change:
+            for task_id in task_ids:
+                self._forget((deployment, task_id))
+
     def ends(self, deployment: str, task_id: str, attempt: int) -> Mapping[Stream, int]:
         """Noted with each piece."""
         of_attempt, ends = self._ends.get((deployment, task_id), (0, {}))
@@ -94,11 +100,14 @@ class MemoryLiveOutput:
         key = event.deployment, event.task_id
         with self._change:
             if event.seq == 0:
-                self._lists.pop(key, None)
-                self._ends.pop(key, None)
+                self._forget(key)
             elif key in self._lists:
                 self._lists[key].add(Event.from_json(event.to_json()))
                 self._change.notify_all()
+
+    def _forget(self, key: Key) -> None:
+        self._lists.pop(key, None)
+        self._ends.pop(key, None)
 
     def _entries(self, key: Key) -> Iterator[LiveEntry | None]:
         last = 0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.redis.client import redis_client
 from orchestrator.adapters.redis.live_output import RedisLiveOutput, ends_key, live_key
-from orchestrator.ports import EventBus, LiveEntry, LiveOutput, Piece, Stream
+from orchestrator.ports import EventBus, LiveEntry, LiveOutput, Piece, Point, Stream
 from orchestrator.settings.settings import Settings
 from orchestrator.task.event import Event
 from statemachine import State, Trigger
@@ -106,6 +106,30 @@ def test_a_new_task_of_the_same_id_begins_with_nothing(live: LiveOutput, events:
     assert _seen(live) == []
     live.append(OURS, {"t1": [_piece(0, b"new")]}, LIMIT)
     assert (_seen(live), live.ends(OURS, "t1", 1)) == ([_piece(0, b"new")], {OUT: 3})
+
+
+def test_a_new_task_of_an_id_that_was_used_begins_with_nothing(live: LiveOutput, events: EventBus) -> None:
+    """The bus still knows the last event of the earlier one. What comes late of the new one's begin takes nothing away."""
+    live.append(OURS, {"t1": [_piece(0, b"old")]}, LIMIT)
+    events.publish(evolve(LAST, nonce="one"))
+    events.publish(evolve(FIRST, nonce="two"))
+    assert _seen(live) == []
+    events.publish(evolve(RUNS, nonce="two"))
+    live.append(OURS, {"t1": [_piece(0, b"new")]}, LIMIT)
+    events.publish(evolve(FIRST, nonce="two"))
+    assert (_seen(live), live.ends(OURS, "t1", 1)) == ([RUNS, _piece(0, b"new")], {OUT: 3})
+
+
+def test_what_is_dropped_is_followed_no_more(live: LiveOutput) -> None:
+    """Output, ends and points of these tasks, and of no others."""
+    point = Point(1, 1.0, 50.0, 1000, 1)
+    live.append(OURS, {task_id: [_piece(0, b"x"), point] for task_id in ("t1", "t2", "t3")}, LIMIT)
+    live.drop(OURS, ["t1", "t2", "nobody"])
+    live.drop("d2", ["t3"])
+    live.drop(OURS, [])
+    assert [*live.latest(OURS, ["t1", "t2", "t3"])] == ["t3"]
+    assert [live.ends(OURS, task_id, 1) for task_id in ("t1", "t2", "t3")] == [{}, {}, {OUT: 1}]
+    assert [_seen(live, task_id) for task_id in ("t1", "t2", "t3")] == [[], [], [_piece(0, b"x")]]
 
 
 def test_many_follow_one_task(live: LiveOutput, events: EventBus) -> None:

@@ -14,6 +14,7 @@ from orchestrator.errors import InfrastructureError, UnknownTask
 from orchestrator.output.following import Missed
 from orchestrator.ports import LiveEntry, Part, Piece, Point, Stream
 from orchestrator.task.event import Event
+from orchestrator.testing import MemoryServices
 from orchestrator.testing.event_bus import MemoryEventBus
 from orchestrator.testing.programs import Program
 from statemachine import State
@@ -153,6 +154,57 @@ def test_output_is_followed_while_a_worker_runs_the_task(world: World) -> None:
     world.worker().run("t1")
     follower.join(10)
     assert (_text(items), _text(items, ERR), _statuses(items)) == (TEXT, b"oops", ALL)
+
+
+OTHER = {"image": "busybox", "command": ["other"]}
+
+
+def test_a_task_whose_id_was_used_before_is_followed_from_its_own_begin() -> None:
+    """Neither output nor events are those of the earlier one, which ended a moment ago."""
+    services = MemoryServices({("speak",): Program(stdout=TEXT), ("other",): Program(stdout=b"new", exit_code=3)})
+    client = services.client
+    client.submit(REQUEST, "t1")
+    services.run_queued()
+    client.delete("t1")
+    with services.events.subscribe("t1") as arriving:
+        client.submit(OTHER, "t1")
+        heard = next(arriving)
+    assert heard is not None
+    assert (heard.seq, heard.status) == (0, State.QUEUED)
+    with services.working():
+        items = [*client.follow("t1")]
+    assert (_text(items), _statuses(items)) == (b"new", [*ALL[:-1], State.FAILED])
+
+
+def test_a_deleted_task_leaves_nothing_to_follow() -> None:
+    """Also when the event of the next one of its id cannot be published, or another program has inserted that."""
+    services = MemoryServices({("speak",): Program(stdout=TEXT)})
+    services.client.submit(REQUEST, "t1")
+    services.run_queued()
+    nonce = services.client.get("t1").nonce
+    live, deployment = services.live, services.deployment
+    assert live
+    live.append(deployment, {"t1": [ONE], "t2": [ONE]}, 1000)
+    assert services.removal.delete({"t1": nonce}) == {"t1"}
+    assert [live.ends(deployment, task_id, 1) for task_id in ("t1", "t2")] == [{}, {OUT: ONE.end}]
+
+
+def test_a_task_is_deleted_while_its_output_cannot_be_dropped() -> None:
+    """Redis is away; it forgets the output by itself."""
+    services = MemoryServices({("speak",): Program(stdout=TEXT)})
+    services.client.submit(REQUEST, "t1")
+    services.run_queued()
+
+    class Away:
+        """The live output, as it is then."""
+
+        def drop(self, *_: object) -> None:
+            raise InfrastructureError("redis", "away")
+
+    services.live = Away()  # type: ignore[assignment]
+    services.client.delete("t1")
+    with pytest.raises(UnknownTask):
+        services.client.get("t1")
 
 
 def test_without_live_output_it_comes_at_the_end(world: World) -> None:

@@ -1,7 +1,7 @@
 """Live output, as one stream of Redis for each task. Knows the keys and entries, but not their use."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -101,6 +101,13 @@ class RedisLiveOutput:
                 if points := [entry for entry in of_task if isinstance(entry, Point)]:
                     _add_points(pipeline, points_key(deployment, task_id), points)
             pipeline.execute()
+
+    def drop(self, deployment: str, task_ids: Collection[str]) -> None:
+        """In one command."""
+        keys = [key(deployment, task_id) for task_id in task_ids for key in (live_key, ends_key, points_key)]
+        if keys:
+            with redis_errors():
+                self._redis.delete(*keys)
 
     def latest(self, deployment: str, task_ids: Sequence[str]) -> Mapping[str, Point]:
         """The end of each stream."""

@@ -201,6 +201,7 @@ class TaskStore(Protocol):
     def reset(self, task_id: str) -> None:
         """Leave nothing of a document that cannot be read or is too large but its id and ``created_at``, queued.
 
+        It has UNKNOWN_OBJECTS, so that it never claims to name all objects of the task.
         Nothing when somebody holds it, or when it is terminal.
         """
 

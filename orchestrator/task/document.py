@@ -27,6 +27,9 @@ from orchestrator.task.values import (
 )
 from statemachine import INITIAL, State
 
+UNKNOWN_OBJECTS = -1
+"""``objects_named`` of a document that was reset: it has forgotten which objects the attempts before have put."""
+
 
 @frozen
 class Task:
@@ -69,7 +72,10 @@ class Task:
     """When the logs of all attempts were removed from object storage; ``logs`` still tells their sizes and checksums."""
     artifacts_removed_at: datetime | None = None
     objects_named: int = 0
-    """The last ended attempt, if object storage has nothing of all attempts up to it but what this document names; else 0."""
+    """The last ended attempt, if object storage has nothing of all attempts up to it but what this document names; else 0.
+
+    UNKNOWN_OBJECTS until the first transition of a document that was reset.
+    """
     parts_begun: tuple[str, ...] = ()
     """Keys of objects that were begun while a program ran, by all holders in all attempts. What was sent of those that were
     never made is dropped at the end."""
@@ -90,6 +96,8 @@ class Task:
         own |= {name: _date(own.get(name)) for name in ("created_at", "cancel_requested_at")}
         if fresh:
             own = {name: value for name, value in own.items() if name == "status" or fits(value, _KINDS[name])}
+            if document.get("objects_named") == UNKNOWN_OBJECTS:
+                own["objects_named"] = UNKNOWN_OBJECTS
         request = {name: value for name, value in document.items() if name not in _OWN}
         task = structured({**own, "id": "", "request": request}, cls)
         if problems := _contradictions(task):

@@ -42,6 +42,7 @@ from orchestrator.ports.documents import (
     too_large,
 )
 from orchestrator.task.codec import to_document
+from orchestrator.task.document import UNKNOWN_OBJECTS
 from orchestrator.task.values import LONGEST_LEASE, Document, Ending
 from statemachine import INITIAL, TERMINAL, State
 
@@ -207,7 +208,8 @@ class MemoryTaskStore:
             if document is not None and document.get("status") not in FINAL and self._is_free(document, token=""):
                 created = document.get("created_at")
                 dated = created if isinstance(created, datetime) else None
-                self._save({"_id": document["_id"], "status": str(INITIAL), "created_at": dated})
+                bare = {"_id": document["_id"], "status": str(INITIAL), "created_at": dated}
+                self._save({**bare, "objects_named": UNKNOWN_OBJECTS})
 
     def settle(self, task_id: str, nonce: object, seq: int) -> None:
         """Set ``published`` and ``settled``."""

@@ -17,8 +17,8 @@ def test_a_document_that_nobody_holds_keeps_only_its_id_and_date(store: TaskStor
     store.insert({"_id": "t2", "created_at": "noon", **junk})
     for task_id in ("t1", "t2", "unknown"):
         store.reset(task_id)
-    assert store.find("t1") == {"_id": "t1", "status": "queued", "created_at": NOON}
-    assert store.find("t2") == {"_id": "t2", "status": "queued", "created_at": None}
+    assert store.find("t1") == {"_id": "t1", "status": "queued", "created_at": NOON, "objects_named": -1}
+    assert store.find("t2") == {"_id": "t2", "status": "queued", "created_at": None, "objects_named": -1}
     assert store.find("unknown") is None
 
 

@@ -61,6 +61,7 @@ from orchestrator.ports.documents import (
 )
 from orchestrator.settings.settings import Settings
 from orchestrator.task.codec import to_document
+from orchestrator.task.document import UNKNOWN_OBJECTS
 from orchestrator.task.values import Document, Ending
 from statemachine import INITIAL, TERMINAL, State
 
@@ -308,7 +309,7 @@ class MongoTaskStore:
     def reset(self, task_id: str) -> None:
         """In one write, judged by the server's clock."""
         dated = {"$cond": [{"$eq": [{"$type": "$created_at"}, "date"]}, "$created_at", None]}
-        bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated}
+        bare = {"_id": "$_id", "status": str(INITIAL), "created_at": dated, "objects_named": UNKNOWN_OBJECTS}
         with translated():
             self._tasks.update_one({**by(task_id), "status": _ALIVE}, [{"$replaceWith": {"$cond": [EXPIRED, bare, "$$ROOT"]}}])
 

@@ -299,3 +299,20 @@ def test_the_log_in_the_spool_goes_with_its_task(tmp_path: Path) -> None:
     world.client.delete("t")
     assert [action.kind for action in world.sweep().once(30)] == [Kind.DISCARD]
     assert not [path for path in tmp_path.rglob("stdout") if path.is_file()]
+
+
+def test_a_document_that_was_given_up_does_not_claim_to_name_all_objects(tmp_path: Path) -> None:
+    """Its earlier attempt has stored its log; deletion finds that by a list."""
+    world = world_of(tmp_path)
+    world.client.submit({**REQUEST, "command": [*FAILING], "retries": 1}, "t")
+    with pytest.raises(Killed):
+        world.worker(Process([Fault("wait", 2, When.BEFORE, Killed())])).run("t")
+    assert world.client.get("t").attempt == 2
+    assert keys(world)
+    world.services.store._change("t", {"history": 5}, lambda _: True)
+    world.expire_leases()
+    world.worker().run("t")
+    task = world.client.get("t")
+    assert (task.cause, task.objects_named) == (Cause.INVALID, 0)
+    world.client.delete("t")
+    assert keys(world) == []

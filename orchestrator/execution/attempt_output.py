@@ -11,10 +11,14 @@ from orchestrator.execution.program import Programs
 from orchestrator.output.artifacts import Bounds, Gathered, gather, nothing
 from orchestrator.output.spool import Sealed, Spool, reseal, spooling, take_over
 from orchestrator.ports import Stream
+from orchestrator.ports.documents import LARGEST, ROOM
+from orchestrator.task.stored_size import size_of
 
 ARTIFACTS, SERIES = "artifacts", "series"
 """What is stored beside the logs, as the keys have it."""
 _GATHERING = 60.0
+_FOR_THE_REST = ROOM // 2
+"""Bytes of the document that names of artifacts leave for what else the worker writes, such as what was refused."""
 
 
 @frozen
@@ -73,7 +77,8 @@ class AttemptOutput:
         request = claim.granted(self.programs.rules)
         if not request.artifacts:
             return Gathered((), ())
-        bounds = Bounds(request.limits.artifacts, self.programs.rules.artifact_files, _GATHERING)
+        names = LARGEST - _FOR_THE_REST - size_of(claim.lease.document)
+        bounds = Bounds(request.limits.artifacts, self.programs.rules.artifact_files, _GATHERING, names)
         try:
             self.programs.container(claim)
             with spooling(), closing(self.programs.engine.archive(claim.name)) as chunks:

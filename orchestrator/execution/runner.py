@@ -23,7 +23,9 @@ from orchestrator.execution.retry_rule import may_repeat_broken_attempt
 from orchestrator.execution.room import Room
 from orchestrator.execution.steps import Steps
 from orchestrator.log import logger
+from orchestrator.output.artifacts import nothing
 from orchestrator.retrying import Retrier
+from orchestrator.task.artifact import WHOLE
 from orchestrator.task.document import Task
 from orchestrator.task.values import Fields
 from statemachine import INITIAL, KEEPING, TERMINAL, Lifecycle, State, Trigger, next_trigger
@@ -147,7 +149,10 @@ class Runner:
         except CancelRequested:
             self._cancel(claim)
         except TaskFailure as failure:
-            self._fail(claim, failure)
+            if claim.state is State.UPLOADING and isinstance(failure, InvalidTask):
+                self._store_less(claim, failure)
+            else:
+                self._fail(claim, failure)
         except (Interrupted, InfrastructureError) as error:
             if claim.state in KEEPING:
                 self._finish(claim, error)
@@ -170,6 +175,17 @@ class Runner:
 
         evolve(self.retrier, over=claim.lost).within(budget, fire)
 
+    def _store_less(self, claim: Claim, refusal: InvalidTask) -> None:
+        """A program that has finished is not invalid: where its result cannot be stored, it is stored without artifacts."""
+        logger.warning("goes on without artifacts: {}", refusal)
+        claim.attempt.gathered = nothing([WHOLE], f"there is no room for it in the document of the task: {refusal}")
+        try:
+            self._fire(claim, Trigger.UPLOAD, self.budgets.upload)
+        except InvalidTask as error:
+            self._fail_unstored(claim, error)
+        except (Interrupted, InfrastructureError) as error:
+            self._finish(claim, error)
+
     def _finish(self, claim: Claim, trouble: Interrupted | InfrastructureError) -> None:
         """A program that has finished is never run again: what can be had of its output has to do, once, and is stored next."""
         try:
@@ -178,9 +194,12 @@ class Runner:
             logger.warning("goes on with what there is of the output: {}", trouble)
             self.steps.collect.settle_for_less(claim)
         except (Interrupted, InfrastructureError) as error:
-            outcome = claim.task.outcome
-            message = f"{outcome.message}, but its log could not be stored: {error}"
-            self._fail(claim, TaskFailure(Cause.UPLOAD, message, {"cause": outcome.cause} if outcome.cause else None))
+            self._fail_unstored(claim, error)
+
+    def _fail_unstored(self, claim: Claim, trouble: Exception) -> None:
+        outcome = claim.task.outcome
+        message = f"{outcome.message}, but its log could not be stored: {trouble}"
+        self._fail(claim, TaskFailure(Cause.UPLOAD, message, {"cause": outcome.cause} if outcome.cause else None))
 
     def _cancel(self, claim: Claim) -> None:
         """Before it has started it fails at once; while it runs the program is ended, and waiting for it tells the rest."""

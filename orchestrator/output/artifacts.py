@@ -2,8 +2,10 @@
 
 import hashlib
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -18,15 +20,24 @@ ROOT = "out"
 _MOST_REFUSED = 100
 _ROOM = 4 << 20
 _SHOWN = 512
+ROW = 320
+"""Bytes that a kept file takes in the document of its task, beside its path: its key, size and checksum."""
+_REFUSED = 1 << 18
+"""Bytes that refused files may take there, with the reasons."""
+_REFUSED_ROW = 40
 
 
 @frozen
 class Bounds:
-    """Bytes and number of all files together, and seconds from now. The bytes of a file are counted with its holes."""
+    """Bytes and number of all files together, and seconds from now. The bytes of a file are counted with its holes.
+
+    ``names`` are the bytes that the kept files may take in the document of the task.
+    """
 
     bytes: int
     files: int
     seconds: float
+    names: int = sys.maxsize
 
     @property
     def archive(self) -> int:
@@ -78,7 +89,15 @@ def gather(chunks: Iterator[bytes], wanted: Sequence[str], bounds: Bounds, folde
 
 def nothing(wanted: Sequence[str], why: str) -> Gathered:
     """Nothing was taken, for one reason."""
-    return Gathered((), tuple(Refusal(path, why) for path in wanted))
+    return Gathered((), _told([Refusal(path, why) for path in wanted]))
+
+
+def _told(refused: Sequence[Refusal], unnamed: int = 0) -> tuple[Refusal, ...]:
+    """Those that have room in a document, then how many more there are."""
+    sizes = accumulate(len(each.path.encode()) + len(each.why.encode()) + _REFUSED_ROW for each in refused)
+    named = [each for each, size in zip(refused, sizes, strict=True) if size <= _REFUSED - ROW]
+    unnamed += len(refused) - len(named)
+    return (*named, *([Refusal(WHOLE, f"{unnamed} more are refused")] if unnamed else []))
 
 
 class _Enough(Exception):
@@ -107,6 +126,7 @@ class _Basket:
     _seen: set[str] = field(factory=set)
     _unnamed: int = 0
     _bytes: int = 0
+    _names: int = 0
     _stopped: str = ""
 
     def take(self, member: Member, content: Callable[[], Iterator[bytes]]) -> None:
@@ -128,8 +148,7 @@ class _Basket:
         for path in self._wanted:
             if path not in self._seen and path != WHOLE:
                 self._refuse(path, missing)
-        more = [Refusal(WHOLE, f"{self._unnamed} more are refused")] if self._unnamed else []
-        return Gathered(tuple(self._files.values()), (*self._refused, *more))
+        return Gathered(tuple(self._files.values()), _told(self._refused, self._unnamed))
 
     def _asked_for(self, path: str) -> bool:
         hits = [each for each in self._wanted if each in {WHOLE, path} or path.startswith(f"{each}/")]
@@ -148,6 +167,8 @@ class _Basket:
             return f"its {member.size} bytes are more than what is left of the folder's size"
         if len(self._files) >= self._bounds.files:
             raise _Enough(f"there are more than {self._bounds.files} files")
+        if self._names + _row(path) > self._bounds.names:
+            return "there is no room for its name in the document of the task"
         return None
 
     def _refuse(self, path: str, why: str) -> None:
@@ -176,6 +197,11 @@ class _Basket:
             size = file.tell()
         self._files[path] = File(path, self._folder / name, size, digest.hexdigest())
         self._bytes += self._files[path].bytes
+        self._names += _row(path)
+
+
+def _row(path: str) -> int:
+    return ROW + len(path.encode())
 
 
 def _bad_name(root: str, path: str, member: Member) -> str | None:

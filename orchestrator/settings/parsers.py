@@ -128,6 +128,14 @@ def lease(text: str) -> float:
     return seconds
 
 
+def artifact_files(text: str) -> int:
+    """How many files of a task are kept; the document of the task has to have room for their names."""
+    if (count := COUNT(text)) > MOST_ARTIFACT_FILES:
+        raise ValueError(f"a whole number from 1 to {MOST_ARTIFACT_FILES}")
+    return count
+
+
+MOST_ARTIFACT_FILES = 20_000
 COUNT = kinds.POSITIVE.from_text
 COUNT_OR_NONE = number(int, "a whole number of 0 or more", zero=True)
 USER = kinds.USER.from_text

@@ -113,7 +113,7 @@ class Settings:
     default_user: str = _setting("65534:65534", text.USER, "uid:gid of tasks that name no user")
     files_max: int = _setting(4 << 20, text.SIZE, "most bytes in a task's files together")
     artifact_files: int = _setting(
-        256, text.COUNT, "most files that are kept as a task's artifacts, and most paths it may name"
+        256, text.artifact_files, "most files that are kept as a task's artifacts, and most paths it may name; at most 20000"
     )
     max_retries: int = _setting(10, text.COUNT, "most retries that a task may ask for")
     max_attempts: int = _setting(3, text.COUNT, "attempts at a task whose container the infrastructure broke")

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cause import Cause
 from orchestrator.errors import InfrastructureError, InvalidTask, UnknownTask
+from orchestrator.ports import Move, Stream
+from orchestrator.ports.documents import too_large
 from orchestrator.task.document import Task
+from orchestrator.task.values import Document
 from orchestrator.testing.programs import FOREVER, Program
+from orchestrator.testing.task_store import MemoryTaskStore
 from statemachine import State
 from tests.support.faults import Fault, Killed, Process, When
 from tests.support.tars import entry, out, packed
@@ -141,3 +146,58 @@ def test_the_folder_has_a_ceiling(tmp_path: Path) -> None:
     """Like every limit."""
     with pytest.raises(InvalidTask, match=r"limits.artifacts: 2 GiB is above the ceiling of 1 GiB"):
         World(tmp_path).client.submit(REQUEST | {"limits": {"artifacts": "2g"}})
+
+
+class _Small(MemoryTaskStore):
+    """A store that finds the document too large at the first ``most`` moves out of uploading."""
+
+    most = 1
+    refused = 0
+
+    def advance(self, move: Move) -> Document:
+        if move.entry.source is State.UPLOADING and move.entry.status is State.SUCCEEDED and self.refused < self.most:
+            self.refused += 1
+            raise too_large(17 << 20)
+        return super().advance(move)
+
+
+class _Smaller(_Small):
+    """The same at each move to success."""
+
+    most = 99
+
+
+def test_a_result_that_does_not_fit_is_stored_without_artifacts(tmp_path: Path) -> None:
+    """The program ended well, and its log is kept. What was put is found when the task is deleted."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log", out=LEFT)}, store=_Small)
+    world.client.submit(REQUEST, "t")
+    task = world.worker().run("t")
+    assert task
+    assert (task.status, task.exit_code, task.cause, task.artifacts_stored) == (State.SUCCEEDED, 0, None, ())
+    assert [(each.path, "no room" in each.why) for each in task.artifacts_refused] == [(".", True)]
+    assert world.output(task, Stream.STDOUT) == b"log"
+    world.client.delete("t")
+    assert [*world.services.logs.listed()] == []
+
+
+def test_a_result_that_never_fits_is_no_fault_of_the_task(tmp_path: Path) -> None:
+    """Its end says what became of the program, and why there is no log."""
+    world = World(tmp_path, {PROGRAM: Program(stdout=b"log", out=LEFT)}, store=_Smaller)
+    world.client.submit(REQUEST, "t")
+    task = world.worker().run("t")
+    assert task
+    assert (task.status, task.exit_code, task.cause, task.logs) == (State.FAILED, 0, Cause.UPLOAD, None)
+    assert "bytes" in task.message
+
+
+def test_files_are_kept_as_long_as_the_document_has_room_for_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier attempt has kept takes room, too."""
+    monkeypatch.setattr("orchestrator.execution.attempt_output.LARGEST", (1 << 19) + 2500)
+    many = out(**{f"f{number:02}": b"x" for number in range(20)})
+    _, task = run(tmp_path, Program(out=many, exit_code=3), retries=1)
+    first, last = (len(each.artifacts_stored) for each in (task.attempts[0], task))
+    assert 0 <= last < first < 20
+    assert all("no room" in each.why for each in task.artifacts_refused)
+    assert task.artifacts_refused

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.output.artifacts import Bounds, Gathered, gather
+from orchestrator.output.artifacts import ROW, Bounds, Gathered, gather, nothing
 from orchestrator.task.artifact import Refusal
 from tests.support.tars import END, entry, out, packed
 
@@ -174,3 +174,25 @@ def test_no_hostile_archive_writes_outside_of_its_folder(members: list[tuple[str
         assert len(set(paths)) == len(paths) <= 4
         assert not any({"", ".", ".."} & {*path.split("/")} for path in paths)
         assert sum(file.bytes for file in gathered.files) <= 2000
+
+
+def test_files_whose_names_have_no_room_are_refused(tmp_path: Path) -> None:
+    """The document of the task is bounded. A file with a shorter name may have room behind one with a long name."""
+    archive = packed([entry("out/a", b"a"), entry("out/" + "b" * 200, b"b"), entry("out/c", b"c")])
+    gathered = take(tmp_path, archive, bounds=Bounds(1 << 20, 100, 60, names=2 * ROW + 10))
+    assert contents(gathered) == {"a": b"a", "c": b"c"}
+    assert why(gathered) == {"b" * 200: "there is no room for its name in the document of the task"}
+
+
+def test_what_is_refused_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """Also where all of many wanted paths are refused for one reason."""
+    wanted = [f"{number:05}" + "☃" * 300 for number in range(5000)]
+    stopped = take(tmp_path, b"no archive", tuple(wanted))
+    for refused in (nothing(wanted, "it is lost").refused, stopped.refused):
+        assert 100 < len(refused) < 1000
+        assert sum(len(each.path.encode()) + len(each.why) for each in refused) < 1 << 18
+        assert refused[-1].path == "."
+        assert refused[-1].why.endswith("more are refused")
+        named = [each for each in refused if each.path != "."]
+        assert int(refused[-1].why.split()[0]) == 5000 - len(named)
+    assert "not all was collected" in stopped.refused[0].why

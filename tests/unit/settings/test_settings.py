@@ -111,6 +111,7 @@ def test_every_bad_value_is_named_at_once() -> None:
                 "MINIO_USE_SSL": "maybe",
                 "CONCURRENCY": "0",
                 "PULL_POLICY": "sometimes",
+                "ARTIFACT_FILES": "20001",
                 "FILES_MAX": "many",
                 "LEASE_TTL": "0",
                 "DEFAULT_USER": "nobody",
@@ -121,6 +122,7 @@ def test_every_bad_value_is_named_at_once() -> None:
             }
         )
     ) == [
+        "ARTIFACT_FILES: '20001' is not a whole number from 1 to 20000",
         "CONCURRENCY: '0' is not a whole number of 1 or more",
         "DEFAULT_CPUS: 'nan' is not a number of CPUs of 0.01 or more",
         "DEFAULT_MEMORY: '1m' is not a size of 6291456 bytes or more, such as 134217728 or '128m'",

@@ -1,7 +1,6 @@
 """What the program of an attempt has left: its log, sealed in the spool, and its artifacts."""
 
 from contextlib import closing, suppress
-from pathlib import Path
 
 from attrs import frozen
 
@@ -9,7 +8,7 @@ from orchestrator.errors import ContainerMissing
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.program import Programs
 from orchestrator.output.artifacts import Bounds, Gathered, gather, nothing
-from orchestrator.output.spool import Sealed, Spool, reseal, spooling, take_over
+from orchestrator.output.spool import Sealed, Spool, aside, bring_back, left_in, set_aside, spooling, take_over
 from orchestrator.ports import Stream
 from orchestrator.ports.documents import LARGEST, ROOM
 from orchestrator.task.stored_size import size_of
@@ -50,16 +49,14 @@ class AttemptOutput:
     def seal_again(self, claim: Claim) -> dict[Stream, Sealed]:
         """What was sealed is not there, or not as it was: take it from the engine's log.
 
-        Where this process wrote it and the container has gone since, the file is all there is; it counts as truncated.
+        Where this process wrote it, the file may turn out to be all there is; it counts as truncated then.
         """
         attempt = claim.attempt
         if attempt.spool is not None:
+            attempt.spool.close()
             attempt.spool, attempt.complete = None, False
-            try:
-                self.programs.engine.inspect(self.programs.container(claim))
-            except ContainerMissing:
-                with spooling():
-                    return reseal(claim.folder(self.programs.deployment.spool_dir))
+            with spooling():
+                set_aside(claim.folder(self.programs.deployment.spool_dir))
         return self.seal(claim)
 
     def seal_what_is_there(self, claim: Claim) -> dict[Stream, Sealed]:
@@ -102,9 +99,13 @@ class AttemptOutput:
         """
         folder = claim.folder(self.programs.deployment.spool_dir)
         spool.open()
-        longest = max(folder.parent.iterdir(), key=_size)
+        longest = max([*folder.parent.iterdir(), aside(folder)], key=left_in)
         if longest == folder:
             return None
+        if longest == aside(folder):
+            spool.close()
+            claim.attempt.spool = None
+            return bring_back(folder)
         with suppress(OSError):  # of a disk without room, which may have some for a part
             if taken := take_over(longest, folder, whole=False):
                 spool.close()
@@ -112,7 +113,3 @@ class AttemptOutput:
                 return taken
         spool.salvage(longest)
         return None
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

@@ -227,6 +227,34 @@ def _copied(stream: Stream) -> str:
     return f"{stream}.copy"
 
 
+def set_aside(folder: Path) -> None:
+    """Keep the files of ``folder`` below it, out of the way of a spool that is to replace them. Raises OSError.
+
+    Where something was set aside before, that stays: what is there since is a part of it.
+    """
+    if not aside(folder).exists():
+        private.make(aside(folder))
+        _move(folder, aside(folder))
+
+
+def bring_back(folder: Path) -> dict[Stream, Sealed]:
+    """Have in ``folder`` again what was set aside there, with its sums. Raises OSError."""
+    _move(aside(folder), folder)
+    return reseal(folder)
+
+
+def aside(folder: Path) -> Path:
+    """Where that is."""
+    return folder / "aside"
+
+
+def _move(folder: Path, to: Path) -> None:
+    with private.held(folder) as source, private.held(to) as target:
+        for stream in Stream:
+            with suppress(FileNotFoundError):
+                os.replace(stream, stream, src_dir_fd=source, dst_dir_fd=target)
+
+
 def reseal(folder: Path) -> dict[Stream, Sealed]:
     """Note the sums of the files as they are now, which is not as they were written. Raises OSError."""
     sums = {stream: Sealed(_size(folder, stream), _digest(folder, stream), 0, complete=False) for stream in Stream}
@@ -257,6 +285,12 @@ def _size_of_tail(folder: Path, stream: Stream) -> int:
 
 def _tail(stream: Stream) -> str:
     return f"{stream}.tail"
+
+
+def left_in(folder: Path) -> int:
+    """How many bytes of output a folder has; none when it is not there."""
+    files = [folder / name for stream in Stream for name in (stream, _tail(stream))]
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def folders(spool_dir: Path) -> list[Path]:

@@ -1,18 +1,21 @@
 """A byte of the spool changes between capture and upload: what is stored is what the program wrote, or does not pass as it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.execution.claim import Claim
 from orchestrator.execution.steps.upload import Upload
-from orchestrator.ports import Stream
+from orchestrator.ports import Chunk, Stream
 from orchestrator.task.document import Task
 from orchestrator.task.values import Fields
 from orchestrator.testing.programs import Program
 from statemachine import State
+from tests.support.faults import Fault, Process, When
 from tests.support.tars import out
 from tests.support.world import World
 
@@ -21,10 +24,16 @@ WROTE = b"what the program wrote"
 
 
 def meddled(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, meddle: Callable[[World, Path], None], *, tail: bool = False
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    meddle: Callable[[World, Path], None],
+    *,
+    tail: bool = False,
+    process: Process | None = None,
 ) -> tuple[World, Task]:
     """Run a task to its end; before its first upload somebody meddles with the folder in which its output waits."""
     world = World(folder, {("program",): Program(stdout=WROTE, stderr=b"err", out=out(a=b"artifact"))})
+    world.settings = evolve(world.settings, upload_budget=10.0)
     upload, done = Upload.__call__, list[Path]()
 
     def late(self: Upload, claim: Claim) -> Fields:
@@ -35,7 +44,7 @@ def meddled(
 
     monkeypatch.setattr(Upload, "__call__", late)
     world.client.submit(REQUEST | ({"on_output_limit": "drop_middle"} if tail else {}), "t")
-    task = world.worker().run("t")
+    task = world.worker(process).run("t")
     assert task
     assert done
     return world, task
@@ -84,3 +93,30 @@ def test_without_the_container_it_does_not_pass_as_whole(tmp_path: Path, monkeyp
     assert world.output(task, Stream.STDOUT) == now
     assert task.logs.stdout.sha256 == hashlib.sha256(now).hexdigest()
     assert task.logs.stdout.truncated
+
+
+@pytest.mark.parametrize("tail", [False, True])
+@pytest.mark.parametrize("begins", [False, True], ids=["away", "breaks off"])
+def test_while_the_engine_is_away_what_is_on_the_disk_is_not_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, begins: bool, tail: bool
+) -> None:
+    """It is stored in the end, for there is nothing better. Reading the engine's log once more had emptied the file."""
+    gone = InfrastructureError("docker", "away")
+    process = Process()
+
+    def broken(_: str) -> Iterator[Chunk]:
+        if begins:
+            yield Stream.STDOUT, WROTE[:4]
+        raise gone
+
+    def meddle(world: World, folder: Path) -> None:
+        changed(folder / "stdout")
+        monkeypatch.setattr(world.engine, "read_log", broken)
+        if not begins:
+            process.faults += [Fault("inspect", process.calls["inspect"] + nth, When.BEFORE, gone) for nth in range(1, 100)]
+
+    world, task = meddled(tmp_path, monkeypatch, meddle, tail=tail, process=process)
+    assert task.logs
+    assert world.output(task, Stream.STDOUT) == b"?" + WROTE[1:]
+    assert task.logs.stdout.truncated
+    assert "could not be kept whole" in task.message

@@ -1,6 +1,6 @@
 # Each target makes the machine ready first, and may be repeated: what is there already is not made again.
 .PHONY: help demo test unit faults abuse programs bench bench-follow bench-lists bench-deletion bench-server machines machine disk test-on short-on fresh-on machines-test machines-down \
-	check format diagrams docs setup page screenshots ready parts lock clean
+	check format diagrams handover docs setup page screenshots ready parts lock clean
 
 MACHINE = trixie
 SHORT = tests/contract/engine/test_verdicts.py tests/contract/engine/test_engine_counts.py tests/contract/engine/test_engine_out.py \
@@ -100,6 +100,9 @@ format: setup # let ruff mend what it can
 
 diagrams: setup # make the files again that are made from the code: diagrams, tables, task.schema.json
 	.venv/bin/python -m scripts.generate
+
+handover: setup # compile the program of warm containers again after a change of it; needs zig, as from `pip install ziglang`
+	.venv/bin/python -m scripts.handover
 
 docs: setup # the docs site, build/site/index.html, to read without a network; stops at a link that leads nowhere
 	.venv/bin/python -m scripts.docs_site

@@ -101,6 +101,18 @@ class Services:
             self.measured,
         )
 
+    def keep_warm(self) -> None:
+        """Have the engine start containers ahead, as WARM asks for. Raises InfrastructureError."""
+        if self.settings.warm:
+            from orchestrator.execution.waiting_plans import waiting_plans  # noqa: PLC0415  few workers keep any
+
+            self.engine.keep_warm(waiting_plans(self.settings, self.deployment, self.engine.identity()))
+
+    def let_cool(self) -> None:
+        """Have the engine remove the containers that wait, and start none."""
+        if self.settings.warm:
+            self.engine.keep_warm(())
+
     @cached_property
     def servers(self) -> "ServerGauges":
         """What the servers tell of the queue and the database, for the metrics."""

@@ -9,7 +9,7 @@ from orchestrator.app import Services
 from orchestrator.errors import SettingsError
 from orchestrator.metrics.failures import counted
 from orchestrator.metrics.measurements import Measurements
-from orchestrator.ports import Engine, EventBus, Intake, LiveOutput, ObjectStore, Queue, SharedLock, TaskStore
+from orchestrator.ports import Engine, EventBus, Intake, LiveOutput, ObjectStore, PullPolicy, Queue, SharedLock, TaskStore
 from orchestrator.settings.settings import Settings
 
 T = TypeVar("T")
@@ -150,7 +150,8 @@ def _engine(settings: Settings) -> Engine:
     from orchestrator.adapters.docker.registry import PullRules
 
     rules = PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)
-    return DockerEngine(settings.docker_host, pull_rules=rules)
+    ahead = PullPolicy.NEVER if settings.pull_policy is PullPolicy.NEVER else PullPolicy.MISSING
+    return DockerEngine(settings.docker_host, pull_rules=rules, pull_ahead=ahead)
 
 
 def _lock(settings: Settings) -> SharedLock:

@@ -114,7 +114,10 @@ def _work(services: Services) -> bool:
         watch.start()
     keeper.start()
     with closing(manager):
-        return worker.run()
+        drained = worker.run()
+    with suppress(InfrastructureError):
+        services.let_cool()
+    return drained
 
 
 def _exposition(services: Services) -> Page:

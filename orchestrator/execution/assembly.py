@@ -54,6 +54,7 @@ def assembled(
         runtime=settings.runtime,
         pull_policy=settings.pull_policy,
         pull_timeout=settings.pull_timeout,
+        measured=measured,
     )
     steps = Steps(
         work={

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from orchestrator.errors import ContainerMissing, Elsewhere, Interrupted
 from orchestrator.execution.claim import Claim
 from orchestrator.ports import ContainerState, Engine, Phase
-from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, NONCE, TASK, WARM
 from orchestrator.task.request import Request
 
 _SECOND_LOOK = 1.0
@@ -31,6 +31,8 @@ def own(engine: Engine, deployment: str, claim: Claim) -> ContainerState:
     """The container of this attempt. Raises ContainerMissing when there is none, also when its name is another's."""
     state = engine.inspect(claim.name)
     ours = labels(deployment, claim)
+    if _waited_for(state, deployment, claim):
+        return state
     if not ours.items() <= state.labels.items():
         other = state.labels.get(DEPLOYMENT, "")
         if claim.nonce and other and {**ours, DEPLOYMENT: other}.items() <= state.labels.items():
@@ -41,6 +43,16 @@ def own(engine: Engine, deployment: str, claim: Claim) -> ContainerState:
             )
         raise ContainerMissing(f"the container {claim.name} is not that of task {claim.task.id} in this deployment")
     return state
+
+
+def _waited_for(state: ContainerState, deployment: str, claim: Claim) -> bool:
+    """Whether it waited for this program, and its log does not tell the task, or not any more: then the document has its id.
+
+    A container got the name of this attempt by a worker, and a worker stored its id. Each by itself proves nothing.
+    """
+    stored = {claim.task.starting, claim.task.container and claim.task.container.id}
+    known = state.labels
+    return WARM in known and TASK not in known and known.get(DEPLOYMENT) == deployment and state.id in stored
 
 
 def clear_namesake(engine: Engine, deployment: str, claim: Claim) -> None:
@@ -106,7 +118,7 @@ def expect_there(engine: Engine, deployment: str, claim: Claim) -> None:
         state = own(engine, deployment, claim)
     except ContainerMissing:
         state = None
-    if state is None or state.id != claim.task.starting:
+    if state is None or state.id != claim.task.starting or (state.phase is not Phase.CREATED and TASK not in state.labels):
         raise Interrupted(f"the container {claim.name} is gone, and nobody knows whether its program had begun")
     if state.phase is Phase.CREATED:
         claim.leases.begin(claim.task.id, claim.token, NOTHING)

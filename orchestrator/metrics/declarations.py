@@ -8,7 +8,7 @@ from itertools import product
 
 from orchestrator.cause import Cause
 from orchestrator.metrics.metric import Counter, Gauge, Histogram, Metric, Series
-from orchestrator.ports import Figure
+from orchestrator.ports import Figure, Warmth
 from statemachine import TABLE, TERMINAL, State, Trigger
 
 NO_CAUSE = "none"
@@ -97,6 +97,13 @@ FIGURES_MISSING = Counter(
     "Figures of finished programs that could not be read, by figure; cpu_percent is missing if there was no sample.",
     ("figure",),
     _each((Figure.CPU_TIME, Figure.THROTTLED, Figure.MEMORY_PEAK, Figure.PIDS_PEAK, "cpu_percent")),
+)
+WARM = Counter(
+    "orchestrator_warm_containers_total",
+    "Tasks that got a waiting container (taken), or a container of their own: the field or limit that differs, or none waited. "
+    "Nothing is counted unless WARM is set.",
+    ("result",),
+    _each(Warmth),
 )
 LIVE_SENT = Counter(
     "orchestrator_live_output_bytes_total",

@@ -17,6 +17,7 @@ from orchestrator.ports.container import (
     Phase,
     Sample,
     Stream,
+    Warmth,
 )
 from orchestrator.ports.engine import Engine, Host, PullPolicy
 from orchestrator.ports.event_bus import EventBus
@@ -67,5 +68,6 @@ __all__ = [
     "Stream",
     "TaskStore",
     "TwoStepIntake",
+    "Warmth",
     "WorkerRecord",
 ]

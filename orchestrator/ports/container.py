@@ -142,12 +142,35 @@ class ContainerProbe(Protocol):
         """Which of its scratch folders have no room left, and let go of all. Called again, gives the same answer."""
 
 
+class Warmth(StrEnum):
+    """Whether a task gets a container that waits for a program, or why not."""
+
+    TAKEN = "taken"
+    NONE = "none"
+    """All are in use or being made."""
+    IMAGE = "image"
+    """None is kept for its image and runtime, or the image has changed since."""
+    FILES = "files"
+    ARTIFACTS = "artifacts"
+    NETWORK = "network"
+    INIT = "init"
+    USER = "user"
+    LIMITS = "limits"
+    FOLDER = "working_dir"
+    PROGRAM = "program"
+    """There is none, or its arguments are too long to be handed over."""
+    ADOPTED = "adopted"
+    """The task has a container already."""
+
+
 @frozen
 class Created:
     """A container that is there; ``adopted`` when it was there before, in whatever phase."""
 
     id: str
     adopted: bool
+    warm: Warmth | None = None
+    """None where no containers are kept waiting."""
 
 
 @frozen

@@ -58,6 +58,13 @@ class Engine(Protocol):
     def remove_image(self, image: str) -> None:
         """Remove the image of this id if a worker has pulled it; nothing when it is in use by now, or gone."""
 
+    def keep_warm(self, wanted: Sequence[tuple[ContainerPlan, int]]) -> None:
+        """Keep so many containers of these plans started, each waiting for one program; none of other plans. Returns at once.
+
+        With none wanted, those that wait are removed before this returns. The plans have no command and a name that nobody
+        uses. ``create`` takes one that waits where it equals what the plan asks for, apart from the program.
+        """
+
     def create(self, plan: ContainerPlan) -> Created:
         """Make the container with its files, not started.
 

@@ -83,6 +83,20 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(map(plain, text.replace(",", " ").split()))
 
 
+def warm(text: str) -> tuple[tuple[str, int], ...]:
+    """Images, each with the number of containers that wait for a task."""
+    found: dict[str, int] = {}
+    for entry in words(text):
+        image, _, count = entry.rpartition("=")
+        if image in found or not re.fullmatch("[1-9][0-9]{0,2}", count):
+            raise ValueError(_WARM_PHRASE)
+        try:
+            found[kinds.IMAGE(image)] = int(count)
+        except ValueError:
+            raise ValueError(_WARM_PHRASE) from None
+    return tuple(found.items())
+
+
 def label_names(text: str) -> tuple[str, ...]:
     """Names that can be the path of an index."""
     names = words(text)
@@ -145,6 +159,7 @@ FACTOR = number(float, "a factor such as 4")
 BUDGET = number(parse_size, "a size such as 16g, or 0", zero=True)
 SECONDS = number(parse_duration, "a time such as 30s")
 SECONDS_OR_NONE = number(parse_duration, "a time such as 30s, or 0", zero=True)
+_WARM_PHRASE = "a list of images, each once and with a number from 1 to 999, such as python:3.12=4 busybox=2"
 _ENDPOINT_PHRASE = "host:port, without a scheme or path"
 _ENDPOINT = shaped(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", _ENDPOINT_PHRASE)
 KEY = shaped("[!-~]+", "a word of printable ASCII")

@@ -108,6 +108,12 @@ class Settings:
         "", text.RUNTIME, "what the engine runs tasks with that name no runtime, such as runsc; empty: its default"
     )
     runtimes_allowed: tuple[str, ...] = _setting((), text.words, "further runtimes that tasks may choose")
+    warm: tuple[tuple[str, int], ...] = _setting(
+        (),
+        text.warm,
+        "images, and how many containers of each are started ahead for tasks with the default limits, such as "
+        "python:3.12=4 busybox=2; empty: none",
+    )
     network_allowed: bool = _setting(False, text.flag, "whether tasks may ask for a network")
     root_allowed: bool = _setting(False, text.flag, "whether tasks may ask to run as uid or gid 0")
     default_user: str = _setting("65534:65534", text.USER, "uid:gid of tasks that name no user")

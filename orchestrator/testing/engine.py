@@ -97,6 +97,9 @@ class MemoryEngine:
         """See ports.Engine."""
         self.unwanted.discard(image)
 
+    def keep_warm(self, wanted: Sequence[tuple[ContainerPlan, int]]) -> None:
+        """See ports.Engine: nothing takes time here, so none are kept."""
+
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
         with self._lock:

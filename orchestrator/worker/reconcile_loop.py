@@ -32,6 +32,7 @@ class Keeper:
         self._retain_at = 0.0
         self._kept: Sweep | None = None
         """Made once the deployment is known; it remembers what it has put in line."""
+        self._warm = False
         self.engine = ""
         """The engine's id, once it has told; nobody waits for it."""
 
@@ -57,11 +58,13 @@ class Keeper:
 
     def _run(self) -> None:
         pause, leases = threading.Event(), self._services.runner.leases
+        self._guarded(self._tend_warm)
         while not pause.wait(self._services.settings.sweep_interval) and not (self._stopping() and leases.count == 0):
             self._guarded(self._end_overdue)  # first: it needs only the engine, and the next steps may wait for a server
             self._guarded(leases.catch_up)
             self._guarded(self._services.look)
             self._guarded(self._learn_engine)
+            self._guarded(self._tend_warm)
             if not self._stopping() and not self._services.halted:
                 self._guarded(self._sweep)
                 self._guarded(self._retain)
@@ -73,6 +76,13 @@ class Keeper:
 
     def _learn_engine(self) -> None:
         self.engine = self._services.engine.identity()
+
+    def _tend_warm(self) -> None:
+        """Containers wait as long as the worker takes tasks."""
+        wanted = not self._stopping() and not self._services.halted
+        if wanted != self._warm:
+            (self._services.keep_warm if wanted else self._services.let_cool)()
+            self._warm = wanted
 
     def _sweep(self) -> None:
         lock_for = (

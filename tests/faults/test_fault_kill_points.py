@@ -71,6 +71,7 @@ NOT_STRUCK = {
     "store.go_on_as": "the same",
     "store.note_input": "made beside the run; test_worker_stop.py replaces and kills workers while they write input",
     "engine.deployments": "the operator's; it reads",
+    "engine.keep_warm": "off by default; a worker's start, before it has any task, and its end",
     "engine.remove_image": "off by default; one call of the engine's, which the next sweep makes again",
     "events.subscribe": "the client's; it reads",
     "logs.get": "the client's; it reads",

@@ -39,17 +39,40 @@ def attach(
     is unknown whether the stream was whole. At the end, ``cut`` returns the streams whose own end may be missing; OutputLost
     names them.
     """
-    connections = [client.hijack(f"/containers/{name}/attach?stdout=1&stderr=1&stream=1")]
+    connections = [dial(client, name)]
     try:
         if stdin is not None:
             connections.append(feed(client, name, stdin, written))
-        output = _output(connections, alive, cut, begun, ended, closed, sure=client.local)
-        next(output)  # a generator that has begun closes the connections even if it is never read
     except BaseException:
         _close(connections)
         closed()
         raise
-    return output
+    return output(connections, alive, cut, begun, ended, closed, sure=client.local)
+
+
+def dial(client: DockerClient, name: str) -> socket.socket:
+    """A connection to the output of a container."""
+    return client.hijack(f"/containers/{name}/attach?stdout=1&stderr=1&stream=1")
+
+
+def output(
+    connections: Sequence[socket.socket],
+    alive: Callable[[], bool],
+    cut: Callable[[Pace], Collection[Stream]],
+    begun: Callable[[], None],
+    ended: Callable[[], None],
+    closed: Callable[[], None],
+    demux: Demux | None = None,
+    *,
+    sure: bool,
+) -> Iterator[Chunk]:
+    """The output over the first of these connections, as ``attach`` returns it. All of them are closed at its end.
+
+    ``sure`` says whether the end of the connection is that of the stream.
+    """
+    chunks = _output(connections, alive, cut, begun, ended, closed, demux, sure=sure)
+    next(chunks)  # a generator that has begun closes the connections even if it is never read
+    return chunks
 
 
 def _output(
@@ -59,11 +82,12 @@ def _output(
     begun: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
     closed: Callable[[], None] = lambda: None,
+    demux: Demux | None = None,
     *,
     sure: bool,
 ) -> Iterator[Chunk]:
     connection = connections[0]
-    demux = Demux()
+    demux = demux or Demux()
     pace = Pace()
     ready = select.poll()
     ready.register(connection, select.POLLIN)

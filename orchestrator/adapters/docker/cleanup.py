@@ -12,14 +12,18 @@ from orchestrator.adapters.docker.container_config import Config, files_name, ke
 from orchestrator.adapters.docker.container_state import instant
 from orchestrator.adapters.docker.errors import SERVICE, Conflict, Refused, translated
 from orchestrator.adapters.docker.image import Image
+from orchestrator.adapters.docker.warm_identity import Begun
 from orchestrator.errors import ContainerMissing, InfrastructureError, TaskFailure
 from orchestrator.log import logger
 from orchestrator.ports import ContainerPlan, Owned
 from orchestrator.retrying import ENGINE_BUSY, Retrier, silent
-from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WORKER
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK, WARM, WORKER
 
 _IN_USE = 10.0
 _MISCOUNTED = "volume has active mounts"
+_RUNS = "running"
+_OURS = "orchestrator-"
+"""How the names of tasks' containers begin."""
 
 
 def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Reading) -> None:
@@ -103,9 +107,31 @@ def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owne
     found = [((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers]
     found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
     for name, labels, made in found:
+        age = max(now.timestamp() - made, 0)  # the engine's clock is exact to half a round trip
         if TASK in labels and labels.get(ATTEMPT, "").isdigit():
-            age = max(now.timestamp() - made, 0)  # the engine's clock is exact to half a round trip
             yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), age, labels.get(NONCE, ""))
+    for each in containers:
+        yield from _left_of_a_pool(each, now)
+
+
+def _left_of_a_pool(listed: Reading, now: datetime) -> Iterator[Owned]:
+    """A container that waited for a program and has the name of a task since, or that has ended before.
+
+    Its labels do not tell its task, but its name does. One that still waits is its worker's.
+    """
+    name, labels = (listed["Names"] or [listed["Id"]])[0].lstrip("/"), listed["Labels"]
+    if WARM not in labels or (name == labels[WARM] and listed["State"] == _RUNS):
+        return
+    task_id, _, attempt = name.removeprefix(_OURS).rpartition("-")
+    if name.startswith(_OURS) and task_id and attempt.isdecimal():
+        yield Owned(name, task_id, int(attempt), max(now.timestamp() - float(listed["Created"]), 0))
+
+
+def waited(client: DockerClient, deployment: str) -> Iterator[str]:
+    """The names under which the deployment's containers have waited for a program. Raises InfrastructureError."""
+    with translated():
+        found = client.api.containers(all=True, filters={"label": [f"{DEPLOYMENT}={deployment}", WARM]})
+    return (each["Labels"][WARM] for each in found)
 
 
 def deployments(client: DockerClient) -> Mapping[str, int]:
@@ -115,20 +141,33 @@ def deployments(client: DockerClient) -> Mapping[str, int]:
     return Counter(each["Labels"][DEPLOYMENT] for each in found)
 
 
-def overdue(client: DockerClient, now: datetime) -> Iterator[str]:
+def overdue(client: DockerClient, now: datetime, begun: Callable[[str], Begun | None] = lambda _: None) -> Iterator[str]:
     """The ids of containers that run longer than their label allows; ``now`` is the engine's time.
 
-    A container beside the program's container has the same labels, but is still needed, so it is left out. Raises
-    InfrastructureError.
+    A container beside the program's container has the same labels, but is still needed, so it is left out. ``begun`` tells
+    when the program of a container began that had waited for it, and its labels. Raises InfrastructureError.
     """
     with translated():
         running = client.api.containers(filters={"label": LIFETIME, "status": "running"})
     for each in running:
         name = (each["Names"] or [""])[0].lstrip("/")
         allowed = each["Labels"][LIFETIME]
+        if WARM in each["Labels"]:
+            if name != each["Labels"][WARM] and _is_late(begun, each["Id"], now):
+                yield each["Id"]
+            continue
         late = allowed.isdecimal() and now.timestamp() - float(each["Created"]) > int(allowed)
         if late and name == plan_name(name) and _ran_for(client, each["Id"], now) > int(allowed):
             yield each["Id"]
+
+
+def _is_late(begun: Callable[[str], Begun | None], container: str, now: datetime) -> bool:
+    """Whether the program of a container that had waited for it has run for longer than it may."""
+    with suppress(ContainerMissing):
+        found = begun(container)
+        if found and (allowed := found.labels.get(LIFETIME, "")).isdecimal():
+            return (now - found.at).total_seconds() > int(allowed)
+    return False
 
 
 def _ran_for(client: DockerClient, container: str, now: datetime) -> float:
@@ -141,19 +180,31 @@ def _ran_for(client: DockerClient, container: str, now: datetime) -> float:
     return 0
 
 
-def told(reading: Reading) -> Reading:
+def told(reading: Reading, labels: Mapping[str, str]) -> Reading:
     """The part of the engine's description of a container that ``remove`` needs."""
-    return {"Id": reading["Id"], "Config": {"Labels": reading["Config"]["Labels"]}, "Mounts": reading.get("Mounts")}
+    return {"Id": reading["Id"], "Config": {"Labels": labels}, "Mounts": reading.get("Mounts")}
 
 
-def remove(client: DockerClient, name: str, deployment: str, nonce: str | None = None, exited: Reading | None = None) -> bool:
+def _own_labels(reading: Reading) -> Mapping[str, str]:
+    return reading["Config"]["Labels"] or {}
+
+
+def remove(
+    client: DockerClient,
+    name: str,
+    deployment: str,
+    nonce: str | None = None,
+    exited: Reading | None = None,
+    labels_of: Callable[[Reading], Mapping[str, str]] = _own_labels,
+) -> Reading | None:
     """Remove the deployment's container of this name, and the containers and volumes beside it.
 
-    False if the name belongs to another task. With ``nonce``, only containers and volumes with this nonce are removed. A
-    container that mounts no volume of its own has nothing beside it. ``exited`` is what was told of the container, if it is
-    known. Raises InfrastructureError.
+    Returns what the engine said of the container; empty if it was gone, None if the name belongs to another task. With
+    ``nonce``, only containers and volumes with this nonce are removed. A container that mounts no volume of its own has nothing
+    beside it. ``exited`` is what was told of the container, if it is known. ``labels_of`` gives the labels of one that the
+    engine describes. Raises InfrastructureError.
     """
-    free, container = _removed(client, name, deployment, nonce, exited)
+    free, container = _removed(client, name, deployment, nonce, exited, labels_of)
     mounted = {mount.get("Name", "") for mount in container.get("Mounts") or ()}
     for beside in (files_name(name), out_name(name)):
         if container and free and beside not in mounted:
@@ -166,7 +217,7 @@ def remove(client: DockerClient, name: str, deployment: str, nonce: str | None =
     if not container or _mounts_kept(container, name):
         for volume in _kept(client, name, deployment, nonce):
             _delete(partial(client.api.remove_volume, volume))
-    return free
+    return container if free else None
 
 
 def forget_kept(client: DockerClient, plan: ContainerPlan) -> None:
@@ -204,7 +255,12 @@ def remove_container(client: DockerClient, name: str, deployment: str, nonce: st
 
 
 def _removed(
-    client: DockerClient, name: str, deployment: str, nonce: str | None, exited: Reading | None = None
+    client: DockerClient,
+    name: str,
+    deployment: str,
+    nonce: str | None,
+    exited: Reading | None = None,
+    labels_of: Callable[[Reading], Mapping[str, str]] = _own_labels,
 ) -> tuple[bool, Reading]:
     """The same, and the engine's description of the container; empty if it was gone."""
     known = exited and _is_of(exited["Config"]["Labels"] or {}, deployment, nonce)
@@ -212,7 +268,7 @@ def _removed(
         return True, exited
     with suppress(ContainerMissing):
         reading = _container(client, name)
-        free = _is_of(reading["Config"]["Labels"] or {}, deployment, nonce)
+        free = _is_of(labels_of(reading) if nonce else _own_labels(reading), deployment, nonce)
         if free:
             _delete(partial(client.api.remove_container, reading["Id"], v=True, force=True))
         return free, reading

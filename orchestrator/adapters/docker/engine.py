@@ -24,11 +24,12 @@ from orchestrator.adapters.docker.cgroup_choice import CgroupChoice
 from orchestrator.adapters.docker.cgroup_parents import beside
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.clock import EngineClock
-from orchestrator.adapters.docker.container_config import container_config, files_name, log_keeps
+from orchestrator.adapters.docker.container_config import Config, container_config, files_name, log_keeps
 from orchestrator.adapters.docker.container_state import container_state
 from orchestrator.adapters.docker.engine_faults import fault_in_warnings
 from orchestrator.adapters.docker.errors import SERVICE, Conflict, Refused, translated
 from orchestrator.adapters.docker.given_id import given_id
+from orchestrator.adapters.docker.handover import without_begin
 from orchestrator.adapters.docker.image import UNKNOWN, Image
 from orchestrator.adapters.docker.image_content import Insides, expect_bounded
 from orchestrator.adapters.docker.images import Images
@@ -38,7 +39,11 @@ from orchestrator.adapters.docker.name_files import Names
 from orchestrator.adapters.docker.recent import Recent
 from orchestrator.adapters.docker.registry import PullRules
 from orchestrator.adapters.docker.stream_end import StreamEnd
-from orchestrator.errors import ContainerMissing, EngineUnfit, InfrastructureError, TaskFailure
+from orchestrator.adapters.docker.warm import PREFIX, Taken, Waiting, WarmPool
+from orchestrator.adapters.docker.warm_fit import waiting_config
+from orchestrator.adapters.docker.warm_identity import Identities
+from orchestrator.adapters.docker.warm_program import WarmProgram
+from orchestrator.errors import ContainerMissing, EngineUnfit, InfrastructureError, Interrupted, OrchestratorError, TaskFailure
 from orchestrator.ports import (
     Chunk,
     ContainerPlan,
@@ -52,8 +57,9 @@ from orchestrator.ports import (
     PullPolicy,
     Sample,
     Stream,
+    Warmth,
 )
-from orchestrator.task.labels import DEPLOYMENT
+from orchestrator.task.labels import DEPLOYMENT, WARM
 
 _PAUSE = 0.1
 _LOOK = 5.0
@@ -68,11 +74,17 @@ _ANY_PULL = PullRules()
 class DockerEngine:
     """Implements ports.Engine. Connects at its first use. All threads can share it, but not across a fork.
 
-    ``timeout``, in seconds, is the longest silence of the engine during a call, ``pull_stall`` during a pull.
+    ``timeout``, in seconds, is the longest silence of the engine during a call, ``pull_stall`` during a pull. ``pull_ahead`` is
+    the policy for images of containers that wait for a program.
     """
 
     def __init__(
-        self, base_url: str, timeout: float = 60.0, pull_stall: float = 60.0, pull_rules: PullRules = _ANY_PULL
+        self,
+        base_url: str,
+        timeout: float = 60.0,
+        pull_stall: float = 60.0,
+        pull_rules: PullRules = _ANY_PULL,
+        pull_ahead: PullPolicy = PullPolicy.NEVER,
     ) -> None:
         self._clock = EngineClock(lambda: datetime.fromisoformat(self._client.ask().time))
         self._client = DockerClient(base_url, timeout, self._clock.heard)
@@ -82,14 +94,20 @@ class DockerEngine:
         self._insides = Insides(self._client)
         self._names = Names(self._client)
         self._timeout = timeout
+        self._pull_ahead = pull_ahead
         self._identity = ""
         self._made = Recent[Reading]()
         self._ends = Recent[StreamEnd]()
         self._exited = Recent[Reading]()
         self._beside = Recent[int]()
+        self._warm = WarmPool(self._client, self._make_waiting, self._remove_waiting)
+        self._warm_program = WarmProgram(self._client)
+        self._identities = Identities(self._client)
+        self._taken = Recent[Taken]()
 
     def close(self) -> None:
-        """Close idle connections; open streams continue."""
+        """Remove the containers that wait, and close idle connections; open streams continue."""
+        self._warm.keep(())
         self._client.close()
 
     def identity(self) -> str:
@@ -118,6 +136,10 @@ class DockerEngine:
         """See ports.Engine."""
         self._images.remove(image)
 
+    def keep_warm(self, wanted: Sequence[tuple[ContainerPlan, int]]) -> None:
+        """See ports.Engine."""
+        self._warm.keep(wanted)
+
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""
         try:
@@ -133,19 +155,28 @@ class DockerEngine:
         """See ports.Engine."""
         end = self._ends.put(container, StreamEnd())
         asked = partial(self._alive, container), partial(self._cut, container)
-        told = written, end.begin, partial(self._see_end, container, end), end.close
-        return docker_attach.attach(self._client, container, stdin, *asked, *told)
+        if taken := self._taken.get(container):
+            taken.stdin, taken.written = stdin, written
+            connections = taken.waiting.output, taken.waiting.stdin
+            told = end.begin, partial(self._see_end, container, end), end.close
+            rest = docker_attach.output(connections, *asked, *told, taken.demux, sure=self._client.local)
+            return taken.output(rest, asked[0])
+        told = end.begin, partial(self._see_end, container, end), end.close
+        return docker_attach.attach(self._client, container, stdin, *asked, written, *told)
 
     def read_log(self, container: str) -> Iterator[Chunk]:
         """See ports.Engine."""
-        keeps = log_keeps(self._read(container))
-        return docker_logs.replay(self._client, container, partial(self.wait, container), keeps)
+        reading = self._read(container)
+        log = docker_logs.replay(self._client, container, partial(self.wait, container), log_keeps(reading))
+        return without_begin(log) if WARM in (reading["Config"]["Labels"] or {}) else log
 
     def start(self, container: str) -> ContainerProbe:
         """See ports.Engine. The engine would start an exited container again.
 
         So it looks first, unless this process has made the container and has not tried to start it.
         """
+        if taken := self._taken.pop(container):
+            return self._hand_over(taken)
         made = self._made.pop(container)
         reading = made or self._read(container)
         fresh = made is not None or docker_state.phase(reading) is Phase.CREATED
@@ -208,14 +239,19 @@ class DockerEngine:
 
     def remove(self, name: str, deployment: str, nonce: str | None = None) -> None:
         """See ports.Engine."""
-        if docker_owned.remove(self._client, name, deployment, nonce, self._exited.pop(name)):
-            self._groups.remove(name, deployment)
+        removed = docker_owned.remove(self._client, name, deployment, nonce, self._exited.pop(name), self._identities.labels)
+        if removed is not None:
+            self._groups.remove(_first_name(removed, name), deployment)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
         """See ports.Engine."""
         labelled = list(docker_owned.owned(self._client, deployment, self._clock.now()))
         known = {owned.name for owned in labelled}
-        return labelled + [owned for owned in self._groups.owned(deployment) if owned.name not in known]
+        groups = [owned for owned in self._groups.owned(deployment) if owned.name not in known]
+        if any(owned.name.startswith(PREFIX) for owned in groups):
+            used = {*docker_owned.waited(self._client, deployment)}
+            groups = [owned for owned in groups if owned.name not in used]
+        return labelled + groups
 
     def deployments(self) -> Mapping[str, int]:
         """See ports.Engine."""
@@ -223,7 +259,7 @@ class DockerEngine:
 
     def overdue(self) -> Sequence[str]:
         """See ports.Engine."""
-        return [*docker_owned.overdue(self._client, self._clock.now())]
+        return [*docker_owned.overdue(self._client, self._clock.now(), self._identities.begun)]
 
     def start_id(self) -> str:
         """See ports.Engine. It is the id of the engine's default bridge, which the engine makes when it starts."""
@@ -243,11 +279,85 @@ class DockerEngine:
         self._floor.check(plan, image)
         image = self._insides.of(plan, image)
         expect_bounded(plan, image)
+        warmth = None
+        if self._warm.kept:
+            created, warmth = self._take(plan, image)
+            if created:
+                return created
         if image.filled:
             docker_owned.forget_kept(self._client, plan)
         docker_files.fill(self._client, plan, image)
         docker_out.hold(self._client, plan, image)
-        return self._make_or_adopt(plan, image)
+        created = self._make_or_adopt(plan, image)
+        return evolve(created, warm=warmth) if warmth else created
+
+    def _take(self, plan: ContainerPlan, image: Image) -> tuple[Created | None, Warmth]:
+        """A waiting container with the plan's name, or why there is none. If the name is in use, another call adopts that one.
+
+        When the answer is lost, nothing is told the container: it ends, because its connections are closed.
+        """
+        while True:
+            taken, why = self._warm.take(plan, image)
+            if taken is None:
+                return None, why
+            container = taken.waiting.id
+            try:
+                with translated():
+                    self._client.api.rename(container, plan.name)
+            except Conflict:
+                self._warm.give_back(taken)
+                return None, Warmth.ADOPTED
+            except ContainerMissing:
+                taken.waiting.close()
+                continue
+            except InfrastructureError:
+                taken.waiting.close()
+                raise
+            self._identities.mean(container, plan.labels)
+            self._taken.put(container, taken)
+            return Created(container, adopted=False, warm=why), why
+
+    def _hand_over(self, taken: Taken) -> ContainerProbe:
+        """Let the waiting container become the program. Its folders are there, so they are held before."""
+        container = taken.waiting.id
+        probe = self._groups.probe(taken.waiting.reading)
+        at = self._clock.now()
+        try:
+            taken.tell(self._client, self._timeout)
+        except InfrastructureError:
+            probe.close()
+            taken.waiting.close()
+            self._read(container)  # raises ContainerMissing if another worker has removed it
+            raise
+        self._identities.note(container, taken.plan.labels, at)
+        return probe
+
+    def _make_waiting(self, plan: ContainerPlan) -> tuple[Image, Reading]:
+        """Make a container that waits for a program, not started, and describe it. Its image is pulled if it is missing."""
+        self._images.ensure(plan.image, self._pull_ahead)
+        image = self._images.described(plan.image)
+        plan = evolve(plan, labels={**dict.fromkeys(image.labels, ""), **plan.labels})
+        image = self._insides.of(plan, image)
+        if image.filled:
+            raise InfrastructureError(
+                SERVICE, f"the image {plan.image!r} has volumes with content, of which each task needs a copy"
+            )
+        parent = self._groups.parent(plan)
+        plan = evolve(plan, labels={**plan.labels, **parent.labels})
+        mount = self._warm_program.mount(plan, image)
+        config = waiting_config(plan, image, parent.name, self._names.folder(plan, image), mount)
+        try:
+            made = self._made_of(plan, config, parent.name)
+        except OrchestratorError:
+            self._warm_program.forget()
+            raise
+        return image, self._made.pop(made.id) or {}
+
+    def _remove_waiting(self, waiting: Waiting) -> None:
+        """Remove a container that waited. It may have the name of a task by now, so it is removed by its id."""
+        with suppress(ContainerMissing), translated():
+            self._client.api.remove_container(waiting.id, v=True, force=True)
+        self._groups.remove(waiting.plan.name, waiting.plan.labels.get(DEPLOYMENT, ""))
 
     def _make_or_adopt(self, plan: ContainerPlan, image: Image) -> Created:
         try:
@@ -260,12 +370,15 @@ class DockerEngine:
         names = "" if plan.network else self._names.folder(plan, image)
         parent = self._groups.parent(plan)
         labelled = evolve(plan, labels={**plan.labels, **parent.labels})
-        config = container_config(labelled, image, parent.name, network, names)
+        return self._made_of(labelled, container_config(labelled, image, parent.name, network, names), parent.name)
+
+    def _made_of(self, plan: ContainerPlan, config: Config, parent: str) -> Created:
+        """Make the plan's container of this configuration, with the parent of its control group, and remember it."""
         try:
             with translated(wishes=True):
                 answer = self._client.api.create_container_from_config(config, plan.name)  # type: ignore[no-untyped-call]
         except TaskFailure as error:
-            if parent.name and _PARENT in str(error):
+            if parent and _PARENT in str(error):
                 self._groups.look_again()
                 raise InfrastructureError(SERVICE, f"the engine was started with other control groups: {error}") from error
             self._names.expect_there(error)
@@ -287,6 +400,13 @@ class DockerEngine:
             state = self.inspect(plan.name)
         except ContainerMissing:
             return None
+        if (
+            WARM in state.labels
+            and state.phase is Phase.CREATED
+            and state.labels.get(DEPLOYMENT) == plan.labels.get(DEPLOYMENT)
+        ):
+            self._withdraw_waiting(state)
+            return None
         docker_owned.expect_ours(plan, plan.name, state.labels)
         if state.phase is Phase.CREATED and self._withdraw(state.id):
             return None
@@ -303,6 +423,22 @@ class DockerEngine:
         except Conflict:
             return False
         return True
+
+    def _withdraw_waiting(self, state: ContainerState) -> None:
+        """Remove a container in which no program has begun, although one may be about to: nobody can begin there afterwards.
+
+        Raises Interrupted when its program began at this moment, and was killed.
+        """
+        with suppress(ContainerMissing):
+            self._kill(state.id, "SIGKILL")
+            self._await_exit(state.id, self._timeout)
+            if docker_state.phase(self._read(state.id)) is Phase.RUNNING:
+                raise InfrastructureError(SERVICE, f"container {state.id} survives KILL")
+            if self._identities.has_begun(state.id):
+                raise Interrupted("its program began as its container was to be removed, and was killed")
+            with translated():
+                self._client.api.remove_container(state.id, v=True, force=True)
+        self._groups.remove(state.labels[WARM], state.labels.get(DEPLOYMENT, ""))
 
     def _start(self, container: str) -> None:
         """A refusal of the engine may only mean too little memory for the start. The task then gets another message."""
@@ -330,7 +466,7 @@ class DockerEngine:
         if state.phase is not Phase.EXITED:
             raise InfrastructureError(SERVICE, "the stream is over, but the program runs on")
         end.state = state
-        self._exited.put(reading["Name"].removeprefix("/"), docker_owned.told(reading))
+        self._exited.put(reading["Name"].removeprefix("/"), docker_owned.told(reading, state.labels))
 
     def _seen_end(self, container: str) -> ContainerState | None:
         """The state at the end of the output; None if it is not known, or was told before."""
@@ -378,11 +514,29 @@ class DockerEngine:
         return True
 
     def _state(self, reading: Reading) -> ContainerState:
-        state = container_state(reading, self._clock.now(), self._groups.count(reading))
-        return evolve(state, uncounted=self._groups.reason) if state.counted is None else state
+        state = container_state(reading, self._clock.now(), self._groups.count(_as_made(reading)))
+        state = evolve(state, uncounted=self._groups.reason) if state.counted is None else state
+        return self._identities.state(state)
 
     def _read(self, container: str) -> Reading:
         with translated():
             reading: Reading = self._client.api.inspect_container(container)
         self._beside.put(reading["Id"], beside(reading))
         return reading
+
+
+def _waits(state: ContainerState, plan: ContainerPlan) -> bool:
+    """Whether the container has the plan's name, but no program began in it, so that its labels tell no task."""
+    ours = state.labels.get(DEPLOYMENT) == plan.labels.get(DEPLOYMENT)
+    return ours and WARM in state.labels and state.phase is Phase.CREATED
+
+
+def _as_made(reading: Reading) -> Reading:
+    """The description of a container under the name that it had when it was made, which its control group follows."""
+    name = (reading["Config"]["Labels"] or {}).get(WARM)
+    return {**reading, "Name": f"/{name}"} if name else reading
+
+
+def _first_name(reading: Reading, name: str) -> str:
+    """That name, by what is known of a removed container of this ``name``."""
+    return str((reading.get("Config", {}).get("Labels") or {}).get(WARM, name))

@@ -33,6 +33,8 @@ class Image:
     """Its default user: a name or a number, with or without a group."""
     home: str = ""
     """HOME among its variables."""
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
     filled: Mapping[str, int] = field(factory=dict)
     """Its volumes with content, and the bytes in each."""
     accounts: tuple[Account, ...] = field(default=(), repr=False)
@@ -49,6 +51,8 @@ class Image:
             config.get("WorkingDir") or "",
             config.get("User") or "",
             variables.get("HOME", ""),
+            tuple(config.get("Entrypoint") or ()),
+            tuple(config.get("Cmd") or ()),
         )
 
     def is_home_of(self, uid: int) -> bool:

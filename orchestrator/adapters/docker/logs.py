@@ -6,7 +6,7 @@ exact.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 from attrs import define
 
@@ -23,7 +23,7 @@ _PAUSE, _SHARE = 1.0, 20
 _MESSAGE = 16384
 
 
-def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerState], keeps: float) -> Iterator[Chunk]:
+def replay(client: DockerClient, name: str, wait: Callable[[float], ContainerState], keeps: float) -> Generator[Chunk]:
     """All output from the first byte until the container has exited.
 
     ``wait`` waits up to so many seconds for the exit, and returns the state. ``keeps`` is for ``GrowingLog``. Raises

@@ -1,4 +1,4 @@
-"""The programs of the containers beside a task's own: ELF files of some 130 bytes, because an image may have none."""
+"""Programs of this package: ELF files of machine code, because an image may have none. These two have some 190 bytes."""
 
 import struct
 from collections.abc import Mapping
@@ -10,9 +10,12 @@ from orchestrator.adapters.docker.container_config import PROGRAM
 from orchestrator.adapters.docker.errors import translated
 from orchestrator.adapters.docker.input_volume import archive
 
-_BASE, _HEADERS = 0x400000, 120
+BASE, HEADERS = 0x400000, 176
+"""Where a program lies in memory, and the bytes before its machine code."""
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 """The number that ELF has for each architecture."""
+_STACK = 0x6474E551
+"""The type of the header PT_GNU_STACK. Without it, old kernels make all memory of the program executable."""
 
 
 @frozen
@@ -26,13 +29,14 @@ class Program:
         return architecture in self.code
 
     def elf(self, architecture: str) -> bytes:
-        """The executable, with one segment. Raises KeyError for a machine without machine code here."""
+        """The executable, with one segment and a stack that is no code. Raises KeyError for a machine without machine code."""
         code = bytes.fromhex(self.code[architecture])
-        size, machine = _HEADERS + len(code), _MACHINES[architecture]
+        size, machine = HEADERS + len(code), _MACHINES[architecture]
         head = struct.pack(
-            "<4s5B7x2HI3QI6H", b"\x7fELF", 2, 1, 1, 0, 0, 2, machine, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0
+            "<4s5B7x2HI3QI6H", b"\x7fELF", 2, 1, 1, 0, 0, 2, machine, 1, BASE + HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0
         )
-        return head + struct.pack("<2I6Q", 1, 5, 0, _BASE, _BASE, size, size, 1 << 16) + code
+        segment = struct.pack("<2I6Q", 1, 5, 0, BASE, BASE, size, size, 1 << 16)
+        return head + segment + struct.pack("<2I6Q", _STACK, 6, 0, 0, 0, 0, 0, 16) + code
 
 
 PAUSE = Program({"x86_64": "b8220000000f05ebf7", "aarch64": "000080d2010080d2020080d2030080d2280980d2010000d4faffff17"})

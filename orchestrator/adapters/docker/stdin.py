@@ -26,7 +26,18 @@ def feed(client: DockerClient, name: str, stdin: bytes, written: Callable[[], No
     ``written`` is called when all bytes will arrive. Bytes in the kernel's buffer of a local socket stay there for the engine,
     even if this process dies. So a privileged process needs no thread for any size.
     """
-    connection = client.hijack(f"/containers/{name}/attach?stdin=1&stream=1")
+    connection = dial(client, name)
+    send(client, connection, name, stdin, written)
+    return connection
+
+
+def dial(client: DockerClient, name: str) -> socket.socket:
+    """A connection to the stdin of a container."""
+    return client.hijack(f"/containers/{name}/attach?stdin=1&stream=1")
+
+
+def send(client: DockerClient, connection: socket.socket, name: str, stdin: bytes, written: Callable[[], None]) -> None:
+    """Send over such a connection, as ``feed`` does."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(stdin))
     rest = _send_at_once(connection, stdin)
@@ -37,7 +48,6 @@ def feed(client: DockerClient, name: str, stdin: bytes, written: Callable[[], No
             target=_finish, args=(connection, rest, written), kwargs={"local": client.local}, name=f"stdin {name}", daemon=True
         )
         work.start()
-    return connection
 
 
 def _send_at_once(connection: socket.socket, stdin: bytes) -> memoryview:

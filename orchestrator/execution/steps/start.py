@@ -8,7 +8,7 @@ import time
 from functools import partial
 from math import ceil
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError
 from orchestrator.execution.claim import Claim
@@ -16,6 +16,8 @@ from orchestrator.execution.naming import container_name
 from orchestrator.execution.ownership import clear_namesake, expect_there, expect_whole_input, labels
 from orchestrator.execution.program import Programs
 from orchestrator.log import logger
+from orchestrator.metrics import declarations as metrics
+from orchestrator.metrics.measurements import Measurements
 from orchestrator.ports import ContainerPlan, Created, PullPolicy
 from orchestrator.task.labels import ENGINE, LIFETIME, WORKER
 from orchestrator.task.request import Request
@@ -35,6 +37,7 @@ class Start:
     pull_policy: PullPolicy
     pull_timeout: float
     """Seconds that a task may pull its image, however often it is tried."""
+    measured: Measurements = field(factory=Measurements)
 
     def __call__(self, claim: Claim) -> Fields:
         """Make and start the container, its output attached first; adopts what an earlier try started."""
@@ -48,6 +51,8 @@ class Start:
         claim.assure_held()
         engine_start = engine.start_id()
         created = self._create(claim, request)
+        if created.warm:
+            self.measured.count(metrics.WARM, created.warm)
         claim.assure_held()
         tried_before = attempt.capture is not None and attempt.container == created.id
         attempt.container = created.id

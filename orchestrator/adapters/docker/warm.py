@@ -133,7 +133,7 @@ class Taken:
         if not self.demux.has_begun:
             raise InfrastructureError(SERVICE, f"the container {name} that waited has not begun the program")
         if not self._attached:
-            connection.close()  # nobody reads its output, which must not block it
+            self.waiting.close()  # nobody reads its output, which must not block it
 
 
 Make = Callable[[ContainerPlan], tuple[Image, Reading]]

@@ -72,7 +72,8 @@ class Starts:
         if key not in self._seen:
             self._seen.add(key)
             labels = event["Actor"]["Attributes"]
-            if named(labels["name"]):  # the container that holds its folder /out runs nothing of the task's
+            # the container that holds its folder /out runs nothing of the task's, nor does one that waits for a program
+            if named(labels["name"]) and TASK in labels:
                 attempt = labels[TASK], int(labels[ATTEMPT])
                 if event["Action"] == "start":
                     self._counts[attempt] += 1

@@ -333,7 +333,12 @@ class DockerEngine:
         return probe
 
     def _make_waiting(self, plan: ContainerPlan) -> tuple[Image, Reading]:
-        """Make a container that waits for a program, not started, and describe it. Its image is pulled if it is missing."""
+        """Make a container that waits for a program, not started, and describe it. Its image is pulled if it is missing.
+
+        Podman's init has other words for a program that cannot be executed.
+        """
+        if not self._client.facts.id:
+            raise InfrastructureError(SERVICE, "WARM: containers wait for programs only on Docker")
         self._images.ensure(plan.image, self._pull_ahead)
         image = self._images.described(plan.image)
         plan = evolve(plan, labels={**dict.fromkeys(image.labels, ""), **plan.labels})

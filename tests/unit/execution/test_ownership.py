@@ -10,7 +10,7 @@ import pytest
 from orchestrator.cause import Cause
 from orchestrator.ports import ContainerPlan, ContainerState, Phase, Stream
 from orchestrator.task.codec import to_document
-from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK
+from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, TASK, WARM
 from orchestrator.task.limits import Limits
 from orchestrator.task.values import Document
 from orchestrator.testing.programs import FOREVER, Program
@@ -123,3 +123,45 @@ def test_a_name_that_another_deployment_has_is_not_taken_for_a_program_that_was_
     assert (task.status, task.attempt) == (State.TIMED_OUT, 2)
     assert "other labels" in task.attempts[0].message
     assert world.engine.inspect(container.id).phase is Phase.RUNNING
+
+
+def _waited(world: World, **labels: str) -> ContainerState:
+    """A container of the task's name that had waited for its program, and whose log does not tell the task any more."""
+    return _runs(world, NAME, {WARM: "orchestrator-warm-1-0", DEPLOYMENT: world.services.deployment, **labels})
+
+
+def test_a_container_that_waited_is_known_by_its_stored_id(world: World) -> None:
+    """And by its name and its deployment."""
+    container = _waited(world)
+    world.services.store.insert(_forged(State.RUNNING, container) | {"limits": {"timeout": 1}})
+    task = world.worker().run("t")
+    assert task
+    assert (task.status, world.output(task, Stream.STDOUT)) == (State.TIMED_OUT, b"secret")
+
+
+def test_a_container_that_waited_and_has_another_id_is_not_the_tasks(world: World) -> None:
+    """Nor is one of another deployment."""
+    container = _waited(world)
+    document = _forged(State.RUNNING, container)
+    world.services.store.insert(document | {"container": {"id": "another", "name": NAME, "engine": "memory"}})
+    task = world.worker().run("t")
+    assert task
+    assert task.cause is Cause.CONTAINER_LOST
+
+
+def test_a_container_that_waited_and_may_have_begun_is_not_begun_again(world: World) -> None:
+    """Nobody knows: the attempt is broken, and the next one has another container."""
+    world.client.submit({**REQUEST, "limits": {"timeout": 1}}, "t")
+    process = Process([Fault("start", 1, When.BEFORE, Killed())])
+    with pytest.raises(Killed):
+        world.worker(process).run("t")
+    world.engine.remove(NAME, world.services.deployment)
+    container = _waited(world)
+    held = world.services.store.find("t")
+    assert held
+    assert world.services.store.begin("t", held["lease"]["token"], container.id, 60)
+    world.expire_leases()
+    task = world.worker().run("t")
+    assert task
+    assert (task.status, task.attempt) == (State.TIMED_OUT, 2)
+    assert "nobody knows whether its program had begun" in task.attempts[0].message

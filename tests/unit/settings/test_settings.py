@@ -219,6 +219,22 @@ def test_lists_are_words() -> None:
     assert settings.rules.runtimes == ("crun", "runsc", "kata")
 
 
+def test_waiting_containers_are_counted_by_image() -> None:
+    """Each image once; its name may have a port, a tag and a digest."""
+    digest = f"busybox@sha256:{'0' * 64}"
+    settings = Settings.load({"WARM": f"python:3.12=4, host:5000/a=1 {digest}=999"})
+    assert settings.warm == (("python:3.12", 4), ("host:5000/a", 1), (digest, 999))
+    assert Settings.load({"WARM": ""}).warm == ()
+
+
+@pytest.mark.parametrize("text", ["busybox", "busybox=0", "busybox=1000", "=1", "Busybox=1", "busybox=1 busybox=2", "b=-1"])
+def test_waiting_containers_that_cannot_be_are_refused(text: str) -> None:
+    """With what is allowed."""
+    assert complaints({"WARM": text}) == [
+        f"WARM: {text!r} is not a list of images, each once and with a number from 1 to 999, such as python:3.12=4 busybox=2"
+    ]
+
+
 @pytest.mark.parametrize("name", SECRET)
 def test_secret_is_in_no_text(name: str) -> None:
     """Neither in what the settings print as, nor in the message about a bad value."""

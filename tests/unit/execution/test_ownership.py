@@ -157,9 +157,9 @@ def test_a_container_that_waited_and_may_have_begun_is_not_begun_again(world: Wo
         world.worker(process).run("t")
     world.engine.remove(NAME, world.services.deployment)
     container = _waited(world)
-    held = world.services.store.find("t")
-    assert held
-    assert world.services.store.begin("t", held["lease"]["token"], container.id, 60)
+    world.expire_leases()
+    assert world.services.store.claim("t", "dead", "token", 1, "memory")
+    assert world.services.store.begin("t", "token", container.id, 1)
     world.expire_leases()
     task = world.worker().run("t")
     assert task

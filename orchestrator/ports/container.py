@@ -159,8 +159,6 @@ class Warmth(StrEnum):
     FOLDER = "working_dir"
     PROGRAM = "program"
     """There is none, or its arguments are too long to be handed over."""
-    ADOPTED = "adopted"
-    """The task has a container already."""
 
 
 @frozen
@@ -170,7 +168,7 @@ class Created:
     id: str
     adopted: bool
     warm: Warmth | None = None
-    """None where no containers are kept waiting."""
+    """None where no containers are kept waiting, and for one that was adopted."""
 
 
 @frozen

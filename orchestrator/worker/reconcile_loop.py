@@ -32,7 +32,7 @@ class Keeper:
         self._retain_at = 0.0
         self._kept: Sweep | None = None
         """Made once the deployment is known; it remembers what it has put in line."""
-        self._warm = False
+        self._warm_for = ""
         self.engine = ""
         """The engine's id, once it has told; nobody waits for it."""
 
@@ -78,11 +78,13 @@ class Keeper:
         self.engine = self._services.engine.identity()
 
     def _tend_warm(self) -> None:
-        """Containers wait as long as the worker takes tasks."""
-        wanted = not self._stopping() and not self._services.halted
-        if wanted != self._warm:
-            (self._services.keep_warm if wanted else self._services.let_cool)()
-            self._warm = wanted
+        """Containers wait as long as the worker takes tasks, with the labels of its deployment."""
+        services = self._services
+        wanted = services.settings.warm and not self._stopping() and not services.halted
+        deployment = services.deployment if wanted else ""
+        if deployment != self._warm_for:
+            (services.keep_warm if deployment else services.let_cool)()
+            self._warm_for = deployment
 
     def _sweep(self) -> None:
         lock_for = (

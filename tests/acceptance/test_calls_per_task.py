@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,9 @@ from tests.support.worker_process import until
 
 MOST = {"docker": 8, "mongodb": 8, "redis": 8, "s3": 0}
 """Of a program that prints nothing and leaves nothing."""
-_BESIDE = ("lease", "sweep", "engine", "Dummy")
+MOST_WARM = MOST | {"docker": 5}
+"""In a container that waited."""
+_BESIDE = ("lease", "sweep", "engine", "warm", "Dummy")
 """Threads whose work is shared by all tasks."""
 _TRIES = 4
 
@@ -39,23 +41,43 @@ _TAKEN = Call("redis", "MainThread", "BLMOVE")
 @pytest.fixture
 def calls(installation: Installation, tmp_path: Path) -> Path:
     """What the worker has called so far. It sweeps once, at its start."""
-    notes = tmp_path / "calls.jsonl"
+    return _counted(installation, tmp_path)
+
+
+@pytest.fixture
+def warm_calls(installation: Installation, tmp_path: Path) -> Path:
+    """The same of a worker that keeps as many containers waiting as there will be tasks. They wait."""
+    notes = _counted(installation, tmp_path, WARM=f"{IMAGE}={_TRIES + 1}")
+    until(lambda: notes.read_text().count("/start") == _TRIES + 1)
+    return notes
+
+
+def _counted(installation: Installation, folder: Path, **environment: str) -> Path:
+    notes = folder / "calls.jsonl"
     notes.touch()
-    installation.start(
-        sys.executable, "-m", "tests.support.counting_worker", str(notes), SWEEP_INTERVAL="1000", LEASE_TTL="300"
-    )
+    command = (sys.executable, "-m", "tests.support.counting_worker", str(notes))
+    installation.start(*command, SWEEP_INTERVAL="1000", LEASE_TTL="300", **environment)
     return notes
 
 
 def test_a_task_that_does_nothing_takes_few_calls(installation: Installation, client: Client, calls: Path) -> None:
     """Of several tasks the one with the fewest counts: what the worker does every few seconds may fall into any of them."""
+    _expect(MOST, installation, client, calls)
+
+
+def test_a_task_in_a_container_that_waited_takes_fewer(installation: Installation, client: Client, warm_calls: Path) -> None:
+    """It is neither made nor started then, nor attached to."""
+    _expect(MOST_WARM, installation, client, warm_calls)
+
+
+def _expect(most: Mapping[str, int], installation: Installation, client: Client, calls: Path) -> None:
     _through(installation, client)
     runs = [_calls_of_one(installation, client, calls) for _ in range(_TRIES)]
-    fewest = {server: min((each for each in _by_server(runs, server)), key=len) for server in MOST}
+    fewest = {server: min((each for each in _by_server(runs, server)), key=len) for server in most}
     for server, made in fewest.items():
         print(f"{server}: {len(made)}", *(f"  {each.thread}: {each.call}" for each in made), sep="\n")  # noqa: T201
     counted = Counter({server: len(made) for server, made in fewest.items()})
-    assert all(counted[server] <= most for server, most in MOST.items()), counted
+    assert all(counted[server] <= number for server, number in most.items()), counted
 
 
 def _by_server(runs: list[list[Call]], server: str) -> Iterator[list[Call]]:

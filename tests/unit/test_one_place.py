@@ -260,7 +260,8 @@ def test_a_backend_is_a_folder_and_its_place_in_the_wiring(code: Copy) -> None:
         "    from orchestrator.adapters.docker.engine import DockerEngine\n"
         "    from orchestrator.adapters.docker.registry import PullRules\n\n"
         "    rules = PullRules(settings.pull_timeout, settings.pull_max, settings.registries_allowed, settings.image_ttl)\n"
-        "    return DockerEngine(settings.docker_host, pull_rules=rules)\n",
+        "    ahead = PullPolicy.NEVER if settings.pull_policy is PullPolicy.NEVER else PullPolicy.MISSING\n"
+        "    return DockerEngine(settings.docker_host, pull_rules=rules, pull_ahead=ahead)\n",
         "    from orchestrator.adapters.notes.engine import NoteEngine\n\n    return NoteEngine(settings)\n",
     )
     code.run("""

@@ -209,6 +209,8 @@ class DockerEngine:
     def stop(self, container: str, grace: float) -> bool:
         """See ports.Engine."""
         sent = False
+        if self._taken.get(container):
+            return sent  # its program has not begun
         with suppress(ContainerMissing):
             if grace > 0:
                 sent = self._kill(container, "SIGTERM")
@@ -289,7 +291,7 @@ class DockerEngine:
         docker_files.fill(self._client, plan, image)
         docker_out.hold(self._client, plan, image)
         created = self._make_or_adopt(plan, image)
-        return evolve(created, warm=warmth) if warmth else created
+        return created if created.adopted else evolve(created, warm=warmth)
 
     def _take(self, plan: ContainerPlan, image: Image) -> tuple[Created | None, Warmth]:
         """A waiting container with the plan's name, or why there is none. If the name is in use, another call adopts that one.
@@ -306,7 +308,7 @@ class DockerEngine:
                     self._client.api.rename(container, plan.name)
             except Conflict:
                 self._warm.give_back(taken)
-                return None, Warmth.ADOPTED
+                return None, Warmth.NONE
             except ContainerMissing:
                 taken.waiting.close()
                 continue

@@ -168,6 +168,10 @@ class WarmPool:
         """See ports.Engine."""
         with self._changed:
             self._wanted = tuple(wanted)
+            plans = [plan for plan, _ in wanted]
+            other = [each for each in self._waiting if evolve(each.plan, name="") not in plans]
+            self._waiting = [each for each in self._waiting if each not in other]
+            self._useless += other
             thread = self._thread
             if wanted and thread is None:
                 self._thread = threading.Thread(target=self._run, name="warm containers", daemon=True)
@@ -228,7 +232,7 @@ class WarmPool:
                     self._changed.wait_for(lambda: not self._wanted, pause)
         with self._changed:
             self._thread = None
-            left, self._waiting = self._waiting, []
+            left, self._waiting, self._useless = self._waiting + self._useless, [], []
         for waiting in left:
             self.discard(waiting)
 

@@ -11,7 +11,7 @@ from orchestrator.adapters.docker.handover import Handover, begin_line
 from orchestrator.adapters.docker.image import Image
 from orchestrator.adapters.docker.warm_program import TARGET
 from orchestrator.ports import ContainerPlan, Warmth
-from orchestrator.task.labels import LIFETIME, WARM
+from orchestrator.task.labels import DEPLOYMENT, LIFETIME, WARM
 
 _TOLD = ("Cmd", "Entrypoint", "Env", "Labels", "WorkingDir", "AttachStdin", "OpenStdin", "StdinOnce")
 """The fields of a configuration that the program is told instead, or that do not matter to it."""
@@ -34,6 +34,7 @@ def misfit(plan: ContainerPlan, kept: ContainerPlan, image: Image) -> Warmth | N
     """Why the plan cannot have a container of the plan ``kept``, which has the same image; None if it can."""
     folder = working_folder(plan, image)
     needs = {
+        Warmth.IMAGE: plan.labels.get(DEPLOYMENT) != kept.labels.get(DEPLOYMENT),
         Warmth.FILES: bool(plan.files),
         Warmth.ARTIFACTS: plan.out,
         Warmth.NETWORK: plan.network,

@@ -84,5 +84,6 @@ class Identities:
             return evolve(state, started_at=first[0])
         waits = state.phase is Phase.RUNNING or state.exit_code == NEVER_BEGAN
         if waits and not state.removing:
-            return evolve(state, phase=Phase.CREATED, started_at=None, finished_at=None)
+            labels = {**state.labels, **(self._meant.get(state.id) or {})}
+            return evolve(state, labels=labels, phase=Phase.CREATED, started_at=None, finished_at=None)
         return state

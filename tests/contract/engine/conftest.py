@@ -1,18 +1,22 @@
 """Engines to test: the one in memory with scripted programs, and Docker."""
 
+import os
 from collections.abc import Iterator
 from tarfile import DIRTYPE
 
 import pytest
+from attrs import evolve
 
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import InfrastructureError
-from orchestrator.ports import Sample
+from orchestrator.ports import ContainerPlan, Created, Sample
+from orchestrator.task.labels import DEPLOYMENT, WORKER
 from orchestrator.testing.engine import MemoryEngine
 from orchestrator.testing.programs import FOREVER, Program
 from tests.contract.engine import shell
-from tests.support.containers import IMAGE, WHERE, Bench
+from tests.support.containers import IMAGE, OURS, WHERE, Bench
 from tests.support.tars import entry, packed
+from tests.support.worker_process import until
 
 LEFT = packed(
     [
@@ -44,9 +48,34 @@ def _docker() -> Iterator[DockerEngine]:
 
 
 @pytest.fixture
-def docker(_docker: DockerEngine) -> Iterator[Bench]:
-    """A bench on the real engine."""
-    bench = Bench(_docker)
+def docker(_docker: DockerEngine, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A bench on the real engine; with ORCHESTRATOR_TEST_WARM in the environment, on one whose containers wait."""
+    bench = Bench(request.getfixturevalue("_warm") if os.environ.get("ORCHESTRATOR_TEST_WARM") else _docker)
+    yield bench
+    bench.clear()
+
+
+@pytest.fixture(scope="session")
+def _warm(_docker: DockerEngine) -> Iterator[DockerEngine]:
+    """The real engine with containers that wait, each create call patient enough to get one."""
+    engine = DockerEngine(WHERE)
+    plan = Bench(engine).plan("")
+    engine.keep_warm([(evolve(plan, name="", command=None, labels={DEPLOYMENT: OURS, WORKER: "one"}), 2)])
+    create = engine.create
+
+    def patient(plan: ContainerPlan) -> Created:
+        until(lambda: any(each.settled for each in engine._warm._waiting))
+        return create(plan)
+
+    engine.create = patient  # type: ignore[method-assign]
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def warm(_warm: DockerEngine) -> Iterator[Bench]:
+    """A bench on the real engine, whose programs get containers that waited, where they fit."""
+    bench = Bench(_warm)
     yield bench
     bench.clear()
 
@@ -54,6 +83,8 @@ def docker(_docker: DockerEngine) -> Iterator[Bench]:
 @pytest.fixture
 def bench(kind: str, request: pytest.FixtureRequest) -> Bench:
     """A bench on each engine in turn."""
+    if kind == "warm":
+        return request.getfixturevalue("warm")
     if kind == "memory":
         return Bench(MemoryEngine(PROGRAMS, frozenset({IMAGE})))
     return request.getfixturevalue("docker")

@@ -18,7 +18,7 @@ from tests.support.worker_process import until
 
 MOST = {"docker": 8, "mongodb": 8, "redis": 8, "s3": 0}
 """Of a program that prints nothing and leaves nothing."""
-MOST_WARM = MOST | {"docker": 5}
+MOST_WARM = MOST | {"docker": 6}
 """In a container that waited."""
 _BESIDE = ("lease", "sweep", "engine", "warm", "Dummy")
 """Threads whose work is shared by all tasks."""

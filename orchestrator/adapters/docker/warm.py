@@ -152,7 +152,6 @@ class WarmPool:
         self._useless: list[Waiting] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._failures = 0
 
     @property
     def kept(self) -> bool:
@@ -216,25 +215,34 @@ class WarmPool:
 
     def _run(self) -> None:
         """Until none are wanted."""
-        while self._wanted:
+        failures = 0
+        while self._goes_on():
+            pause = _LOOK
             try:
                 self._tend()
-                self._failures = 0
-                pause = _LOOK
+                failures = 0
             except OrchestratorError as error:
-                pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-                self._failures += 1
+                pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+                failures += 1
                 logger.warning("no container can be started ahead for now: {}", error)
             with self._changed:
-                if self._wanted and self._missing() is None:
-                    self._changed.wait(pause)
-                elif self._wanted and self._failures:
+                if failures:
                     self._changed.wait_for(lambda: not self._wanted, pause)
+                elif self._wanted and self._missing() is None:
+                    self._changed.wait(pause)
+
+    def _goes_on(self) -> bool:
+        """Whether any are wanted. When none are, those that wait are removed; who wants some later needs another thread."""
         with self._changed:
-            self._thread = None
+            if self._wanted:
+                return True
             left, self._waiting, self._useless = self._waiting + self._useless, [], []
         for waiting in left:
             self.discard(waiting)
+        with self._changed:
+            if not self._wanted:
+                self._thread = None
+            return bool(self._wanted)
 
     def _tend(self) -> None:
         """Remove those that ended, then make one that is missing."""

@@ -60,6 +60,7 @@ class MemoryEngine:
         self.starts: dict[str, int] = {}
         self.age_of_owned = inf
         self.unwanted: set[str] = set()
+        self.kept_warm: list[tuple[ContainerPlan, int]] = []
         self.machine = Host(64, 1 << 40)
         self.started_as = name
         self._name = name
@@ -98,7 +99,8 @@ class MemoryEngine:
         self.unwanted.discard(image)
 
     def keep_warm(self, wanted: Sequence[tuple[ContainerPlan, int]]) -> None:
-        """See ports.Engine: nothing takes time here, so none are kept."""
+        """See ports.Engine: nothing takes time here, so it is only noted."""
+        self.kept_warm = [*wanted]
 
     def create(self, plan: ContainerPlan) -> Created:
         """See ports.Engine."""

@@ -68,6 +68,7 @@ class Keeper:
             if not self._stopping() and not self._services.halted:
                 self._guarded(self._sweep)
                 self._guarded(self._retain)
+        self._guarded(self._tend_warm)
 
     def _end_overdue(self) -> None:
         services = self._services

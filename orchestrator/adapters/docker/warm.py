@@ -238,6 +238,8 @@ class WarmPool:
                 return True
             left, self._waiting, self._useless = self._waiting + self._useless, [], []
         for waiting in left:
+            waiting.close()  # all of them at once: this process may leave before the last one is removed
+        for waiting in left:
             self.discard(waiting)
         with self._changed:
             if not self._wanted:

@@ -10,6 +10,7 @@ from attrs import evolve
 from orchestrator.errors import InfrastructureError
 from orchestrator.metrics import declarations as metrics
 from orchestrator.task.event import Event
+from orchestrator.task.labels import DEPLOYMENT, ENGINE, WORKER
 from orchestrator.testing.programs import FOREVER, Program
 from orchestrator.worker.reconcile_loop import Keeper
 from statemachine import State
@@ -54,6 +55,23 @@ def test_it_adopts_what_a_dead_worker_left_and_ends_with_the_worker(tmp_path: Pa
     assert measured.counted(metrics.ADOPTED)["running",] == 1
     assert measured.counted(metrics.SWEEP_ERRORS)["fault",] == 1
     assert sum(measured.observed(metrics.SWEEP)[()].counts) > len(troubles)
+
+
+def test_containers_wait_as_long_as_the_worker_takes_tasks(tmp_path: Path) -> None:
+    """With its defaults, and with the labels of its deployment; an outage only delays them."""
+    world = World(tmp_path)
+    services = world.process(Process([Fault("keep_warm", 1, When.BEFORE, InfrastructureError("docker", "away"))]), "keeper")
+    services.settings = evolve(services.settings, sweep_interval=0.01, warm=(("busybox", 3),), runtime="runsc")
+    stopping = threading.Event()
+    keeper = Keeper(services, stopping.is_set)
+    keeper.start()
+    until(lambda: world.engine.kept_warm)
+    ((plan, count),) = world.engine.kept_warm
+    assert (plan.image, plan.runtime, plan.limits, count) == ("busybox", "runsc", services.settings.defaults, 3)
+    assert plan.labels == {DEPLOYMENT: services.deployment, ENGINE: "memory", WORKER: services.settings.name}
+    stopping.set()
+    keeper._thread.join(LONG)
+    assert world.engine.kept_warm == []
 
 
 @pytest.mark.parametrize("draining", [False, True])

@@ -97,7 +97,7 @@ def expect_from_here(engine: Engine, claim: Claim, lifetime: float) -> None:
     here = engine.start_id() if container.engine == engine.identity() else ""
     if here in {"", container.engine_start}:
         return
-    left = lifetime + _CLOCKS - (datetime.now(UTC) - began).total_seconds()
+    left = lifetime + _CLOCKS - (datetime.now(UTC) + claim.lease.ahead - began).total_seconds()
     if left > 0:
         raise Elsewhere(
             f"the container {claim.name} was made by an engine with the id {container.engine} that was started as "

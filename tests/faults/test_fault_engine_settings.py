@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters.docker.engine import DockerEngine
-from orchestrator.errors import EngineUnfit
+from orchestrator.errors import EngineUnfit, InfrastructureError
 from tests.support.containers import Bench
 from tests.support.fault_dockerd import Dockerd
 
@@ -14,8 +14,7 @@ pytestmark = pytest.mark.host
 FLAGS = ("--init-path=/nosuch/init", "--add-runtime=gone=/nosuch/runc", "--add-runtime=mute=/bin/false")
 CHANGES: Mapping[str, dict[str, Any]] = {
     "init-path": {},
-    "RUNTIME": {"init": False, "runtime": "gone"},
-    "path in `runtimes`": {"init": False, "runtime": "mute"},
+    "path in `runtimes`": {"init": False, "runtime": "gone"},
     "RUNTIMES_ALLOWED": {"init": False, "runtime": "never-added"},
 }
 
@@ -37,3 +36,10 @@ def test_a_container_that_no_try_can_start_names_the_setting(bench: Bench, setti
     with pytest.raises(EngineUnfit, match=setting):
         bench.run("true", **changes)
     assert bench.run("exit 3", init=False).state.exit_code == 3
+
+
+def test_a_runtime_that_ends_without_a_word_may_only_be_short_of_something(bench: Bench) -> None:
+    """So that is tried again."""
+    with pytest.raises(InfrastructureError, match="did not terminate successfully") as caught:
+        bench.run("true", init=False, runtime="mute")
+    assert not isinstance(caught.value, EngineUnfit)

@@ -14,9 +14,10 @@ _DISCARDED = re.compile(r"does not support (?:memory|pids) limit .* discarded", 
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 _PASSING = re.compile(
     "resource temporarily unavailable|resource busy|[Cc]annot allocate memory|no space left|too many open files|signal: killed"
-    "|interrupted system call|timed? ?out"
+    "|interrupted system call|i/o timeout|context deadline exceeded"
 )
 """What a host says that is short of something for a while, whatever it was about to do."""
+_MUTE = "unable to retrieve OCI runtime error"
 
 
 @frozen
@@ -33,11 +34,17 @@ class EngineFault:
     """Each matches the answers of some engines and versions. Quoted words of a task are blank by then."""
 
 
+def may_pass(text: str) -> bool:
+    """Whether the host may only be short of something: it says so, or the runtime ended without a word."""
+    said = _QUOTED.sub(_blank, text)
+    return bool(_PASSING.search(said) or (_MUTE in said and not any(words.search(said) for words in RUNTIME_PROGRAM.words)))
+
+
 def fault_in(text: str) -> EngineUnfit | None:
     """The error for the fault that an answer of the engine shows; None if a new try or another task may help."""
-    said = _QUOTED.sub(_blank, text)
-    if _PASSING.search(said):
+    if may_pass(text):
         return None
+    said = _QUOTED.sub(_blank, text)
     found = next((each for each in FAULTS if any(words.search(said) for words in each.words)), None)
     return EngineUnfit(f"{found.fault}: {found.remedy}; the engine says: {text}") if found else None
 

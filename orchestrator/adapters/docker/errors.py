@@ -8,7 +8,7 @@ from json import JSONDecodeError
 from docker.errors import APIError, DockerException, ImageNotFound
 from urllib3.exceptions import HTTPError
 
-from orchestrator.adapters.docker.engine_faults import fault_in
+from orchestrator.adapters.docker.engine_faults import fault_in, may_pass
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, ImageUnavailable, InfrastructureError, OrchestratorError, TaskFailure
 
@@ -49,7 +49,7 @@ def answer(status: int | None, text: str, *, wishes: bool = False, image: bool =
     if not _NO_FOLDER.search(text) and (unfit := fault_in(text)):
         return unfit
     is_the_tasks_fault = status == _REFUSED or any(phrase in text for phrase in _TASKS_FAULT) or _NO_FOLDER.search(text)
-    if wishes and is_the_tasks_fault:
+    if wishes and is_the_tasks_fault and not may_pass(text):
         return TaskFailure(Cause.INVALID, f"the engine refuses the container: {text}")
     return Refused(SERVICE, f"{status} {text}")
 

@@ -23,6 +23,7 @@ from orchestrator.adapters.docker.engine_faults import (
     STORAGE,
     EngineFault,
     fault_in,
+    may_pass,
 )
 from orchestrator.cause import Cause
 from orchestrator.errors import ContainerMissing, EngineTooOld, EngineUnfit, InfrastructureError, SettingsError, TaskFailure
@@ -158,12 +159,15 @@ def test_what_only_the_owner_of_the_task_can_mend_stays_invalid(stage: Stage, st
         "context deadline exceeded",
     ],
 )
-def test_what_may_pass_is_tried_again(text: str) -> None:
+def test_what_may_pass_is_tried_again(stage: Stage, text: str) -> None:
     """The runtime crun says the first of its first container in a new group, and starts the next one.
 
     A host that is short of memory, processes or files says the others, and no task may fail for it at once.
     """
     assert fault_in(text) is None
+    _, engine = stage({CREATE: refuses(400 if may_pass(text) else 500, text)})
+    with pytest.raises(InfrastructureError):
+        engine.create(Bench(engine).plan("true"))
 
 
 def test_each_fault_and_each_pattern_has_an_answer_here() -> None:

@@ -80,6 +80,7 @@ NOT_STRUCK = {
     "spool.doubt": "it notes in memory that the log may lack something",
     "spool.path": "a name; it does nothing",
     "spool.kept": "a number in memory",
+    "spool.salvage": "only where a container has gone: a copy into the holder's own spool, which the next holder makes again",
     "rq.present": "it reads what is in memory",
     "rq.serialize": "the same",
     "rq.begin": "its one write is rq._note_begin",

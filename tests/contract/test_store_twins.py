@@ -22,7 +22,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("begin"), st.sampled_from("ab"), st.sampled_from("cd"), st.sampled_from([TTL, EXPIRED])),
     st.tuples(st.just("let_go"), st.sampled_from("ab"), st.booleans()),
     st.tuples(st.just("advance"), st.sampled_from("ab"), st.integers(1, 4), st.booleans()),
-    st.tuples(st.just("settle"), st.integers(0, 4)),
+    st.tuples(st.just("settle"), st.sampled_from([None, "a", "b"]), st.integers(0, 4)),
     st.tuples(st.just("request_cancel")),
     st.tuples(st.just("cancelled")),
 )

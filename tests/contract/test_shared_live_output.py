@@ -83,6 +83,25 @@ def test_what_a_program_uses_is_followed_by_those_who_ask(settings: Settings) ->
     _run(settings, script)
 
 
+def test_nothing_comes_after_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be room again before the follower has read what did not fit."""
+    monkeypatch.setattr(shared_live_output, "_QUEUED", 2)
+
+    async def script() -> None:
+        follower = shared_live_output._Follower()
+        for number in range(3):
+            follower.tell((b"key", b"%d-0" % number, None))
+        assert follower.queue.get_nowait() == (b"key", b"0-0", None)
+        follower.tell((b"key", b"3-0", None))
+        assert follower.queue.get_nowait() == (b"key", b"1-0", None)
+        assert follower.queue.empty()
+        follower.begin()
+        follower.tell((b"key", b"4-0", None))
+        assert not follower.queue.empty()
+
+    asyncio.run(script())
+
+
 def test_a_slow_follower_reads_what_did_not_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds nobody up, and misses nothing."""
     monkeypatch.setattr(shared_live_output, "_QUEUED", 4)

@@ -27,16 +27,17 @@ Numbered = tuple[bytes, bytes, LiveEntry | None]
 
 @define(eq=False)
 class _Follower:
-    """One who follows a task. ``missed``: entries were not put into its queue."""
+    """One who follows a task. ``missed``: entries were not put into its queue, and nothing is until it has read them itself."""
 
     queue: asyncio.Queue[Numbered | InfrastructureError] = field(factory=lambda: asyncio.Queue(_QUEUED))
     missed: bool = False
 
     def tell(self, each: Numbered | InfrastructureError) -> None:
-        try:
-            self.queue.put_nowait(each)
-        except asyncio.QueueFull:
-            self.missed = True
+        if not self.missed:
+            try:
+                self.queue.put_nowait(each)
+            except asyncio.QueueFull:
+                self.missed = True
 
     def begin(self) -> None:
         """What it reads itself from now on has all that was told before."""

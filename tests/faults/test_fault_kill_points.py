@@ -7,7 +7,7 @@ import time
 import pytest
 from attrs import frozen
 
-from tests.faults.debris import cleaned, leave_debris, sweeper
+from tests.faults.debris import HASTY, cleaned, leave_debris, sweeper
 from tests.faults.report import long, note
 from tests.faults.test_fault_books import AT_THE_BOOKS, AT_THE_RESCUE
 from tests.faults.test_fault_deletion import AT_THE_DELETION
@@ -166,7 +166,8 @@ def _recorded(site: Site, scenario: Scenario) -> list[str]:
 def _recorded_sweep(site: Site) -> list[str]:
     """The first of each kind of call in the first sweep over debris of all kinds, and in the runs that it adopted."""
     debris = leave_debris(site)
-    worker = sweeper(site, "recorder")
+    # half of the lease is the time of a sweep, which is to make all its looks on a busy machine, too
+    worker = site.survivor("recorder", **{**HASTY, "LEASE_TTL": str(pace.seconds(20))})
     cleaned(site, debris)
     until(lambda: not site.spooled())
     worker.signal(9)

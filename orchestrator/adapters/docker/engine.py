@@ -108,6 +108,8 @@ class DockerEngine:
     def close(self) -> None:
         """Remove the containers that wait, and close idle connections; open streams continue."""
         self._warm.keep(())
+        for container in self._taken.known():
+            self._disconnect(container)
         self._client.close()
 
     def identity(self) -> str:
@@ -243,6 +245,7 @@ class DockerEngine:
         """See ports.Engine."""
         removed = docker_owned.remove(self._client, name, deployment, nonce, self._exited.pop(name), self._identities.labels)
         if removed is not None:
+            self._disconnect(removed.get("Id", ""))
             self._groups.remove(_first_name(removed, name), deployment)
 
     def owned(self, deployment: str) -> Sequence[Owned]:
@@ -429,6 +432,7 @@ class DockerEngine:
                 self._client.api.remove_container(container, v=True, force=False)
         except Conflict:
             return False
+        self._disconnect(container)
         return True
 
     def _withdraw_waiting(self, state: ContainerState) -> None:
@@ -445,6 +449,7 @@ class DockerEngine:
                 raise Interrupted("its program began as its container was to be removed, and was killed")
             with translated():
                 self._client.api.remove_container(state.id, v=True, force=True)
+        self._disconnect(state.id)
         self._groups.remove(state.labels[WARM], state.labels.get(DEPLOYMENT, ""))
 
     def _start(self, container: str) -> None:
@@ -462,6 +467,11 @@ class DockerEngine:
             if told or isinstance(error, Refused):
                 self._floor.blame(self._read(container))
             raise
+
+    def _disconnect(self, container: str) -> None:
+        """Close the connections of a container that waited, was taken, and never got its program."""
+        if taken := self._taken.pop(container):
+            taken.waiting.close()
 
     def _see_end(self, container: str, end: StreamEnd) -> None:
         """At the end of a stream: note the end of the program. If it runs, the connection was cut."""

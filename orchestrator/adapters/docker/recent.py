@@ -1,6 +1,7 @@
 """What this process knows of the containers and images that it deals with, so that it need not ask the engine again."""
 
 import threading
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -28,6 +29,11 @@ class Recent(Generic[T]):
     def get(self, key: str) -> T | None:
         """The fact, or None."""
         return self._facts.get(key)
+
+    def known(self) -> Sequence[str]:
+        """The keys of all facts."""
+        with self._lock:
+            return [*self._facts]
 
     def pop(self, key: str) -> T | None:
         """The fact for its last use, or None."""

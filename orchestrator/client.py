@@ -43,7 +43,7 @@ from orchestrator.task.event import Event
 from orchestrator.task.request import parse_request
 from orchestrator.task.units import FOREVER
 from orchestrator.task.validation import shown
-from orchestrator.task.values import Document, LogObject, Logs
+from orchestrator.task.values import Document
 from orchestrator.wiring import Server, connect
 from statemachine import TERMINAL, State
 
@@ -291,7 +291,7 @@ class Client:
         if task.logs_removed_at:
             return
         for stream in Stream:
-            if task.logs and _of(task.logs, stream).bytes > position.at(stream):
+            if task.logs and task.logs.of(stream).bytes > position.at(stream):
                 for data in self.logs(task_id, stream, position.at(stream)):
                     yield from position.take(Piece(position.attempt, stream, position.at(stream), data))
 
@@ -394,7 +394,7 @@ class Client:
             raise UnknownTask(
                 f"the logs of task {task_id!r} were kept for a time only: removed on {_day(task.logs_removed_at)}"
             )
-        log = _of(logs, Stream(stream))
+        log = logs.of(Stream(stream))
         return self._object(task, log.key, offset) if log.bytes else iter(())
 
     def series(self, task_id: str, attempt: int | None = None) -> Series | None:
@@ -479,7 +479,3 @@ def task_of(task_id: str, document: Document | None) -> Task:
     if task.deleting:
         raise UnknownTask(f"task {task_id!r} is being deleted")
     return task
-
-
-def _of(logs: Logs, stream: Stream) -> LogObject:
-    return logs.stdout if stream is Stream.STDOUT else logs.stderr

@@ -16,7 +16,7 @@ from orchestrator.server.problems import HttpError
 from orchestrator.server.route import Call
 from orchestrator.task.document import Task
 from orchestrator.task.event import Event
-from orchestrator.task.values import LogObject, Logs
+from orchestrator.task.values import LogObject
 from statemachine import INITIAL, TERMINAL
 
 ATTEMPT = "Task-Attempt"
@@ -73,11 +73,7 @@ def _stored(task: Task, stream: Stream, attempt: int | None) -> LogObject:
         of = f" of attempt {attempt}" if attempt else ""
         later = "" if task.status in TERMINAL else f": it is {task.status}; follow=1 gives its output while it runs"
         raise HttpError(HTTPStatus.CONFLICT, f"task {task.id!r} has no stored log{of}{later}")
-    return _of(logs, stream)
-
-
-def _of(logs: Logs, stream: Stream) -> LogObject:
-    return logs.stdout if stream is Stream.STDOUT else logs.stderr
+    return logs.of(stream)
 
 
 async def _bytes(backend: Backend, task: Task, stream: Stream, attempt: int, offset: int) -> AsyncIterator[bytes]:
@@ -116,7 +112,7 @@ async def _left(
     task = await backend.task(task_id)
     logs = next((past.logs for past in task.attempts if past.attempt == attempt), None)
     if logs and not task.logs_removed_at:
-        async for data in await _rest(backend, task_id, stream, attempt, offset, _of(logs, stream).bytes):
+        async for data in await _rest(backend, task_id, stream, attempt, offset, logs.of(stream).bytes):
             yield data
     elif not whole:
         raise Cut

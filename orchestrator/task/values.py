@@ -87,6 +87,10 @@ class Logs:
     stdout: LogObject
     stderr: LogObject
 
+    def of(self, stream: str) -> LogObject:
+        """The object of a stream, "stdout" or "stderr"."""
+        return self.stdout if stream == "stdout" else self.stderr
+
 
 @frozen
 class SeriesObject:

@@ -106,7 +106,7 @@ LIKE_COLD = {
     "a signal of its own": {"command": "kill -SEGV $$"},
     "who it is": {"command": "id; umask; ulimit -a; cat /proc/self/status | grep -E '^(Cap|NoNew|Seccomp:|Sig[BIC])'"},
     "where it is": {"command": "cat /etc/hosts; hostname; grep -vE 'handover' /proc/mounts | sed 's/[a-zA-Z0-9]*dir=[^ ]*//'"},
-    "its processes": {"command": "ls -d /proc/[0-9]* | wc -l; cat /proc/self/oom_score_adj /proc/self/limits"},
+    "its processes": {"command": "set -- /proc/[0-9]*; echo $#; cat /proc/self/oom_score_adj /proc/self/limits"},
     "what it holds": {"command": "ls /proc/self/fd; cat /proc/1/comm; cat /proc/1/environ | tr '\\0' '\\n' | grep -c ="},
 }
 

@@ -8,10 +8,8 @@ import pytest
 from docker.errors import NotFound
 
 from orchestrator.adapters.docker import name_files as docker_names
-from orchestrator.adapters.docker.container_config import FILES
 from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.errors import InfrastructureError
-from orchestrator.task.labels import NAMES
 from tests.support.containers import IMAGE, LABEL, Bench, library
 from tests.support.pace import WHERE
 
@@ -131,8 +129,6 @@ def test_the_files_of_names_cannot_be_written(docker: Bench) -> None:
 def other_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The volume of names has a different name, so that no other worker of this engine uses it."""
     monkeypatch.setattr(docker_names, "VOLUME", VOLUME)
-    mount = {"Type": "volume", "Source": VOLUME, "Target": FILES, "VolumeOptions": {"NoCopy": True, "Labels": {NAMES: VOLUME}}}
-    monkeypatch.setattr(docker_names, "_MOUNT", mount)
     yield
     with library() as client, suppress(NotFound):
         client.volumes.get(VOLUME).remove()

@@ -136,10 +136,14 @@ class CgroupChoice:
         """
         own = own_container()
         if not own:
-            return default_parent(process=self._client.peer() if self._client.local else None)
+            return self._parent_of_engine()
         with translated():
             host = self._client.api.inspect_container(own)["HostConfig"]
         return "" if host.get("CgroupParent") else parent_of_container()
+
+    def _parent_of_engine(self) -> str | None:
+        """The engine's own ``cgroup-parent`` as it can be seen from its host; None if it is unknown."""
+        return default_parent(process=self._client.peer if self._client.local else lambda: None)
 
     def _here(self, host: str) -> bool:
         """Whether the engine is on this host: by the host's name, or because it runs the container that this process is in."""
@@ -176,7 +180,7 @@ class CgroupChoice:
         """The figures of that container while it runs. ``start`` starts it if it does not run yet."""
         made = self._made(reading)
         count = (lambda: self.count(reading)) if made else None
-        parent = made or _folder(parent_of(reading) or default_parent() or "")
+        parent = made or _folder(parent_of(reading) or self._parent_of_engine() or "")
         name = str(reading.get("Name", "")).removeprefix("/")
         forget = partial(self.parents.forget, name) if self.parents and made else None
         probe = HostProbe(self._cgroups, reading, parent, count, forget)
@@ -236,10 +240,13 @@ def parent_of_container(groups: Path = Path("/proc/self/cgroup")) -> str | None:
     return None
 
 
-def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE, process: int | None = None) -> str | None:
+def default_parent(
+    config: Path = _CONFIG, pid_file: Path = _PID_FILE, process: Callable[[], int | None] = lambda: None
+) -> str | None:
     """The engine's own ``cgroup-parent``, from its command line or its configuration; empty if it has none.
 
-    ``process`` is the engine's if its pid file is elsewhere. None when its configuration cannot be read.
+    ``process`` is asked for the engine's if its pid file is elsewhere. None when its configuration cannot be read. Raises what
+    ``process`` does.
     """
     options = _options(pid_file, process)
     if _OPTION in options:
@@ -252,14 +259,15 @@ def default_parent(config: Path = _CONFIG, pid_file: Path = _PID_FILE, process: 
         return None
 
 
-def _options(pid_file: Path, process: int | None) -> Mapping[str, str]:
+def _options(pid_file: Path, process: Callable[[], int | None]) -> Mapping[str, str]:
     """The options of the engine's command line with their values, as far as they can be read."""
+    try:
+        pid: int | None = int(pid_file.read_text())
+    except (OSError, ValueError):
+        pid = process()
     words: list[str] = []
-    noted = process
     with suppress(OSError, ValueError):
-        noted = int(pid_file.read_text())
-    with suppress(OSError, ValueError):
-        words = [word.decode() for word in (_PROC / str(noted or "none") / "cmdline").read_bytes().split(b"\0")]
+        words = [word.decode() for word in (_PROC / f"{pid}/cmdline").read_bytes().split(b"\0")]
     named = ((*word.removeprefix("--").partition("="), following) for word, following in pairwise([*words, ""]))
     return {name: value or following for name, _, value, following in named}
 

@@ -235,4 +235,4 @@ def test_the_settings_that_the_engine_was_started_with_are_followed(
     monkeypatch.setattr(docker_groups, "_PROC", tmp_path)
     if is_noted:
         pid.write_text("77\n")
-    assert docker_groups.default_parent(tmp_path / "daemon.json", pid, None if is_noted else 77) == "limited.slice"
+    assert docker_groups.default_parent(tmp_path / "daemon.json", pid, lambda: None if is_noted else 77) == "limited.slice"

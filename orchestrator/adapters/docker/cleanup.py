@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from secrets import token_hex
 
+from orchestrator.adapters.docker.cgroup_parents import OURS
 from orchestrator.adapters.docker.client import DockerClient, Reading
 from orchestrator.adapters.docker.container_config import Config, files_name, kept_name, out_name, plan_name, unstarted_config
 from orchestrator.adapters.docker.container_state import instant
@@ -22,8 +23,6 @@ from orchestrator.task.labels import ATTEMPT, DEPLOYMENT, LIFETIME, NONCE, TASK,
 _IN_USE = 10.0
 _MISCOUNTED = "volume has active mounts"
 _RUNS = "running"
-_OURS = "orchestrator-"
-"""How the names of tasks' containers begin."""
 
 
 def make_beside(client: DockerClient, plan: ContainerPlan, name: str, config: Reading) -> None:
@@ -104,27 +103,27 @@ def owned(client: DockerClient, deployment: str, now: datetime) -> Iterator[Owne
     with translated():
         containers = client.api.containers(all=True, filters=filters)
         volumes = client.api.volumes(filters=filters)["Volumes"] or []
-    found = [((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"])) for each in containers]
-    found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp()) for each in volumes]
-    for name, labels, made in found:
+    found = [
+        ((each["Names"] or [each["Id"]])[0].lstrip("/"), each["Labels"], float(each["Created"]), each.get("State") == _RUNS)
+        for each in containers
+    ]
+    found += [(each["Name"], each["Labels"], datetime.fromisoformat(each["CreatedAt"]).timestamp(), False) for each in volumes]
+    for name, labels, made, runs in found:
         age = max(now.timestamp() - made, 0)  # the engine's clock is exact to half a round trip
         if TASK in labels and labels.get(ATTEMPT, "").isdigit():
             yield Owned(plan_name(name), labels[TASK], int(labels[ATTEMPT]), age, labels.get(NONCE, ""))
-    for each in containers:
-        yield from _left_of_a_pool(each, now)
+        elif WARM in labels and not (name == labels[WARM] and runs):  # one that still waits is its worker's
+            yield from _left_of_a_pool(name, age)
 
 
-def _left_of_a_pool(listed: Reading, now: datetime) -> Iterator[Owned]:
+def _left_of_a_pool(name: str, age: float) -> Iterator[Owned]:
     """A container that waited for a program and has the name of a task since, or that has ended before.
 
-    Its labels do not tell its task, but its name does. One that still waits is its worker's.
+    Its labels do not tell its task, but its name does.
     """
-    name, labels = (listed["Names"] or [listed["Id"]])[0].lstrip("/"), listed["Labels"]
-    if WARM not in labels or (name == labels[WARM] and listed["State"] == _RUNS):
-        return
-    task_id, _, attempt = name.removeprefix(_OURS).rpartition("-")
-    if name.startswith(_OURS) and task_id and attempt.isdecimal():
-        yield Owned(name, task_id, int(attempt), max(now.timestamp() - float(listed["Created"]), 0))
+    task_id, _, attempt = name.removeprefix(OURS).rpartition("-")
+    if name.startswith(OURS) and task_id and attempt.isdecimal():
+        yield Owned(name, task_id, int(attempt), age)
 
 
 def waited(client: DockerClient, deployment: str) -> Iterator[str]:

@@ -39,7 +39,7 @@ from orchestrator.adapters.docker.name_files import Names
 from orchestrator.adapters.docker.recent import Recent
 from orchestrator.adapters.docker.registry import PullRules
 from orchestrator.adapters.docker.stream_end import StreamEnd
-from orchestrator.adapters.docker.warm import PREFIX, Taken, Waiting, WarmPool
+from orchestrator.adapters.docker.warm import PREFIX, Taken, WarmPool
 from orchestrator.adapters.docker.warm_fit import waiting_config
 from orchestrator.adapters.docker.warm_identity import Identities
 from orchestrator.adapters.docker.warm_program import WarmProgram
@@ -363,11 +363,11 @@ class DockerEngine:
             raise
         return image, self._made.pop(made.id) or {}
 
-    def _remove_waiting(self, waiting: Waiting) -> None:
+    def _remove_waiting(self, container: str, plan: ContainerPlan) -> None:
         """Remove a container that waited. It may have the name of a task by now, so it is removed by its id."""
         with suppress(ContainerMissing), translated():
-            self._client.api.remove_container(waiting.id, v=True, force=True)
-        self._groups.remove(waiting.plan.name, waiting.plan.labels.get(DEPLOYMENT, ""))
+            self._client.api.remove_container(container, v=True, force=True)
+        self._groups.remove(plan.name, plan.labels.get(DEPLOYMENT, ""))
 
     def _make_or_adopt(self, plan: ContainerPlan, image: Image) -> Created:
         try:
@@ -410,11 +410,7 @@ class DockerEngine:
             state = self.inspect(plan.name)
         except ContainerMissing:
             return None
-        if (
-            WARM in state.labels
-            and state.phase is Phase.CREATED
-            and state.labels.get(DEPLOYMENT) == plan.labels.get(DEPLOYMENT)
-        ):
+        if _waits(state, plan):
             self._withdraw_waiting(state)
             return None
         docker_owned.expect_ours(plan, plan.name, state.labels)

@@ -80,7 +80,7 @@ def without_begin(log: Generator[Chunk]) -> Generator[Chunk]:
 
 
 class AfterBegin(Demux):
-    """The streams of a waiting container without the begin line. ``begun`` is called once the line has come."""
+    """The streams of a waiting container without the begin line."""
 
     def __init__(self, line: bytes) -> None:
         super().__init__()

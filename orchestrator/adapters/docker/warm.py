@@ -138,12 +138,14 @@ class Taken:
 
 Make = Callable[[ContainerPlan], tuple[Image, Reading]]
 """Makes a container for a plan, not started: its image, and its description as the engine would give it."""
+Remove = Callable[[str, ContainerPlan], None]
+"""Removes the container of this id, which was made for the plan, and its control group."""
 
 
 class WarmPool:
-    """The waiting containers of this process. ``remove`` removes one; a thread of its own makes and removes."""
+    """The waiting containers of this process. A thread of its own makes and removes them."""
 
-    def __init__(self, client: DockerClient, make: Make, remove: Callable[[Waiting], None]) -> None:
+    def __init__(self, client: DockerClient, make: Make, remove: Remove) -> None:
         self._client = client
         self._make = make
         self._remove = remove
@@ -181,7 +183,7 @@ class WarmPool:
 
     def take(self, plan: ContainerPlan, image: Image) -> tuple[Taken | None, Warmth]:
         """A waiting container for the plan, or why there is none. It is the caller's from then on."""
-        kept = next((each for each, _ in self._wanted if (each.image, each.runtime) == (plan.image, plan.runtime)), None)
+        kept = next((each for each, _ in self._wanted if _are_alike(each, plan)), None)
         if kept is None:
             return None, Warmth.IMAGE
         if why := misfit(plan, kept, image):
@@ -200,12 +202,12 @@ class WarmPool:
         """Remove a container that is of no use. Never raises: what is left is found by its label."""
         waiting.close()
         with suppress(OrchestratorError):
-            self._remove(waiting)
+            self._remove(waiting.id, waiting.plan)
 
     def _next(self, plan: ContainerPlan, image: Image) -> tuple[Waiting | None, Warmth]:
         """The longest waiting one. Those whose image has another id by now are left to the thread."""
         with self._changed:
-            fitting = [each for each in self._waiting if (each.plan.image, each.plan.runtime) == (plan.image, plan.runtime)]
+            fitting = [each for each in self._waiting if _are_alike(each.plan, plan)]
             old = [each for each in fitting if each.image != image.id]
             found = next((each for each in fitting if each not in old and each.settled), None)
             self._waiting = [each for each in self._waiting if each is not found and each not in old]
@@ -217,19 +219,17 @@ class WarmPool:
         """Until none are wanted."""
         failures = 0
         while self._goes_on():
-            pause = _LOOK
             try:
                 self._tend()
                 failures = 0
             except OrchestratorError as error:
-                pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
                 failures += 1
                 logger.warning("no container can be started ahead for now: {}", error)
             with self._changed:
                 if failures:
-                    self._changed.wait_for(lambda: not self._wanted, pause)
+                    self._changed.wait_for(lambda: not self._wanted, _PAUSES[min(failures, len(_PAUSES)) - 1])
                 elif self._wanted and self._missing() is None:
-                    self._changed.wait(pause)
+                    self._changed.wait(_LOOK)
 
     def _goes_on(self) -> bool:
         """Whether any are wanted. When none are, those that wait are removed; who wants some later needs another thread."""
@@ -265,7 +265,7 @@ class WarmPool:
 
     def _missing(self) -> ContainerPlan | None:
         for plan, count in self._wanted:
-            if sum(each.plan.image == plan.image and each.plan.runtime == plan.runtime for each in self._waiting) < count:
+            if sum(_are_alike(each.plan, plan) for each in self._waiting) < count:
                 return plan
         return None
 
@@ -283,8 +283,13 @@ class WarmPool:
         except (ContainerMissing, OrchestratorError):
             for connection in connections:
                 connection.close()
-            with suppress(OrchestratorError), translated():
-                self._client.api.remove_container(container, v=True, force=True)
+            with suppress(OrchestratorError):
+                self._remove(container, plan)
             raise
         output, stdin = connections
         return Waiting(container, plan, image.id, reading, output, stdin, time.monotonic())
+
+
+def _are_alike(one: ContainerPlan, other: ContainerPlan) -> bool:
+    """Whether a container that is kept for one of them may do for the other, as far as it is kept for an image."""
+    return (one.image, one.runtime) == (other.image, other.runtime)

@@ -46,7 +46,7 @@ class Pool:
     def die(self) -> None:
         """As when the process is killed: the engine sees the ends of its connections, and nothing is removed."""
         pool = self.docker._warm
-        pool._wanted, pool._remove = (), lambda _: None
+        pool._wanted, pool._remove = (), lambda *_: None
         with pool._changed:
             pool._changed.notify_all()
         until(lambda: pool._thread is None)

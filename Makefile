@@ -101,7 +101,7 @@ format: setup # let ruff mend what it can
 diagrams: setup # make the files again that are made from the code: diagrams, tables, task.schema.json
 	.venv/bin/python -m scripts.generate
 
-handover: setup # compile the program of warm containers again after a change of it; needs zig, as from `pip install ziglang`
+handover: setup # compile the program of waiting containers again after a change of it; needs zig, as from `pip install ziglang`
 	.venv/bin/python -m scripts.handover
 
 docs: setup # the docs site, build/site/index.html, to read without a network; stops at a link that leads nowhere

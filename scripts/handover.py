@@ -1,4 +1,4 @@
-"""Compiles the program of warm containers into `handover_code.py`: `make handover`. Needs the package ziglang, or zig in PATH.
+"""Compiles the program of waiting containers into `handover_code.py`: `make handover`. Needs ziglang, or zig in PATH.
 
 The compiler makes the same bytes for the same source, so a second run changes nothing.
 """

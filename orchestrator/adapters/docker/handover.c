@@ -1,6 +1,6 @@
-/* The program of a warm container: waits for a task's program on stdin, then becomes it.
+/* The program of a waiting container: waits for a task's program on stdin, then becomes it.
  *
- * `scripts/handover.py` compiles it; `warm_program.py` has the machine code, and `warm_handover.py` writes what it reads. It is
+ * `scripts/handover.py` compiles it; `handover_code.py` has the machine code, and `handover.py` writes what it reads. It is
  * the child of the engine's init, as a task's program is. So it looks for the program as that init does (execvp of glibc),
  * and says and exits the same when there is none.
  *
